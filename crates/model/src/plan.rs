@@ -1,0 +1,213 @@
+//! From a policy's patch to the smallest checked difference: nothing is written that is not in a plan.
+
+mod refusal;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::decision::{NewValue, Patch};
+use crate::event::Event;
+use crate::grant::{Grant, is_protected};
+use crate::names::SettingName;
+use crate::reference::{Reference, Target};
+use crate::settings::{SettingValue, Settings};
+pub use refusal::{Objection, Refusal};
+
+/// The checked, minimal difference to apply to an app's settings. Empty: there is nothing to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan(BTreeMap<SettingName, Change>);
+
+/// What happens to one setting. `before` and `after` differ, and are not both absent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The value when the plan was made; none: the setting did not exist.
+    pub before: Option<SettingValue>,
+    /// The value to write; none: the setting is removed.
+    pub after: Option<SettingValue>,
+}
+
+/// Checks a patch against the grant and the rules, and makes the smallest plan of it.
+///
+/// `settings` are all settings of the app, as just read. `vault_suffix` is the one of our cloud; see
+/// [`Reference::parse`]. Every objection is reported, not just the first.
+pub fn plan(
+    patch: &Patch,
+    event: &Event,
+    settings: &Settings,
+    grant: &Grant,
+    vault_suffix: &str,
+) -> Result<Plan, Refusal> {
+    let check = Check { event, settings, grant, vault_suffix };
+    let mut objections = Vec::new();
+    let mut changes = BTreeMap::new();
+    let mut named = BTreeSet::new();
+    for (name, value) in &patch.set {
+        if !named.insert(name) {
+            objections.push(Objection::NamedTwice { name: name.clone() });
+        }
+        objections.extend(check.objections_to_set(name, value));
+        changes.insert(name.clone(), Some(check.render(name, value)));
+    }
+    for name in &patch.remove {
+        if !named.insert(name) {
+            objections.push(Objection::NamedTwice { name: name.clone() });
+        }
+        objections.extend(check.objections_to_remove(name));
+        changes.insert(name.clone(), None);
+    }
+    if !objections.is_empty() {
+        return Err(Refusal { objections });
+    }
+    Ok(Plan::between(settings, changes))
+}
+
+impl Plan {
+    /// Keeps those of the wanted values that differ from what is there.
+    fn between(settings: &Settings, wanted: BTreeMap<SettingName, Option<SettingValue>>) -> Self {
+        let change = |(name, after): (SettingName, Option<SettingValue>)| {
+            let before = settings.get(&name).cloned();
+            (before != after).then_some((name, Change { before, after }))
+        };
+        Self(wanted.into_iter().filter_map(change).collect())
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The changes, sorted by the setting's name.
+    pub fn changes(&self) -> impl Iterator<Item = (&SettingName, &Change)> {
+        self.0.iter()
+    }
+
+    /// The whole set to write: `settings` with the changes made. It has every name that `settings` has, but for those
+    /// that the plan removes.
+    #[must_use]
+    pub fn apply_to(&self, settings: &Settings) -> Settings {
+        let mut applied = settings.clone();
+        for (name, change) in &self.0 {
+            match &change.after {
+                Some(value) => applied.set(name.clone(), value.clone()),
+                None => applied.remove(name),
+            };
+        }
+        applied
+    }
+
+    /// Whether `settings`, read back after the write, hold what the plan wanted.
+    pub fn is_in(&self, settings: &Settings) -> bool {
+        self.0.iter().all(|(name, change)| settings.get(name) == change.after.as_ref())
+    }
+
+    /// The plan that takes this one back, given the settings as they are now. What somebody else has changed since
+    /// stays as they left it.
+    #[must_use]
+    pub fn undo(&self, now: &Settings) -> Self {
+        let ours = self.0.iter().filter(|(name, change)| now.get(name) == change.after.as_ref());
+        let back = |(name, Change { before, after }): (&SettingName, &Change)| {
+            (name.clone(), Change { before: after.clone(), after: before.clone() })
+        };
+        Self(ours.map(back).collect())
+    }
+
+    /// The references that the plan writes: what Azure must report as resolved before the rotation is verified.
+    pub fn references(&self, vault_suffix: &str) -> Vec<(SettingName, Target)> {
+        let target = |value: &SettingValue| Some(value.reference(vault_suffix).ok()?.target().clone());
+        let written = |(name, change): (&SettingName, &Change)| Some((name.clone(), target(change.after.as_ref()?)?));
+        self.0.iter().filter_map(written).collect()
+    }
+
+    /// The plan in words for logs and records, one text a change: names and references, never plain text.
+    pub fn describe(&self, vault_suffix: &str) -> Vec<String> {
+        let shown = |value: &Option<SettingValue>| match value {
+            None => "(absent)".to_owned(),
+            Some(value) => {
+                value.reference(vault_suffix).map_or_else(|_| "(plain text)".to_owned(), |it| it.to_string())
+            }
+        };
+        let line = |(name, change): (&SettingName, &Change)| {
+            format!("{name}: {} -> {}", shown(&change.before), shown(&change.after))
+        };
+        self.0.iter().map(line).collect()
+    }
+}
+
+/// What one patch is judged by.
+struct Check<'a> {
+    event: &'a Event,
+    settings: &'a Settings,
+    grant: &'a Grant,
+    vault_suffix: &'a str,
+}
+
+impl Check<'_> {
+    fn current_reference(&self, name: &SettingName) -> Option<Reference> {
+        self.settings.get(name)?.reference(self.vault_suffix).ok()
+    }
+
+    /// The default grant: a setting that references the event's secret may reference it in another way.
+    fn follows_its_own_secret(&self, name: &SettingName, value: &NewValue) -> bool {
+        let held = self.current_reference(name).is_some_and(|reference| reference.target().is_of(self.event));
+        held && target(value).is_some_and(|target| target.is_of(self.event))
+    }
+
+    fn objections_to_set(&self, name: &SettingName, value: &NewValue) -> Vec<Objection> {
+        if self.follows_its_own_secret(name, value) {
+            return Vec::new();
+        }
+        let mut objections = Vec::new();
+        if !self.grant.may_set(name) {
+            objections.push(Objection::NoGrantToSet { name: name.clone(), protected: is_protected(name) });
+        }
+        match target(value) {
+            Some(target) if target.is_of(self.event) => {}
+            Some(target) if self.grant.may_reference(&target, &self.event.vault_host) => {}
+            Some(Target { vault_host, secret, .. }) => {
+                let other_vault = vault_host != self.event.vault_host;
+                objections.push(Objection::NoGrantForSecret { name: name.clone(), vault_host, secret, other_vault });
+            }
+            None if self.grant.text => {}
+            None => objections.push(Objection::NoGrantForText { name: name.clone() }),
+        }
+        if self.settings.get(name).is_none()
+            && let Some(existing) = self.settings.names().find(|existing| existing.same_without_case(name))
+        {
+            objections.push(Objection::ExistsInOtherCase { name: name.clone(), existing: existing.clone() });
+        }
+        objections
+    }
+
+    fn objections_to_remove(&self, name: &SettingName) -> Option<Objection> {
+        let missing = || Objection::NoGrantToRemove { name: name.clone(), protected: is_protected(name) };
+        (!self.grant.may_remove(name)).then(missing)
+    }
+
+    /// The value to write: a reference in the form that the setting has already.
+    fn render(&self, name: &SettingName, value: &NewValue) -> SettingValue {
+        match value {
+            NewValue::Text(text) => text.clone(),
+            NewValue::Reference(target) => match self.current_reference(name) {
+                Some(current) => SettingValue::from(&current.with_target(target.clone())),
+                None => SettingValue::from(&Reference::to(target.clone())),
+            },
+        }
+    }
+}
+
+fn target(value: &NewValue) -> Option<Target> {
+    match value {
+        NewValue::Reference(target) => Some(target.clone()),
+        NewValue::Text(_) => None,
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.keys().map(SettingName::as_str).collect();
+        write!(f, "{}", names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests;

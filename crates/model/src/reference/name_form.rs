@@ -1,0 +1,132 @@
+//! `@Microsoft.KeyVault(VaultName=v;SecretName=s;SecretVersion=version)`
+
+use std::fmt;
+
+use super::{ReferenceError, Target};
+use crate::names::{SecretVersion, VaultHost};
+
+/// The text of the reference as its parameters, in the order and spacing they were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct NameForm {
+    /// `@Microsoft.KeyVault(`
+    prefix: String,
+    parameters: Vec<Parameter>,
+}
+
+/// One `key=value` between the semicolons.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parameter {
+    /// None: an empty piece, as a trailing semicolon makes it.
+    key: Option<Key>,
+    /// The text up to the value: the key as written, the `=` and all spaces.
+    before_value: String,
+    value: String,
+    after_value: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    VaultName,
+    SecretName,
+    SecretVersion,
+}
+
+impl NameForm {
+    pub(super) fn parse(prefix: &str, inner: &str, vault_suffix: &str) -> Result<(Self, Target), ReferenceError> {
+        let invalid = ReferenceError::Invalid;
+        let parameters = inner.split(';').map(Parameter::parse).collect::<Result<Vec<_>, _>>()?;
+        let form = Self { prefix: prefix.to_owned(), parameters };
+        for key in [Key::VaultName, Key::SecretName, Key::SecretVersion] {
+            if form.parameters.iter().filter(|parameter| parameter.key == Some(key)).count() > 1 {
+                return Err(invalid("it gives a parameter twice"));
+            }
+        }
+        let vault = form.value(Key::VaultName).ok_or(invalid("it has neither SecretUri nor VaultName"))?;
+        let secret = form.value(Key::SecretName).ok_or(invalid("it has no SecretName"))?;
+        let version = form.value(Key::SecretVersion).filter(|version| !version.is_empty());
+        let target = Target {
+            vault_host: VaultHost::from_name(vault, vault_suffix).map_err(|_| invalid("its VaultName is not valid"))?,
+            secret: secret.parse().map_err(|_| invalid("its SecretName is not valid"))?,
+            version: version.map(str::parse).transpose().map_err(|_| invalid("its SecretVersion is not valid"))?,
+        };
+        Ok((form, target))
+    }
+
+    pub(super) fn with_target(&self, old: &Target, new: &Target) -> Self {
+        let mut form = self.clone();
+        if new.vault_host != old.vault_host {
+            form.set(Key::VaultName, new.vault_host.vault());
+        }
+        if new.secret != old.secret {
+            form.set(Key::SecretName, new.secret.as_str());
+        }
+        match &new.version {
+            _ if new.version == old.version => {}
+            Some(version) if form.value(Key::SecretVersion).is_some() => {
+                form.set(Key::SecretVersion, version.as_str());
+            }
+            Some(version) => form.add_version(version),
+            None => form.parameters.retain(|parameter| parameter.key != Some(Key::SecretVersion)),
+        }
+        form
+    }
+
+    fn value(&self, key: Key) -> Option<&str> {
+        let parameter = self.parameters.iter().find(|parameter| parameter.key == Some(key))?;
+        Some(&parameter.value)
+    }
+
+    fn set(&mut self, key: Key, value: &str) {
+        for parameter in self.parameters.iter_mut().filter(|parameter| parameter.key == Some(key)) {
+            value.clone_into(&mut parameter.value);
+        }
+    }
+
+    /// Puts a version behind the last parameter, and before a trailing semicolon if there is one.
+    fn add_version(&mut self, version: &SecretVersion) {
+        let last = self.parameters.iter().rposition(|parameter| parameter.key.is_some());
+        let position = last.map_or(self.parameters.len(), |last| last + 1);
+        let parameter = Parameter {
+            key: Some(Key::SecretVersion),
+            before_value: "SecretVersion=".to_owned(),
+            value: version.to_string(),
+            after_value: String::new(),
+        };
+        self.parameters.insert(position, parameter);
+    }
+}
+
+impl Parameter {
+    fn parse(piece: &str) -> Result<Self, ReferenceError> {
+        if piece.trim().is_empty() {
+            let before_value = piece.to_owned();
+            return Ok(Self { key: None, before_value, value: String::new(), after_value: String::new() });
+        }
+        let (key, value) = piece.split_once('=').ok_or(ReferenceError::Invalid("it has a parameter without `=`"))?;
+        let known = match key.trim() {
+            key if key.eq_ignore_ascii_case("VaultName") => Key::VaultName,
+            key if key.eq_ignore_ascii_case("SecretName") => Key::SecretName,
+            key if key.eq_ignore_ascii_case("SecretVersion") => Key::SecretVersion,
+            _ => return Err(ReferenceError::Invalid("it has an unknown parameter")),
+        };
+        let (before, rest) = value.split_at(value.len() - value.trim_start().len());
+        let (value, after) = rest.split_at(rest.trim_end().len());
+        Ok(Self {
+            key: Some(known),
+            before_value: format!("{key}={before}"),
+            value: value.to_owned(),
+            after_value: after.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for NameForm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.prefix)?;
+        for (index, Parameter { before_value, value, after_value, .. }) in self.parameters.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ";" };
+            write!(f, "{separator}{before_value}{value}{after_value}")?;
+        }
+        f.write_str(")")
+    }
+}
