@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod call;
+mod cloud;
+mod credential;
+mod error;
+mod http;
+mod key_vault;
+mod paging;
+mod request_log;
+mod resource_manager;
+mod retry;
+mod transport;
+
+pub use call::{Call, Deadline};
+pub use cloud::{Cloud, CloudError};
+pub use credential::{Credential, Identity, TokenError};
+pub use error::{AzureError, ErrorAnswer, Failure, NextLinkError};
+pub use http::{Http, HttpError, Limits};
+pub use key_vault::{KeyVault, SecretVersionInfo};
+pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
+pub use resource_manager::{Progress, ReferenceStatus, ResourceManager, Scope, ScopeError, Site, Status};

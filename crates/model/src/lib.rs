@@ -10,6 +10,7 @@ mod reference;
 mod settings;
 mod trouble;
 mod verdict;
+mod versions;
 
 pub use app::{AppId, AppIdError};
 pub use decision::{Decision, NewValue, Patch};
@@ -21,3 +22,4 @@ pub use reference::{Reference, ReferenceError, Target};
 pub use settings::{SettingValue, Settings};
 pub use trouble::Trouble;
 pub use verdict::Verdict;
+pub use versions::{Standing, VersionAttributes, Versions};

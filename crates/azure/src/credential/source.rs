@@ -1,0 +1,110 @@
+//! Where tokens come from: Microsoft's `azure_identity`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use azure_core::Error;
+use azure_core::credentials::{AccessToken, TokenCredential};
+use azure_core::error::ErrorKind;
+use azure_core::http::{ClientOptions, Transport};
+use azure_identity::{
+    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+};
+use keyrelay_model::Trouble;
+
+use super::{Identity, TokenError};
+use crate::error::one_line;
+use crate::http::Http;
+
+pub(super) enum Source {
+    Managed { client_id: Option<String>, transport: Transport },
+    Developer,
+    Given(Arc<dyn TokenCredential>),
+}
+
+impl Source {
+    pub(super) fn of(identity: Identity, http: &Http) -> Self {
+        match identity {
+            Identity::Managed { client_id } => {
+                Self::Managed { client_id, transport: Transport::new(Arc::new(http.client().clone())) }
+            }
+            Identity::Developer => Self::Developer,
+        }
+    }
+
+    /// Makes a request for a token. `azure_identity` repeats it when it fails, without an end that would suit us: the
+    /// caller has to bound it.
+    pub(super) async fn fetch(&self, audience: &str) -> Result<AccessToken, TokenError> {
+        // The scope `<resource>/.default` is how an audience is spelled since the second version of Azure's tokens.
+        let scope = format!("{}/.default", audience.trim_end_matches('/'));
+        let token = async { self.open()?.get_token(&[&scope], None).await };
+        token.await.map_err(|error| TokenError {
+            audience: audience.to_owned(),
+            reason: one_line(&chain(&error), 500),
+            trouble: trouble(&error),
+        })
+    }
+
+    /// A new credential for each request: the one of a managed identity keeps its tokens until they expire, and would
+    /// hand out one again that was refused.
+    fn open(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        match self {
+            Self::Managed { client_id, transport } => {
+                let options = ManagedIdentityCredentialOptions {
+                    user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
+                    client_options: ClientOptions { transport: Some(transport.clone()), ..ClientOptions::default() },
+                };
+                Ok(ManagedIdentityCredential::new(Some(options))?)
+            }
+            Self::Developer => Ok(DeveloperToolsCredential::new(None)?),
+            Self::Given(credential) => Ok(credential.clone()),
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Managed { client_id, .. } => {
+                f.debug_struct("Managed").field("client_id", client_id).finish_non_exhaustive()
+            }
+            Self::Developer => f.write_str("Developer"),
+            Self::Given(_) => f.write_str("Given"),
+        }
+    }
+}
+
+/// What an error and its sources say; `azure_core` often repeats the source in the error itself.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// The identity endpoint's 400 means that the app has no such identity, and a developer who is not logged in has to log
+/// in; connections, time-outs and the endpoint's own failures pass.
+fn trouble(error: &Error) -> Trouble {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut trouble = Trouble::Transient;
+    while let Some(error) = cause {
+        trouble = match error.downcast_ref::<Error>().map(Error::kind) {
+            Some(ErrorKind::HttpResponse { status, .. }) => match u16::from(*status) {
+                408 | 429 | 500.. => Trouble::Transient,
+                _ => Trouble::Permanent,
+            },
+            Some(ErrorKind::Connection | ErrorKind::Io) => Trouble::Transient,
+            Some(_) => Trouble::Permanent,
+            // The cause of the one before: what that one is counts.
+            None => trouble,
+        };
+        cause = error.source();
+    }
+    trouble
+}

@@ -1,0 +1,214 @@
+//! What can go wrong between keyrelay and Azure, and what that means for whoever called.
+
+mod answer;
+
+use std::time::Duration;
+
+use keyrelay_model::Trouble;
+
+pub use answer::ErrorAnswer;
+pub(crate) use answer::one_line;
+
+use crate::credential::TokenError;
+use crate::request_log::Operation;
+
+/// A call that failed: what was attempted, on what, and (as its source) why.
+///
+/// Neither it nor its sources ever hold a token, or a value that was sent.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {operation} of {subject}{}", if self.may_have_been_written() { ", or could not learn that it was done" } else { "" })]
+pub struct AzureError {
+    /// What was attempted.
+    pub operation: Operation,
+    /// On what: an app, a scope, or a secret.
+    pub subject: String,
+    /// Why it failed.
+    #[source]
+    pub failure: Failure,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// Azure answered with another status than success.
+    #[error(transparent)]
+    Answer(Box<ErrorAnswer>),
+    /// There was no token to send.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// Nothing was sent: the name was not found, the connection refused, or TLS failed.
+    #[error("no connection could be made")]
+    NotSent(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The request may have arrived, but no whole answer came.
+    #[error("the connection broke before a whole answer had come")]
+    NoAnswer(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The request may have arrived, but no answer came in time.
+    #[error("no answer came within {} ms", after.as_millis())]
+    TimedOut {
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The deadline passed before the request could be sent.
+    #[error("the time for it was over before it could be sent")]
+    OutOfTime,
+    /// A success whose body is not what the interface promises. The text names the place, never the content.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(String),
+    /// A body beyond the limit.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+    },
+    /// A list cannot be followed to its end.
+    #[error(transparent)]
+    NextLink(#[from] NextLinkError),
+    /// The vault is not one of our cloud: it does not get our token.
+    #[error("the vault's host does not end in `{suffix}`, so it is not one of this cloud")]
+    ForeignVault {
+        /// What it should end in.
+        suffix: String,
+    },
+}
+
+/// Why a list cannot be followed to its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NextLinkError {
+    /// The next page is no URL, or one of another origin: our token does not go there.
+    #[error("the link to the next page does not lead to the endpoint that was asked")]
+    Elsewhere,
+    /// The next page is one that was read before.
+    #[error("the link to the next page leads back to an earlier page")]
+    Loop,
+    /// The list does not end.
+    #[error("the list has more than {0} pages")]
+    TooMany(usize),
+}
+
+/// What a failure means for whoever called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// It may be gone in a moment: worth another attempt within the call.
+    Momentary,
+    /// It may be gone when the event is delivered again.
+    Transient,
+    /// It stays until somebody changes something.
+    Permanent,
+}
+
+impl AzureError {
+    /// Whether the call may succeed later, without anybody doing anything.
+    pub fn trouble(&self) -> Trouble {
+        match self.failure.meaning() {
+            Meaning::Momentary | Meaning::Transient => Trouble::Transient,
+            Meaning::Permanent => Trouble::Permanent,
+        }
+    }
+
+    /// The answer, if Azure gave one.
+    pub fn answer(&self) -> Option<&ErrorAnswer> {
+        self.failure.answer()
+    }
+
+    /// Whether Azure says that there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.failure.status(), Some(404 | 410))
+    }
+
+    /// Whether Azure knows us and does not let us.
+    pub fn is_access_denied(&self) -> bool {
+        self.failure.status() == Some(403)
+    }
+
+    /// Whether a role assignment that is minutes old may explain the denial: they take that long to spread.
+    /// [`trouble`](Self::trouble) calls it permanent; a caller that knows how fresh things are may know better.
+    pub fn may_be_a_fresh_grant(&self) -> bool {
+        let codes = ["AuthorizationFailed", "LinkedAuthorizationFailed", "ForbiddenByRbac"];
+        self.is_access_denied() && self.answer().is_some_and(|answer| codes.iter().any(|code| answer.has_code(code)))
+    }
+
+    /// Whether the failure leaves it open if settings were written: they have to be read to know.
+    pub fn may_have_been_written(&self) -> bool {
+        let open = match &self.failure {
+            Failure::NoAnswer(_) | Failure::TimedOut { .. } | Failure::Unreadable(_) | Failure::TooLarge { .. } => true,
+            // A gateway may have given up on a write that goes on behind it.
+            Failure::Answer(answer) => answer.status == 408 || answer.status >= 500,
+            _ => false,
+        };
+        self.operation == Operation::WriteSettings && open
+    }
+
+    /// After a failed write that is worth another round of reading, planning and writing: how long to wait before.
+    ///
+    /// A write is never repeated as it is, for somebody else may have written in between; this is the caller's part of
+    /// what other operations do by themselves. None for other operations, and when another round would not help.
+    pub fn plan_again_after(&self) -> Option<Duration> {
+        // What Azure is busy with when it refuses a write takes seconds.
+        const BUSY: Duration = Duration::from_secs(1);
+        let hopeless = self.trouble() == Trouble::Permanent || matches!(self.failure, Failure::OutOfTime);
+        if self.operation != Operation::WriteSettings || hopeless {
+            return None;
+        }
+        Some(self.answer().and_then(|answer| answer.retry_after).unwrap_or(BUSY))
+    }
+}
+
+impl Failure {
+    /// Whether another attempt within the call may help.
+    pub(crate) fn is_momentary(&self) -> bool {
+        self.meaning() == Meaning::Momentary
+    }
+
+    pub(crate) fn answer(&self) -> Option<&ErrorAnswer> {
+        match self {
+            Self::Answer(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.answer().map(|answer| answer.status)
+    }
+
+    /// The one table of what is transient and what is permanent.
+    fn meaning(&self) -> Meaning {
+        match self {
+            // The credential has made its own attempts by now and knows what its endpoint said.
+            Self::Token(error) => match error.trouble() {
+                Trouble::Transient => Meaning::Transient,
+                Trouble::Permanent => Meaning::Permanent,
+            },
+            // A name that does not resolve may be one that was just made; a refused connection is a restart.
+            Self::NotSent(_) => Meaning::Momentary,
+            // Something between here and there; the next connection takes another way.
+            Self::NoAnswer(_) | Self::TimedOut { .. } => Meaning::Momentary,
+            // There is no time for another attempt, but the next delivery has its own.
+            Self::OutOfTime => Meaning::Transient,
+            // A page of something in between, most likely. If it is Azure, the number of deliveries is bounded.
+            Self::Unreadable(_) => Meaning::Transient,
+            // Lists do not shrink by waiting.
+            Self::TooLarge { .. } | Self::NextLink(_) => Meaning::Permanent,
+            // A reference or an event names a vault of another cloud.
+            Self::ForeignVault { .. } => Meaning::Permanent,
+            Self::Answer(answer) => match answer.status {
+                // Azure itself asks to come again.
+                408 | 429 | 500 | 502 | 503 | 504 => Meaning::Momentary,
+                // A lock on the resource stays until somebody removes it.
+                409 if answer.has_code("ScopeLocked") => Meaning::Permanent,
+                // Another operation on the same app is under way: seconds to minutes.
+                409 => Meaning::Transient,
+                // A new token was refused as well: wrong tenant or wrong cloud.
+                401 => Meaning::Permanent,
+                // A role is missing. See `may_be_a_fresh_grant` for the exception.
+                403 => Meaning::Permanent,
+                // The app, vault or secret is gone, or its name is wrong.
+                404 | 410 => Meaning::Permanent,
+                // The rest of the server's own errors, whatever they are.
+                500.. => Meaning::Transient,
+                // The request is wrong, or a redirect that we do not follow with a token.
+                _ => Meaning::Permanent,
+            },
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Lists that come in pages.
+
+use std::collections::HashSet;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+use crate::call::Call;
+use crate::error::{AzureError, Failure, NextLinkError};
+use crate::transport::{Request, Transport};
+
+/// How many pages a list may have: Key Vault gives 25 rows at a time, Resource Manager some hundred.
+const MAX_PAGES: usize = 200;
+
+impl Transport {
+    /// Reads all pages of a list. A row that cannot be read is left out and warned of; it does not spoil the others.
+    pub(crate) async fn list<Row, Item>(
+        &self,
+        mut request: Request<'_>,
+        call: &Call,
+        read: impl Fn(Row) -> Option<Item>,
+    ) -> Result<Vec<Item>, AzureError>
+    where
+        Row: DeserializeOwned,
+    {
+        let mut items = Vec::new();
+        let mut left_out = 0_usize;
+        let mut seen = HashSet::new();
+        loop {
+            if !seen.insert(request.url.clone()) {
+                return Err(request.failed(NextLinkError::Loop.into()));
+            }
+            let body = self.send(&request, call).await?;
+            let (rows, next_link) = read_page(&body).map_err(|failure| request.failed(failure))?;
+            for row in rows {
+                match serde_json::from_value(row).ok().and_then(&read) {
+                    Some(item) => items.push(item),
+                    None => left_out += 1,
+                }
+            }
+            let Some(link) = next_link else { break };
+            if seen.len() == MAX_PAGES {
+                return Err(request.failed(NextLinkError::TooMany(MAX_PAGES).into()));
+            }
+            request.url = follow(&request.url, &link).map_err(|error| request.failed(error.into()))?;
+        }
+        if left_out > 0 {
+            tracing::warn!(
+                azure.operation = %request.operation,
+                azure.subject = request.subject,
+                rows = left_out,
+                "rows of a list cannot be read and are left out"
+            );
+        }
+        Ok(items)
+    }
+}
+
+/// Reads `{"value": [...], "nextLink": "..."}`. A list that is `null` is empty; one that is missing is an error, for it
+/// would hide everything.
+fn read_page(body: &[u8]) -> Result<(Vec<Value>, Option<String>), Failure> {
+    let page: Value = read_json(body)?;
+    let no_list = || Failure::Unreadable("it has no list in `value`".to_owned());
+    let Value::Object(mut page) = page else { return Err(no_list()) };
+    let rows = match page.remove("value") {
+        Some(Value::Array(rows)) => rows,
+        Some(Value::Null) => Vec::new(),
+        _ => return Err(no_list()),
+    };
+    match page.remove("nextLink") {
+        None | Some(Value::Null) => Ok((rows, None)),
+        Some(Value::String(link)) => Ok((rows, Some(link).filter(|link| !link.is_empty()))),
+        Some(_) => Err(NextLinkError::Elsewhere.into()),
+    }
+}
+
+/// Reads JSON. The error says where it goes wrong, never what is there.
+pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Failure::Unreadable(format!(
+            "its JSON goes wrong in line {line}, column {column} ({:?} error)",
+            error.classify()
+        ))
+    })
+}
+
+/// The next page, if it is where the last one was. Resource Manager may write its host in capitals, or with `:443`:
+/// both are gone when a URL is parsed.
+fn follow(current: &Url, link: &str) -> Result<Url, NextLinkError> {
+    match Url::parse(link) {
+        Ok(next) if next.origin() == current.origin() => Ok(next),
+        _ => Err(NextLinkError::Elsewhere),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(link: &str, followed: bool) {
+        let current = Url::parse("https://management.azure.com/subscriptions/s").unwrap();
+        assert_eq!(follow(&current, link).is_ok(), followed, "{link}");
+    }
+
+    #[test]
+    fn a_link_to_the_same_origin_is_followed_however_it_is_spelled() {
+        check("https://management.azure.com/subscriptions/s?$skiptoken=a", true);
+        check("https://Management.Azure.COM/subscriptions/s?$skiptoken=a", true);
+        check("https://management.azure.com:443/subscriptions/s?$skiptoken=a", true);
+    }
+
+    #[test]
+    fn a_link_elsewhere_is_not_followed() {
+        check("https://management.azure.com.example/subscriptions/s", false);
+        check("https://management.azure.com:8443/subscriptions/s", false);
+        check("http://management.azure.com/subscriptions/s", false);
+        check("https://management.azure.com@example.org/", false);
+        check("/subscriptions/s?$skiptoken=a", false);
+        check("file:///etc/passwd", false);
+    }
+}

@@ -1,0 +1,105 @@
+use keyrelay_azure::{AzureError, Failure, NextLinkError, Scope, Site};
+use keyrelay_model::Trouble;
+use serde_json::{Value, json};
+
+use crate::fake::{Fake, ORDERS, Reply, answer, call, orders};
+
+fn scope() -> Scope {
+    "/subscriptions/s/resourceGroups/g".parse().unwrap()
+}
+
+async fn sites(replies: Vec<Reply>) -> (Result<Vec<Site>, AzureError>, usize) {
+    let fake = Fake::start(replies).await;
+    let sites = fake.resource_manager().sites(&scope(), &call()).await;
+    (sites, fake.seen().len())
+}
+
+fn page(rows: Value, next_link: &str) -> Reply {
+    answer(200, json!({ "value": rows, "nextLink": next_link }))
+}
+
+async fn check_link(replies: Vec<Reply>, requests: usize, expected: NextLinkError) {
+    let (sites, seen) = sites(replies).await;
+    let error = sites.unwrap_err();
+    assert!(matches!(&error.failure, Failure::NextLink(link) if *link == expected), "{error:?}");
+    assert_eq!((error.trouble(), seen), (Trouble::Permanent, requests));
+}
+
+#[tokio::test]
+async fn a_subscription_and_a_group_are_asked_for_by_their_ids() {
+    let fake = Fake::start([page(json!([]), ""), page(Value::Null, "")]).await;
+    let manager = fake.resource_manager();
+    assert_eq!(manager.sites(&scope(), &call()).await.unwrap(), []);
+    assert_eq!(manager.sites(&"/SUBSCRIPTIONS/S".parse().unwrap(), &call()).await.unwrap(), []);
+    let path = "providers/Microsoft.Web/sites?api-version=2025-05-01";
+    assert_eq!(fake.lines(), [format!("GET {}/{path}", scope()), format!("GET /subscriptions/S/{path}")]);
+}
+
+#[tokio::test]
+async fn sites_are_read_as_far_as_they_go() {
+    let rows = json!([
+        { "id": ORDERS, "kind": "functionapp,linux", "properties": { "state": "Running", "enabled": true } },
+        { "id": ORDERS.replace("orders", "bare") },
+        { "id": ORDERS.replace("orders", "off"), "kind": null, "properties": { "state": null, "enabled": false } },
+        { "id": "not an id" },
+        { "kind": "app" },
+        null,
+    ]);
+    let (sites, _) = sites(vec![page(rows, "")]).await;
+    let sites = sites.unwrap();
+    let site = |name: &str, kind: Option<&str>, state: Option<&str>, enabled| Site {
+        id: ORDERS.replace("orders", name).parse().unwrap(),
+        kind: kind.map(str::to_owned),
+        state: state.map(str::to_owned),
+        enabled,
+    };
+    let expected = [
+        site("orders", Some("functionapp,linux"), Some("Running"), true),
+        site("bare", None, None, true),
+        site("off", None, None, false),
+    ];
+    assert_eq!(sites, expected);
+}
+
+#[tokio::test]
+async fn slots_are_those_of_the_site() {
+    let slot = format!("{ORDERS}/slots/staging");
+    let rows = json!([{ "id": slot, "name": "orders/staging" }]);
+    let fake = Fake::start([page(rows, ""), page(json!([]), "")]).await;
+    let manager = fake.resource_manager();
+    let slots = manager.slots(&orders(), &call()).await.unwrap();
+    assert_eq!(slots[0].id, slot.parse().unwrap());
+    manager.slots(&slot.parse().unwrap(), &call()).await.unwrap();
+    let line = format!("GET {ORDERS}/slots?api-version=2025-05-01");
+    assert_eq!(fake.lines(), [line.clone(), line]);
+}
+
+#[tokio::test]
+async fn a_page_elsewhere_is_not_asked_for() {
+    for link in ["http://127.0.0.1:1/next", "https://management.azure.com/next", "/next", "next"] {
+        check_link(vec![page(json!([]), link)], 1, NextLinkError::Elsewhere).await;
+    }
+}
+
+#[tokio::test]
+async fn pages_in_a_circle_are_noticed() {
+    let to = |page_number: usize| page(json!([]), &format!("{{origin}}/next?page={page_number}"));
+    check_link(vec![to(2), to(3), to(2)], 3, NextLinkError::Loop).await;
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_is_given_up() {
+    let pages = (0..300).map(|number| page(json!([]), &format!("{{origin}}/next?page={number}"))).collect();
+    check_link(pages, 200, NextLinkError::TooMany(200)).await;
+}
+
+#[tokio::test]
+async fn half_a_list_is_no_list() {
+    let next = page(json!([{ "id": ORDERS }]), "{origin}/next");
+    let (sites_found, _) = sites(vec![next, answer(403, json!({}))]).await;
+    assert!(sites_found.unwrap_err().is_access_denied());
+    for body in [json!({}), json!([]), json!({ "value": "none" }), json!({ "Value": [] })] {
+        let (sites, _) = sites(vec![answer(200, body)]).await;
+        assert!(matches!(sites.unwrap_err().failure, Failure::Unreadable(_)));
+    }
+}

@@ -1,0 +1,253 @@
+//! `keyrelay demo`: a secret rotates, and everybody watches.
+//!
+//! The scenario: an app sends telemetry to the sink whose key is in its setting, and the setting is a reference to a
+//! secret. When the secret changes, the telemetry has to go to the other sink, without anybody touching the app.
+
+mod clock;
+mod observe;
+mod sinks;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use keyrelay_local_azure::functions_host::FunctionsHostOptions;
+use keyrelay_local_azure::{LocalAzure, LocalAzureOptions, Service, World};
+
+use crate::out;
+use observe::{HandlerLines, until};
+use sinks::Sink;
+
+/// Show a rotation, from the event to the proof
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// The folder of the function app, with host.json and keyrelay-host in it
+    #[arg(long, default_value = "target/app")]
+    app: PathBuf,
+    /// Leave everything running afterwards, and say how to play with it
+    #[arg(long)]
+    stay: bool,
+}
+
+const VAULT: &str = "contoso-kv";
+const SITE: &str = "telemetry-clock";
+const SETTING: &str = "APPINSIGHTS_INSTRUMENTATIONKEY";
+const SECRET: &str = "appinsights-instrumentationkey";
+const OTHER_SECRET: &str = "sql-password";
+
+/// How long any step may take before the demonstration has failed.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+impl Demo {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let [first, second] = [Sink::new("first"), Sink::new("second")];
+        let folder = tempfile::tempdir().context("cannot make a folder for the demonstration")?;
+        let app_root = copy_of(&self.app, folder.path())?;
+        let azure = start(&app_root, &first, &second).await?;
+        let mut show = Show { azure, first, second, steps: 0 };
+
+        show.before().await?;
+        show.rotate().await?;
+        show.after().await?;
+        show.ignore_another_secret().await?;
+        show.keep_secrets()?;
+
+        out::line(&format!("\nall {} steps were observed, in {} s", show.steps, started.elapsed().as_secs()));
+        if self.stay {
+            show.invite(&app_root);
+            tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+        }
+        Ok(())
+    }
+}
+
+/// The app of the demonstration, in a process of its own.
+pub(crate) async fn telemetry_clock() -> anyhow::Result<()> {
+    clock::run().await
+}
+
+/// Copies the function app and drops in a policy of its own for the secret: `pin`, under the secret's name.
+fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    let copied = folder.join("app");
+    copy_folder(app, &copied).with_context(|| {
+        format!("cannot copy the function app in `{}`: build it with `cargo xtask app`", app.display())
+    })?;
+    let policies = copied.join("policies");
+    std::fs::copy(policies.join("pin.wasm"), policies.join(format!("{SECRET}.wasm"))).context("no policy `pin`")?;
+    Ok(copied)
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+async fn start(app_root: &Path, first: &Sink, second: &Sink) -> anyhow::Result<LocalAzure> {
+    let sinks = sinks::start([first.clone(), second.clone()]).await?;
+    let program = std::env::current_exe().context("cannot find this program")?;
+    let world = format!(
+        r#"
+        subscription = "00000000-0000-0000-0000-000000000001"
+
+        [[vault]]
+        name = "{VAULT}"
+        resource_group = "shop"
+        secrets = {{ {SECRET} = "{key}", {OTHER_SECRET} = "{password}" }}
+
+        [[site]]
+        name = "{SITE}"
+        resource_group = "shop"
+        command = ['{program}', "telemetry-clock"]
+        settings = {{ {SETTING} = "@Microsoft.KeyVault(VaultName={VAULT};SecretName={SECRET})", TELEMETRY_ENDPOINT = "http://{sinks}" }}
+
+        [[site]]
+        name = "keyrelay"
+        resource_group = "shop"
+        settings = {{ KEYRELAY_VAULTS = "{VAULT}" }}
+        "#,
+        key = first.key,
+        password = uuid::Uuid::new_v4(),
+        program = program.display(),
+    );
+    let world = World::parse(&world).context("the world of the demonstration cannot be")?;
+    let mut options = LocalAzureOptions::new(world, app_root);
+    options.site = Some("keyrelay".to_owned());
+    options.functions_host = FunctionsHostOptions::new(app_root);
+    LocalAzure::start(options).await.context("the stand-in for Azure does not start")
+}
+
+/// The demonstration under way.
+struct Show {
+    azure: LocalAzure,
+    first: Sink,
+    second: Sink,
+    steps: u32,
+}
+
+impl Show {
+    fn step(&mut self, title: &str) {
+        self.steps += 1;
+        out::line(&format!("\n{}. {title}", self.steps));
+    }
+
+    async fn before(&mut self) -> anyhow::Result<()> {
+        self.step("the app sends the time to the sink that its setting names");
+        out::line(&format!("   {SETTING} = {}", self.setting()?));
+        arrivals(&self.first, 2).await?;
+        ensure!(self.second.count() == 0, "lines arrived at `second` before the rotation");
+        Ok(())
+    }
+
+    async fn rotate(&mut self) -> anyhow::Result<()> {
+        self.step(&format!("the secret `{SECRET}` is set to the key of `second`"));
+        let mut lines = HandlerLines::follow(&self.azure.functions_host);
+        let version = self.azure.cloud.set_secret(VAULT, SECRET, self.second.key.as_str())?;
+        out::line(&format!("   version {version}; the vault tells Event Grid, Event Grid the Functions host"));
+
+        self.step("the policy decides, keyrelay applies and proves it");
+        let rotation = until(PATIENCE, "the rotation", lines.rotation_of(SECRET)).await?;
+        for field in ["event.type", "policy.name", "policy.digest", "decision", "plan", "verdict", "message", "duration_ms"] {
+            if let Some(value) = rotation.get(field) {
+                out::line(&format!("   {field:13} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+            }
+        }
+        let verdict = rotation.get("verdict").and_then(|it| it.as_str()).unwrap_or_default();
+        ensure!(verdict == "verified", "the verdict is `{verdict}` and not `verified`");
+        let row = self.azure.cloud.references(SITE)?.into_iter().find(|row| row.setting == SETTING);
+        let active = row.and_then(|row| row.active_version);
+        ensure!(active.as_deref() == Some(version.as_str()), "Azure does not report version {version} as active");
+        ensure!(self.setting()?.contains(&version), "the setting is not pinned to version {version}");
+        Ok(())
+    }
+
+    async fn after(&mut self) -> anyhow::Result<()> {
+        self.step("the app, started anew by Azure, sends to `second` only");
+        arrivals(&self.second, 1).await?;
+        let at_first = self.first.count();
+        arrivals(&self.second, 3).await?;
+        ensure!(self.first.count() == at_first, "lines still arrive at `first` after the rotation");
+        Ok(())
+    }
+
+    async fn ignore_another_secret(&mut self) -> anyhow::Result<()> {
+        self.step(&format!("another secret, `{OTHER_SECRET}`, changes: nothing happens to the app"));
+        let writes = self.writes();
+        let mut lines = HandlerLines::follow(&self.azure.functions_host);
+        self.azure.cloud.set_secret(VAULT, OTHER_SECRET, uuid::Uuid::new_v4().to_string())?;
+        let rotation = until(PATIENCE, "the other secret's event", lines.rotation_of(OTHER_SECRET)).await?;
+        let text = |field| rotation.get(field).and_then(|it| it.as_str()).unwrap_or_default();
+        out::line(&format!("   {:13} {}", text("verdict"), text("message")));
+        ensure!(text("verdict") == "unchanged", "the verdict is `{}` and not `unchanged`", text("verdict"));
+        ensure!(self.writes() == writes, "settings were written");
+        arrivals(&self.second, self.second.count() + 1).await
+    }
+
+    fn keep_secrets(&mut self) -> anyhow::Result<()> {
+        self.step("no secret is in any log, and nobody asked the vault for one");
+        let lines = self.azure.functions_host.log().lines();
+        let leaked = lines.iter().filter(|line| [&self.first, &self.second].iter().any(|sink| line.text.contains(&sink.key)));
+        ensure!(leaked.count() == 0, "a secret is in the log");
+        let asked_for_value = |path: &str| path.contains("/secrets/") && !path.ends_with("/versions");
+        let requests = self.azure.cloud.requests();
+        let mut of_vault = requests.iter().filter(|request| request.service == Service::KeyVault);
+        if let Some(request) = of_vault.find(|request| asked_for_value(&request.path)) {
+            bail!("{} {} was asked of the vault", request.method, request.path);
+        }
+        out::line(&format!("   {} lines of log, {} requests", lines.len(), requests.len()));
+        Ok(())
+    }
+
+    fn setting(&self) -> anyhow::Result<String> {
+        let settings = self.azure.cloud.settings(SITE)?;
+        let value = settings.get(SETTING).with_context(|| format!("the app has lost {SETTING}"))?;
+        Ok(value.expose().to_owned())
+    }
+
+    /// How often anybody has written the settings of an app.
+    fn writes(&self) -> usize {
+        let requests = self.azure.cloud.requests();
+        requests.iter().filter(|it| it.service == Service::ResourceManager && it.method == "PUT").count()
+    }
+
+    fn invite(&self, app_root: &Path) {
+        let resource_manager = self.azure.cloud.resource_manager_url();
+        out::line(&format!(
+            "\neverything keeps running; Ctrl-C ends it\n\
+             \n  rotate the secret back and forth (any text will do; these are the keys of the two sinks):\n\
+             \x20   curl -X PUT {resource_manager}local/vaults/{VAULT}/secrets/{SECRET} -d {}\n\
+             \x20   curl -X PUT {resource_manager}local/vaults/{VAULT}/secrets/{SECRET} -d {}\n\
+             \n  see what was asked of Azure:\n\
+             \x20   curl {resource_manager}local/requests\n\
+             \n  drop in another policy: replace {}\n\
+             \x20   and have the Functions host start keyrelay-host again:  pkill keyrelay-host\n",
+            self.first.key,
+            self.second.key,
+            app_root.join(format!("policies/{SECRET}.wasm")).display(),
+        ));
+        HandlerLines::print_all(&self.azure.functions_host);
+    }
+}
+
+/// Waits until so many lines have arrived at a sink.
+async fn arrivals(sink: &Sink, count: usize) -> anyhow::Result<()> {
+    let arrived = async {
+        while sink.count() < count {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    };
+    until(PATIENCE, &format!("{count} lines at `{}`", sink.name), arrived).await?;
+    out::line(&format!("   {} lines at `{}`, the latest: {}", sink.count(), sink.name, sink.latest().unwrap_or_default()));
+    Ok(())
+}

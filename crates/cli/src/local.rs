@@ -1,0 +1,121 @@
+//! `keyrelay local`: the stand-in for Azure, for as long as you like.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use keyrelay_local_azure::functions_host::FunctionsHostOptions;
+use keyrelay_local_azure::{LocalAzure, LocalAzureOptions, Ports, World};
+
+use crate::out;
+
+/// Run a stand-in for Azure on 127.0.0.1, with keyrelay-host in it
+///
+/// The stand-in speaks the protocols of the Functions host, Event Grid, Key Vault, Resource Manager and the identity
+/// endpoint. What exists in it is read from a file, the world:
+///
+///   subscription = "00000000-0000-0000-0000-000000000001"
+///   [[vault]]
+///   name = "contoso-kv"
+///   resource_group = "shop"
+///   secrets = { sql-password = "one" }
+///   [[site]]
+///   name = "orders"
+///   resource_group = "shop"
+///   settings = { SQL = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql-password)" }
+///   [[site]]
+///   name = "keyrelay"
+///   resource_group = "shop"
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Local {
+    /// The folder of the function app, with host.json and keyrelay-host in it
+    #[arg(long, default_value = "target/app")]
+    app: PathBuf,
+    /// The file that says what exists. Default: the one above
+    #[arg(long)]
+    world: Option<PathBuf>,
+    /// The site of the world that keyrelay-host runs as: its settings and its identity
+    #[arg(long, default_value = "keyrelay")]
+    site: String,
+    /// How many times faster than in Azure Event Grid delivers again
+    #[arg(long, default_value_t = 10.0)]
+    clock: f64,
+    /// The folder for events that could not be delivered. Default: they are dropped
+    #[arg(long)]
+    dead_letter: Option<PathBuf>,
+    /// The first of four ports: Resource Manager, Key Vault, identity, Functions host. Default: free ones
+    #[arg(long)]
+    port: Option<u16>,
+}
+
+/// A vault, an app that uses its secret, and keyrelay's own app.
+const DEFAULT_WORLD: &str = r#"
+subscription = "00000000-0000-0000-0000-000000000001"
+
+[[vault]]
+name = "contoso-kv"
+resource_group = "shop"
+secrets = { sql-password = "one" }
+
+[[site]]
+name = "orders"
+resource_group = "shop"
+settings = { SQL = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql-password)" }
+
+[[site]]
+name = "keyrelay"
+resource_group = "shop"
+"#;
+
+impl Local {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let text = match &self.world {
+            Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?,
+            None => DEFAULT_WORLD.to_owned(),
+        };
+        let world = World::parse(&text).context("the world cannot be used")?;
+        let vault = world.vaults.first().map(|vault| vault.name.clone()).unwrap_or_default();
+        let subscription = world.subscription.clone();
+
+        let mut options = LocalAzureOptions::new(world, &self.app);
+        options.site = Some(self.site);
+        options.event_grid.clock = self.clock;
+        options.event_grid.dead_letter = self.dead_letter;
+        options.functions_host = FunctionsHostOptions::new(&self.app);
+        if let Some(port) = self.port {
+            let at = |offset| port.checked_add(offset).context("`--port` leaves no room for four ports");
+            options.cloud.ports = Ports { resource_manager: port, key_vault: at(1)?, identity: at(2)? };
+            options.functions_host.port = at(3)?;
+        }
+        let mut log = options.functions_host.log.subscribe();
+        let azure = LocalAzure::start(options)
+            .await
+            .with_context(|| format!("cannot run the function app in `{}`", self.app.display()))?;
+        announce(&azure, &vault, &subscription);
+        loop {
+            tokio::select! {
+                Ok(line) = log.recv() => out::line(&line.to_string()),
+                ended = tokio::signal::ctrl_c() => return ended.context("cannot wait for Ctrl-C"),
+            }
+        }
+    }
+}
+
+fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
+    let resource_manager = azure.cloud.resource_manager_url();
+    out::line(&format!("Resource Manager  {resource_manager}  (subscription {subscription})"));
+    out::line(&format!("Key Vault         {}", azure.cloud.key_vault_url()));
+    out::line(&format!("Functions host    {}", azure.functions_host.url()));
+    for (name, value) in azure.cloud.environment() {
+        out::line(&format!("{name}={value}"));
+    }
+    out::line("rotate a secret:");
+    out::line(&format!("  curl -X PUT {resource_manager}local/vaults/{vault}/secrets/<name> -d <value>"));
+    out::line("see what was asked of Azure, or switch on a fault:");
+    out::line(&format!("  curl {resource_manager}local/requests"));
+    out::line(&format!(
+        "  curl {resource_manager}local/faults -d '{{\"service\":\"resource_manager\",\"effect\":{{\"answer\":{{\"status\":429}}}}}}'"
+    ));
+    out::line("Ctrl-C ends everything");
+}

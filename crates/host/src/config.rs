@@ -1,0 +1,211 @@
+//! The configuration: `keyrelay.toml` beside `host.json`, and app settings that win over it.
+//!
+//! It is read in one place, and every problem in it is reported at once.
+
+mod read;
+mod rotation;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use keyrelay_azure::{Cloud, Scope};
+use keyrelay_model::AppId;
+use url::Url;
+
+use read::Table;
+pub use rotation::{LimitOverrides, Rotation, SecretPattern};
+
+/// Everything that can be configured, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What may happen to apps.
+    pub mode: Mode,
+    /// Where apps are looked for. Empty: the resource group that keyrelay runs in, if it runs in Azure.
+    pub scope: Vec<Scope>,
+    /// The vaults whose events are taken, by name in lower case. Empty: all vaults of the cloud.
+    pub vaults: Vec<String>,
+    /// Where Azure's services are.
+    pub cloud: Cloud,
+    /// The client id of a user-assigned managed identity. None: the system-assigned one.
+    pub client_id: Option<String>,
+    /// How long an invocation may take. Event Grid waits 30 s and then delivers again.
+    pub answer_within: Duration,
+    /// How many apps are handled at once for one event.
+    pub apps_at_once: usize,
+    /// What is logged of keyrelay itself.
+    pub log: LogLevel,
+    /// Rules for secrets; the first that matches wins.
+    pub rotations: Vec<Rotation>,
+}
+
+/// What may happen to apps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Decide and apply.
+    Enforce,
+    /// Decide and record, change nothing.
+    Monitor,
+    /// The kill switch: events are recorded, nothing is decided.
+    Off,
+}
+
+impl Mode {
+    const WORDS: [(&'static str, Self); 3] =
+        [("enforce", Self::Enforce), ("monitor", Self::Monitor), ("off", Self::Off)];
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Failures only.
+    Error,
+    /// Also what may need a look.
+    Warn,
+    /// Also one line for each rotation.
+    Info,
+    /// Also one line for each request to Azure.
+    Debug,
+}
+
+impl LogLevel {
+    const WORDS: [(&'static str, Self); 4] =
+        [("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug)];
+}
+
+/// One thing that is wrong with the configuration: where, what, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// `keyrelay.toml: rotation[0].grant.set`, or `app setting KEYRELAY_MODE`.
+    pub place: String,
+    /// What is wrong, and the fix.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// The keys at the top of `keyrelay.toml`. Each has an app setting: `KEYRELAY_` and the key in upper case.
+const KEYS: [&str; 9] =
+    ["mode", "scope", "vaults", "cloud", "client_id", "answer_within_ms", "apps_at_once", "log", "rotation"];
+
+/// What the names of our app settings begin with.
+const PREFIX: &str = "KEYRELAY_";
+
+impl Config {
+    /// Reads the text of `keyrelay.toml` and the environment. All problems are returned together.
+    pub fn read(file: &str, environment: &BTreeMap<String, String>) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let values = match file.parse::<toml::Table>() {
+            Ok(values) => values,
+            Err(error) => {
+                problems.push(Problem { place: "keyrelay.toml".to_owned(), message: error.to_string() });
+                toml::Table::new()
+            }
+        };
+        let mut table = Table::new("keyrelay.toml", values);
+        for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+            override_key(&mut table, name, value, &mut problems);
+        }
+        let config = Self::from_table(&mut table);
+        problems.extend(table.finish());
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    fn from_table(table: &mut Table) -> Self {
+        let cloud = read_cloud(table);
+        Self {
+            mode: table.word("mode", &Mode::WORDS).unwrap_or(Mode::Enforce),
+            scope: table.parsed_list("scope"),
+            vaults: table.parsed_list::<VaultLabel>("vaults").into_iter().map(|VaultLabel(name)| name).collect(),
+            cloud,
+            client_id: table.text("client_id"),
+            // Event Grid gives up after 30 s; below 5 s nothing can be verified.
+            answer_within: Duration::from_millis(table.integer("answer_within_ms", 1_000..=28_000).unwrap_or(25_000)),
+            apps_at_once: usize::try_from(table.integer("apps_at_once", 1..=1_000).unwrap_or(16)).unwrap_or(16),
+            log: table.word("log", &LogLevel::WORDS).unwrap_or(LogLevel::Info),
+            rotations: table.tables("rotation").into_iter().map(|mut rule| {
+                let rotation = Rotation::from_table(&mut rule);
+                table.absorb(rule);
+                rotation
+            }).collect(),
+        }
+    }
+}
+
+/// The name of a vault as Key Vault allows it.
+struct VaultLabel(String);
+
+impl std::str::FromStr for VaultLabel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let host = keyrelay_model::VaultHost::from_name(text, "example").map_err(|error| error.to_string())?;
+        Ok(Self(host.vault().to_owned()))
+    }
+}
+
+/// Puts the value of an app setting in the place of the file's.
+fn override_key(table: &mut Table, name: &str, value: &str, problems: &mut Vec<Problem>) {
+    let place = format!("app setting {name}");
+    let key = KEYS.into_iter().find(|key| name == format!("{PREFIX}{}", key.to_uppercase()));
+    let Some(key) = key else {
+        let known: Vec<String> = KEYS.iter().map(|key| format!("{PREFIX}{}", key.to_uppercase())).collect();
+        let message = format!("unknown name; known are {}", known.join(", "));
+        problems.push(Problem { place, message });
+        return;
+    };
+    match read::value_of_setting(key, value) {
+        Ok(value) => table.replace(key, place, value),
+        Err(message) => problems.push(Problem { place, message }),
+    }
+}
+
+/// Reads `cloud`: the name of a cloud, or a table of endpoints.
+fn read_cloud(table: &mut Table) -> Cloud {
+    const CLOUDS: [(&str, fn() -> Cloud); 3] =
+        [("public", Cloud::public), ("usgov", Cloud::us_gov), ("china", Cloud::china)];
+    let Some(mut custom) = table.table_if("cloud") else {
+        return table.word("cloud", &CLOUDS).map_or_else(Cloud::public, |cloud| cloud());
+    };
+    let mut cloud = Cloud::public();
+    if let Some(url) = custom.parsed::<Url>("resource_manager") {
+        cloud.resource_manager = url;
+    }
+    if let Some(audience) = custom.text("resource_manager_audience") {
+        cloud.resource_manager_audience = audience;
+    }
+    if let Some(suffix) = custom.text("vault_suffix") {
+        cloud.vault_suffix = suffix;
+    }
+    if let Some(audience) = custom.text("vault_audience") {
+        cloud.vault_audience = audience;
+    }
+    if let Some(endpoint) = custom.text("vault_endpoint") {
+        cloud.vault_endpoint = endpoint;
+    }
+    if let Some(version) = custom.text("web_api_version") {
+        cloud.web_api_version = version;
+    }
+    if let Err(error) = cloud.check() {
+        custom.problem("", error.to_string());
+    }
+    table.absorb(custom);
+    cloud
+}
+
+/// The app that keyrelay runs in, told by the variables that App Service sets. None outside of Azure.
+///
+/// `WEBSITE_OWNER_NAME` is `<subscription>+<webspace>`.
+pub fn own_app(environment: &BTreeMap<String, String>) -> Option<AppId> {
+    let (subscription, _) = environment.get("WEBSITE_OWNER_NAME")?.split_once('+')?;
+    let group = environment.get("WEBSITE_RESOURCE_GROUP")?;
+    let site = environment.get("WEBSITE_SITE_NAME")?;
+    format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{site}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! One `[[rotation]]`: the rule for the secrets that a pattern names.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use keyrelay_model::{AppId, Grant, SecretName};
+use wildmatch::WildMatch;
+
+use super::Mode;
+use super::read::Table;
+
+/// The rule for some secrets.
+#[derive(Debug, Clone)]
+pub struct Rotation {
+    /// The secrets it is for.
+    pub secret: SecretPattern,
+    /// The policy's name. None: the module named like the secret, else `follow`.
+    pub policy: Option<String>,
+    /// The apps to handle. Empty: those of the scope that reference the secret.
+    pub apps: Vec<AppId>,
+    /// What may happen to the apps. The stricter of this and the global mode holds.
+    pub mode: Option<Mode>,
+    /// What the policy is told.
+    pub parameters: BTreeMap<String, String>,
+    /// What the policy may see and touch, beyond the references to its own secret.
+    pub grant: Grant,
+    /// Limits that differ from the default.
+    pub limits: LimitOverrides,
+}
+
+/// Limits of a policy that a rotation changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LimitOverrides {
+    /// How long a decision may take.
+    pub time: Option<Duration>,
+    /// How large a memory may grow, in bytes.
+    pub memory: Option<usize>,
+}
+
+impl Rotation {
+    pub(super) fn from_table(table: &mut Table) -> Self {
+        let secret = table.parsed("secret").unwrap_or_else(|| {
+            table.problem("secret", "needs the name of a secret, or a pattern like `sql-*`");
+            SecretPattern(WildMatch::new(""))
+        });
+        Self {
+            secret,
+            policy: table.text("policy"),
+            apps: table.parsed_list("apps"),
+            mode: table.word("mode", &Mode::WORDS),
+            parameters: table.texts("parameters").into_iter().collect(),
+            grant: read_grant(table),
+            limits: read_limits(table),
+        }
+    }
+}
+
+fn read_grant(table: &mut Table) -> Grant {
+    let Some(mut grant) = table.table("grant") else { return Grant::default() };
+    let read = Grant {
+        set: grant.parsed_list("set"),
+        remove: grant.parsed_list("remove"),
+        reveal: grant.parsed_list("reveal"),
+        secrets: grant.parsed_list("secrets"),
+        text: grant.flag("text").unwrap_or(false),
+    };
+    table.absorb(grant);
+    read
+}
+
+fn read_limits(table: &mut Table) -> LimitOverrides {
+    let Some(mut limits) = table.table("limits") else { return LimitOverrides::default() };
+    let read = LimitOverrides {
+        // More would not leave the time to apply and to verify.
+        time: limits.integer("time_ms", 1..=10_000).map(Duration::from_millis),
+        // The smallest size of a function app's instance is 512 MB.
+        memory: limits.integer("memory_mb", 1..=256).and_then(|mb| usize::try_from(mb * 1024 * 1024).ok()),
+    };
+    table.absorb(limits);
+    read
+}
+
+/// A secret's name, or a pattern with `*` and `?`. Compares without case, as Key Vault does.
+#[derive(Clone)]
+pub struct SecretPattern(WildMatch);
+
+impl SecretPattern {
+    /// Whether the rule is for this secret.
+    pub fn matches(&self, secret: &SecretName) -> bool {
+        self.0.matches(&secret.as_str().to_ascii_lowercase())
+    }
+}
+
+impl FromStr for SecretPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '*' | '?');
+        if text.is_empty() || !text.chars().all(allowed) {
+            return Err(format!("`{text}` is not a secret's name or pattern: letters, digits, dashes, `*` and `?`"));
+        }
+        Ok(Self(WildMatch::new(&text.to_ascii_lowercase())))
+    }
+}
+
+impl fmt::Debug for SecretPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretPattern({})", self.0)
+    }
+}

@@ -1,0 +1,81 @@
+//! Which rule, which policy and which mode are for a secret.
+
+use keyrelay_model::SecretName;
+
+use crate::config::{Config, Mode, Rotation};
+
+/// The policy for secrets that have none of their own.
+pub const DEFAULT_POLICY: &str = "follow";
+
+/// How one secret is handled.
+#[derive(Debug)]
+pub struct Route<'a> {
+    /// The rule, if one matches.
+    pub rule: Option<&'a Rotation>,
+    /// The policy's name.
+    pub policy: String,
+    /// What may happen to the apps.
+    pub mode: Mode,
+}
+
+/// Finds the way of a secret: the first rule that matches it, and of policies the one that the rule names, else the
+/// module named like the secret, else `follow`.
+pub fn route<'a>(config: &'a Config, policies: &[String], secret: &SecretName) -> Route<'a> {
+    let rule = config.rotations.iter().find(|rule| rule.secret.matches(secret));
+    let own_module = || policies.iter().find(|name| name.eq_ignore_ascii_case(secret.as_str())).cloned();
+    let policy =
+        rule.and_then(|rule| rule.policy.clone()).or_else(own_module).unwrap_or_else(|| DEFAULT_POLICY.to_owned());
+    Route { rule, policy, mode: stricter(config.mode, rule.and_then(|rule| rule.mode)) }
+}
+
+/// A rule can hold back where the whole is let go, never the other way round.
+fn stricter(global: Mode, of_rule: Option<Mode>) -> Mode {
+    match (global, of_rule.unwrap_or(global)) {
+        (Mode::Off, _) | (_, Mode::Off) => Mode::Off,
+        (Mode::Monitor, _) | (_, Mode::Monitor) => Mode::Monitor,
+        (Mode::Enforce, Mode::Enforce) => Mode::Enforce,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        Config::read(text, &BTreeMap::new()).unwrap_or_else(|problems| panic!("{problems:?}"))
+    }
+
+    fn policy(config: &Config, secret: &str) -> String {
+        let policies = ["follow", "sql-a", "pin"].map(str::to_owned);
+        route(config, &policies, &secret.parse().unwrap()).policy
+    }
+
+    #[test]
+    fn a_module_named_like_the_secret_is_its_policy() {
+        let config = config("");
+        assert_eq!(policy(&config, "SQL-A"), "sql-a");
+        assert_eq!(policy(&config, "sql-b"), "follow");
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_wins() {
+        let config = config(
+            "[[rotation]]\nsecret = \"sql-a\"\n[[rotation]]\nsecret = \"sql-*\"\npolicy = \"pin\"\n\
+             [[rotation]]\nsecret = \"sql-b\"\npolicy = \"other\"",
+        );
+        assert_eq!(policy(&config, "sql-a"), "sql-a");
+        assert_eq!(policy(&config, "sql-b"), "pin");
+    }
+
+    #[test]
+    fn the_stricter_mode_holds() {
+        use Mode::{Enforce, Monitor, Off};
+        assert_eq!(stricter(Enforce, None), Enforce);
+        assert_eq!(stricter(Enforce, Some(Monitor)), Monitor);
+        assert_eq!(stricter(Monitor, Some(Enforce)), Monitor);
+        assert_eq!(stricter(Off, Some(Enforce)), Off);
+        assert_eq!(stricter(Monitor, Some(Off)), Off);
+    }
+}

@@ -1,0 +1,78 @@
+//! The custom handler's face: `GET /` and `POST /SecretEvent` on 127.0.0.1.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures::future::join_all;
+use keyrelay_azure::Deadline;
+use keyrelay_model::{Event, EventError};
+use serde_json::json;
+
+use crate::invocation::{self, Answer, BodyError};
+use crate::relay::Relay;
+
+/// The routes. The Functions host asks for `/` to see whether we are ready, and at any time later.
+pub fn router(relay: Arc<Relay>) -> Router {
+    Router::new()
+        .route("/", get(ready))
+        .route("/SecretEvent", post(secret_event))
+        .route("/{function}", post(unknown_function))
+        .with_state(relay)
+}
+
+async fn ready() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/plain")], concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"), "\n"))
+}
+
+/// One invocation of the function `SecretEvent`: one event, or a batch of them.
+async fn secret_event(State(relay): State<Arc<Relay>>, headers: HeaderMap, body: Body) -> Answer {
+    let deadline = Deadline::after(relay.config.answer_within);
+    let id = invocation::invocation_id(&headers);
+    let events = match invocation::read_body(body).await.and_then(|body| invocation::decode(&body)) {
+        Ok(events) => events,
+        Err(error) => return without_events(&id, &error),
+    };
+    let runs = events.into_iter().map(|event| run_apart(Arc::clone(&relay), id.clone(), event, deadline));
+    let answers = join_all(runs).await;
+    Answer {
+        redeliver: answers.iter().any(|answer| answer.redeliver),
+        logs: answers.into_iter().flat_map(|answer| answer.logs).collect(),
+    }
+}
+
+/// Runs one event in a task of its own: it goes on if the sender hangs up, and a panic ends nothing but itself.
+async fn run_apart(
+    relay: Arc<Relay>,
+    invocation: String,
+    event: Result<Event, EventError>,
+    deadline: Deadline,
+) -> Answer {
+    let id = invocation.clone();
+    let run = tokio::spawn(async move { relay.run(&invocation, event, deadline).await });
+    match run.await {
+        Ok(run) => Answer { redeliver: run.asks_for_redelivery(), logs: run.lines() },
+        Err(_) => {
+            let message = "handling the event made keyrelay panic: please report this";
+            tracing::error!(invocation.id = id, verdict = "failed", redelivery = true, "{message}");
+            Answer { redeliver: true, logs: vec![message.to_owned()] }
+        }
+    }
+}
+
+/// A body without events stays one, however often it is delivered, unless it was cut off on its way.
+fn without_events(invocation: &str, error: &BodyError) -> Answer {
+    let redeliver = matches!(error, BodyError::Incomplete);
+    tracing::error!(invocation.id = invocation, verdict = "failed", redelivery = redeliver, "not handled: {error}");
+    Answer { redeliver, logs: vec![format!("not handled: {error}")] }
+}
+
+async fn unknown_function(Path(function): Path<String>) -> Response {
+    let message = format!("there is no function `{function}`: its folder must be called SecretEvent");
+    tracing::error!("{message}");
+    (StatusCode::NOT_FOUND, Json(json!({ "error": message }))).into_response()
+}

@@ -1,0 +1,107 @@
+//! From the environment to a running handler, in the order in which things can go wrong.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use keyrelay_azure::{Credential, Http, Identity, KeyVault, ResourceManager, Scope};
+use keyrelay_sandbox::Sandbox;
+use tokio::net::TcpListener;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
+use crate::config::{Config, LogLevel, Problem, own_app};
+use crate::discovery::Discovery;
+use crate::relay::Relay;
+use crate::server;
+use crate::shelf::Shelf;
+use crate::writers::Writers;
+
+/// The variables that the Functions host passes its port in: the present name and the older one.
+const PORT_VARIABLES: [&str; 2] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HTTPWORKER_PORT"];
+
+/// Starts logging to standard output, one JSON object a line. The Functions host takes standard error for errors.
+pub fn logging(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    // What libraries say below a warning is not for operators, and nobody has read all of it for what it may hold.
+    let targets = Targets::new().with_default(LevelFilter::WARN.min(level)).with_targets(
+        ["keyrelay_host", "keyrelay_azure", "keyrelay_sandbox"].map(|target| (target, level)),
+    );
+    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    // Only fails if there is a subscriber already, as in a test.
+    let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
+}
+
+/// Reads the configuration beside `host.json`: `keyrelay.toml` in the app's folder, and the environment.
+pub fn configuration(app_root: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Vec<Problem>> {
+    let file = app_root.join("keyrelay.toml");
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            return Err(vec![Problem { place: file.display().to_string(), message: format!("cannot be read: {error}") }]);
+        }
+    };
+    Config::read(&text, environment)
+}
+
+/// Puts the parts together, listens, and serves until the process is killed.
+pub async fn serve(config: Config, app_root: &Path, environment: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    let port = port(environment)?;
+    let relay = Arc::new(assemble(config, app_root, environment)?);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    tracing::info!(
+        address = %address,
+        version = env!("CARGO_PKG_VERSION"),
+        mode = ?relay.config.mode,
+        policies = relay.shelf.names().join(", "),
+        "keyrelay-host is ready"
+    );
+    // The Functions host waits for the first answer, so nothing is compiled before it can be given.
+    let loading = Arc::clone(&relay);
+    tokio::spawn(async move { loading.shelf.load_all().await });
+    axum::serve(listener, server::router(relay)).await.context("serving ended")
+}
+
+fn port(environment: &BTreeMap<String, String>) -> anyhow::Result<u16> {
+    let [name, _] = PORT_VARIABLES;
+    let value = PORT_VARIABLES.iter().find_map(|name| environment.get(*name));
+    let value = value.with_context(|| {
+        format!("{name} is not set: the Functions host starts this program; to try it, use `keyrelay local`")
+    })?;
+    value.parse().with_context(|| format!("{name} is not a port"))
+}
+
+fn assemble(mut config: Config, app_root: &Path, environment: &BTreeMap<String, String>) -> anyhow::Result<Relay> {
+    let own_app = own_app(environment);
+    if let (true, Some(own)) = (config.scope.is_empty(), &own_app) {
+        config.scope = vec![Scope::group_of(own)];
+    }
+    // App Service sets this variable where there is a managed identity.
+    let identity = match environment.contains_key("IDENTITY_ENDPOINT") {
+        true => Identity::Managed { client_id: config.client_id.clone() },
+        false => Identity::Developer,
+    };
+    let http = Http::new().context("cannot make an HTTP client")?;
+    let credential = Arc::new(Credential::new(identity, &http));
+    let folder = app_root.join("policies");
+    let sandbox = Sandbox::new().context("cannot start the sandbox")?;
+    let shelf = Shelf::open(&folder, sandbox).with_context(|| format!("cannot read {}", folder.display()))?;
+    Ok(Relay {
+        resource_manager: ResourceManager::new(&config.cloud, Arc::clone(&credential), http.clone())?,
+        key_vault: KeyVault::new(&config.cloud, credential, http)?,
+        own_app,
+        shelf,
+        discovery: Discovery::default(),
+        writers: Writers::default(),
+        config,
+    })
+}

@@ -1,0 +1,127 @@
+//! A custom handler that behaves as its events tell it to: the tests of the Functions host run it.
+//!
+//! The field `data.do` of an event says what to do; without one, the request is sent back in `ReturnValue`.
+//! The setting `HANDLER_START` says what to do at the start: `exit <code>`, or `mute` to accept and never answer.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// Invocations under way, and the most there ever were.
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+static MOST_UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+#[tokio::main]
+async fn main() -> std::io::Result<()> {
+    let start = variable("HANDLER_START");
+    if let Some(code) = start.strip_prefix("exit ") {
+        exit(code);
+    }
+    let port = variable("FUNCTIONS_CUSTOMHANDLER_PORT").parse().map_err(std::io::Error::other)?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let router = if start == "mute" {
+        Router::new().fallback(async || std::future::pending::<()>().await)
+    } else {
+        Router::new().route("/", get(async || "ready")).fallback(invocation)
+    };
+    axum::serve(listener, router).await
+}
+
+async fn invocation(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let under_way = UNDER_WAY.fetch_add(1, Ordering::SeqCst) + 1;
+    MOST_UNDER_WAY.fetch_max(under_way, Ordering::SeqCst);
+    let body = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+    let response = behave(&what_to_do(&body), &method, &uri, &headers, body).await;
+    UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+    response
+}
+
+/// `data.do` of the event, or of the first of several, whichever way the value is encoded.
+fn what_to_do(body: &Value) -> String {
+    let value = body.pointer("/Data/event").cloned().unwrap_or_default();
+    let value = match value.as_str() {
+        Some(text) => serde_json::from_str(text).unwrap_or_default(),
+        None => value,
+    };
+    let wish = value.pointer("/data/do").or_else(|| value.pointer("/0/data/do")).and_then(Value::as_str);
+    wish.unwrap_or("echo").to_owned()
+}
+
+async fn behave(wish: &str, method: &Method, uri: &Uri, headers: &HeaderMap, body: Value) -> Response {
+    match wish.split_once(' ').unwrap_or((wish, "")) {
+        ("echo", _) => echo(method, uri, headers, &body),
+        ("empty", _) => StatusCode::OK.into_response(),
+        ("null", _) => answer(StatusCode::OK, &Value::Null),
+        ("list", _) => answer(StatusCode::OK, &json!([])),
+        ("text", _) => "fine".into_response(),
+        ("broken", _) => ([(header::CONTENT_TYPE, "application/json")], "{").into_response(),
+        ("status", code) => {
+            let code = code.parse().unwrap_or(StatusCode::IM_A_TEAPOT);
+            answer(code, &json!({ "Outputs": {}, "Logs": ["thrown away"], "ReturnValue": null }))
+        }
+        ("nothing", code) => code.parse().unwrap_or(StatusCode::IM_A_TEAPOT).into_response(),
+        ("redirect", code) if uri.path() != "/elsewhere" => {
+            (code.parse().unwrap_or(StatusCode::IM_A_TEAPOT), [(header::LOCATION, "/elsewhere")]).into_response()
+        }
+        ("redirect", _) => echo(method, uri, headers, &body),
+        ("logs", text) => answer(StatusCode::OK, &json!({ "Outputs": {}, "Logs": [text], "ReturnValue": null })),
+        ("print", text) => {
+            print(text);
+            echo(method, uri, headers, &body)
+        }
+        // Answers when so many invocations are under way, or have been, at the same time.
+        ("meet", count) => {
+            let count = count.parse().unwrap_or(usize::MAX);
+            while MOST_UNDER_WAY.load(Ordering::SeqCst) < count {
+                tokio::task::yield_now().await;
+            }
+            echo(method, uri, headers, &body)
+        }
+        ("exit", code) => exit(code),
+        // `hang`, and everything that is misspelt.
+        _ => std::future::pending().await,
+    }
+}
+
+/// The request as it came in, and what the process knows.
+fn echo(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Value) -> Response {
+    let headers: BTreeMap<&str, String> =
+        headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into())).collect();
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .collect();
+    let folder = std::env::current_dir().unwrap_or_default();
+    let request = json!({
+        "method": method.as_str(), "path": uri.path(), "headers": headers, "body": body,
+        "environment": environment, "folder": folder, "arguments": std::env::args().skip(1).collect::<Vec<_>>(),
+    });
+    let response = json!({ "statusCode": "201", "headers": { "x-made-by": "handler" }, "body": request });
+    answer(StatusCode::OK, &json!({ "Outputs": { "res": response }, "Logs": [], "ReturnValue": request }))
+}
+
+fn answer(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+}
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the console is what is tested")]
+fn print(text: &str) {
+    println!("out: {text}");
+    eprintln!("err: {text}");
+}
+
+fn variable(name: &str) -> String {
+    std::env::var_os(name).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a crash in the middle of an invocation is what is tested")]
+fn exit(code: &str) -> ! {
+    std::process::exit(code.parse().unwrap_or(99))
+}

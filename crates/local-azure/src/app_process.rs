@@ -1,0 +1,76 @@
+//! Apps that really run: child processes that see their settings as environment variables.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+
+use crate::apps::App;
+
+/// One line that an app's process wrote to its standard output or error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppLine {
+    /// The app: `site`, or `site/slot`.
+    pub app: String,
+    /// The process's id.
+    pub process: u32,
+    /// The line without its end.
+    pub text: String,
+}
+
+/// How long an app that ended by itself stays down.
+const RESTART_DELAY: Duration = Duration::from_secs(1);
+
+/// Keeps an app's process running, with the environment that the app has at the moment. Dropping the future kills it.
+pub(crate) async fn keep_running(app: Arc<App>, path: String, lines: Option<mpsc::UnboundedSender<AppLine>>) {
+    let mut environment = app.environment.subscribe();
+    let Some((program, arguments)) = app.command.split_first() else { return };
+    loop {
+        let current = environment.borrow_and_update().clone();
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", &path)
+            .envs(current.iter().map(|(name, value)| (name, value.expose())));
+        tokio::select! {
+            () = run_once(&app.short_name, command, lines.as_ref()) => tokio::time::sleep(RESTART_DELAY).await,
+            changed = environment.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Runs the program until it ends.
+async fn run_once(app: &str, mut command: Command, lines: Option<&mpsc::UnboundedSender<AppLine>>) {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return tracing::error!(app, %error, "the app's process cannot be started"),
+    };
+    let process = child.id().unwrap_or_default();
+    tracing::info!(app, process, "the app's process runs");
+    let (output, error) = (child.stdout.take(), child.stderr.take());
+    let forward = |text| {
+        if let Some(lines) = lines {
+            // Nobody reads any more: the app does not care.
+            let _ = lines.send(AppLine { app: app.to_owned(), process, text });
+        }
+    };
+    tokio::join!(each_line(output, &forward), each_line(error, &forward));
+    match child.wait().await {
+        Ok(status) => tracing::warn!(app, process, %status, "the app's process ended by itself"),
+        Err(error) => tracing::error!(app, process, %error, "the app's process was lost"),
+    }
+}
+
+/// Hands on each line until the stream ends.
+async fn each_line(stream: Option<impl AsyncRead + Unpin>, hand_on: impl Fn(String)) {
+    let Some(stream) = stream else { return };
+    let mut lines = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        hand_on(line);
+    }
+}

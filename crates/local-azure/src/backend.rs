@@ -1,0 +1,131 @@
+//! What the listeners share: the state of everything, and the few things that concern several services.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::apps::{App, Apps, Resolver};
+use crate::azure_cloud::AzureCloud;
+use crate::cloud::{CloudError, CloudOptions};
+use crate::faults::Faults;
+use crate::hidden::Hidden;
+use crate::identity::Identities;
+use crate::published_event::PublishedEvent;
+use crate::requests::Requests;
+use crate::resource_manager::RateLimits;
+use crate::vaults::{self, NewVersion, Occurrence, Secret, Vault, VaultError, Vaults, Version};
+use crate::world::World;
+
+/// The state of one stand-in.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) subscription: String,
+    pub(crate) tenant: String,
+    pub(crate) cloud: AzureCloud,
+    pub(crate) options: CloudOptions,
+    pub(crate) vaults: Vaults,
+    pub(crate) apps: Apps,
+    pub(crate) identities: Identities,
+    pub(crate) faults: Faults,
+    pub(crate) requests: Requests,
+    pub(crate) rate_limits: RateLimits,
+    events: mpsc::UnboundedSender<PublishedEvent>,
+    stopped: CancellationToken,
+}
+
+impl Backend {
+    pub(crate) fn new(
+        world: &World,
+        options: CloudOptions,
+        identities: Identities,
+        apps: Apps,
+        events: mpsc::UnboundedSender<PublishedEvent>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            subscription: world.subscription.clone(),
+            tenant: world.tenant.clone(),
+            cloud: world.cloud,
+            vaults: Vaults::new(world, now),
+            apps,
+            identities,
+            faults: Faults::default(),
+            requests: Requests::new(),
+            rate_limits: RateLimits::new(options.limits_requests),
+            options,
+            events,
+            stopped: CancellationToken::new(),
+        }
+    }
+
+    /// Makes a new version of a secret and hands its event to Event Grid.
+    pub(crate) fn set_secret(
+        &self,
+        vault: &Vault,
+        name: &str,
+        made_of: NewVersion,
+        now: Timestamp,
+    ) -> Result<(Secret, Version), VaultError> {
+        let (secret, version) = vault.set(name, made_of, now)?;
+        self.publish(vault, &secret, &version, Occurrence::NewVersionCreated, now);
+        Ok((secret, version))
+    }
+
+    /// Hands an event to Event Grid. If nobody listens there, it is lost.
+    pub(crate) fn publish(&self, vault: &Vault, secret: &Secret, version: &Version, what: Occurrence, now: Timestamp) {
+        tracing::debug!(vault = vault.name, secret = secret.name, version = version.id, ?what, "publishing an event");
+        if self.events.send(vaults::event(vault, secret, version, what, now)).is_err() {
+            tracing::warn!(vault = vault.name, secret = secret.name, "nobody takes events any more");
+        }
+    }
+
+    /// Sets a secret, with nothing but a value, and returns the version's id.
+    pub(crate) fn set_secret_value(&self, vault: &str, name: &str, value: Hidden) -> Result<String, CloudError> {
+        let (_, version) = self.set_secret(self.vault(vault)?, name, NewVersion::of(value), Timestamp::now())?;
+        Ok(version.id)
+    }
+
+    /// Hands an event about a secret's newest version to Event Grid.
+    pub(crate) fn publish_of_newest(&self, vault: &str, name: &str, what: Occurrence) -> Result<(), CloudError> {
+        let vault = self.vault(vault)?;
+        let secret = vault.secret(name)?;
+        self.publish(vault, &secret, &secret.newest, what, Timestamp::now());
+        Ok(())
+    }
+
+    pub(crate) fn vault(&self, name: &str) -> Result<&Vault, CloudError> {
+        self.vaults.named(name).ok_or_else(|| CloudError::UnknownVault(name.to_owned()))
+    }
+
+    pub(crate) fn app(&self, name: &str) -> Result<&Arc<App>, CloudError> {
+        self.apps.named(name).ok_or_else(|| CloudError::UnknownApp(name.to_owned()))
+    }
+
+    /// Resolves an app's references as they are now.
+    pub(crate) fn resolve(&self, app: &App, now: Timestamp) {
+        app.resolve(&Resolver { cloud: self.cloud, vaults: &self.vaults, faults: &self.faults, now });
+    }
+
+    /// Resolves an app's references after a while, as they are then. At once if the while is zero.
+    pub(crate) fn resolve_after(self: &Arc<Self>, delay: std::time::Duration, app: &Arc<App>) {
+        if delay.is_zero() {
+            return self.resolve(app, Timestamp::now());
+        }
+        let (backend, app) = (Arc::clone(self), Arc::clone(app));
+        self.spawn(async move {
+            tokio::time::sleep(delay).await;
+            backend.resolve(&app, Timestamp::now());
+        });
+    }
+
+    /// Runs a task until the stand-in is stopped.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(self.stopped.clone().run_until_cancelled_owned(task));
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopped.cancel();
+    }
+}

@@ -1,0 +1,40 @@
+//! A clock that is faster than Azure's.
+
+use std::time::Duration;
+
+/// How many times faster.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock(f64);
+
+impl Clock {
+    pub(super) fn new(times_faster: f64) -> Self {
+        Self(times_faster)
+    }
+
+    /// Azure's duration, here.
+    pub(super) fn shorten(self, duration: Duration) -> Duration {
+        Duration::try_from_secs_f64(duration.as_secs_f64() / self.0).unwrap_or(Duration::MAX)
+    }
+
+    /// A duration here, as Azure would count it.
+    pub(super) fn stretch(self, duration: Duration) -> Duration {
+        Duration::try_from_secs_f64(duration.as_secs_f64() * self.0).unwrap_or(Duration::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shortens_and_stretches() {
+        let clock = Clock::new(100.0);
+        assert_eq!(clock.shorten(Duration::from_secs(10)), Duration::from_millis(100));
+        assert_eq!(clock.stretch(Duration::from_millis(100)), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_never_comes_to_a_retry() {
+        assert_eq!(Clock::new(0.0).shorten(Duration::from_secs(1)), Duration::MAX);
+    }
+}

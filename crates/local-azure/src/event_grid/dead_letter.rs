@@ -1,0 +1,70 @@
+//! Events that could not be delivered.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::delivery::{Batch, Deliveries, Delivery, QueuedEvent};
+use super::schema;
+
+impl Deliveries {
+    /// Writes a batch into the folder for dead letters, or drops it if there is none, and says so in the log.
+    pub(super) async fn give_up(&self, batch: &Batch, last: &Delivery, reason: &str) {
+        let subscription = &last.subscription;
+        let events = || last.event_ids.join(", ");
+        let Some(folder) = &self.dead_letter_folder else {
+            tracing::error!(%subscription, event.ids = events(), reason, outcome = %last.outcome, "events were dropped");
+            return;
+        };
+        match write(folder, batch, last, reason).await {
+            Ok(file) => {
+                let file_shown = file.display();
+                tracing::error!(%subscription, event.ids = events(), reason, outcome = %last.outcome, file = %file_shown, "events were dead-lettered");
+                self.dead_letters.push(file);
+            }
+            Err(error) => {
+                tracing::error!(%subscription, event.ids = events(), reason, %error, "events were lost: the dead letter cannot be written");
+            }
+        }
+    }
+}
+
+/// The file is named as Event Grid names the blob: `MY-SUBSCRIPTION/2026/3/1/9/<guid>.json`, in UTC.
+async fn write(folder: &Path, batch: &Batch, last: &Delivery, reason: &str) -> io::Result<PathBuf> {
+    let now = Timestamp::now().to_zoned(TimeZone::UTC);
+    let hour = format!("{}/{}/{}/{}", now.year(), now.month(), now.day(), now.hour());
+    let folder = folder.join(last.subscription.to_uppercase()).join(hour);
+    tokio::fs::create_dir_all(&folder).await?;
+    let events: Value = batch.events.iter().map(|queued| dead_event(queued, last, reason)).collect();
+    let file = folder.join(format!("{}.json", Uuid::new_v4()));
+    // Under its own name only when it is whole: somebody may be watching the folder.
+    let unfinished = file.with_extension("unfinished");
+    tokio::fs::write(&unfinished, events.to_string()).await?;
+    tokio::fs::rename(&unfinished, &file).await?;
+    Ok(file)
+}
+
+/// The event with what Event Grid adds to it. In `CloudEvents` names of attributes are lower case.
+fn dead_event(queued: &QueuedEvent, last: &Delivery, reason: &str) -> Value {
+    let mut event = queued.event.clone();
+    let added = [
+        ("deadLetterReason", json!(reason)),
+        ("deliveryAttempts", json!(last.attempt)),
+        ("lastDeliveryOutcome", json!(last.outcome.as_str())),
+        ("publishTime", json!(queued.published.to_string())),
+        ("lastDeliveryAttemptTime", json!(last.time.to_string())),
+    ];
+    let lower_case = schema::is_cloud_event(&event);
+    if let Some(fields) = event.as_object_mut() {
+        fields.extend(
+            added
+                .into_iter()
+                .map(|(name, value)| (if lower_case { name.to_lowercase() } else { name.to_owned() }, value)),
+        );
+    }
+    event
+}

@@ -1,0 +1,203 @@
+//! The host's own HTTP listener: the webhook of Event Grid, running a function by hand, and HTTP functions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, post};
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::files::Trigger;
+use super::handler::HandlerStatus;
+use super::http_function;
+use super::invocation::HOST_VERSION;
+use super::{Host, Invocation};
+
+/// What the real host takes at most: 100 MB.
+const MAX_BODY: usize = 104_857_600;
+
+/// Answers requests until the guard is dropped. What has been asked before is still answered.
+pub(super) fn serve(listener: TcpListener, host: Arc<Host>) -> DropGuard {
+    let router = Router::new()
+        .route("/", get(async || "The Functions host is running."))
+        .route("/runtime/webhooks/{extension}", any(webhook))
+        .route("/admin/host/status", get(host_status))
+        .route("/admin/functions/{name}", post(run_by_hand))
+        .fallback(http_function::call)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(host);
+    let stop = CancellationToken::new();
+    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the listener of the Functions host ended");
+        }
+    });
+    stop.drop_guard()
+}
+
+/// `POST` and `OPTIONS` of `/runtime/webhooks/eventgrid?functionName=<name>&code=<key>`.
+///
+/// Source: `HttpRequestProcessor` and `EventGridExtensionConfigProvider` in Azure/azure-sdk-for-net.
+async fn webhook(
+    State(host): State<Arc<Host>>,
+    Path(extension): Path<String>,
+    Query(query): Query<BTreeMap<String, String>>,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let parameter = |name: &str| query.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    if !extension.eq_ignore_ascii_case("eventgrid") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let key = parameter("code").map(String::as_str).or_else(|| text_of(&headers, "x-functions-key"));
+    if key.is_none_or(|key| key != host.event_grid_key && key != host.master_key) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if method == Method::OPTIONS {
+        return allow_origin(&headers);
+    }
+    if method != Method::POST {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    if let Some(stopped) = host.stopped() {
+        return stopped;
+    }
+    let name = parameter("functionName").map_or("", String::as_str);
+    if host.event_function(name).is_err() {
+        return (StatusCode::NOT_FOUND, format!("cannot find function: '{name}'")).into_response();
+    }
+    let event_type = text_of(&headers, "aeg-event-type").unwrap_or_default().to_ascii_lowercase();
+    let Ok(value) = serde_json::from_slice::<Value>(&body) else {
+        return (StatusCode::BAD_REQUEST, "the body is not JSON").into_response();
+    };
+    match event_type.as_str() {
+        "subscriptionvalidation" => validation(&value),
+        "notification" => notification(&host, name, value).await,
+        "unsubscribe" => StatusCode::ACCEPTED.into_response(),
+        _ => (StatusCode::BAD_REQUEST, "the header `aeg-event-type` is not `Notification`").into_response(),
+    }
+}
+
+/// The handshake of CloudEvents: an endpoint allows the origin that asks.
+fn allow_origin(headers: &HeaderMap) -> Response {
+    match headers.get("webhook-request-origin") {
+        None => StatusCode::BAD_REQUEST.into_response(),
+        Some(origin) => [("webhook-allowed-origin", origin.clone())].into_response(),
+    }
+}
+
+/// The handshake of Event Grid: an endpoint answers with the code that the event brings.
+fn validation(value: &Value) -> Response {
+    let event = if value.is_array() { value.get(0) } else { Some(value) };
+    let code = match event.and_then(|event| event.get("data")) {
+        // In the CloudEvents schema the data is encoded twice.
+        Some(Value::String(data)) => {
+            serde_json::from_str::<Value>(data).ok().and_then(|data| data.get("validationCode").cloned())
+        }
+        data => data.and_then(|data| data.get("validationCode").cloned()),
+    };
+    match code {
+        Some(code) => json!({ "validationResponse": code }).to_string().into_response(),
+        None => (StatusCode::BAD_REQUEST, "the event has no `data.validationCode`").into_response(),
+    }
+}
+
+/// One invocation for each event, all at once, or one for all of them if the cardinality is `many`.
+///
+/// Any failure makes Event Grid deliver the whole batch again.
+async fn notification(host: &Arc<Host>, name: &str, value: Value) -> Response {
+    let Ok(function) = host.event_function(name) else { return StatusCode::NOT_FOUND.into_response() };
+    let events = match value {
+        Value::Array(events) => events,
+        Value::Object(_) => vec![value],
+        _ => return (StatusCode::BAD_REQUEST, "the body is not an event, or an array of events").into_response(),
+    };
+    let invocations: Vec<Invocation> = if matches!(function.trigger, Trigger::Events) {
+        vec![host.run_with_events(function, &Value::Array(events)).await]
+    } else {
+        join_all(events.iter().map(|event| host.run_with_events(function, event))).await
+    };
+    match invocations.iter().find_map(|invocation| invocation.outcome.as_ref().err()) {
+        Some(failure) => (StatusCode::INTERNAL_SERVER_ERROR, failure.to_string()).into_response(),
+        None => StatusCode::ACCEPTED.into_response(),
+    }
+}
+
+/// `POST /admin/functions/<name>` with `{"input": ...}`: answers before the function has run.
+async fn run_by_hand(
+    State(host): State<Arc<Host>>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if !host.has_master_key(&headers) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let Some(function) = host.functions.get(&name).cloned() else { return StatusCode::NOT_FOUND.into_response() };
+    let input = match serde_json::from_slice::<Value>(&body) {
+        Ok(body) if body.is_object() => body.get("input").cloned().unwrap_or_default(),
+        _ => return (StatusCode::BAD_REQUEST, "the body is not a JSON object").into_response(),
+    };
+    // The real host wants a text that holds the value; the value itself is easier to write.
+    let input = match &input {
+        Value::String(text) => serde_json::from_str(text).unwrap_or(input),
+        _ => input,
+    };
+    match &function.trigger {
+        Trigger::Http { .. } => {
+            return (StatusCode::BAD_REQUEST, "call an HTTP function under its own path").into_response();
+        }
+        Trigger::Timer { .. } => {
+            tokio::spawn(async move {
+                if let Some(timer) = host.timers.get(&name) {
+                    host.run_timer(timer).await;
+                }
+            });
+        }
+        Trigger::Event | Trigger::Events => {
+            tokio::spawn(async move { host.run_with_events(&function, &input).await });
+        }
+    }
+    StatusCode::ACCEPTED.into_response()
+}
+
+/// `GET /admin/host/status`, here without a key.
+async fn host_status(State(host): State<Arc<Host>>) -> Response {
+    let status = host.handler.status();
+    let state = match status {
+        HandlerStatus::Running { .. } => "Running",
+        HandlerStatus::Starting => "Default",
+        HandlerStatus::Dead(_) | HandlerStatus::Stopped(_) => "Error",
+    };
+    axum::Json(json!({ "id": "local", "state": state, "version": HOST_VERSION, "handler": status.to_string() }))
+        .into_response()
+}
+
+impl Host {
+    /// What is answered in place of a host that has stopped.
+    pub(super) fn stopped(&self) -> Option<Response> {
+        match self.handler.status() {
+            HandlerStatus::Stopped(_) => {
+                Some((StatusCode::SERVICE_UNAVAILABLE, "Function host is not running.").into_response())
+            }
+            _ => None,
+        }
+    }
+
+    pub(super) fn has_master_key(&self, headers: &HeaderMap) -> bool {
+        text_of(headers, "x-functions-key") == Some(&self.master_key)
+    }
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

@@ -1,0 +1,177 @@
+//! Managed identities: who there is, the endpoint that App Service gives them, and the tokens it handed out.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::answer::{self, Response};
+use crate::azure_cloud::{Audience, AzureCloud};
+use crate::call::Call;
+use crate::hidden::Hidden;
+use crate::world::World;
+
+/// An identity: of an app, or a resource of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    /// `site`, `site/slot`, or the name of a user-assigned identity.
+    pub(crate) name: String,
+    pub(crate) principal_id: String,
+    client_id: String,
+}
+
+impl Identity {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), principal_id: Uuid::new_v4().to_string(), client_id: Uuid::new_v4().to_string() }
+    }
+}
+
+/// Everybody who can get a token, and all tokens.
+#[derive(Debug)]
+pub(crate) struct Identities {
+    cloud: AzureCloud,
+    token_lifetime: Duration,
+    /// System-assigned identities by the header that App Service gives their app.
+    by_header: HashMap<String, Identity>,
+    /// User-assigned identities by their Resource Manager ids in lower case.
+    user_assigned: Vec<(String, Identity)>,
+    tokens: Mutex<HashMap<String, Token>>,
+}
+
+#[derive(Debug, Clone)]
+struct Token {
+    owner: String,
+    audience: Audience,
+    expires: Timestamp,
+}
+
+/// Why a request has no identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadToken {
+    Missing,
+    Unknown,
+    Expired,
+    WrongAudience,
+}
+
+/// The path of the endpoint.
+pub(crate) const ENDPOINT_PATH: &str = "/msi/token";
+
+/// The version of the endpoint's protocol that has `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`.
+const API_VERSION: &str = "2019-08-01";
+
+impl Identities {
+    pub(crate) fn new(world: &World, token_lifetime: Duration) -> Self {
+        let user_assigned = world.identities.iter().map(|it| {
+            let id = format!(
+                "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{}",
+                world.subscription, it.resource_group, it.name
+            );
+            (id.to_lowercase(), Identity { client_id: it.client_id.clone(), ..Identity::new(&it.name) })
+        });
+        Self {
+            cloud: world.cloud,
+            token_lifetime,
+            by_header: HashMap::new(),
+            user_assigned: user_assigned.collect(),
+            tokens: Mutex::default(),
+        }
+    }
+
+    /// Lets an app ask for tokens, and returns the header that proves that it is the app.
+    pub(crate) fn admit(&mut self, identity: Identity) -> Hidden {
+        let header = Uuid::new_v4().simple().to_string();
+        self.by_header.insert(header.clone(), identity);
+        header.into()
+    }
+
+    /// Whose token this is, if it is good for the audience.
+    pub(crate) fn owner(&self, call: &Call, audience: Audience, now: Timestamp) -> Result<String, BadToken> {
+        let authorization = call.header("authorization").ok_or(BadToken::Missing)?;
+        let (scheme, token) = authorization.split_once(' ').ok_or(BadToken::Missing)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(BadToken::Missing);
+        }
+        let token = self.lock().get(token.trim()).cloned().ok_or(BadToken::Unknown)?;
+        if token.expires <= now {
+            Err(BadToken::Expired)
+        } else if token.audience != audience {
+            Err(BadToken::WrongAudience)
+        } else {
+            Ok(token.owner)
+        }
+    }
+
+    /// Makes every token that was handed out unknown.
+    pub(crate) fn revoke_all(&self) {
+        self.lock().clear();
+    }
+
+    /// The app that asks the endpoint, if it knows its header.
+    pub(crate) fn asking(&self, call: &Call) -> Option<&Identity> {
+        self.by_header.get(call.header("x-identity-header")?)
+    }
+
+    /// Answers what arrives at the endpoint.
+    pub(crate) fn answer(&self, call: &Call, now: Timestamp) -> Response {
+        match self.token(call, now) {
+            Ok(response) => response,
+            Err((status, message)) => {
+                let correlation = Uuid::new_v4().to_string();
+                let body = json!({ "statusCode": status.as_u16(), "message": message, "correlationId": correlation });
+                answer::json(status, &body)
+            }
+        }
+    }
+
+    fn token(&self, call: &Call, now: Timestamp) -> Result<Response, (StatusCode, &'static str)> {
+        if call.path != ENDPOINT_PATH || call.method != Method::GET {
+            return Err((StatusCode::NOT_FOUND, "There is only GET /msi/token."));
+        }
+        let system_assigned =
+            self.asking(call).ok_or((StatusCode::UNAUTHORIZED, "The header X-IDENTITY-HEADER is missing or wrong."))?;
+        if call.query.get("api-version") != Some(API_VERSION) {
+            return Err((StatusCode::BAD_REQUEST, "The api-version is missing or not supported."));
+        }
+        let resource = call.query.get("resource").unwrap_or_default();
+        let audience =
+            self.cloud.audience(resource).ok_or((StatusCode::BAD_REQUEST, "The resource is missing or not known."))?;
+        let identity = self.wanted(call, system_assigned).ok_or((
+            StatusCode::BAD_REQUEST,
+            "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
+        ))?;
+        let expires = now.checked_add(self.token_lifetime).unwrap_or(Timestamp::MAX);
+        let token = format!("local.{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let body = json!({
+            "access_token": token,
+            "expires_on": expires.as_second().to_string(),
+            "resource": resource,
+            "token_type": "Bearer",
+            "client_id": identity.client_id,
+        });
+        self.lock().insert(token, Token { owner: identity.name.clone(), audience, expires });
+        Ok(answer::ok(&body))
+    }
+
+    /// The identity that the query names; without a name, the app's own. Its own may be named, too.
+    fn wanted<'a>(&'a self, call: &Call, system_assigned: &'a Identity) -> Option<&'a Identity> {
+        let everybody = || std::iter::once(system_assigned).chain(self.user_assigned.iter().map(|(_, it)| it));
+        if let Some(id) = call.query.get("client_id") {
+            everybody().find(|it| it.client_id.eq_ignore_ascii_case(id))
+        } else if let Some(id) = call.query.get("principal_id") {
+            everybody().find(|it| it.principal_id.eq_ignore_ascii_case(id))
+        } else if let Some(id) = call.query.get("mi_res_id") {
+            self.user_assigned.iter().find(|(it, _)| *it == id.to_lowercase()).map(|(_, it)| it)
+        } else {
+            Some(system_assigned)
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Token>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

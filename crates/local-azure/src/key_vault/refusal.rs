@@ -1,0 +1,96 @@
+//! The data plane's errors, with the codes and texts that the service sends.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use crate::answer::{self, Response};
+use crate::backend::Backend;
+use crate::identity::BadToken;
+use crate::vaults::VaultError;
+
+/// Why a request is not carried out.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    NoVault,
+    NotFound,
+    NoApiVersion,
+    BadParameter(String),
+    Denied { caller: String, resource: String },
+    Disabled,
+    Vault(VaultError),
+}
+
+impl From<VaultError> for Refusal {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
+    }
+}
+
+impl Refusal {
+    pub(super) fn unreadable(place: String) -> Self {
+        Self::BadParameter(format!("The request's body is not of the right form: {place}."))
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let bad_parameter = |message: &str| answer::error(StatusCode::BAD_REQUEST, "BadParameter", message);
+        match self {
+            Self::NoVault => answer::error(StatusCode::NOT_FOUND, "VaultNotFound", "There is no such vault."),
+            Self::NotFound => answer::error(StatusCode::NOT_FOUND, "NotFound", "There is no such operation."),
+            Self::NoApiVersion => bad_parameter("api-version must be specified"),
+            Self::BadParameter(message) => bad_parameter(&message),
+            Self::Denied { caller, resource } => {
+                let message = format!(
+                    "Caller is not authorized to perform action on resource.\r\nCaller: name={caller}\r\nResource: '{resource}'"
+                );
+                with_inner_code(StatusCode::FORBIDDEN, "Forbidden", &message, "ForbiddenByRbac")
+            }
+            Self::Disabled => {
+                let message = "Operation get is not allowed on a disabled secret.";
+                with_inner_code(StatusCode::FORBIDDEN, "Forbidden", message, "SecretDisabled")
+            }
+            Self::Vault(VaultError::InvalidName(name)) => {
+                bad_parameter(&format!("The request URI contains an invalid name: {name}"))
+            }
+            Self::Vault(VaultError::NotFound(name)) => not_found(&format!(
+                "A secret with (name/id) {name} was not found in this key vault. If you recently deleted this secret \
+                 you may be able to recover it using the correct recovery command."
+            )),
+            Self::Vault(VaultError::NotDeleted(name)) => not_found(&format!("Deleted Secret not found: {name}")),
+            Self::Vault(VaultError::Deleted(name)) => {
+                let message = format!(
+                    "Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; \
+                     in this state, the secret can only be recovered or purged."
+                );
+                with_inner_code(StatusCode::CONFLICT, "Conflict", &message, "ObjectIsDeletedButRecoverable")
+            }
+        }
+    }
+}
+
+/// 401, and where to get the token that is missing.
+pub(super) fn challenge(backend: &Backend, reason: BadToken) -> Response {
+    let message = match reason {
+        BadToken::Missing => "AKV10000: Request is missing a Bearer or PoP token.",
+        BadToken::Unknown => "[BearerReadAccessTokenFailed] Error validating token: IDX12729",
+        BadToken::Expired => "[TokenExpired] Error validating token: IDX10223",
+        BadToken::WrongAudience => "AKV10022: Invalid audience.",
+    };
+    let mut response = answer::error(StatusCode::UNAUTHORIZED, "Unauthorized", message);
+    let challenge = format!(
+        "Bearer authorization=\"https://{}/{}\", resource=\"https://{}\"",
+        backend.cloud.login_host(),
+        backend.tenant,
+        backend.cloud.vault_suffix()
+    );
+    answer::set_header(&mut response, "www-authenticate", &challenge);
+    response
+}
+
+fn not_found(message: &str) -> Response {
+    answer::error(StatusCode::NOT_FOUND, "SecretNotFound", message)
+}
+
+fn with_inner_code(status: StatusCode, code: &str, message: &str, inner: &str) -> Response {
+    let body = json!({ "error": { "code": code, "message": message, "innererror": { "code": inner } } });
+    answer::json(status, &body)
+}

@@ -1,0 +1,136 @@
+//! Everything together: the cloud, Event Grid, and the Functions host with a function app in it.
+
+use std::path::PathBuf;
+
+use tokio::sync::mpsc;
+
+use crate::cloud::{Cloud, CloudError, CloudOptions};
+use crate::event_grid::{EventGrid, EventGridError, EventGridOptions, EventSubscription, SubscribeError};
+use crate::functions_host::{FunctionsHost, FunctionsHostError, FunctionsHostOptions};
+use crate::world::{Vault, World};
+
+/// The function that the events of all vaults go to.
+const FUNCTION: &str = "SecretEvent";
+
+/// What to start, and how it behaves.
+#[derive(Debug)]
+pub struct LocalAzureOptions {
+    /// What exists.
+    pub world: World,
+    /// The site of the world that the function app is: its settings and its identity are the handler's. None: the
+    /// handler has no settings, and an identity that no vault denies.
+    pub site: Option<String>,
+    /// How the cloud behaves.
+    pub cloud: CloudOptions,
+    /// How Event Grid behaves.
+    pub event_grid: EventGridOptions,
+    /// How the Functions host behaves, and in which folder the function app is. Its environment is added to what the
+    /// site gives.
+    pub functions_host: FunctionsHostOptions,
+    /// How many events are delivered together at most.
+    pub max_events_per_batch: usize,
+}
+
+impl LocalAzureOptions {
+    /// The function app in a folder, in a world, with everything else as in Azure.
+    pub fn new(world: World, app_root: impl Into<PathBuf>) -> Self {
+        Self {
+            world,
+            site: None,
+            cloud: CloudOptions::default(),
+            event_grid: EventGridOptions::default(),
+            functions_host: FunctionsHostOptions::new(app_root),
+            max_events_per_batch: 1,
+        }
+    }
+}
+
+/// A running stand-in for Azure. Everything ends when this is dropped, the handler and the apps included.
+#[derive(Debug)]
+pub struct LocalAzure {
+    /// Identity, Key Vault and Resource Manager.
+    pub cloud: Cloud,
+    /// Event Grid, with an event subscription for each vault.
+    pub event_grid: EventGrid,
+    /// The Functions host.
+    pub functions_host: FunctionsHost,
+}
+
+/// Why it does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalAzureError {
+    /// The cloud does not.
+    #[error("the cloud does not start")]
+    Cloud(#[from] CloudError),
+    /// Event Grid does not.
+    #[error("Event Grid does not start")]
+    EventGrid(#[from] EventGridError),
+    /// The Functions host does not.
+    #[error("the Functions host does not start")]
+    FunctionsHost(#[from] FunctionsHostError),
+    /// An event subscription is not possible.
+    #[error("the events of a vault cannot be subscribed to")]
+    Subscribe(#[from] SubscribeError),
+}
+
+impl LocalAzure {
+    /// Starts everything, and returns when events are delivered.
+    pub async fn start(options: LocalAzureOptions) -> Result<Self, LocalAzureError> {
+        let LocalAzureOptions { world, site, cloud, event_grid, mut functions_host, max_events_per_batch } = options;
+        let (publish, published) = mpsc::unbounded_channel();
+        let mut environment = site.as_ref().map(|site| settings_of(&world, site)).unwrap_or_default();
+        let topics: Vec<(String, String)> = world.vaults.iter().map(|vault| topic(&world.subscription, vault)).collect();
+        let vault_suffix = world.cloud.vault_suffix();
+        let cloud = Cloud::start(world, cloud, publish).await?;
+        environment.extend(match &site {
+            Some(site) => cloud.environment_of(site)?,
+            None => cloud.environment(),
+        });
+        environment.push(("KEYRELAY_CLOUD".to_owned(), endpoints(&cloud, vault_suffix)));
+        environment.append(&mut functions_host.environment);
+        functions_host.environment = environment;
+
+        let event_grid = EventGrid::start(event_grid, published)?;
+        let functions_host = FunctionsHost::start(functions_host).await?;
+        for (vault, topic) in topics {
+            let endpoint = functions_host.event_grid_endpoint(FUNCTION);
+            let mut subscription = EventSubscription::new(format!("keyrelay-{vault}"), topic, endpoint);
+            subscription.max_events_per_batch = max_events_per_batch;
+            event_grid.subscribe(subscription).await?;
+        }
+        Ok(Self { cloud, event_grid, functions_host })
+    }
+}
+
+/// The app setting by which keyrelay finds this cloud instead of Azure's.
+fn endpoints(cloud: &Cloud, vault_suffix: &str) -> String {
+    let (resource_manager, vaults) = (cloud.resource_manager_url(), cloud.key_vault_url());
+    format!(
+        "{{ resource_manager = \"{resource_manager}\", vault_endpoint = \"{vaults}vaults/{{vault}}\", \
+         vault_suffix = \"{vault_suffix}\" }}"
+    )
+}
+
+/// A vault's name and its Resource Manager id, which is the topic of its events.
+fn topic(subscription: &str, vault: &Vault) -> (String, String) {
+    let group = &vault.resource_group;
+    let id = format!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{}",
+        vault.name
+    );
+    (vault.name.clone(), id)
+}
+
+/// What App Service puts into the environment of a site: its settings, and who it is.
+fn settings_of(world: &World, site: &str) -> Vec<(String, String)> {
+    let Some(site) = world.sites.iter().find(|it| it.name.eq_ignore_ascii_case(site)) else { return Vec::new() };
+    let settings = site.settings.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    // The webspace after the subscription has the group and the region in it; nothing here reads that part.
+    let webspace = format!("{}+{}-{}webspace", world.subscription, site.resource_group, site.location);
+    let own = [
+        ("WEBSITE_SITE_NAME", site.name.clone()),
+        ("WEBSITE_RESOURCE_GROUP", site.resource_group.clone()),
+        ("WEBSITE_OWNER_NAME", webspace),
+    ];
+    settings.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
+}

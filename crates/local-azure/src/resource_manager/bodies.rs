@@ -1,0 +1,105 @@
+//! What Resource Manager answers: resources with id, name, type, and properties as Microsoft.Web's contract says.
+
+use serde_json::{Map, Value, json};
+
+use crate::apps::{App, ReferenceRow, Settings};
+use crate::backend::Backend;
+
+/// A site or a slot.
+pub(super) fn app(backend: &Backend, app: &App) -> Value {
+    let host_name = format!("{}.azurewebsites.net", app.short_name.replace('/', "-").to_lowercase());
+    let plan = format!(
+        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Web/serverfarms/local",
+        backend.subscription, app.resource_group
+    );
+    let mut body = json!({
+        "id": app.id,
+        "name": app.short_name,
+        "type": app_type(app),
+        "kind": app.kind,
+        "location": app.location,
+        "properties": {
+            "name": app.short_name,
+            "state": "Running",
+            "enabled": true,
+            "usageState": "Normal",
+            "availabilityState": "Normal",
+            "hostNames": [host_name],
+            "enabledHostNames": [host_name],
+            "defaultHostName": host_name,
+            "repositorySiteName": app.short_name.split('/').next(),
+            "resourceGroup": app.resource_group,
+            "serverFarmId": plan,
+            "reserved": app.kind.contains("linux"),
+            "lastModifiedTimeUtc": format!("{:.7}", app.modified()),
+            "keyVaultReferenceIdentity": "SystemAssigned",
+            "httpsOnly": true,
+        },
+    });
+    if let (Some(identity), Some(body)) = (identity(backend, app), body.as_object_mut()) {
+        body.insert("identity".into(), identity);
+    }
+    body
+}
+
+/// An app's settings, or those that somebody wants it to have.
+pub(super) fn settings(app: &App, settings: &Settings) -> Value {
+    let properties: Map<String, Value> =
+        settings.iter().map(|(name, value)| (name.clone(), value.expose().into())).collect();
+    json!({
+        "id": format!("{}/config/appsettings", app.id),
+        "name": "appsettings",
+        "type": format!("{}/config", app_type(app)),
+        "location": app.location,
+        "properties": properties,
+    })
+}
+
+/// The status of one reference.
+pub(super) fn reference(backend: &Backend, app: &App, row: ReferenceRow) -> Value {
+    let (vault, secret, version) = match row.target {
+        Some(target) => (Some(target.vault), Some(target.secret), target.version),
+        None => (None, None, None),
+    };
+    let mut properties = json!({
+        "reference": row.reference,
+        "status": row.status,
+        "vaultName": vault,
+        "secretName": secret,
+        "secretVersion": version,
+        "details": row.details,
+        "identityType": identity(backend, app),
+        "source": "KeyVault",
+    });
+    let active = row.active_version.filter(|_| backend.options.reports_active_version);
+    if let (Some(version), Some(properties)) = (active, properties.as_object_mut()) {
+        properties.insert("activeVersion".into(), version.into());
+    }
+    json!({
+        "id": format!("{}/config/configreferences/appsettings/{}", app.id, row.setting),
+        "name": row.setting,
+        "type": format!("{}/config/configreferences", app_type(app)),
+        "location": app.location,
+        "properties": properties,
+    })
+}
+
+/// A resource group.
+pub(super) fn resource_group(backend: &Backend, name: &str) -> Value {
+    json!({
+        "id": format!("/subscriptions/{}/resourceGroups/{name}", backend.subscription),
+        "name": name,
+        "type": "Microsoft.Resources/resourceGroups",
+        "location": "westeurope",
+        "properties": { "provisioningState": "Succeeded" },
+    })
+}
+
+fn app_type(app: &App) -> &'static str {
+    if app.slot.is_some() { "Microsoft.Web/sites/slots" } else { "Microsoft.Web/sites" }
+}
+
+fn identity(backend: &Backend, app: &App) -> Option<Value> {
+    let principal_id = &app.identity.as_ref()?.principal_id;
+    Some(json!({ "type": "SystemAssigned", "principalId": principal_id, "tenantId": backend.tenant }))
+}

@@ -1,0 +1,104 @@
+//! Resource Manager's errors, in the body that each of them has.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use crate::answer::{self, Response};
+use crate::backend::Backend;
+use crate::identity::BadToken;
+
+/// Why a request is not carried out.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    NoApiVersion,
+    NoOperation,
+    NoSubscription(String),
+    NoResourceGroup(String),
+    NoApp { name: String, group: String },
+    NoReference(String),
+    Unreadable(String),
+    NoProperties,
+    InvalidProperties,
+    TooManyRequests { subscription: String, wait: Duration },
+}
+
+impl Refusal {
+    pub(super) fn into_response(self) -> Response {
+        use StatusCode as Status;
+        use answer::{error, unwrapped_error};
+        match self {
+            Self::NoApiVersion => error(
+                Status::BAD_REQUEST,
+                "MissingApiVersionParameter",
+                "The api-version query parameter (?api-version=) is required for all requests.",
+            ),
+            Self::NoOperation => {
+                error(Status::NOT_FOUND, "InvalidResourceType", "There is no such resource type or operation here.")
+            }
+            Self::NoSubscription(id) => error(
+                Status::NOT_FOUND,
+                "SubscriptionNotFound",
+                &format!("The subscription '{id}' could not be found."),
+            ),
+            Self::NoResourceGroup(name) => error(
+                Status::NOT_FOUND,
+                "ResourceGroupNotFound",
+                &format!("Resource group '{name}' could not be found."),
+            ),
+            Self::NoApp { name, group } => {
+                let (kind, name) = match name.split_once('/') {
+                    Some((site, slot)) => ("Microsoft.Web/sites", format!("{site}/slots/{slot}")),
+                    None => ("Microsoft.Web/sites", name),
+                };
+                let message = format!("The Resource '{kind}/{name}' under resource group '{group}' was not found.");
+                error(Status::NOT_FOUND, "ResourceNotFound", &message)
+            }
+            Self::NoReference(setting) => {
+                let message = format!("Cannot find AppSetting reference with name {setting}.");
+                unwrapped_error(Status::NOT_FOUND, "NotFound", &message)
+            }
+            Self::Unreadable(place) => {
+                let message = format!("The request content was invalid and could not be deserialized: '{place}'.");
+                error(Status::BAD_REQUEST, "InvalidRequestContent", &message)
+            }
+            Self::NoProperties => unwrapped_error(
+                Status::BAD_REQUEST,
+                "BadRequest",
+                "Properties object is not present in the request body.",
+            ),
+            Self::InvalidProperties => {
+                unwrapped_error(Status::BAD_REQUEST, "BadRequest", "The parameter properties has an invalid value.")
+            }
+            Self::TooManyRequests { subscription, wait } => {
+                let seconds = wait.as_secs_f64().ceil().max(1.0);
+                let message = format!(
+                    "Number of requests for subscription '{subscription}' exceeded the limit. Please try again after '{seconds}' seconds."
+                );
+                let mut response = error(Status::TOO_MANY_REQUESTS, "SubscriptionRequestsThrottled", &message);
+                answer::set_header(&mut response, "retry-after", &seconds.to_string());
+                response
+            }
+        }
+    }
+}
+
+/// 401, and where to get the token that is missing.
+pub(super) fn challenge(backend: &Backend, reason: BadToken) -> Response {
+    let (code, message) = match reason {
+        BadToken::Missing => ("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."),
+        BadToken::Unknown => ("InvalidAuthenticationToken", "The access token is invalid."),
+        BadToken::Expired => ("ExpiredAuthenticationToken", "The access token expiry is in the past."),
+        BadToken::WrongAudience => {
+            ("InvalidAuthenticationTokenAudience", "The access token has been obtained for wrong audience or resource.")
+        }
+    };
+    let mut response = answer::error(StatusCode::UNAUTHORIZED, code, message);
+    let challenge = format!(
+        "Bearer authorization_uri=\"https://{}/{}\", error=\"invalid_token\", error_description=\"{message}\"",
+        backend.cloud.login_host(),
+        backend.tenant
+    );
+    answer::set_header(&mut response, "www-authenticate", &challenge);
+    response
+}

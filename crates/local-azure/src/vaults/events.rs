@@ -1,0 +1,55 @@
+//! The events that a vault hands to Event Grid.
+
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{Secret, Vault, Version};
+use crate::published_event::PublishedEvent;
+
+/// What happened to a secret. Nothing else about secrets makes an event: not an update, not a deletion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occurrence {
+    NewVersionCreated,
+    NearExpiry,
+    Expired,
+}
+
+impl Occurrence {
+    fn event_type(self) -> &'static str {
+        match self {
+            Self::NewVersionCreated => "Microsoft.KeyVault.SecretNewVersionCreated",
+            Self::NearExpiry => "Microsoft.KeyVault.SecretNearExpiry",
+            Self::Expired => "Microsoft.KeyVault.SecretExpired",
+        }
+    }
+}
+
+/// An event in the Event Grid schema, as recorded ones look: numbers or null for the two dates.
+pub(crate) fn event(
+    vault: &Vault,
+    secret: &Secret,
+    version: &Version,
+    occurrence: Occurrence,
+    now: Timestamp,
+) -> PublishedEvent {
+    let event = json!({
+        "id": Uuid::new_v4().to_string(),
+        "topic": vault.id,
+        "subject": secret.name,
+        "eventType": occurrence.event_type(),
+        "eventTime": format!("{now:.7}"),
+        "data": {
+            "Id": format!("{}/secrets/{}/{}", vault.url, secret.name, version.id),
+            "VaultName": vault.name,
+            "ObjectType": "Secret",
+            "ObjectName": secret.name,
+            "Version": version.id,
+            "NBF": version.attributes.not_before.map(Timestamp::as_second),
+            "EXP": version.attributes.expires.map(Timestamp::as_second),
+        },
+        "dataVersion": "1",
+        "metadataVersion": "1",
+    });
+    PublishedEvent { topic: vault.id.clone(), event }
+}

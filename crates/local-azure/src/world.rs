@@ -1,0 +1,218 @@
+//! What exists when the stand-in starts, as plain data: from TOML, or made in a test.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::azure_cloud::AzureCloud;
+use crate::hidden::Hidden;
+
+/// One subscription with its vaults and sites. In TOML: the tables `[[vault]]`, `[[site]]`, `[[site.slot]]`, `[[identity]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct World {
+    /// The subscription's id.
+    pub subscription: String,
+    /// The id of the tenant that the subscription belongs to.
+    #[serde(default = "any_tenant")]
+    pub tenant: String,
+    /// The cloud it is all in. It decides the vaults' hosts and what tokens can be for.
+    #[serde(default)]
+    pub cloud: AzureCloud,
+    /// The vaults.
+    #[serde(default, rename = "vault")]
+    pub vaults: Vec<Vault>,
+    /// The function apps and web apps.
+    #[serde(default, rename = "site")]
+    pub sites: Vec<Site>,
+    /// Identities that every app may use by their client id.
+    #[serde(default, rename = "identity")]
+    pub identities: Vec<UserAssignedIdentity>,
+}
+
+/// A vault and what is in it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vault {
+    /// The vault's name.
+    pub name: String,
+    /// The name of its resource group.
+    pub resource_group: String,
+    /// The secrets and their first values.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Hidden>,
+    /// Whose identity has no access to the vault: `site`, `site/slot`, or the name of a user-assigned identity.
+    #[serde(default)]
+    pub denies: Vec<String>,
+}
+
+/// A function app or web app.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Site {
+    /// The site's name.
+    pub name: String,
+    /// The name of its resource group.
+    pub resource_group: String,
+    /// The region.
+    #[serde(default = "any_location")]
+    pub location: String,
+    /// The kind, as Resource Manager writes it: `functionapp,linux` or `app,linux`.
+    #[serde(default = "function_app")]
+    pub kind: String,
+    /// Whether the site has a system-assigned identity.
+    #[serde(default = "yes")]
+    pub identity: bool,
+    /// The app settings.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Hidden>,
+    /// The program that is the app, and its arguments. Without one, nothing runs.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// The slots beside the production slot.
+    #[serde(default, rename = "slot")]
+    pub slots: Vec<Slot>,
+}
+
+/// A slot of a site: an app with settings and an identity of its own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slot {
+    /// The slot's name.
+    pub name: String,
+    /// Whether the slot has a system-assigned identity.
+    #[serde(default = "yes")]
+    pub identity: bool,
+    /// The app settings.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Hidden>,
+    /// The program that is the app, and its arguments. Without one, nothing runs.
+    #[serde(default)]
+    pub command: Vec<String>,
+}
+
+/// An identity that is a resource of its own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserAssignedIdentity {
+    /// The identity's name.
+    pub name: String,
+    /// The name of its resource group.
+    pub resource_group: String,
+    /// The client id that apps name it by.
+    pub client_id: String,
+}
+
+/// Why there can be no such world.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The text is not TOML of the right form. It says the line, not what is written there: that may be a secret.
+    #[error("the world cannot be read, line {line}: {reason}")]
+    Unreadable {
+        /// The number of the line, counted from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// It can be read and makes no sense.
+    #[error("the world contradicts itself: {}", .0.join("; "))]
+    Contradictory(Vec<String>),
+}
+
+impl World {
+    /// Reads a world from TOML. Unknown keys are an error.
+    pub fn parse(text: &str) -> Result<Self, WorldError> {
+        let world: Self = toml::from_str(text).map_err(|error| WorldError::Unreadable {
+            line: error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .map_or(1, |before| before.matches('\n').count() + 1),
+            reason: error.message().to_owned(),
+        })?;
+        world.check()?;
+        Ok(world)
+    }
+
+    /// Finds everything that cannot be, such as two vaults of one name. A started [`Cloud`](crate::Cloud) was checked.
+    pub fn check(&self) -> Result<(), WorldError> {
+        let mut problems = Vec::new();
+        let mut apps = BTreeSet::new();
+        for name in self.apps().map(|app| app.short_name()) {
+            if !apps.insert(name.to_lowercase()) {
+                problems.push(format!("there are two apps `{name}`"));
+            }
+        }
+        let identities: Vec<&str> = self.identities.iter().map(|it| it.name.as_str()).collect();
+        let mut vaults = BTreeSet::new();
+        for vault in &self.vaults {
+            if !is_name(&vault.name, 24) {
+                problems.push(format!("`{}` cannot be a vault's name", vault.name));
+            }
+            if !vaults.insert(vault.name.to_lowercase()) {
+                problems.push(format!("there are two vaults `{}`", vault.name));
+            }
+            for secret in vault.secrets.keys().filter(|it| !is_name(it, 127)) {
+                problems.push(format!("`{secret}` in vault `{}` cannot be a secret's name", vault.name));
+            }
+            for denied in &vault.denies {
+                if !apps.contains(&denied.to_lowercase()) && !identities.contains(&denied.as_str()) {
+                    problems.push(format!("vault `{}` denies `{denied}`, which does not exist", vault.name));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(WorldError::Contradictory(problems)) }
+    }
+
+    /// All apps: every site, each followed by its slots.
+    pub(crate) fn apps(&self) -> impl Iterator<Item = App<'_>> {
+        self.sites.iter().flat_map(|site| {
+            let Site { identity, settings, command, .. } = site;
+            let slots = site.slots.iter().map(move |slot| {
+                let Slot { name, identity, settings, command } = slot;
+                App { site, slot: Some(name), identity: *identity, settings, command }
+            });
+            std::iter::once(App { site, slot: None, identity: *identity, settings, command }).chain(slots)
+        })
+    }
+}
+
+/// What sites and slots have in common.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct App<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) slot: Option<&'a String>,
+    pub(crate) identity: bool,
+    pub(crate) settings: &'a BTreeMap<String, Hidden>,
+    pub(crate) command: &'a Vec<String>,
+}
+
+impl App<'_> {
+    /// `site`, or `site/slot`.
+    pub(crate) fn short_name(&self) -> String {
+        match self.slot {
+            Some(slot) => format!("{}/{slot}", self.site.name),
+            None => self.site.name.clone(),
+        }
+    }
+}
+
+/// Whether Key Vault takes the name: letters, digits and hyphens, in at most `longest` characters.
+pub(crate) fn is_name(text: &str, longest: usize) -> bool {
+    (1..=longest).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+fn any_tenant() -> String {
+    "00000000-0000-0000-0000-00000000aaaa".into()
+}
+
+fn any_location() -> String {
+    "West Europe".into()
+}
+
+fn function_app() -> String {
+    "functionapp,linux".into()
+}
+
+fn yes() -> bool {
+    true
+}

@@ -1,0 +1,149 @@
+//! Every row of the table of answers: what the host does about each.
+
+use std::time::Duration;
+
+use keyrelay_local_azure::functions_host::{Failure, HandlerStatus, Invocation, LogLevel, LogSource};
+use serde_json::Value;
+
+use crate::handler_app::{AppFolder, event, eventually, start};
+
+async fn invoke(wish: &str) -> Invocation {
+    let app = AppFolder::new();
+    let host = start(app.options()).await;
+    host.invoke("Event", &event(wish)).await.unwrap()
+}
+
+async fn check_fails(wish: &str, wanted: Failure) {
+    assert_eq!(invoke(wish).await.outcome, Err(wanted));
+}
+
+/// The invocation never ends by itself; the handler is killed for it and started again.
+async fn check_hangs(wish: &str) {
+    let app = AppFolder::new();
+    let mut options = app.options();
+    options.function_timeout = Duration::from_millis(300);
+    let host = start(options).await;
+    let before = host.status();
+    let invocation = host.invoke("Event", &event(wish)).await.unwrap();
+    assert_eq!(invocation.outcome, Err(Failure::TimedOut(Duration::from_millis(300))));
+    let after = eventually("the handler is started again", || match host.status() {
+        HandlerStatus::Starting => None,
+        status if status == before => None,
+        status => Some(status),
+    })
+    .await;
+    assert!(matches!(after, HandlerStatus::Running { .. }), "{after}");
+    assert_eq!(host.restarts(), 1);
+}
+
+#[tokio::test]
+async fn a_json_object_is_a_success() {
+    let answer = invoke("echo").await.outcome.unwrap();
+    assert_eq!(answer.pointer("/ReturnValue/path").and_then(Value::as_str), Some("/Event"));
+}
+
+#[tokio::test]
+async fn the_logs_of_a_success_are_logged_within_the_invocation() {
+    let app = AppFolder::new();
+    let host = start(app.options()).await;
+    let invocation = host.invoke("Event", &event("logs told by the handler")).await.unwrap();
+    let lines = host.log().lines();
+    let line = lines.iter().find(|line| line.text == "told by the handler").unwrap();
+    assert_eq!(line.source, LogSource::Function("Event".to_owned()));
+    assert_eq!(line.level, LogLevel::Information);
+    assert_eq!(line.invocation_id.as_ref(), Some(&invocation.id));
+}
+
+#[tokio::test]
+async fn an_empty_answer_hangs() {
+    check_hangs("empty").await;
+}
+
+#[tokio::test]
+async fn no_content_hangs() {
+    check_hangs("nothing 204").await;
+}
+
+#[tokio::test]
+async fn another_success_without_a_body_hangs() {
+    check_hangs("nothing 202").await;
+}
+
+#[tokio::test]
+async fn null_hangs() {
+    check_hangs("null").await;
+}
+
+#[tokio::test]
+async fn no_answer_at_all_hangs() {
+    check_hangs("hang").await;
+}
+
+#[tokio::test]
+async fn another_content_type_is_a_failure() {
+    check_fails("text", Failure::ContentType("text/plain; charset=utf-8".to_owned())).await;
+}
+
+#[tokio::test]
+async fn broken_json_is_a_failure() {
+    check_fails("broken", Failure::NotAnAnswer("JSON")).await;
+}
+
+#[tokio::test]
+async fn a_list_is_a_failure() {
+    check_fails("list", Failure::NotAnAnswer("a JSON object")).await;
+}
+
+#[tokio::test]
+async fn client_and_server_errors_are_failures_alike() {
+    let app = AppFolder::new();
+    let host = start(app.options()).await;
+    for status in [400, 404, 429, 500, 503] {
+        let invocation = host.invoke("Event", &event(&format!("status {status}"))).await.unwrap();
+        assert_eq!(invocation.outcome, Err(Failure::Status(status)));
+    }
+    // The answers held a line in `Logs`.
+    assert!(!host.log().lines().iter().any(|line| line.text.contains("thrown away")));
+}
+
+#[tokio::test]
+async fn a_temporary_redirect_is_followed_with_the_body() {
+    let answer = invoke("redirect 307").await.outcome.unwrap();
+    let request = answer.get("ReturnValue").unwrap();
+    assert_eq!(request["path"], "/elsewhere");
+    assert_eq!(request["method"], "POST");
+    assert_eq!(request["body"]["Data"]["event"]["data"]["do"], "redirect 307");
+}
+
+#[tokio::test]
+async fn a_found_is_followed_with_get_and_without_the_body() {
+    let answer = invoke("redirect 302").await.outcome.unwrap();
+    let request = answer.get("ReturnValue").unwrap();
+    assert_eq!(request["path"], "/elsewhere");
+    assert_eq!(request["method"], "GET");
+    assert_eq!(request["body"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_redirect_to_nowhere_is_a_failure() {
+    check_fails("nothing 302", Failure::Status(302)).await;
+}
+
+#[tokio::test]
+async fn other_invocations_die_with_a_handler_that_is_killed() {
+    let app = AppFolder::new();
+    let mut options = app.options();
+    options.function_timeout = Duration::from_secs(2);
+    let host = start(options).await;
+    // The first one hangs without a connection, so it sees the time-out; the second still waits for its answer.
+    let (empty, events) = (event("empty"), event("hang"));
+    let first = host.invoke("Event", &empty);
+    let second = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        host.invoke("Event", &events).await
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!(first.unwrap().outcome, Err(Failure::TimedOut(Duration::from_secs(2))));
+    assert!(matches!(second.unwrap().outcome, Err(Failure::Connection(_))));
+    assert_eq!(host.restarts(), 1);
+}

@@ -1,0 +1,139 @@
+//! The versions of one secret, and which of them comes after which: an app never goes backwards.
+
+use std::collections::BTreeMap;
+
+use crate::names::SecretVersion;
+
+/// What the vault says about one version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VersionAttributes {
+    /// Whether the version may be read.
+    pub enabled: bool,
+    /// When it was made, in seconds since 1970. Two versions of one second cannot be told apart.
+    pub created: u64,
+    /// When it becomes valid, in seconds since 1970.
+    pub not_before: Option<u64>,
+    /// When it expires, in seconds since 1970.
+    pub expires: Option<u64>,
+}
+
+impl VersionAttributes {
+    fn is_usable(&self, now: u64) -> bool {
+        self.enabled && self.not_before.is_none_or(|not_before| not_before <= now)
+    }
+}
+
+/// What is known of a secret's versions. Empty when the vault's list may not be read: then nothing is known but that
+/// a version equals itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Versions(BTreeMap<SecretVersion, VersionAttributes>);
+
+/// How a version stands among the others of its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is the newest that can be used, as far as is known.
+    Current,
+    /// A newer one can be used.
+    Superseded {
+        /// The newest.
+        by: SecretVersion,
+    },
+    /// It is disabled.
+    Disabled,
+    /// It is not valid yet.
+    NotYet {
+        /// When it will be, in seconds since 1970.
+        not_before: u64,
+    },
+}
+
+impl Versions {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How a version stands at the time `now`, in seconds since 1970.
+    pub fn standing(&self, version: &SecretVersion, now: u64) -> Standing {
+        let Some(own) = self.0.get(version) else { return Standing::Current };
+        if !own.enabled {
+            return Standing::Disabled;
+        }
+        let usable = self.0.iter().filter(|(_, attributes)| attributes.is_usable(now));
+        let newest = usable.max_by_key(|(_, attributes)| attributes.created);
+        match (newest, own.not_before) {
+            (Some((by, newest)), _) if newest.created > own.created => Standing::Superseded { by: by.clone() },
+            (_, Some(not_before)) if not_before > now => Standing::NotYet { not_before },
+            _ => Standing::Current,
+        }
+    }
+
+    /// Whether `version` is `wanted`, or is known to be newer.
+    pub fn is_at_least(&self, version: &SecretVersion, wanted: &SecretVersion) -> bool {
+        let newer = || Some(self.0.get(version)?.created > self.0.get(wanted)?.created);
+        version == wanted || newer().unwrap_or(false)
+    }
+}
+
+impl FromIterator<(SecretVersion, VersionAttributes)> for Versions {
+    fn from_iter<I: IntoIterator<Item = (SecretVersion, VersionAttributes)>>(versions: I) -> Self {
+        Self(versions.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_000;
+
+    fn version(text: &str) -> SecretVersion {
+        text.parse().unwrap()
+    }
+
+    /// Versions `a`, `b`, ... by their times, as `(created, enabled, not before)`.
+    fn versions(list: &[(u64, bool, Option<u64>)]) -> Versions {
+        let names = ["a", "b", "c"].map(version);
+        let attributes = |&(created, enabled, not_before)| VersionAttributes { enabled, created, not_before, expires: None };
+        names.into_iter().zip(list.iter().map(attributes)).collect()
+    }
+
+    #[test]
+    fn the_newest_usable_version_is_current() {
+        let all = versions(&[(1, true, None), (2, true, None), (3, false, None)]);
+        assert_eq!(all.standing(&version("a"), NOW), Standing::Superseded { by: version("b") });
+        assert_eq!(all.standing(&version("b"), NOW), Standing::Current);
+        assert_eq!(all.standing(&version("c"), NOW), Standing::Disabled);
+    }
+
+    #[test]
+    fn a_version_waits_for_its_time() {
+        let all = versions(&[(1, true, None), (2, true, Some(NOW + 1))]);
+        assert_eq!(all.standing(&version("b"), NOW), Standing::NotYet { not_before: NOW + 1 });
+        assert_eq!(all.standing(&version("a"), NOW), Standing::Current);
+        assert_eq!(all.standing(&version("b"), NOW + 1), Standing::Current);
+    }
+
+    #[test]
+    fn what_is_not_known_is_current_and_not_newer() {
+        let none = Versions::default();
+        assert_eq!(none.standing(&version("a"), NOW), Standing::Current);
+        assert!(none.is_at_least(&version("A"), &version("a")));
+        assert!(!none.is_at_least(&version("b"), &version("a")));
+    }
+
+    #[test]
+    fn versions_of_one_second_do_not_supersede_each_other() {
+        let all = versions(&[(1, true, None), (1, true, None)]);
+        assert_eq!(all.standing(&version("a"), NOW), Standing::Current);
+        assert_eq!(all.standing(&version("b"), NOW), Standing::Current);
+        assert!(!all.is_at_least(&version("b"), &version("a")));
+    }
+
+    #[test]
+    fn a_later_version_is_at_least_an_earlier_one() {
+        let all = versions(&[(1, true, None), (2, true, None)]);
+        assert!(all.is_at_least(&version("b"), &version("a")));
+        assert!(!all.is_at_least(&version("a"), &version("b")));
+    }
+}

@@ -1,0 +1,47 @@
+//! How a crate becomes a policy.
+
+use crate::{About, Policy};
+
+/// Exports a [`Policy`]: one call in a crate of type `cdylib`.
+///
+/// The policy's name, version and summary are those of the crate: `name`, `version` and `description` in `Cargo.toml`.
+#[macro_export]
+macro_rules! export {
+    ($policy:ty) => {
+        const _: () = {
+            struct Exported;
+
+            impl $crate::bindings::Guest for Exported {
+                fn describe() -> $crate::About {
+                    $crate::about::<$policy>(
+                        env!("CARGO_PKG_NAME"),
+                        env!("CARGO_PKG_VERSION"),
+                        env!("CARGO_PKG_DESCRIPTION"),
+                    )
+                }
+
+                fn check_parameters(parameters: Vec<(String, String)>) -> Result<(), String> {
+                    <$policy as $crate::Policy>::check_parameters(&parameters)
+                }
+
+                fn decide(event: $crate::Event, app: $crate::App) -> Result<$crate::Decision, String> {
+                    <$policy as $crate::Policy>::decide(event, app)
+                }
+            }
+
+    $crate::bindings::export!(Exported with_types_in $crate::bindings);
+        };
+    };
+}
+
+/// What [`export!`] answers for the policy `P`.
+#[doc(hidden)]
+pub fn about<P: Policy>(name: &str, version: &str, summary: &str) -> About {
+    About {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        summary: summary.to_owned(),
+        occurrences: P::OCCURRENCES.to_vec(),
+        view: P::VIEW,
+    }
+}

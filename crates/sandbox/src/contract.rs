@@ -1,0 +1,75 @@
+//! Whether a component is a policy, and what it is instead.
+
+use wasmtime::Engine;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, Linker};
+
+use crate::bindings::PolicyPre;
+use crate::cell::Cell;
+use crate::error::LoadError;
+use crate::output::printable;
+
+/// The version of the contract in `policy.wit`.
+pub(crate) const VERSION: &str = "0.1.0";
+/// How the imports of our package begin. A policy imports its types by such a name.
+const PACKAGE: &str = "keyrelay:policy/";
+/// The functions of the world.
+const EXPORTS: [&str; 3] = ["describe", "check-parameters", "decide"];
+/// The packages of WASI 0.2 that are linked.
+const LINKED: [&str; 6] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+
+/// Checks that a component is a policy and links it.
+pub(crate) fn bind(
+    engine: &Engine,
+    linker: &Linker<Cell>,
+    component: &Component,
+) -> Result<PolicyPre<Cell>, LoadError> {
+    let component_type = component.component_type();
+    let imports: Vec<&str> = component_type.imports(engine).map(|(name, _)| name).collect();
+    let wanted = imports.iter().find_map(|import| Some(import.strip_prefix(PACKAGE)?.split_once('@')?.1));
+    if let Some(wanted) = wanted.filter(|wanted| !is_spoken(wanted)) {
+        return Err(LoadError::OtherVersion { wanted: printable(wanted), spoken: VERSION });
+    }
+    let is_exported = |name: &&str| {
+        component_type
+            .get_export(engine, name)
+            .is_some_and(|export| matches!(export.ty, ComponentItem::ComponentFunc(_)))
+    };
+    if let Some(export) = EXPORTS.into_iter().find(|name| !is_exported(name)) {
+        return Err(LoadError::OtherWorld { export });
+    }
+    let is_linked = |name: &str| name.starts_with(PACKAGE) || LINKED.iter().any(|package| name.starts_with(package));
+    if let Some(import) = imports.iter().find(|name| !is_linked(name)) {
+        return Err(LoadError::Import(printable(import)));
+    }
+    let other_types =
+        |error: wasmtime::Error| LoadError::OtherTypes { spoken: VERSION, reason: printable(&format!("{error:#}")) };
+    let linked = linker.instantiate_pre(component).map_err(other_types)?;
+    PolicyPre::new(linked).map_err(other_types)
+}
+
+/// Before 1.0 a change of the contract changes the second number.
+fn is_spoken(version: &str) -> bool {
+    let start = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    start(version) == start(VERSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_that_of_the_wit() {
+        let wit = include_str!("../../policy-sdk/wit/policy.wit");
+        assert!(wit.contains(&format!("package keyrelay:policy@{VERSION};")));
+    }
+
+    #[test]
+    fn a_patch_release_of_the_contract_is_spoken() {
+        assert!(is_spoken("0.1.0"));
+        assert!(is_spoken("0.1.7"));
+        assert!(!is_spoken("0.2.0"));
+        assert!(!is_spoken("1.1.0"));
+    }
+}

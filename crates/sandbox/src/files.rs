@@ -1,0 +1,49 @@
+//! The folder in which policies lie.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The policy files of a folder, by the name of the policy, which is the file's name without `.wasm`. Everything else is
+/// ignored: other files, hidden ones, folders.
+pub fn policy_files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if let Some(name) = policy_name(&path)
+            && !path.is_dir()
+        {
+            files.push((name, path));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn policy_name(path: &Path) -> Option<String> {
+    let file_name = path.file_name()?.to_string_lossy();
+    let name = file_name.strip_suffix(".wasm")?;
+    (!name.is_empty() && !name.starts_with('.')).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_policies_by_name_and_ignores_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["pin.wasm", "follow.wasm", ".hidden.wasm", ".wasm", "new.wasm.tmp", "README.md", "sql.cwasm"] {
+            fs::write(folder.path().join(file), "").unwrap();
+        }
+        fs::create_dir(folder.path().join("folder.wasm")).unwrap();
+        let names: Vec<String> = policy_files(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["follow", "pin"]);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(policy_files(&folder.path().join("policies")).is_err());
+    }
+}

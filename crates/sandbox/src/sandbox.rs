@@ -1,0 +1,118 @@
+//! The sandbox itself: what all policies share.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::Semaphore;
+use wasmtime::Engine;
+use wasmtime::component::{Component, Linker};
+
+use crate::binary;
+use crate::bindings::PolicyPre;
+use crate::cell::Cell;
+use crate::contract;
+use crate::digest::Digest;
+use crate::engine;
+use crate::error::{LoadError, SandboxError};
+use crate::output::printable;
+use crate::policy::Policy;
+use crate::ticker::Ticker;
+use crate::world;
+
+/// The largest policy file that is loaded, in bytes. A component made from Python has 18 MB.
+const LARGEST_FILE: u64 = 64 << 20;
+
+/// Loads policies and runs them. Clones share everything; a process needs one.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) ticker: Ticker,
+    linker: Linker<Cell>,
+    /// Compiling takes all processors and much memory: as many at once as there are processors, whoever asks.
+    compilers: Semaphore,
+}
+
+/// A policy's file, compiled.
+pub(crate) struct Compiled {
+    pub(crate) digest: Digest,
+    pub(crate) linked: PolicyPre<Cell>,
+}
+
+impl Sandbox {
+    /// Sets up the engine.
+    pub fn new() -> Result<Self, SandboxError> {
+        let error = |error: wasmtime::Error| SandboxError::Engine(format!("{error:#}"));
+        let engine = engine::engine().map_err(error)?;
+        let mut linker = Linker::new(&engine);
+        world::link(&mut linker).map_err(error)?;
+        let ticker = Ticker::start(&engine).map_err(SandboxError::Ticker)?;
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self(Arc::new(Shared { engine, ticker, linker, compilers: Semaphore::new(processors) })))
+    }
+
+    /// Compiles a policy and asks what it is. Takes some 20 ms for a policy in Rust, seconds for one in a language that
+    /// brings its interpreter along; meanwhile the caller's thread is free.
+    pub async fn load(&self, name: &str, bytes: Vec<u8>) -> Result<Policy, LoadError> {
+        self.load_from(name, move || Ok(bytes)).await
+    }
+
+    /// Loads a policy from its file; its name is the file's, without `.wasm`.
+    pub async fn load_file(&self, path: &Path) -> Result<Policy, LoadError> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let path = path.to_owned();
+        self.load_from(&name, move || read(path)).await
+    }
+
+    async fn load_from(
+        &self,
+        name: &str,
+        bytes: impl FnOnce() -> Result<Vec<u8>, LoadError> + Send + 'static,
+    ) -> Result<Policy, LoadError> {
+        let compiled = {
+            // The semaphore is never closed; without a permit it would only be slower.
+            let _permit = self.0.compilers.acquire().await;
+            let shared = Arc::clone(&self.0);
+            let compiled = tokio::task::spawn_blocking(move || shared.compile(&bytes()?)).await;
+            compiled.map_err(|error| LoadError::Compile(error.to_string()))??
+        };
+        Policy::describe(Arc::clone(&self.0), name, compiled).await
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
+        if bytes.len() as u64 > LARGEST_FILE {
+            return Err(LoadError::TooLarge { limit: LARGEST_FILE });
+        }
+        let component = binary::component(bytes)?;
+        let component = Component::from_binary(&self.engine, &component)
+            .map_err(|error| LoadError::Invalid(printable(&format!("{error:#}"))))?;
+        let linked = contract::bind(&self.engine, &self.linker, &component)?;
+        Ok(Compiled { digest: Digest::of(bytes), linked })
+    }
+}
+
+/// Reads a policy file, which may be anything, and may be replaced meanwhile.
+fn read(path: PathBuf) -> Result<Vec<u8>, LoadError> {
+    let read = || -> io::Result<Option<Vec<u8>>> {
+        // Opening a pipe would wait for its writer.
+        if !path.metadata()?.is_file() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        File::open(&path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    };
+    read().map_err(LoadError::Read)?.ok_or(LoadError::NotAFile)
+}

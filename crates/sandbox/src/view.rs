@@ -1,0 +1,134 @@
+//! What a policy sees of an app.
+
+use std::collections::BTreeMap;
+
+use keyrelay_model::{AppId, Grant, SettingName, SettingValue, Settings, Target};
+
+/// One app as a policy may see it.
+#[derive(Debug, Clone, Copy)]
+pub struct AppView<'a> {
+    /// The site or slot.
+    pub id: &'a AppId,
+    /// What the policy sees of its settings, sorted by name.
+    pub settings: &'a [VisibleSetting],
+    /// The rotation's parameters.
+    pub parameters: &'a BTreeMap<String, String>,
+}
+
+/// A setting as a policy may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VisibleSetting {
+    /// The setting's name.
+    pub name: SettingName,
+    /// What the policy sees of its value.
+    pub value: VisibleValue,
+}
+
+/// What a policy sees of a setting's value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VisibleValue {
+    /// The value is a reference to this.
+    Reference(Target),
+    /// The plain text, which the grant reveals.
+    Text(SettingValue),
+    /// Plain text that the policy may not see.
+    Withheld,
+}
+
+/// What a policy sees that looks at all settings: every name, every reference, and the plain text that `grant` reveals.
+/// `vault_suffix` is the one of our cloud.
+pub fn visible_settings(settings: &Settings, grant: &Grant, vault_suffix: &str) -> Vec<VisibleSetting> {
+    let visible = |(name, value): (&SettingName, &SettingValue)| {
+        let value = match value.reference(vault_suffix) {
+            Ok(reference) => VisibleValue::Reference(reference.target().clone()),
+            Err(_) if grant.reveals(name) => VisibleValue::Text(value.clone()),
+            Err(_) => VisibleValue::Withheld,
+        };
+        VisibleSetting { name: name.clone(), value }
+    };
+    settings.iter().map(visible).collect()
+}
+
+/// What a policy sees that looks at references only, of which Azure tells without any plain text.
+pub fn visible_references(references: impl IntoIterator<Item = (SettingName, Target)>) -> Vec<VisibleSetting> {
+    let visible = |(name, target)| VisibleSetting { name, value: VisibleValue::Reference(target) };
+    let mut settings: Vec<VisibleSetting> = references.into_iter().map(visible).collect();
+    settings.sort_by(|a, b| a.name.cmp(&b.name));
+    settings
+}
+
+impl AppView<'_> {
+    /// Takes the plain text that was revealed to the policy out of its words: it may use it, we never log it.
+    pub(crate) fn redact(&self, text: &mut String) {
+        for setting in self.settings {
+            if let VisibleValue::Text(value) = &setting.value {
+                // What a policy prints is kept line by line. Of a short line no log could be kept clean.
+                for line in value.expose().lines().map(str::trim).filter(|line| line.len() >= SHORTEST_REDACTED) {
+                    if text.contains(line) {
+                        *text = text.replace(line, "[hidden]");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The shortest text that is taken out of a policy's words, in bytes.
+const SHORTEST_REDACTED: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUFFIX: &str = "vault.azure.net";
+
+    fn settings(settings: &[(&str, &str)]) -> Settings {
+        settings.iter().map(|(name, value)| (name.parse().unwrap(), SettingValue::new(*value))).collect()
+    }
+
+    fn target(secret: &str) -> Target {
+        Target { vault_host: "v.vault.azure.net".parse().unwrap(), secret: secret.parse().unwrap(), version: None }
+    }
+
+    fn check(value: &str, reveal: &[&str], seen: VisibleValue) {
+        let grant = Grant { reveal: reveal.iter().map(|name| name.parse().unwrap()).collect(), ..Grant::default() };
+        let visible = visible_settings(&settings(&[("A", value)]), &grant, SUFFIX);
+        assert_eq!(visible, [VisibleSetting { name: "A".parse().unwrap(), value: seen }]);
+    }
+
+    #[test]
+    fn plain_text_is_withheld_unless_it_is_granted() {
+        check("plain", &[], VisibleValue::Withheld);
+        check("plain", &["B"], VisibleValue::Withheld);
+        check("plain", &["A"], VisibleValue::Text(SettingValue::new("plain")));
+    }
+
+    #[test]
+    fn a_reference_is_seen_as_what_it_points_at() {
+        let reference = "@Microsoft.KeyVault(VaultName=v;SecretName=sql)";
+        check(reference, &[], VisibleValue::Reference(target("sql")));
+        check(reference, &["A"], VisibleValue::Reference(target("sql")));
+    }
+
+    #[test]
+    fn what_only_begins_like_a_reference_is_plain_text() {
+        check("@Microsoft.KeyVault(oops", &[], VisibleValue::Withheld);
+    }
+
+    #[test]
+    fn references_are_sorted_by_name() {
+        let visible = visible_references([("B", "b"), ("A", "a")].map(|(n, s)| (n.parse().unwrap(), target(s))));
+        assert_eq!(visible.iter().map(|setting| setting.name.as_str()).collect::<Vec<_>>(), ["A", "B"]);
+    }
+
+    #[test]
+    fn revealed_text_is_taken_out_of_a_policys_words() {
+        let grant = Grant { reveal: vec!["A".parse().unwrap(), "B".parse().unwrap()], ..Grant::default() };
+        let settings = visible_settings(&settings(&[("A", "line one\nline two"), ("B", "ab")]), &grant, SUFFIX);
+        let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/a".parse().unwrap();
+        let app = AppView { id: &id, settings: &settings, parameters: &BTreeMap::new() };
+        let mut text = "saw line two and ab".to_owned();
+        app.redact(&mut text);
+        assert_eq!(text, "saw [hidden] and ab");
+    }
+}

@@ -1,0 +1,36 @@
+//! Many decisions at once.
+
+use std::sync::Arc;
+
+use keyrelay_model::Decision;
+use keyrelay_sandbox::{DecideError, Sandbox};
+
+use crate::guest::{Guest, decide};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_endless_loops_do_not_stop_the_others() {
+    let sandbox = Sandbox::new().unwrap();
+    let endless = Guest::deciding("(loop $again (br $again)) (unreachable)");
+    let good = Arc::new(sandbox.load("good", Guest::refreshing().component()).await.unwrap());
+    let hostile = Arc::new(sandbox.load("hostile", endless.component()).await.unwrap());
+    let mut tasks = Vec::new();
+    for number in 0..200 {
+        let is_hostile = number % 4 == 0;
+        let policy = Arc::clone(if is_hostile { &hostile } else { &good });
+        let task = tokio::spawn(async move { decide(&policy, &format!("event-{number}"), &[]).await });
+        tasks.push((is_hostile, task));
+    }
+    for (is_hostile, task) in tasks {
+        let decided = task.await.unwrap().map(|answer| answer.decision).map_err(|undecided| undecided.error);
+        match is_hostile {
+            true => assert!(matches!(decided, Err(DecideError::Time { .. })), "{decided:?}"),
+            false => assert_eq!(decided, Ok(Decision::Refresh)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_policy_outlives_the_sandbox_it_came_from() {
+    let policy = crate::guest::load(Guest::refreshing().component()).await.unwrap();
+    assert_eq!(decide(&policy, "event-1", &[]).await.unwrap().decision, Decision::Refresh);
+}

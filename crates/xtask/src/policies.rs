@@ -1,0 +1,67 @@
+//! Builds the shipped policies: `policies/<name>/` becomes `policies/<name>.wasm`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+
+use crate::shell;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Builds every policy that has its source in `policies/`, and puts the module beside it.
+pub(crate) fn build() -> anyhow::Result<()> {
+    install_target()?;
+    let names = names()?;
+    shell::step(&format!("building the policies {}", names.join(", ")));
+    let mut cargo = shell::cargo();
+    cargo.args(["build", "--profile", "policy", "--target", TARGET]);
+    for name in &names {
+        cargo.args(["--package", name]);
+    }
+    shell::run(&mut cargo)?;
+    let built = target_folder().join(TARGET).join("policy");
+    let policies = shell::root().join("policies");
+    for name in names {
+        // Crates are named with dashes, modules with underscores; a policy is named like its folder.
+        let module = built.join(format!("{}.wasm", name.replace('-', "_")));
+        // Written beside and renamed, so that nobody ever loads half a file.
+        let beside = policies.join(format!(".{name}.wasm.new"));
+        fs::copy(&module, &beside).with_context(|| format!("cannot copy {}", module.display()))?;
+        fs::rename(&beside, policies.join(format!("{name}.wasm")))?;
+    }
+    Ok(())
+}
+
+/// Where cargo builds to.
+pub(crate) fn target_folder() -> PathBuf {
+    // Our own binary lies in `<target>/<profile>/`.
+    let own = std::env::current_exe().ok().and_then(|path| Some(path.ancestors().nth(2)?.to_owned()));
+    own.unwrap_or_else(|| shell::root().join("target"))
+}
+
+fn names() -> anyhow::Result<Vec<String>> {
+    let folder = shell::root().join("policies");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").is_file() {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Asks rustup for the WebAssembly target, unless the compiler has it.
+fn install_target() -> anyhow::Result<()> {
+    let output = shell::command("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+    let output = output.context("cannot run `rustc`: install Rust with rustup")?;
+    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if output.status.success() && folder.is_dir() {
+        return Ok(());
+    }
+    shell::step(&format!("installing the {TARGET} target with rustup"));
+    shell::run(shell::command("rustup").args(["target", "add", TARGET]))
+        .with_context(|| format!("cannot install the {TARGET} target: run `rustup target add {TARGET}`"))
+}

@@ -1,0 +1,47 @@
+//! Running other programs, and saying so.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_folder.ancestors().nth(2).unwrap_or(crate_folder).to_owned()
+}
+
+/// Prints a line for the person who waits.
+#[expect(clippy::print_stderr, reason = "the words of this program; data goes to standard output")]
+pub(crate) fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// Says what is about to be done.
+pub(crate) fn step(what: &str) {
+    say(&format!("xtask: {what}"));
+}
+
+/// A program to run at the root of the repository.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root());
+    command
+}
+
+/// Cargo itself, the one that runs us.
+pub(crate) fn cargo() -> Command {
+    command(env!("CARGO"))
+}
+
+/// Runs a program to its end; anything but success is an error.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().with_context(|| format!("cannot run `{name}`"))?;
+    if !status.success() {
+        let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
+        bail!("`{name} {}` ended with {status}", arguments.join(" "));
+    }
+    Ok(())
+}

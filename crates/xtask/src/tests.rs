@@ -1,0 +1,68 @@
+//! Runs all tests, and looks through everything they printed for values that nobody may ever see.
+
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use anyhow::{Context, bail};
+
+use crate::{policies, shell};
+
+/// What every planted value begins with: the tests put it into plain-text settings and secrets.
+const PLANTED: &str = "planted-value-";
+
+/// Counts of one or more test binaries.
+#[derive(Default)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+}
+
+/// Builds what the tests need and runs them all.
+pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
+    policies::build()?;
+    shell::step("running all tests (the first time takes some minutes to build: wasmtime is large)");
+    let mut cargo = shell::cargo();
+    cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter).stdout(Stdio::piped());
+    let mut child = cargo.spawn().context("cannot run cargo")?;
+    let output = child.stdout.take().context("cargo has no output")?;
+    let mut counts = Counts::default();
+    let mut planted = Vec::new();
+    for line in BufReader::new(output).lines() {
+        let line = line?;
+        print(&line);
+        counts.add(&line);
+        if line.contains(PLANTED) {
+            planted.push(line);
+        }
+    }
+    let status = child.wait()?;
+    if !planted.is_empty() {
+        bail!("{} lines above show a value that was planted to be kept secret", planted.len());
+    }
+    if !status.success() {
+        bail!("cargo test ended with {status}: {} passed, {} failed", counts.passed, counts.failed);
+    }
+    if counts.passed == 0 {
+        bail!("no test was run");
+    }
+    print(&format!("{} passed, {} failed", counts.passed, counts.failed));
+    Ok(())
+}
+
+impl Counts {
+    /// Adds a line like `test result: ok. 12 passed; 0 failed; ...`, if it is one.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let number_before = |word: &str| -> u64 {
+            let before = result.split(word).next().unwrap_or_default();
+            before.split_whitespace().next_back().and_then(|number| number.parse().ok()).unwrap_or(0)
+        };
+        self.passed += number_before(" passed");
+        self.failed += number_before(" failed");
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the output of the test run")]
+fn print(line: &str) {
+    println!("{line}");
+}
