@@ -157,9 +157,14 @@ impl Show {
 
         self.step("the policy decides, keyrelay applies and proves it");
         let rotation = until(PATIENCE, "the rotation", lines.rotation_of(SECRET)).await?;
-        for field in ["event.type", "policy.name", "policy.digest", "decision", "plan", "verdict", "message", "duration_ms"] {
+        for field in
+            ["event.type", "policy.name", "policy.digest", "decision", "plan", "verdict", "message", "duration_ms"]
+        {
             if let Some(value) = rotation.get(field) {
-                out::line(&format!("   {field:13} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+                out::line(&format!(
+                    "   {field:13} {}",
+                    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+                ));
             }
         }
         let verdict = rotation.get("verdict").and_then(|it| it.as_str()).unwrap_or_default();
@@ -196,7 +201,8 @@ impl Show {
     fn keep_secrets(&mut self) -> anyhow::Result<()> {
         self.step("no secret is in any log, and nobody asked the vault for one");
         let lines = self.azure.functions_host.log().lines();
-        let leaked = lines.iter().filter(|line| [&self.first, &self.second].iter().any(|sink| line.text.contains(&sink.key)));
+        let leaked =
+            lines.iter().filter(|line| [&self.first, &self.second].iter().any(|sink| line.text.contains(&sink.key)));
         ensure!(leaked.count() == 0, "a secret is in the log");
         let asked_for_value = |path: &str| path.contains("/secrets/") && !path.ends_with("/versions");
         let requests = self.azure.cloud.requests();
@@ -248,6 +254,11 @@ async fn arrivals(sink: &Sink, count: usize) -> anyhow::Result<()> {
         Ok(())
     };
     until(PATIENCE, &format!("{count} lines at `{}`", sink.name), arrived).await?;
-    out::line(&format!("   {} lines at `{}`, the latest: {}", sink.count(), sink.name, sink.latest().unwrap_or_default()));
+    out::line(&format!(
+        "   {} lines at `{}`, the latest: {}",
+        sink.count(),
+        sink.name,
+        sink.latest().unwrap_or_default()
+    ));
     Ok(())
 }

@@ -115,7 +115,7 @@ fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
     out::line("see what was asked of Azure, or switch on a fault:");
     out::line(&format!("  curl {resource_manager}local/requests"));
     out::line(&format!(
-        "  curl {resource_manager}local/faults -d '{{\"service\":\"resource_manager\",\"effect\":{{\"answer\":{{\"status\":429}}}}}}'"
+        "  curl {resource_manager}local/faults -d '{{\"service\":\"resource-manager\",\"times\":3,\"effect\":{{\"kind\":\"status\",\"status\":429,\"code\":\"TooManyRequests\"}}}}'"
     ));
     out::line("Ctrl-C ends everything");
 }

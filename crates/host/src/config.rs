@@ -127,11 +127,15 @@ impl Config {
             answer_within: Duration::from_millis(table.integer("answer_within_ms", 1_000..=28_000).unwrap_or(25_000)),
             apps_at_once: usize::try_from(table.integer("apps_at_once", 1..=1_000).unwrap_or(16)).unwrap_or(16),
             log: table.word("log", &LogLevel::WORDS).unwrap_or(LogLevel::Info),
-            rotations: table.tables("rotation").into_iter().map(|mut rule| {
-                let rotation = Rotation::from_table(&mut rule);
-                table.absorb(rule);
-                rotation
-            }).collect(),
+            rotations: table
+                .tables("rotation")
+                .into_iter()
+                .map(|mut rule| {
+                    let rotation = Rotation::from_table(&mut rule);
+                    table.absorb(rule);
+                    rotation
+                })
+                .collect(),
         }
     }
 }

@@ -129,7 +129,9 @@ mod tests {
 
     #[test]
     fn what_is_no_envelope_is_an_error() {
-        for body in ["", "x", "{", "\u{0}", "[]", "null", r#"{"Data":7}"#, r#"{"Data":{}}"#, r#"{"Data":{"a":1,"b":2}}"#] {
+        for body in
+            ["", "x", "{", "\u{0}", "[]", "null", r#"{"Data":7}"#, r#"{"Data":{}}"#, r#"{"Data":{"a":1,"b":2}}"#]
+        {
             assert!(decode(body.as_bytes()).is_err(), "{body}");
         }
         assert!(decode(&[0xff, 0xfe]).is_err());

@@ -42,5 +42,7 @@ fn fatal(message: &str) -> ExitCode {
 #[expect(clippy::disallowed_methods, reason = "this is the one place where the environment is read")]
 fn environment() -> BTreeMap<String, String> {
     // A variable that is no text cannot be one of ours.
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }

@@ -140,9 +140,5 @@ impl Relay {
 fn limits(rule: Option<&Rule>) -> Limits {
     let overrides = rule.map(|rule| rule.limits).unwrap_or_default();
     let limits = Limits::default();
-    Limits {
-        time: overrides.time.unwrap_or(limits.time),
-        memory: overrides.memory.unwrap_or(limits.memory),
-        ..limits
-    }
+    Limits { time: overrides.time.unwrap_or(limits.time), memory: overrides.memory.unwrap_or(limits.memory), ..limits }
 }

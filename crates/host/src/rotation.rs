@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use keyrelay_azure::{Call, ReferenceStatus};
 use keyrelay_model::{AppId, Decision, Event, Grant, Plan, Reference, Settings, Target, Verdict, Versions};
-use keyrelay_sandbox::{AppView, Limits, Policy, Undecided, View, VisibleSetting, visible_references, visible_settings};
+use keyrelay_sandbox::{
+    AppView, Limits, Policy, Undecided, View, VisibleSetting, visible_references, visible_settings,
+};
 use tokio::time::Instant;
 
 use crate::config::Mode;

@@ -31,10 +31,11 @@ pub fn logging(level: LogLevel) {
         LogLevel::Debug => LevelFilter::DEBUG,
     };
     // What libraries say below a warning is not for operators, and nobody has read all of it for what it may hold.
-    let targets = Targets::new().with_default(LevelFilter::WARN.min(level)).with_targets(
-        ["keyrelay_host", "keyrelay_azure", "keyrelay_sandbox"].map(|target| (target, level)),
-    );
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    let targets = Targets::new()
+        .with_default(LevelFilter::WARN.min(level))
+        .with_targets(["keyrelay_host", "keyrelay_azure", "keyrelay_sandbox"].map(|target| (target, level)));
+    let lines =
+        tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     // Only fails if there is a subscriber already, as in a test.
     let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
 }
@@ -46,7 +47,10 @@ pub fn configuration(app_root: &Path, environment: &BTreeMap<String, String>) ->
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => {
-            return Err(vec![Problem { place: file.display().to_string(), message: format!("cannot be read: {error}") }]);
+            return Err(vec![Problem {
+                place: file.display().to_string(),
+                message: format!("cannot be read: {error}"),
+            }]);
         }
     };
     Config::read(&text, environment)

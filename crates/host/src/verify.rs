@@ -169,7 +169,8 @@ mod tests {
     fn look(awaited: &Reference, row: Option<ReferenceStatus>) -> Look {
         let attributes = |created| VersionAttributes { enabled: true, created, not_before: None, expires: None };
         let newest = "f00d".parse().unwrap();
-        let versions = [(OLD.parse().unwrap(), attributes(1)), (NEW.parse().unwrap(), attributes(2)), (newest, attributes(3))];
+        let versions =
+            [(OLD.parse().unwrap(), attributes(1)), (NEW.parse().unwrap(), attributes(2)), (newest, attributes(3))];
         let awaited = Awaited::new("SQL".parse().unwrap(), awaited.target().clone(), &event());
         judge(&awaited, row.as_ref(), &versions.into_iter().collect(), "vault.azure.net")
     }
@@ -212,7 +213,9 @@ mod tests {
     fn what_will_not_heal_says_what_to_do() {
         let pinned = reference("sql", Some(NEW));
         let look_at = |status| look(&pinned, Some(row(&pinned, status, None)));
-        assert!(matches!(look_at("AccessToKeyVaultDenied"), Look::Bad(message) if message.contains("Key Vault Secrets User")));
+        assert!(
+            matches!(look_at("AccessToKeyVaultDenied"), Look::Bad(message) if message.contains("Key Vault Secrets User"))
+        );
         check_waiting(look_at("Initialized"), "Initialized");
         check_waiting(look_at("SomethingNew"), "SomethingNew");
     }

@@ -87,7 +87,10 @@ async fn behave(wish: &str, method: &Method, uri: &Uri, headers: &HeaderMap, bod
         }
         ("exit", code) => exit(code),
         // `hang`, and everything that is misspelt.
-        _ => std::future::pending().await,
+        _ => {
+            print("hanging");
+            std::future::pending().await
+        }
     }
 }
 

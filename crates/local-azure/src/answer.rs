@@ -36,7 +36,7 @@ pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
 
 /// The error body that Microsoft.Web sends by itself: not wrapped, and every fact three times.
 pub(crate) fn unwrapped_error(status: StatusCode, code: &str, message: &str) -> Response {
-    let entity = json!({ "ExtendedCode": "51000", "MessageTemplate": message, "Parameters": [], "Code": code, "Message": message });
+    let entity = json!({ "Code": code, "Message": message });
     let details = json!([{ "Message": message }, { "Code": code }, { "ErrorEntity": entity }]);
     let body = json!({ "Code": code, "Message": message, "Target": null, "Details": details, "Innererror": null });
     json(status, &body)

@@ -1,10 +1,11 @@
 //! What the listeners share: the state of everything, and the few things that concern several services.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::apps::{App, Apps, Resolver};
 use crate::azure_cloud::AzureCloud;
@@ -19,7 +20,6 @@ use crate::vaults::{self, NewVersion, Occurrence, Secret, Vault, VaultError, Vau
 use crate::world::World;
 
 /// The state of one stand-in.
-#[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) subscription: String,
     pub(crate) tenant: String,
@@ -36,21 +36,16 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(crate) fn new(
-        world: &World,
-        options: CloudOptions,
-        identities: Identities,
-        apps: Apps,
-        events: mpsc::UnboundedSender<PublishedEvent>,
-        now: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(world: &World, options: CloudOptions, events: mpsc::UnboundedSender<PublishedEvent>) -> Self {
+        let now = Timestamp::now();
+        let apps = Apps::new(world, now);
         Self {
             subscription: world.subscription.clone(),
             tenant: world.tenant.clone(),
             cloud: world.cloud,
             vaults: Vaults::new(world, now),
+            identities: Identities::new(world, &apps, options.token_lifetime),
             apps,
-            identities,
             faults: Faults::default(),
             requests: Requests::new(),
             rate_limits: RateLimits::new(options.limits_requests),
@@ -104,19 +99,20 @@ impl Backend {
     }
 
     /// Resolves an app's references as they are now.
-    pub(crate) fn resolve(&self, app: &App, now: Timestamp) {
-        app.resolve(&Resolver { cloud: self.cloud, vaults: &self.vaults, faults: &self.faults, now });
+    pub(crate) fn resolve(&self, app: &App) {
+        let Self { cloud, vaults, faults, .. } = self;
+        app.resolve(&Resolver { cloud: *cloud, vaults, faults, now: Timestamp::now() });
     }
 
     /// Resolves an app's references after a while, as they are then. At once if the while is zero.
-    pub(crate) fn resolve_after(self: &Arc<Self>, delay: std::time::Duration, app: &Arc<App>) {
+    pub(crate) fn resolve_after(self: &Arc<Self>, delay: Duration, app: &Arc<App>) {
         if delay.is_zero() {
-            return self.resolve(app, Timestamp::now());
+            return self.resolve(app);
         }
         let (backend, app) = (Arc::clone(self), Arc::clone(app));
         self.spawn(async move {
             tokio::time::sleep(delay).await;
-            backend.resolve(&app, Timestamp::now());
+            backend.resolve(&app);
         });
     }
 
@@ -125,7 +121,8 @@ impl Backend {
         tokio::spawn(self.stopped.clone().run_until_cancelled_owned(task));
     }
 
-    pub(crate) fn stop(&self) {
-        self.stopped.cancel();
+    /// Stops all tasks when it is dropped.
+    pub(crate) fn until_dropped(&self) -> DropGuard {
+        self.stopped.clone().drop_guard()
     }
 }

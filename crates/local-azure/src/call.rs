@@ -9,8 +9,7 @@ use crate::answer::{self, Response};
 use crate::faults::Effect;
 use crate::requests::Service;
 
-/// A request with its body.
-#[derive(Debug)]
+/// A request with its body. It has no `Debug`: tokens and values are in it.
 pub(crate) struct Call {
     pub(crate) service: Service,
     pub(crate) method: Method,
@@ -74,7 +73,6 @@ impl Call {
 }
 
 /// Query parameters. Their names compare without case.
-#[derive(Debug)]
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {

@@ -2,22 +2,20 @@
 
 mod by_hand;
 
-use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_util::sync::DropGuard;
 use url::Url;
 
 use crate::app_process::{self, AppLine};
-use crate::apps::Apps;
 use crate::backend::Backend;
 use crate::exchange::exchange;
-use crate::hidden::Hidden;
-use crate::identity::{ENDPOINT_PATH, Identities, Identity};
+use crate::identity::{ENDPOINT_PATH, Identity};
 use crate::published_event::PublishedEvent;
 use crate::requests::Service;
 use crate::serve::{listen, serve};
@@ -25,16 +23,12 @@ use crate::vaults::VaultError;
 use crate::world::{World, WorldError};
 
 /// Identity, Key Vault and Resource Manager on 127.0.0.1. Dropping it ends them, with all connections and processes.
-#[derive(Debug)]
 pub struct Cloud {
     backend: Arc<Backend>,
     identity_url: Url,
     key_vault_url: Url,
     resource_manager_url: Url,
-    /// What proves to the identity endpoint that an app is the app, by short name.
-    headers: HashMap<String, Hidden>,
-    /// The same for a caller that is no app of this world.
-    own_header: Hidden,
+    _running: DropGuard,
 }
 
 /// How the stand-in behaves.
@@ -112,9 +106,6 @@ pub enum CloudError {
     Vault(#[from] VaultError),
 }
 
-/// The name of the identity that is no app's.
-const OUTSIDER: &str = "outsider";
-
 impl Cloud {
     /// Starts the three services. What vaults publish goes to `events`, for Event Grid.
     pub async fn start(
@@ -123,18 +114,11 @@ impl Cloud {
         events: mpsc::UnboundedSender<PublishedEvent>,
     ) -> Result<Self, CloudError> {
         world.check()?;
-        let now = Timestamp::now();
-        let apps = Apps::new(&world, now);
-        let mut identities = Identities::new(&world, options.token_lifetime);
-        let own_header = identities.admit(Identity::new(OUTSIDER));
-        let with_identity = apps.iter().filter_map(|app| Some((app.short_name.clone(), app.identity.clone()?)));
-        let headers = with_identity.map(|(name, identity)| (name, identities.admit(identity))).collect();
-
         let ports = options.ports;
         let (identity, identity_url) = open(ports.identity, ENDPOINT_PATH).await?;
         let (key_vault, key_vault_url) = open(ports.key_vault, "/").await?;
         let (resource_manager, resource_manager_url) = open(ports.resource_manager, "/").await?;
-        let backend = Arc::new(Backend::new(&world, options, identities, apps, events, now));
+        let backend = Arc::new(Backend::new(&world, options, events));
         for (service, listener) in [
             (Service::Identity, identity),
             (Service::KeyVault, key_vault),
@@ -144,11 +128,12 @@ impl Cloud {
             backend.spawn(serve(listener, move |request| exchange(Arc::clone(&shared), service, request)));
         }
         for app in backend.apps.iter() {
-            backend.resolve(app, now);
+            backend.resolve(app);
             let CloudOptions { path, app_lines, .. } = &backend.options;
             backend.spawn(app_process::keep_running(Arc::clone(app), path.clone(), app_lines.clone()));
         }
-        Ok(Self { backend, identity_url, key_vault_url, resource_manager_url, headers, own_header })
+        let running = backend.until_dropped();
+        Ok(Self { backend, identity_url, key_vault_url, resource_manager_url, _running: running })
     }
 
     /// The endpoint that gives tokens: what App Service calls `IDENTITY_ENDPOINT`.
@@ -177,18 +162,19 @@ impl Cloud {
 
     /// The environment by which a program finds an identity that no vault denies: one that is no app of this world.
     pub fn environment(&self) -> Vec<(String, String)> {
-        self.environment_with(&self.own_header)
+        self.environment_for(&self.backend.identities.outsider)
     }
 
     /// The environment by which an app finds its identity, as App Service sets it. Empty if it has none.
     pub fn environment_of(&self, app: &str) -> Result<Vec<(String, String)>, CloudError> {
-        let header = self.headers.get(&self.backend.app(app)?.short_name);
-        Ok(header.map(|header| self.environment_with(header)).unwrap_or_default())
+        let identity = self.backend.app(app)?.identity.as_ref();
+        Ok(identity.map(|identity| self.environment_for(identity)).unwrap_or_default())
     }
 
-    fn environment_with(&self, header: &Hidden) -> Vec<(String, String)> {
+    fn environment_for(&self, identity: &Identity) -> Vec<(String, String)> {
         let endpoint = self.identity_url.to_string();
-        vec![("IDENTITY_ENDPOINT".into(), endpoint), ("IDENTITY_HEADER".into(), header.expose().into())]
+        let header = identity.header.expose().to_owned();
+        vec![("IDENTITY_ENDPOINT".into(), endpoint), ("IDENTITY_HEADER".into(), header)]
     }
 }
 
@@ -200,8 +186,13 @@ async fn open(port: u16, path: &str) -> Result<(TcpListener, Url), CloudError> {
     Ok((listener, url))
 }
 
-impl Drop for Cloud {
-    fn drop(&mut self) {
-        self.backend.stop();
+impl fmt::Debug for Cloud {
+    /// Only where it is: what is in it holds tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cloud")
+            .field("identity_url", &self.identity_url.as_str())
+            .field("key_vault_url", &self.key_vault_url.as_str())
+            .field("resource_manager_url", &self.resource_manager_url.as_str())
+            .finish_non_exhaustive()
     }
 }

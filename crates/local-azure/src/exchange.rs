@@ -30,18 +30,18 @@ pub(crate) async fn exchange(backend: Arc<Backend>, service: Service, request: R
         return Ok(control::answer(&backend, &call));
     }
     let entry = backend.requests.arrived(&call, now);
-    let mut response = match caller(&backend, &call, now) {
-        Err(refusal) => *refusal,
+    let (caller, mut response) = match caller(&backend, &call, now) {
+        Err(refusal) => (String::new(), *refusal),
         Ok(caller) => {
             entry.is_from(&caller);
             call.effects = backend.faults.of(&call);
-            let mut response = carry_out(&backend, &call, &caller, now).await;
-            if service == Service::ResourceManager {
-                resource_manager::add_headers(&backend, &call, &caller, &mut response);
-            }
-            response
+            let response = carry_out(&backend, &call, &caller, now).await;
+            (caller, response)
         }
     };
+    if service == Service::ResourceManager {
+        resource_manager::add_headers(&backend, &call, &caller, &mut response);
+    }
     answer::set_header(&mut response, "x-ms-request-id", &Uuid::new_v4().to_string());
     let status = response.status().as_u16();
     tracing::debug!(?service, method = %call.method, path = call.path, status, "a request was carried out");

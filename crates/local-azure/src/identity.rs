@@ -10,6 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::answer::{self, Response};
+use crate::apps::Apps;
 use crate::azure_cloud::{Audience, AzureCloud};
 use crate::call::Call;
 use crate::hidden::Hidden;
@@ -22,27 +23,35 @@ pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) principal_id: String,
     client_id: String,
+    /// What an app proves with that it is the app: `IDENTITY_HEADER`.
+    pub(crate) header: Hidden,
 }
 
 impl Identity {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), principal_id: Uuid::new_v4().to_string(), client_id: Uuid::new_v4().to_string() }
+        Self {
+            name: name.to_owned(),
+            principal_id: Uuid::new_v4().to_string(),
+            client_id: Uuid::new_v4().to_string(),
+            header: Uuid::new_v4().simple().to_string().into(),
+        }
     }
 }
 
 /// Everybody who can get a token, and all tokens.
-#[derive(Debug)]
 pub(crate) struct Identities {
     cloud: AzureCloud,
     token_lifetime: Duration,
-    /// System-assigned identities by the header that App Service gives their app.
+    /// Somebody who is no app of the world.
+    pub(crate) outsider: Identity,
+    /// Who can ask the endpoint, by the header.
     by_header: HashMap<String, Identity>,
     /// User-assigned identities by their Resource Manager ids in lower case.
     user_assigned: Vec<(String, Identity)>,
     tokens: Mutex<HashMap<String, Token>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Token {
     owner: String,
     audience: Audience,
@@ -65,7 +74,10 @@ pub(crate) const ENDPOINT_PATH: &str = "/msi/token";
 const API_VERSION: &str = "2019-08-01";
 
 impl Identities {
-    pub(crate) fn new(world: &World, token_lifetime: Duration) -> Self {
+    pub(crate) fn new(world: &World, apps: &Apps, token_lifetime: Duration) -> Self {
+        let outsider = Identity::new("outsider");
+        let asking = apps.iter().filter_map(|app| app.identity.as_ref()).chain([&outsider]);
+        let by_header = asking.map(|it| (it.header.expose().to_owned(), it.clone())).collect();
         let user_assigned = world.identities.iter().map(|it| {
             let id = format!(
                 "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{}",
@@ -76,17 +88,11 @@ impl Identities {
         Self {
             cloud: world.cloud,
             token_lifetime,
-            by_header: HashMap::new(),
+            outsider,
+            by_header,
             user_assigned: user_assigned.collect(),
             tokens: Mutex::default(),
         }
-    }
-
-    /// Lets an app ask for tokens, and returns the header that proves that it is the app.
-    pub(crate) fn admit(&mut self, identity: Identity) -> Hidden {
-        let header = Uuid::new_v4().simple().to_string();
-        self.by_header.insert(header.clone(), identity);
-        header.into()
     }
 
     /// Whose token this is, if it is good for the audience.

@@ -54,10 +54,10 @@ fn carry_out(backend: &Backend, call: &Call, caller: &str, now: Timestamp) -> Re
 
 /// The vault of the first label of a host like `{vault}.vault.azure.net` or `{vault}.localhost`, or the only one.
 fn vault_of_host<'a>(backend: &'a Backend, call: &Call) -> Option<&'a Vault> {
-    let host = call.header("host").unwrap_or_default();
+    let host = call.header("host").unwrap_or_default().to_lowercase();
     let host = host.split(':').next().unwrap_or_default();
     match host.split_once('.') {
-        Some((name, suffix)) if suffix == backend.cloud.vault_suffix() || suffix == "localhost" => {
+        Some((name, suffix)) if ["localhost", backend.cloud.vault_suffix()].contains(&suffix) => {
             backend.vaults.named(name)
         }
         _ => backend.vaults.only(),
@@ -88,7 +88,7 @@ fn secrets(backend: &Backend, vault: &Vault, call: &Call, path: &[&str], now: Ti
         }
         (&Method::GET, [name]) => get(vault, name, None),
         (&Method::GET, [name, "versions"]) => {
-            // An unknown secret has no versions; the service does not call that an error.
+            // An unknown secret has no versions, which the service is said not to call an error.
             let secret = vault.secret(name).ok();
             let versions = secret.iter().flat_map(|secret| {
                 secret.versions().map(|version| (version.id.clone(), bodies::without_value(vault, secret, version)))

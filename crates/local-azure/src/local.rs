@@ -74,12 +74,13 @@ pub enum LocalAzureError {
 }
 
 impl LocalAzure {
-    /// Starts everything, and returns when events are delivered.
+    /// Starts everything, and returns when events are delivered and the handler is ready, or has ended.
     pub async fn start(options: LocalAzureOptions) -> Result<Self, LocalAzureError> {
         let LocalAzureOptions { world, site, cloud, event_grid, mut functions_host, max_events_per_batch } = options;
         let (publish, published) = mpsc::unbounded_channel();
         let mut environment = site.as_ref().map(|site| settings_of(&world, site)).unwrap_or_default();
-        let topics: Vec<(String, String)> = world.vaults.iter().map(|vault| topic(&world.subscription, vault)).collect();
+        let topics: Vec<(String, String)> =
+            world.vaults.iter().map(|vault| topic(&world.subscription, vault)).collect();
         let vault_suffix = world.cloud.vault_suffix();
         let cloud = Cloud::start(world, cloud, publish).await?;
         environment.extend(match &site {
@@ -98,6 +99,8 @@ impl LocalAzure {
             subscription.max_events_per_batch = max_events_per_batch;
             event_grid.subscribe(subscription).await?;
         }
+        // One that never gets ready is a state like any other: the caller may want to see it.
+        functions_host.wait_while_starting().await;
         Ok(Self { cloud, event_grid, functions_host })
     }
 }

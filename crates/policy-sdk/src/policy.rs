@@ -2,7 +2,7 @@
 
 use crate::{App, Decision, Event, Occurrence, View};
 
-/// A policy: decides what happens to one app because of one event. Export it with [`export!`](crate::export).
+/// A policy: decides what happens to one app because of one event. Export it with [`export!`](crate::export!).
 pub trait Policy {
     /// What the policy wants to be asked about. Events of other occurrences are skipped.
     const OCCURRENCES: &'static [Occurrence] = &[Occurrence::NewVersionCreated];

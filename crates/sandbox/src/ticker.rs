@@ -96,3 +96,31 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[track_caller]
+    fn check_becomes(ticker: &Ticker, asleep: bool) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while ticker.shared.lock().asleep != asleep {
+            assert!(Instant::now() < deadline, "still not {}", if asleep { "asleep" } else { "awake" });
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn is_awake_only_while_a_policy_runs() {
+        let ticker = Ticker::start(&Engine::default()).unwrap();
+        check_becomes(&ticker, true);
+        let (first, second) = (ticker.wake(), ticker.wake());
+        check_becomes(&ticker, false);
+        drop(first);
+        assert_eq!(ticker.shared.lock().running, 1);
+        drop(second);
+        check_becomes(&ticker, true);
+    }
+}

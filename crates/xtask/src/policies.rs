@@ -9,14 +9,17 @@ use crate::shell;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Builds every policy that has its source in `policies/`, and puts the module beside it.
+/// The policy that only tests use. They take it from where cargo puts it.
+const FOR_TESTS: &str = "scripted-policy";
+
+/// Builds every policy that has its source in `policies/`, and puts the module beside it; and the one for tests.
 pub(crate) fn build() -> anyhow::Result<()> {
     install_target()?;
     let names = names()?;
     shell::step(&format!("building the policies {}", names.join(", ")));
     let mut cargo = shell::cargo();
     cargo.args(["build", "--profile", "policy", "--target", TARGET]);
-    for name in &names {
+    for name in names.iter().map(String::as_str).chain([FOR_TESTS]) {
         cargo.args(["--package", name]);
     }
     shell::run(&mut cargo)?;

@@ -16,7 +16,8 @@ pub(super) async fn run() -> anyhow::Result<()> {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(2)).build()?;
     loop {
         let time = jiff::Timestamp::now().to_string();
-        let line = json!({ "name": "AppTraces", "time": time, "iKey": key, "data": { "baseData": { "message": time } } });
+        let line =
+            json!({ "name": "AppTraces", "time": time, "iKey": key, "data": { "baseData": { "message": time } } });
         // A lost line is a lost line, as with real telemetry.
         let _ = client.post(format!("{endpoint}/v2/track")).json(&line).send().await;
         tokio::time::sleep(EVERY).await;

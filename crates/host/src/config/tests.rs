@@ -73,7 +73,10 @@ fn an_app_setting_wins_over_the_file() {
         ("KEYRELAY_VAULTS", "a-kv, b-kv"),
         ("KEYRELAY_SCOPE", r#"["/subscriptions/s"]"#),
         ("KEYRELAY_APPS_AT_ONCE", "3"),
-        ("KEYRELAY_CLOUD", r#"{ resource_manager = "http://127.0.0.1:4001", vault_endpoint = "http://127.0.0.1:4002/vaults/{vault}" }"#),
+        (
+            "KEYRELAY_CLOUD",
+            r#"{ resource_manager = "http://127.0.0.1:4001", vault_endpoint = "http://127.0.0.1:4002/vaults/{vault}" }"#,
+        ),
         ("KEYRELAY_ROTATION", r#"[{ secret = "sql", mode = "monitor" }]"#),
         ("APPSETTING_KEYRELAY_MODE", "enforce"),
         ("PATH", "/bin"),
@@ -142,11 +145,7 @@ fn a_file_that_is_no_toml_is_reported_with_its_place() {
 
 #[test]
 fn plain_http_is_for_this_machine_only() {
-    check_problems(
-        "cloud = { resource_manager = \"http://management.example\" }",
-        &[],
-        &["keyrelay.toml: cloud:"],
-    );
+    check_problems("cloud = { resource_manager = \"http://management.example\" }", &[], &["keyrelay.toml: cloud:"]);
 }
 
 #[test]

@@ -136,6 +136,9 @@ fn response(answer: &Value, output: Option<&str>) -> Response {
     let own = described.filter_map(|(name, value)| {
         Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value.as_str()?).ok()?))
     });
+    // How the body is sent is the server's business.
+    let framing = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    let own = own.filter(|(name, _)| !framing.contains(name));
     // What the answer says comes last, and wins.
     for (name, value) in content_type.into_iter().chain(own) {
         response.headers_mut().insert(name, value);

@@ -47,11 +47,8 @@ impl Refusal {
                 &format!("Resource group '{name}' could not be found."),
             ),
             Self::NoApp { name, group } => {
-                let (kind, name) = match name.split_once('/') {
-                    Some((site, slot)) => ("Microsoft.Web/sites", format!("{site}/slots/{slot}")),
-                    None => ("Microsoft.Web/sites", name),
-                };
-                let message = format!("The Resource '{kind}/{name}' under resource group '{group}' was not found.");
+                let resource = format!("Microsoft.Web/sites/{}", name.replacen('/', "/slots/", 1));
+                let message = format!("The Resource '{resource}' under resource group '{group}' was not found.");
                 error(Status::NOT_FOUND, "ResourceNotFound", &message)
             }
             Self::NoReference(setting) => {

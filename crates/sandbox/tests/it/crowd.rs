@@ -1,11 +1,13 @@
 //! Many decisions at once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyrelay_model::Decision;
-use keyrelay_sandbox::{DecideError, Sandbox};
+use keyrelay_sandbox::{AppView, DecideError, Limits, Sandbox};
 
-use crate::guest::{Guest, decide};
+use crate::guest::{Guest, decide, event, load};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_endless_loops_do_not_stop_the_others() {
@@ -30,7 +32,21 @@ async fn fifty_endless_loops_do_not_stop_the_others() {
 }
 
 #[tokio::test]
+async fn a_decision_can_be_given_up_while_it_runs() {
+    let endless = Guest::deciding("(loop $again (br $again)) (unreachable)");
+    let policy = load(endless.component()).await.unwrap();
+    let an_hour = Limits { time: Duration::from_secs(3600), ..Limits::default() };
+    let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders".parse().unwrap();
+    let app = AppView { id: &id, settings: &[], parameters: &BTreeMap::new() };
+    let event = event("event-1");
+    // The only thread of this test is the policy's too: the time-out comes only if the policy gives way.
+    let decided = tokio::time::timeout(Duration::from_millis(20), policy.decide(&event, &app, &an_hour)).await;
+    assert!(decided.is_err());
+    assert!(matches!(decide(&policy, "event-2", &[]).await.unwrap_err().error, DecideError::Time { .. }));
+}
+
+#[tokio::test]
 async fn a_policy_outlives_the_sandbox_it_came_from() {
-    let policy = crate::guest::load(Guest::refreshing().component()).await.unwrap();
+    let policy = load(Guest::refreshing().component()).await.unwrap();
     assert_eq!(decide(&policy, "event-1", &[]).await.unwrap().decision, Decision::Refresh);
 }

@@ -1,0 +1,87 @@
+//! What is delivered again, and what is not.
+
+use keyrelay_local_azure::{Effect, Fault, Service};
+use serde_json::json;
+
+use crate::harness::{Setup, client, event, field, reference};
+
+fn app() -> Setup {
+    Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql")))
+}
+
+#[tokio::test]
+async fn transient_trouble_is_delivered_again_until_it_is_over() {
+    let app = app().configured("answer_within_ms = 1500").start().await;
+    let busy = Fault::new(Service::ResourceManager, Effect::status(503, "ServiceUnavailable"));
+    app.azure.cloud.switch_on(busy.path("configreferences"));
+    app.rotate("sql");
+    app.until("a failed delivery", |app| !app.azure.event_grid.deliveries().is_empty()).await;
+    assert_eq!(app.outcome("orders").0, "failed");
+    app.azure.cloud.switch_off_faults();
+    app.settled().await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    assert!(app.azure.event_grid.deliveries().len() > 1);
+}
+
+#[tokio::test]
+async fn a_moments_trouble_is_over_within_the_invocation() {
+    let app = app().start().await;
+    let busy = Fault::new(Service::ResourceManager, Effect::status(429, "TooManyRequests")).times(2);
+    app.azure.cloud.switch_on(busy);
+    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, Effect::Cut).path("refresh").times(1));
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    assert_eq!(app.azure.event_grid.deliveries().len(), 1);
+}
+
+#[tokio::test]
+async fn permanent_trouble_is_recorded_and_not_delivered_again() {
+    let app = app().start().await;
+    let gone = Fault::new(Service::ResourceManager, Effect::status(400, "BadRequest")).path("refresh");
+    app.azure.cloud.switch_on(gone);
+    app.rotate_and_settle("sql").await;
+    let (verdict, message) = app.outcome("orders");
+    assert_eq!(verdict, "failed");
+    assert!(message.contains("BadRequest"), "{message}");
+    assert_eq!(app.azure.event_grid.deliveries().len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_is_one_answer_for_each_event() {
+    let app = app().start().await;
+    let version = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
+    let batch = json!([event("a", "sql", &version), { "id": "b" }, event("c", "other", "0")]);
+    let url = app.azure.functions_host.handler_url().unwrap().join("SecretEvent").unwrap();
+    // As with `"cardinality": "many"`, and as somebody might send it by hand.
+    for value in [json!(batch.to_string()), batch] {
+        let answer = client().post(url.clone()).json(&json!({ "Data": { "event": value } })).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", app.log());
+    }
+    let ids: Vec<String> = app.verdicts().iter().map(|line| field(line, "event.id").to_owned()).collect();
+    for id in ["a", "b", "c"] {
+        assert_eq!(ids.iter().filter(|it| *it == id).count(), 2, "{}", app.log());
+    }
+}
+
+#[tokio::test]
+async fn an_invocation_is_named_in_the_log() {
+    let app = app().start().await;
+    app.rotate_and_settle("sql").await;
+    let line = app.verdicts().pop().unwrap();
+    let invocations = app.azure.functions_host.invocations();
+    assert_eq!(field(&line, "invocation.id"), invocations[0].id);
+    for name in ["event.id", "event.type", "secret.name", "secret.version", "app.id", "policy.digest", "requests"] {
+        assert!(!field(&line, name).is_empty(), "{name} is missing: {line:?}");
+    }
+    assert!(line["duration_ms"].is_u64());
+}
+
+#[tokio::test]
+async fn events_of_other_vaults_are_refused() {
+    let app = app().configured("vaults = [\"another-kv\"]").start().await;
+    app.rotate_and_settle("sql").await;
+    let line = app.verdicts().pop().unwrap();
+    assert_eq!(field(&line, "verdict"), "refused");
+    assert_eq!(field(&line, "message"), "not handled: `vaults` does not list `contoso-kv`");
+    assert_eq!(app.requests("POST", "/refresh"), 0);
+}

@@ -1,0 +1,10 @@
+//! The real `keyrelay-host`, started and called by a stand-in for Azure, with real policies.
+
+mod delivery;
+mod grants;
+mod harness;
+mod policies;
+mod resilience;
+mod rotation;
+mod secrecy;
+mod start;

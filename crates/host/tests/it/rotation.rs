@@ -1,0 +1,167 @@
+//! What happens to apps when a secret rotates.
+
+use std::time::Duration;
+
+use keyrelay_local_azure::{Effect, Fault, ResolveStatus, Service};
+
+use crate::harness::{PLANTED, Setup, event, field, reference};
+
+/// An app that references `sql` without a version, beside plain text.
+fn unpinned() -> Setup {
+    Setup::new().site("orders", &format!("SQL = \"{}\", TEXT = \"{PLANTED}text\"", reference("sql")))
+}
+
+#[tokio::test]
+async fn a_reference_without_a_version_is_refreshed_and_no_setting_is_read() {
+    let app = unpinned().start().await;
+    let version = app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    assert_eq!(app.active_version("orders", "SQL"), Some(version));
+    assert_eq!((app.writes(), app.reads_of_settings()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_pinned_reference_moves_and_nothing_else_changes() {
+    let pinned = format!("@Microsoft.KeyVault(VaultName=contoso-kv; SecretName=sql;SecretVersion={})", "0".repeat(32));
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{pinned}\", NEWEST = \"{}\", TEXT = \"{PLANTED}text\"", reference("sql")))
+        .start()
+        .await;
+    let before = app.settings("orders");
+    let version = app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    let mut expected = before.clone();
+    expected.insert("SQL".to_owned(), pinned.replace(&"0".repeat(32), &version));
+    assert_eq!(app.settings("orders"), expected);
+    assert_eq!(app.active_version("orders", "SQL"), Some(version.clone()));
+    assert_eq!(app.active_version("orders", "NEWEST"), Some(version));
+    assert_eq!(app.writes(), 1);
+}
+
+#[tokio::test]
+async fn slots_are_found_and_rotated_like_their_sites() {
+    let slot = format!("[[site.slot]]\nname = \"staging\"\nsettings = {{ SQL = \"{}\" }}", reference("sql"));
+    let app = Setup::new().site("orders", "A = \"b\"").also(&slot).start().await;
+    let version = app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders/slots/staging").0, "verified", "{}", app.log());
+    assert_eq!(app.active_version("orders/staging", "SQL"), Some(version));
+}
+
+#[tokio::test]
+async fn every_app_of_the_scope_that_uses_the_secret_is_rotated_and_no_other() {
+    let mut setup = Setup::new();
+    for number in 0..20 {
+        let secret = if number % 2 == 0 { "sql" } else { "other" };
+        setup = setup.site(&format!("app-{number}"), &format!("S = \"{}\"", reference(secret)));
+    }
+    // Pages smaller than the list.
+    let app = setup.with(|options| options.cloud.page_size = 7).start().await;
+    let version = app.rotate_and_settle("sql").await;
+    assert_eq!(app.verdicts().len(), 10, "{}", app.log());
+    for number in 0..20 {
+        let fresh = app.active_version(&format!("app-{number}"), "S") == Some(version.clone());
+        assert_eq!(fresh, number % 2 == 0, "app-{number}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_is_named_needs_no_scope() {
+    let rule = "[[rotation]]\nsecret = \"sql\"\napps = [\"/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.Web/sites/orders\"]";
+    let app = unpinned().configured(rule).start().await;
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders").0, "verified");
+    assert_eq!(app.requests("GET", "/providers/Microsoft.Web/sites?") + app.requests("GET", "/slots"), 0);
+}
+
+#[tokio::test]
+async fn what_is_fresh_already_is_left_alone() {
+    let app = unpinned().start().await;
+    let version = app.rotate_and_settle("sql").await;
+    let refreshes = app.requests("POST", "/refresh");
+    app.invoke(&event("again", "sql", &version)).await;
+    assert_eq!(app.outcome("orders").0, "unchanged", "{}", app.log());
+    assert_eq!(app.requests("POST", "/refresh"), refreshes);
+}
+
+#[tokio::test]
+async fn an_older_version_never_replaces_a_newer_one() {
+    let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
+    let first = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
+    // Key Vault's clock counts whole seconds: only versions of different seconds are older and newer.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let second = app.rotate_and_settle("sql").await;
+    app.invoke(&event("late", "sql", &first)).await;
+    let last = app.verdicts().pop().unwrap();
+    assert!(field(&last, "message").contains("is newer"), "{}", app.log());
+    assert_eq!(app.active_version("orders", "SQL"), Some(second));
+    assert_eq!(app.writes(), 1);
+}
+
+#[tokio::test]
+async fn a_patch_that_does_not_resolve_is_rolled_back() {
+    let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
+    let before = app.settings("orders");
+    let denied = Effect::ReferenceStatus { status: ResolveStatus::AccessToKeyVaultDenied };
+    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, denied).path("SQL"));
+    app.rotate_and_settle("sql").await;
+    let (verdict, message) = app.outcome("orders");
+    assert_eq!(verdict, "rolled back", "{}", app.log());
+    assert!(message.contains("Key Vault Secrets User"), "{message}");
+    assert_eq!(app.settings("orders"), before);
+    assert_eq!(app.writes(), 2);
+}
+
+#[tokio::test]
+async fn what_is_not_confirmed_in_time_is_pending() {
+    let app = unpinned()
+        .configured("answer_within_ms = 2000")
+        .with(|options| options.cloud.refresh_after = Duration::from_secs(3_600))
+        .start()
+        .await;
+    app.rotate_and_settle("sql").await;
+    let (verdict, message) = app.outcome("orders");
+    assert_eq!(verdict, "pending", "{}", app.log());
+    assert!(message.contains("still has version"), "{message}");
+    assert_eq!(app.azure.event_grid.deliveries().len(), 1);
+}
+
+#[tokio::test]
+async fn monitoring_decides_and_changes_nothing() {
+    let rule = "mode = \"monitor\"\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"";
+    let app = unpinned().configured(rule).start().await;
+    let (before, version) = (app.settings("orders"), app.rotate_and_settle("sql").await);
+    assert_eq!(app.outcome("orders"), ("monitored".to_owned(), "would write SQL".to_owned()));
+    let line = app.verdicts().pop().unwrap();
+    assert!(field(&line, "plan").ends_with(&format!("/secrets/sql/{version})")), "{line:?}");
+    assert_eq!((app.settings("orders"), app.writes()), (before, 0));
+}
+
+#[tokio::test]
+async fn the_kill_switch_stops_everything() {
+    let app = unpinned().configured("mode = \"off\"").start().await;
+    app.rotate_and_settle("sql").await;
+    let line = app.verdicts().pop().unwrap();
+    assert_eq!(field(&line, "message"), "not handled: the mode is `off`");
+    assert!(app.azure.cloud.requests().is_empty());
+}
+
+#[tokio::test]
+async fn keyrelay_does_not_touch_its_own_app() {
+    let own = Setup::new().also(&format!("settings = {{ SQL = \"{}\" }}", reference("sql")));
+    let app = own.start().await;
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("keyrelay").0, "refused", "{}", app.log());
+    assert_eq!((app.writes(), app.requests("POST", "/refresh")), (0, 0));
+}
+
+#[tokio::test]
+async fn somebody_elses_write_is_not_lost() {
+    let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
+    let interfere = Effect::Interfere { setting: "THEIRS".to_owned(), value: format!("{PLANTED}theirs").into() };
+    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, interfere).times(1));
+    let version = app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    let settings = app.settings("orders");
+    assert_eq!(settings["THEIRS"], format!("{PLANTED}theirs"));
+    assert!(settings["SQL"].ends_with(&format!("/{version})")));
+}

@@ -1,0 +1,88 @@
+use keyrelay_local_azure::{AppLine, CloudOptions};
+use tokio::sync::mpsc;
+
+use super::{Stand, until};
+
+/// An app that says once what it sees, and then stays.
+const WORLD: &str = r#"
+    subscription = "s"
+    [[vault]]
+    name = "contoso-kv"
+    resource_group = "shop"
+    secrets = { sql-password = "first" }
+    [[site]]
+    name = "orders"
+    resource_group = "shop"
+    command = ["sh", "-c", "echo \"$PLAIN $SQL $HOME\"; exec sleep 1000"]
+    settings = { PLAIN = "text", SQL = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql-password)" }
+"#;
+
+async fn start() -> (Stand, mpsc::UnboundedReceiver<AppLine>) {
+    let (sender, lines) = mpsc::unbounded_channel();
+    let options = CloudOptions { app_lines: Some(sender), ..CloudOptions::default() };
+    (Stand::start_in(WORLD, options).await, lines)
+}
+
+/// Whether the process exists: no signal can be sent to one that does not.
+fn is_alive(process: u32) -> bool {
+    let script = format!("kill -0 {process} 2>/dev/null");
+    std::process::Command::new("sh").args(["-c", &script]).status().unwrap().success()
+}
+
+#[tokio::test]
+async fn an_app_sees_its_settings_and_the_values_of_its_references() {
+    let (_stand, mut lines) = start().await;
+    let line = lines.recv().await.unwrap();
+    assert_eq!((line.app.as_str(), line.text.as_str()), ("orders", "text first "));
+}
+
+#[tokio::test]
+async fn an_unresolved_reference_is_seen_as_it_is_written() {
+    let (stand, mut lines) = start().await;
+    lines.recv().await.unwrap();
+    let change = stand.cloud.edit_settings("orders", |settings| {
+        settings.insert("SQL".into(), "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=nobody)".into());
+    });
+    change.unwrap();
+    let line = lines.recv().await.unwrap().text;
+    assert_eq!(line, "text @Microsoft.KeyVault(VaultName=contoso-kv;SecretName=nobody) ");
+}
+
+#[tokio::test]
+async fn a_new_value_starts_the_process_again() {
+    let (stand, mut lines) = start().await;
+    let first = lines.recv().await.unwrap();
+    stand.cloud.set_secret("contoso-kv", "sql-password", "second").unwrap();
+    // Writing the same settings again makes Azure resolve them again.
+    stand.cloud.edit_settings("orders", |_| ()).unwrap();
+    let second = lines.recv().await.unwrap();
+    assert_eq!(second.text, "text second ");
+    until("the old process is gone", async || !is_alive(first.process)).await;
+}
+
+#[tokio::test]
+async fn a_write_that_changes_nothing_leaves_the_process_alone() {
+    let (stand, mut lines) = start().await;
+    let first = lines.recv().await.unwrap();
+    stand.cloud.edit_settings("orders", |_| ()).unwrap();
+    stand
+        .cloud
+        .edit_settings("orders", |settings| {
+            settings.insert("PLAIN".into(), "other".into());
+        })
+        .unwrap();
+    let second = lines.recv().await.unwrap();
+    assert_eq!(second.text, "other first ");
+    assert_ne!(first.process, second.process);
+}
+
+#[tokio::test]
+async fn dropping_the_stand_in_ends_everything() {
+    let (stand, mut lines) = start().await;
+    let process = lines.recv().await.unwrap().process;
+    let address = stand.cloud.key_vault_url().socket_addrs(|| None).unwrap()[0];
+    assert!(is_alive(process));
+    drop(stand);
+    until("the process is gone", async || !is_alive(process)).await;
+    until("the port is free", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
+}

@@ -1,0 +1,56 @@
+#![doc = include_str!("../README.md")]
+
+use keyrelay_policy::{App, Decision, Event, NewValue, Patch, Policy, Reference, Value, View};
+
+/// The policy.
+#[derive(Debug)]
+pub struct Scripted;
+
+impl Policy for Scripted {
+    const VIEW: View = View::Settings;
+
+    fn decide(event: Event, app: App) -> Result<Decision, String> {
+        let script = app.parameter("script").ok_or("the parameter `script` is missing")?;
+        let mut patch = Patch { set: Vec::new(), remove: Vec::new() };
+        for line in script.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                [] => {}
+                ["refresh"] => return Ok(Decision::Refresh),
+                ["set", name, "pin"] => {
+                    let version = event.version.as_deref().ok_or("the event has no version")?;
+                    let reference = Reference::to(&event.vault_host, &event.name).at(version);
+                    patch.set.push(((*name).to_owned(), NewValue::Reference(reference)));
+                }
+                ["set", name, "reference", host, secret] => {
+                    patch.set.push(((*name).to_owned(), NewValue::Reference(Reference::to(host, secret))));
+                }
+                ["set", name, "text", value] => {
+                    patch.set.push(((*name).to_owned(), NewValue::Text((*value).to_owned())));
+                }
+                ["remove", name] => patch.remove.push((*name).to_owned()),
+                ["tell", name] => return Ok(Decision::Notice(seen(&app, name))),
+                ["fail", name] => return Err(seen(&app, name)),
+                #[expect(clippy::panic, reason = "the script says so")]
+                ["panic", name] => panic!("{}", seen(&app, name)),
+                ["loop"] => loop {
+                    std::hint::spin_loop();
+                },
+                _ => return Err(format!("`{line}` is no command")),
+            }
+        }
+        Ok(Decision::Patch(patch))
+    }
+}
+
+/// What the policy sees of a setting.
+fn seen(app: &App, name: &str) -> String {
+    match app.settings.iter().find(|setting| setting.name == name).map(|setting| &setting.value) {
+        None => format!("{name} is absent"),
+        Some(Value::Reference(reference)) => format!("{name} references {}", reference.secret),
+        Some(Value::Text(text)) => format!("{name} is {text}"),
+        Some(Value::Withheld) => format!("{name} is withheld"),
+    }
+}
+
+keyrelay_policy::export!(Scripted);
