@@ -45,8 +45,9 @@ impl Demo {
         let [first, second] = [Sink::new("first"), Sink::new("second")];
         let folder = tempfile::tempdir().context("cannot make a folder for the demonstration")?;
         let app_root = copy_of(&self.app, folder.path())?;
-        let azure = start(&app_root, &first, &second).await?;
-        let mut show = Show { azure, first, second, steps: 0 };
+        let password = uuid::Uuid::new_v4().to_string();
+        let azure = start(&app_root, &first, &second, &password).await?;
+        let mut show = Show { azure, first, second, password, steps: 0 };
 
         show.before().await?;
         show.rotate().await?;
@@ -93,7 +94,7 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn start(app_root: &Path, first: &Sink, second: &Sink) -> anyhow::Result<LocalAzure> {
+async fn start(app_root: &Path, first: &Sink, second: &Sink, password: &str) -> anyhow::Result<LocalAzure> {
     let sinks = sinks::start([first.clone(), second.clone()]).await?;
     let program = std::env::current_exe().context("cannot find this program")?;
     let world = format!(
@@ -117,7 +118,6 @@ async fn start(app_root: &Path, first: &Sink, second: &Sink) -> anyhow::Result<L
         settings = {{ KEYRELAY_VAULTS = "{VAULT}" }}
         "#,
         key = first.key,
-        password = uuid::Uuid::new_v4(),
         program = program.display(),
     );
     let world = World::parse(&world).context("the world of the demonstration cannot be")?;
@@ -132,6 +132,8 @@ struct Show {
     azure: LocalAzure,
     first: Sink,
     second: Sink,
+    /// The first value of the other secret.
+    password: String,
     steps: u32,
 }
 
@@ -201,8 +203,8 @@ impl Show {
     fn keep_secrets(&mut self) -> anyhow::Result<()> {
         self.step("no secret is in any log, and nobody asked the vault for one");
         let lines = self.azure.functions_host.log().lines();
-        let leaked =
-            lines.iter().filter(|line| [&self.first, &self.second].iter().any(|sink| line.text.contains(&sink.key)));
+        let secrets = [&self.first.key, &self.second.key, &self.password];
+        let leaked = lines.iter().filter(|line| secrets.iter().any(|secret| line.text.contains(secret.as_str())));
         ensure!(leaked.count() == 0, "a secret is in the log");
         let asked_for_value = |path: &str| path.contains("/secrets/") && !path.ends_with("/versions");
         let requests = self.azure.cloud.requests();

@@ -12,27 +12,14 @@ use crate::out;
 /// Run a stand-in for Azure on 127.0.0.1, with keyrelay-host in it
 ///
 /// The stand-in speaks the protocols of the Functions host, Event Grid, Key Vault, Resource Manager and the identity
-/// endpoint. What exists in it is read from a file, the world:
-///
-///   subscription = "00000000-0000-0000-0000-000000000001"
-///   [[vault]]
-///   name = "contoso-kv"
-///   resource_group = "shop"
-///   secrets = { sql-password = "one" }
-///   [[site]]
-///   name = "orders"
-///   resource_group = "shop"
-///   settings = { SQL = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql-password)" }
-///   [[site]]
-///   name = "keyrelay"
-///   resource_group = "shop"
+/// endpoint. What exists in it is read from a file, the world.
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = format!("The world, if no file is given:\n{DEFAULT_WORLD}"))]
 pub(crate) struct Local {
     /// The folder of the function app, with host.json and keyrelay-host in it
     #[arg(long, default_value = "target/app")]
     app: PathBuf,
-    /// The file that says what exists. Default: the one above
+    /// The file that says what exists; `--help` shows the default
     #[arg(long)]
     world: Option<PathBuf>,
     /// The site of the world that keyrelay-host runs as: its settings and its identity

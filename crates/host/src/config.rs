@@ -170,8 +170,8 @@ fn override_key(table: &mut Table, name: &str, value: &str, problems: &mut Vec<P
 
 /// Reads `cloud`: the name of a cloud, or a table of endpoints.
 fn read_cloud(table: &mut Table) -> Cloud {
-    const CLOUDS: [(&str, fn() -> Cloud); 3] =
-        [("public", Cloud::public), ("usgov", Cloud::us_gov), ("china", Cloud::china)];
+    type Make = fn() -> Cloud;
+    const CLOUDS: [(&str, Make); 3] = [("public", Cloud::public), ("usgov", Cloud::us_gov), ("china", Cloud::china)];
     let Some(mut custom) = table.table_if("cloud") else {
         return table.word("cloud", &CLOUDS).map_or_else(Cloud::public, |cloud| cloud());
     };

@@ -60,6 +60,23 @@ impl Relay {
         run
     }
 
+    /// Looks for rules whose policy is not there, or does not like its parameters: a mistake is said when keyrelay
+    /// starts, and not only when a secret rotates.
+    pub async fn check_rules(&self) {
+        for (index, rule) in self.config.rotations.iter().enumerate() {
+            let Some(name) = &rule.policy else { continue };
+            let checked = match self.shelf.policy(name).await {
+                Ok(policy) => {
+                    policy.check_parameters(&rule.parameters, &limits(Some(rule))).await.map_err(Outcome::from)
+                }
+                Err(missing) => Err(Outcome::from(missing)),
+            };
+            if let Err(Outcome { message, .. }) = checked {
+                tracing::error!(policy.name = name, "keyrelay.toml: rotation[{index}] will fail: {message}");
+            }
+        }
+    }
+
     /// The way of an event. `Err` is an end before its rotations, not necessarily a bad one.
     async fn handle(
         &self,

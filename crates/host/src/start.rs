@@ -71,7 +71,10 @@ pub async fn serve(config: Config, app_root: &Path, environment: &BTreeMap<Strin
     );
     // The Functions host waits for the first answer, so nothing is compiled before it can be given.
     let loading = Arc::clone(&relay);
-    tokio::spawn(async move { loading.shelf.load_all().await });
+    tokio::spawn(async move {
+        loading.shelf.load_all().await;
+        loading.check_rules().await;
+    });
     axum::serve(listener, server::router(relay)).await.context("serving ended")
 }
 

@@ -3,6 +3,8 @@
 //! The field `data.do` of an event says what to do; without one, the request is sent back in `ReturnValue`.
 //! The setting `HANDLER_START` says what to do at the start: `exit <code>`, or `mute` to accept and never answer.
 
+#![expect(clippy::disallowed_methods, reason = "this is a program: its environment is its input")]
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -110,7 +110,7 @@ impl App {
         state.resolutions =
             references.map(|(name, value)| (name.clone(), resolver.resolve(self, name, value.expose()))).collect();
         let environment = state.environment();
-        drop(state);
+        // Still under the lock, so that the process ends up with what the last resolving found.
         self.environment.send_if_modified(|current| {
             let changed = *current != environment;
             *current = environment;

@@ -12,7 +12,12 @@ import time
 from datetime import datetime, timedelta, timezone
 
 from azure.core.credentials import AccessToken
-from azure.core.exceptions import ClientAuthenticationError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import (
+    ClientAuthenticationError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceNotFoundError,
+)
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
@@ -80,7 +85,11 @@ def check_identity():
     user_assigned = ManagedIdentityCredential(client_id="99999999-0000-0000-0000-000000000001")
     holds("a user-assigned identity gets a token", user_assigned.get_token("https://vault.azure.net/.default").token)
     for what, credential, resource in [
-        ("an unknown client id", ManagedIdentityCredential(client_id="00000000-0000-0000-0000-000000000000"), "https://vault.azure.net"),
+        (
+            "an unknown client id",
+            ManagedIdentityCredential(client_id="00000000-0000-0000-0000-000000000000"),
+            "https://vault.azure.net",
+        ),
         ("an unknown resource", ManagedIdentityCredential(), "https://example.org"),
     ]:
         try:
@@ -96,7 +105,12 @@ def check_versions(secrets):
     not_before = datetime(2020, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
     expires_on = datetime(2040, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
     made = secrets.set_secret(
-        "Made-Here", "value-1", content_type="text/plain", tags={"owner": "shop"}, not_before=not_before, expires_on=expires_on
+        "Made-Here",
+        "value-1",
+        content_type="text/plain",
+        tags={"owner": "shop"},
+        not_before=not_before,
+        expires_on=expires_on,
     )
     properties = made.properties
     same("a new secret's value", made.value, "value-1")
@@ -117,8 +131,12 @@ def check_versions(secrets):
     same("the newest version", secrets.get_secret("made-here").properties.version, second.properties.version)
     same("an older version's value", secrets.get_secret("made-here", properties.version).value, "value-1")
     versions = list(secrets.list_properties_of_secret_versions("made-here", max_page_size=1))
-    same("all versions", sorted(it.version for it in versions), sorted([properties.version, second.properties.version]))
-    same("they come in the order of their ids", [it.version for it in versions], sorted(it.version for it in versions))
+    same(
+        "all versions", sorted(it.version for it in versions), sorted([properties.version, second.properties.version])
+    )
+    same(
+        "they come in the order of their ids", [it.version for it in versions], sorted(it.version for it in versions)
+    )
 
     updated = secrets.update_secret_properties("made-here", second.properties.version, enabled=False, tags={"a": "b"})
     same("an update changes what it names", (updated.enabled, updated.tags), (False, {"a": "b"}))
@@ -135,7 +153,13 @@ def check_secrets(secrets):
     same("an id in a list", next(it.id for it in listed if it.name == "many-07"), f"{VAULT}/secrets/many-07")
     same("it has no version", next(it.version for it in listed if it.name == "many-07"), None)
     fails("an unknown secret", ResourceNotFoundError, 404, "SecretNotFound", lambda: secrets.get_secret("nobody"))
-    fails("an unknown version", ResourceNotFoundError, 404, "SecretNotFound", lambda: secrets.get_secret("many-01", "0" * 32))
+    fails(
+        "an unknown version",
+        ResourceNotFoundError,
+        404,
+        "SecretNotFound",
+        lambda: secrets.get_secret("many-01", "0" * 32),
+    )
     fails("an impossible name", HttpResponseError, 400, "BadParameter", lambda: secrets.set_secret("not_a_name", "x"))
 
 
@@ -154,16 +178,32 @@ def check_deletion(secrets):
     same("a recovered secret's versions", len(list(secrets.list_properties_of_secret_versions("made-here"))), 2)
     secrets.begin_delete_secret("made-here", _polling_interval=0).wait()
     secrets.purge_deleted_secret("made-here")
-    fails("a purged secret", ResourceNotFoundError, 404, "SecretNotFound", lambda: secrets.get_deleted_secret("made-here"))
+    fails(
+        "a purged secret",
+        ResourceNotFoundError,
+        404,
+        "SecretNotFound",
+        lambda: secrets.get_deleted_secret("made-here"),
+    )
 
 
 def check_sites(web):
     group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.Web/sites"
-    same("all sites, over pages", sorted(it.name for it in web.web_apps.list(**PLAIN)), ["legacy", "orders", "reports"])
-    same("a group's sites", sorted(it.name for it in web.web_apps.list_by_resource_group("shop", **PLAIN)), ["orders", "reports"])
+    same(
+        "all sites, over pages", sorted(it.name for it in web.web_apps.list(**PLAIN)), ["legacy", "orders", "reports"]
+    )
+    same(
+        "a group's sites",
+        sorted(it.name for it in web.web_apps.list_by_resource_group("shop", **PLAIN)),
+        ["orders", "reports"],
+    )
     site = web.web_apps.get("SHOP", "Orders", **PLAIN)
     same("a site's id", site.id, f"{group}/orders")
-    same("its type, kind and place", (site.type, site.kind, site.location), ("Microsoft.Web/sites", "functionapp,linux", "West Europe"))
+    same(
+        "its type, kind and place",
+        (site.type, site.kind, site.location),
+        ("Microsoft.Web/sites", "functionapp,linux", "West Europe"),
+    )
     same("its state", (site.properties.state, site.properties.enabled), ("Running", True))
     same("its host", site.properties.default_host_name, "orders.azurewebsites.net")
     same("its group", site.properties.resource_group, "shop")
@@ -172,7 +212,9 @@ def check_sites(web):
     holds("its principal", site.identity.principal_id)
     same("a site without identity", web.web_apps.get("archive", "legacy", **PLAIN).identity, None)
     slots = list(web.web_apps.list_slots("shop", "orders", **PLAIN))
-    same("slots, over pages", sorted(it.name for it in slots), ["orders/canary", "orders/load-test", "orders/staging"])
+    same(
+        "slots, over pages", sorted(it.name for it in slots), ["orders/canary", "orders/load-test", "orders/staging"]
+    )
     slot = web.web_apps.get_slot("shop", "orders", "staging", **PLAIN)
     same("a slot", (slot.id, slot.type), (f"{group}/orders/slots/staging", "Microsoft.Web/sites/slots"))
     for what, act in [
@@ -187,7 +229,11 @@ def check_sites(web):
 
 def check_settings(web):
     listed = web.web_apps.list_application_settings("shop", "orders", **PLAIN)
-    same("settings", (listed.name, listed.type, listed.properties["PLAIN"]), ("appsettings", "Microsoft.Web/sites/config", "text"))
+    same(
+        "settings",
+        (listed.name, listed.type, listed.properties["PLAIN"]),
+        ("appsettings", "Microsoft.Web/sites/config", "text"),
+    )
     same("their names", sorted(listed.properties), ["API", "MISSING", "PLAIN", "SQL"])
     changed = {**listed.properties, "ADDED": "new"}
     written = web.web_apps.update_application_settings("shop", "orders", {"properties": changed}, **PLAIN)
@@ -200,8 +246,16 @@ def check_settings(web):
     same("a slot's settings", sorted(slot.properties), ["SQL"])
     extended = {**slot.properties, "S": "1"}
     web.web_apps.update_application_settings_slot("shop", "orders", "staging", {"properties": extended}, **PLAIN)
-    same("a slot's write", web.web_apps.list_application_settings_slot("shop", "orders", "staging", **PLAIN).properties, extended)
-    same("the site did not change", web.web_apps.list_application_settings("shop", "orders", **PLAIN).properties, changed)
+    same(
+        "a slot's write",
+        web.web_apps.list_application_settings_slot("shop", "orders", "staging", **PLAIN).properties,
+        extended,
+    )
+    same(
+        "the site did not change",
+        web.web_apps.list_application_settings("shop", "orders", **PLAIN).properties,
+        changed,
+    )
     # Microsoft.Web's own error is not wrapped, and its `Code` has a capital: the library does not find it.
     empty = lambda: web.web_apps.update_application_settings("shop", "orders", {}, **PLAIN)
     fails("a write without settings", HttpResponseError, 400, None, empty)
@@ -209,10 +263,16 @@ def check_settings(web):
 
 def check_references(web, secrets):
     newest = secrets.get_secret("sql-password").properties.version
-    rows = {it.name: it.properties for it in web.web_apps.get_app_settings_key_vault_references("shop", "orders", **PLAIN)}
+    rows = {
+        it.name: it.properties for it in web.web_apps.get_app_settings_key_vault_references("shop", "orders", **PLAIN)
+    }
     same("references, over pages", sorted(rows), ["API", "MISSING", "SQL"])
     same("a resolved one", (rows["SQL"].status, rows["SQL"].active_version), ("Resolved", newest))
-    same("what it names", (rows["SQL"].vault_name, rows["SQL"].secret_name, rows["SQL"].secret_version), ("contoso-kv", "sql-password", None))
+    same(
+        "what it names",
+        (rows["SQL"].vault_name, rows["SQL"].secret_name, rows["SQL"].secret_version),
+        ("contoso-kv", "sql-password", None),
+    )
     same("how it is read", (rows["SQL"].source, rows["SQL"].identity_type.type), ("KeyVault", "SystemAssigned"))
     same("a missing secret", (rows["MISSING"].status, rows["MISSING"].active_version), ("SecretNotFound", None))
 
@@ -229,8 +289,13 @@ def check_references(web, secrets):
     settings["SQL"] = f"@Microsoft.KeyVault(SecretUri={VAULT}/secrets/sql-password/{rotated})"
     web.web_apps.update_application_settings("shop", "orders", {"properties": settings}, **PLAIN)
     same("a write resolves", (one("SQL").active_version, one("SQL").secret_version), (rotated, rotated))
-    slot = lambda: web.web_apps.get_app_setting_key_vault_reference_slot("shop", "orders", "SQL", "staging", **PLAIN).properties
-    names = [it.name for it in web.web_apps.get_app_settings_key_vault_references_slot("shop", "orders", "staging", **PLAIN)]
+    slot = lambda: web.web_apps.get_app_setting_key_vault_reference_slot(
+        "shop", "orders", "SQL", "staging", **PLAIN
+    ).properties
+    names = [
+        it.name
+        for it in web.web_apps.get_app_settings_key_vault_references_slot("shop", "orders", "staging", **PLAIN)
+    ]
     same("a slot's references", names, ["SQL"])
     same("a slot's reference", slot().status, "Resolved")
 
@@ -239,7 +304,13 @@ def check_bad_tokens():
     web = web_client(BadToken())
     unknown = lambda: web.web_apps.get("shop", "orders", **PLAIN)
     fails("a bad token at Resource Manager", ClientAuthenticationError, 401, "InvalidAuthenticationToken", unknown)
-    fails("a bad token at Key Vault", ClientAuthenticationError, 401, "Unauthorized", lambda: secret_client(BadToken()).get_secret("api-key"))
+    fails(
+        "a bad token at Key Vault",
+        ClientAuthenticationError,
+        401,
+        "Unauthorized",
+        lambda: secret_client(BadToken()).get_secret("api-key"),
+    )
 
 
 def main():

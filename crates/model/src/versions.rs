@@ -94,7 +94,8 @@ mod tests {
     /// Versions `a`, `b`, ... by their times, as `(created, enabled, not before)`.
     fn versions(list: &[(u64, bool, Option<u64>)]) -> Versions {
         let names = ["a", "b", "c"].map(version);
-        let attributes = |&(created, enabled, not_before)| VersionAttributes { enabled, created, not_before, expires: None };
+        let attributes =
+            |&(created, enabled, not_before)| VersionAttributes { enabled, created, not_before, expires: None };
         names.into_iter().zip(list.iter().map(attributes)).collect()
     }
 

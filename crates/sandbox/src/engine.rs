@@ -19,6 +19,7 @@ pub(crate) fn engine() -> wasmtime::Result<Engine> {
         .relaxed_simd_deterministic(true)
         // Nobody sees a backtrace, and without these tables a thousand policies take less memory.
         .generate_address_map(false)
-        .native_unwind_info(false);
+        .native_unwind_info(false)
+        .memory_init_cow(false);
     Engine::new(&config)
 }

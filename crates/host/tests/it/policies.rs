@@ -84,6 +84,8 @@ async fn an_endless_loop_ends_as_a_failure_of_its_own_rotation() {
 async fn a_policy_that_is_not_there_is_asked_for_by_name() {
     let rule = "[[rotation]]\nsecret = \"sql\"\npolicy = \"missing\"";
     let app = two_apps().configured(rule).with(|options| options.event_grid.clock = 1_000_000.0).start().await;
+    let said = |text: &str| app.lines().iter().any(|line| field(line, "message").starts_with(text));
+    app.until("the warning at the start", |_| said("keyrelay.toml: rotation[0] will fail: there is no policy")).await;
     app.rotate_and_settle("sql").await;
     let line = app.verdicts().pop().unwrap();
     let message = "there is no policy `missing`: put `missing.wasm` into `policies/` (there are follow, pin)";

@@ -53,7 +53,6 @@ pub(super) struct QueuedEvent {
     /// In the schema of the event subscription.
     pub(super) event: Value,
     pub(super) published: Timestamp,
-    queued: Instant,
 }
 
 /// Events that are delivered, tried again and given up together.
@@ -80,18 +79,13 @@ pub(super) struct Deliveries {
 
 impl QueuedEvent {
     pub(super) fn new(event: &Value, schema: DeliverySchema) -> Self {
-        Self { event: schema::convert(event, schema), published: Timestamp::now(), queued: Instant::now() }
+        Self { event: schema::convert(event, schema), published: Timestamp::now() }
     }
 }
 
 impl Batch {
     fn event_ids(&self) -> Vec<String> {
         self.events.iter().map(|queued| schema::id(&queued.event).to_owned()).collect()
-    }
-
-    /// Since the oldest event was published.
-    fn age(&self) -> Duration {
-        self.events.iter().map(|queued| queued.queued.elapsed()).max().unwrap_or_default()
     }
 }
 
@@ -183,15 +177,20 @@ impl Deliveries {
             Some(first) => first,
             None => self.attempt(&batch, 1).await,
         };
+        // As Azure counts it: the attempts take their time, the pauses are shortened.
+        let mut age = Duration::ZERO;
         loop {
-            let age = self.clock.stretch(batch.age());
+            age = age.saturating_add(last.duration);
             match retry::next(last.outcome, last.attempt, age, batch.subscription.max_delivery_attempts) {
                 Next::Delivered => break,
                 Next::GiveUp(reason) => {
                     self.give_up(&batch, &last, reason).await;
                     break;
                 }
-                Next::RetryAfter(pause) => tokio::time::sleep(self.clock.shorten(pause)).await,
+                Next::RetryAfter(pause) => {
+                    tokio::time::sleep(self.clock.shorten(pause)).await;
+                    age = age.saturating_add(pause);
+                }
             }
             last = self.attempt(&batch, last.attempt + 1).await;
         }

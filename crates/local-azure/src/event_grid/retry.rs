@@ -83,7 +83,7 @@ pub(super) enum Next {
     GiveUp(&'static str),
 }
 
-/// Decides after an attempt; `attempts` counts it, `age` is the time since the event was published.
+/// Decides after an attempt; `attempts` counts it, `age` is the time since the first one.
 ///
 /// 400 and 413 say that the events will never be accepted. About 401, 403 and 404 Event Grid's pages differ over the
 /// years: retried after five minutes or more, or, for some kinds of endpoints, not at all. They are retried here, which

@@ -75,10 +75,7 @@ impl App {
         if !executable.is_file() {
             return Err(host.wrong("customHandler.description.defaultExecutablePath", "an existing file"));
         }
-        let working_directory = match host.get("customHandler.description.workingDirectory") {
-            None => root.clone(),
-            Some(_) => root.join(host.text("customHandler.description.workingDirectory")?),
-        };
+        let working_directory = host.optional_text("customHandler.description.workingDirectory")?;
         let functions = read_functions(&root, environment)?;
         if functions.values().any(|function| !matches!(function.trigger, Trigger::Http { .. })) {
             // Only HTTP triggers are part of the host itself.
@@ -95,11 +92,8 @@ impl App {
         Ok(Self {
             executable,
             arguments: host.texts("customHandler.description.arguments")?,
-            working_directory,
-            route_prefix: match host.get("extensions.http.routePrefix") {
-                None => "api".to_owned(),
-                Some(_) => host.text("extensions.http.routePrefix")?.to_owned(),
-            },
+            working_directory: working_directory.map_or_else(|| root.clone(), |folder| root.join(folder)),
+            route_prefix: host.optional_text("extensions.http.routePrefix")?.unwrap_or("api").to_owned(),
             functions,
             root,
         })
@@ -150,8 +144,13 @@ impl JsonFile {
     }
 
     fn text(&self, field: &str) -> Result<&str, FilesError> {
-        let text = self.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let text = self.optional_text(field)?.filter(|text| !text.is_empty());
         text.ok_or_else(|| self.wrong(field, "a text"))
+    }
+
+    fn optional_text(&self, field: &str) -> Result<Option<&str>, FilesError> {
+        let Some(value) = self.get(field) else { return Ok(None) };
+        value.as_str().map(Some).ok_or_else(|| self.wrong(field, "a text"))
     }
 
     fn texts(&self, field: &str) -> Result<Vec<String>, FilesError> {

@@ -40,7 +40,8 @@ impl Refusal {
             Self::BadParameter(message) => bad_parameter(&message),
             Self::Denied { caller, resource } => {
                 let message = format!(
-                    "Caller is not authorized to perform action on resource.\r\nCaller: name={caller}\r\nResource: '{resource}'"
+                    "Caller is not authorized to perform action on resource.\r\n\
+                     Caller: name={caller}\r\nResource: '{resource}'"
                 );
                 with_inner_code(StatusCode::FORBIDDEN, "Forbidden", &message, "ForbiddenByRbac")
             }

@@ -70,7 +70,8 @@ impl Refusal {
             Self::TooManyRequests { subscription, wait } => {
                 let seconds = wait.as_secs_f64().ceil().max(1.0);
                 let message = format!(
-                    "Number of requests for subscription '{subscription}' exceeded the limit. Please try again after '{seconds}' seconds."
+                    "Number of requests for subscription '{subscription}' exceeded the limit. \
+                     Please try again after '{seconds}' seconds."
                 );
                 let mut response = error(Status::TOO_MANY_REQUESTS, "SubscriptionRequestsThrottled", &message);
                 answer::set_header(&mut response, "retry-after", &seconds.to_string());

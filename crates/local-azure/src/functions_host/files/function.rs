@@ -1,5 +1,7 @@
 //! One function, from its `function.json`.
 
+use serde_json::Value;
+
 use super::{FilesError, JsonFile};
 use crate::functions_host::schedule::Schedule;
 
@@ -38,55 +40,86 @@ pub(in crate::functions_host) enum Trigger {
 
 impl Function {
     pub(super) fn read(name: String, file: &JsonFile, environment: &[(String, String)]) -> Result<Self, FilesError> {
-        let count = file.get("bindings").and_then(|bindings| bindings.as_array()).map_or(0, Vec::len);
-        let mut trigger_at = None;
-        let mut output = None;
+        let bindings = Bindings::find(file)?;
+        let trigger = match bindings.trigger_type.to_ascii_lowercase().as_str() {
+            "eventgridtrigger" => bindings.event_trigger()?,
+            "timertrigger" => bindings.timer_trigger(environment)?,
+            "httptrigger" => bindings.http_trigger(&name)?,
+            _ => return Err(bindings.wrong("type", "`eventGridTrigger`, `timerTrigger` or `httpTrigger`")),
+        };
+        Ok(Self { binding: file.text(&bindings.field("name"))?.to_owned(), name, trigger })
+    }
+}
+
+/// The bindings of a `function.json`.
+struct Bindings<'a> {
+    file: &'a JsonFile,
+    trigger_index: usize,
+    trigger_type: &'a str,
+    /// The name of the `http` output binding.
+    http_output: Option<&'a str>,
+}
+
+impl<'a> Bindings<'a> {
+    fn find(file: &'a JsonFile) -> Result<Self, FilesError> {
+        let count = file.get("bindings").and_then(Value::as_array).map_or(0, Vec::len);
+        let (mut trigger, mut http_output) = (None, None);
         for index in 0..count {
             let kind = file.text(&format!("bindings.{index}.type"))?;
             if kind.to_ascii_lowercase().ends_with("trigger") {
-                trigger_at = Some(index);
+                trigger = Some((index, kind));
             } else if kind.eq_ignore_ascii_case("http") {
-                output = Some(file.text(&format!("bindings.{index}.name"))?.to_owned());
+                http_output = Some(file.text(&format!("bindings.{index}.name"))?);
             }
         }
-        let index = trigger_at.ok_or_else(|| file.wrong("bindings", "a list with a trigger"))?;
-        let field = |field: &str| format!("bindings.{index}.{field}");
-        let kind = file.text(&field("type"))?;
-        let trigger = if kind.eq_ignore_ascii_case("eventGridTrigger") {
-            match file.get(&field("cardinality")).map(|cardinality| cardinality.as_str()) {
-                None => Trigger::Event,
-                Some(Some(one)) if one.eq_ignore_ascii_case("one") => Trigger::Event,
-                Some(Some(many)) if many.eq_ignore_ascii_case("many") => Trigger::Events,
-                Some(_) => return Err(file.wrong(&field("cardinality"), "`one` or `many`")),
-            }
-        } else if kind.eq_ignore_ascii_case("timerTrigger") {
-            let text = file.text(&field("schedule"))?;
-            let schedule = resolve(text, environment).and_then(|text| Schedule::parse(&text).ok());
-            let expected = "a schedule of six fields, or the `%NAME%` of a setting that holds one";
-            Trigger::Timer {
-                schedule: schedule.ok_or_else(|| file.wrong(&field("schedule"), expected))?,
-                run_on_startup: file.flag(&field("runOnStartup"))?,
-            }
-        } else if kind.eq_ignore_ascii_case("httpTrigger") {
-            let route = file.get(&field("route")).map(|_| file.text(&field("route"))).transpose()?;
-            let level = file.get(&field("authLevel")).map(|_| file.text(&field("authLevel"))).transpose()?;
-            Trigger::Http {
-                methods: file.texts(&field("methods"))?.iter().map(|method| method.to_ascii_uppercase()).collect(),
-                route: route.unwrap_or(&name).to_owned(),
-                anonymous: level.is_some_and(|level| level.eq_ignore_ascii_case("anonymous")),
-                output,
-            }
-        } else {
-            return Err(file.wrong(&field("type"), "`eventGridTrigger`, `timerTrigger` or `httpTrigger`"));
-        };
-        Ok(Self { binding: file.text(&field("name"))?.to_owned(), name, trigger })
+        let (trigger_index, trigger_type) = trigger.ok_or_else(|| file.wrong("bindings", "a list with a trigger"))?;
+        Ok(Self { file, trigger_index, trigger_type, http_output })
+    }
+
+    fn event_trigger(&self) -> Result<Trigger, FilesError> {
+        let cardinality = self.file.optional_text(&self.field("cardinality"))?.unwrap_or("one");
+        match cardinality.to_ascii_lowercase().as_str() {
+            "one" => Ok(Trigger::Event),
+            "many" => Ok(Trigger::Events),
+            _ => Err(self.wrong("cardinality", "`one` or `many`")),
+        }
+    }
+
+    fn timer_trigger(&self, environment: &[(String, String)]) -> Result<Trigger, FilesError> {
+        let text = resolve(self.file.text(&self.field("schedule"))?, environment);
+        let schedule = text.and_then(|text| Schedule::parse(text).ok());
+        let expected = "a schedule of six fields, or the `%NAME%` of a setting that holds one";
+        Ok(Trigger::Timer {
+            schedule: schedule.ok_or_else(|| self.wrong("schedule", expected))?,
+            run_on_startup: self.file.flag(&self.field("runOnStartup"))?,
+        })
+    }
+
+    fn http_trigger(&self, name: &str) -> Result<Trigger, FilesError> {
+        let methods = self.file.texts(&self.field("methods"))?;
+        let level = self.file.optional_text(&self.field("authLevel"))?;
+        Ok(Trigger::Http {
+            methods: methods.iter().map(|method| method.to_ascii_uppercase()).collect(),
+            route: self.file.optional_text(&self.field("route"))?.unwrap_or(name).to_owned(),
+            anonymous: level.is_some_and(|level| level.eq_ignore_ascii_case("anonymous")),
+            output: self.http_output.map(str::to_owned),
+        })
+    }
+
+    /// The path of a field of the trigger.
+    fn field(&self, name: &str) -> String {
+        format!("bindings.{}.{name}", self.trigger_index)
+    }
+
+    fn wrong(&self, name: &str, expected: &'static str) -> FilesError {
+        self.file.wrong(&self.field(name), expected)
     }
 }
 
 /// The text itself, or the value of the setting that it names as `%NAME%`.
-fn resolve(text: &str, environment: &[(String, String)]) -> Option<String> {
+fn resolve<'a>(text: &'a str, environment: &'a [(String, String)]) -> Option<&'a str> {
     match text.strip_prefix('%').and_then(|rest| rest.strip_suffix('%')) {
-        None => Some(text.to_owned()),
-        Some(setting) => environment.iter().find(|(name, _)| name == setting).map(|(_, value)| value.clone()),
+        None => Some(text),
+        Some(setting) => environment.iter().find(|(name, _)| name == setting).map(|(_, value)| value.as_str()),
     }
 }

@@ -102,6 +102,7 @@ pub(super) async fn ready(client: reqwest::Client, port: u16) {
 }
 
 /// What the handler gets of our own environment. All else would differ from machine to machine.
+#[expect(clippy::disallowed_methods, reason = "the handler gets these two as they are here, whatever they are")]
 fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
     ["PATH", "HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)))
 }

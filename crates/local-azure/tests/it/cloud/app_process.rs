@@ -77,6 +77,16 @@ async fn a_write_that_changes_nothing_leaves_the_process_alone() {
 }
 
 #[tokio::test]
+async fn an_app_that_ends_by_itself_is_started_again() {
+    let (_stand, mut lines) = start().await;
+    let first = lines.recv().await.unwrap();
+    std::process::Command::new("kill").arg(first.process.to_string()).status().unwrap();
+    let second = lines.recv().await.unwrap();
+    assert_eq!(second.text, first.text);
+    assert_ne!(second.process, first.process);
+}
+
+#[tokio::test]
 async fn dropping_the_stand_in_ends_everything() {
     let (stand, mut lines) = start().await;
     let process = lines.recv().await.unwrap().process;

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use keyrelay_local_azure::{CloudOptions, Service};
 use reqwest::Method;
 
-use super::{KEY_VAULT, ORDERS, RESOURCE_MANAGER, Stand};
+use super::{KEY_VAULT, ORDERS, RESOURCE_MANAGER, SUBSCRIPTION, Stand};
 
 /// What the query is answered with.
 async fn check(query: &[(&str, &str)], expected: u16) {
@@ -43,12 +43,15 @@ async fn refuses_what_is_not_known() {
 
 #[tokio::test]
 async fn finds_a_user_assigned_identity_by_its_ids() {
-    let id = "/subscriptions/11111111-2222-3333-4444-555555555555/resourcegroups/shop/providers/Microsoft.ManagedIdentity/userAssignedIdentities/deployer";
+    let id = format!(
+        "/subscriptions/{SUBSCRIPTION}/resourcegroups/shop/providers/Microsoft.ManagedIdentity\
+         /userAssignedIdentities/deployer"
+    );
     for (name, value, expected) in [
         ("client_id", "99999999-0000-0000-0000-000000000001", 200),
         ("client_id", "99999999-0000-0000-0000-000000000002", 400),
         ("principal_id", "99999999-0000-0000-0000-000000000001", 400),
-        ("mi_res_id", id, 200),
+        ("mi_res_id", &id, 200),
         ("mi_res_id", "/subscriptions/other", 400),
     ] {
         check(&[("resource", KEY_VAULT), ("api-version", "2019-08-01"), (name, value)], expected).await;

@@ -2,7 +2,7 @@ use keyrelay_local_azure::{Attributes, CloudOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{KEY_VAULT, Stand, WORLD};
+use super::{KEY_VAULT, SUBSCRIPTION, Stand, WORLD};
 
 /// The status and code that a request to the vault is answered with.
 async fn check(method: Method, path: &str, body: Option<Value>, expected: (u16, &str)) {
@@ -18,7 +18,8 @@ async fn a_new_version_publishes_its_event() {
     let id = set.body["id"].as_str().unwrap();
     let version = id.strip_prefix("https://contoso-kv.vault.azure.net/secrets/sql-password/").unwrap();
     let published = stand.events.recv().await.unwrap();
-    let topic = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv";
+    let topic =
+        format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv");
     assert_eq!(published.topic, topic);
     let event = published.event;
     assert_eq!(
@@ -27,7 +28,7 @@ async fn a_new_version_publishes_its_event() {
     );
     assert_eq!(
         (&event["topic"], &event["dataVersion"], &event["metadataVersion"]),
-        (&topic.into(), &"1".into(), &"1".into())
+        (&topic.as_str().into(), &"1".into(), &"1".into())
     );
     let data = json!({
         "Id": id, "VaultName": "contoso-kv", "ObjectType": "Secret", "ObjectName": "sql-password", "Version": version,
@@ -78,6 +79,30 @@ async fn next_links_lead_through_all_versions() {
         pages += 1;
     }
     assert_eq!((pages, ids.len()), (3, 5));
+}
+
+#[tokio::test]
+async fn a_link_is_https_if_something_before_us_speaks_tls() {
+    let stand = Stand::start().await;
+    stand.cloud.set_secret("contoso-kv", "another", "x").unwrap();
+    let url = stand.cloud.key_vault_url().join("secrets?api-version=7.4&maxresults=1").unwrap();
+    let request = stand.http.get(url).bearer_auth(stand.token(None, KEY_VAULT).await);
+    let page = stand.send(request.header("X-Forwarded-Proto", "https").header("Host", "127.0.0.1:1")).await.unwrap();
+    let link = page.body["nextLink"].as_str().unwrap();
+    assert!(link.starts_with("https://127.0.0.1:1/secrets?api-version=7.4&maxresults=1&"), "{link}");
+}
+
+#[tokio::test]
+async fn other_clouds_have_other_hosts_and_audiences() {
+    let stand = Stand::start_in(&format!("cloud = \"usgov\"\n{WORLD}"), CloudOptions::default()).await;
+    let token = stand.token(None, "https://vault.usgovcloudapi.net").await;
+    let url = stand.cloud.key_vault_url().join("secrets/sql-password?api-version=7.4").unwrap();
+    let host = "contoso-kv.vault.usgovcloudapi.net";
+    let answer = stand.send(stand.http.get(url).bearer_auth(token).header("host", host)).await.unwrap();
+    let id = answer.body["id"].as_str().unwrap();
+    assert!(id.starts_with("https://contoso-kv.vault.usgovcloudapi.net/secrets/sql-password/"), "{id}");
+    let query = [("resource", KEY_VAULT), ("api-version", "2019-08-01")];
+    assert_eq!(stand.ask_for_token(None, &query).await.status, 400);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use keyrelay_local_azure::event_grid::EventSubscription;
 use serde_json::{Value, json};
@@ -65,7 +65,8 @@ async fn answer(State(shared): State<Arc<Shared>>, method: Method, headers: Head
     if headers["aeg-event-type"] == "SubscriptionValidation" {
         assert_eq!(body[0]["eventType"], "Microsoft.EventGrid.SubscriptionValidationEvent");
         let answer = json!({ "validationResponse": body[0]["data"]["validationCode"] });
-        return answer.to_string().into_response();
+        // So that nothing is left of the endpoint when it is dropped.
+        return ([(header::CONNECTION, "close")], answer.to_string()).into_response();
     }
     shared.arrived.lock().unwrap().push(Arrived { headers, body });
     let status = shared.statuses.lock().unwrap().pop_front().unwrap_or(200);

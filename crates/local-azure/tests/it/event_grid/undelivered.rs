@@ -63,16 +63,17 @@ async fn the_whole_batch_is_tried_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_waited_for_and_then_asked_for_again() {
+async fn an_answer_that_does_not_come_in_time_is_asked_for_again() {
     let endpoint = Endpoint::start(&[0]).await;
-    let grid = Grid::with(EventGridOptions { attempt_timeout: Some(Duration::from_millis(500)), ..options() });
+    // On a clock like this an event's day lasts 86 ms; what an attempt takes must not be counted by it.
+    let attempt_timeout = Some(Duration::from_millis(500));
+    let grid = Grid::with(EventGridOptions { clock: 1_000_000.0, attempt_timeout, ..options() });
     grid.grid.subscribe(endpoint.subscription()).await.unwrap();
     grid.publish(event("e-1"));
     grid.settled().await;
-    let first = &grid.grid.deliveries()[0];
-    assert_eq!(first.outcome, DeliveryOutcome::TimedOut);
-    assert!(first.duration >= Duration::from_millis(500), "{:?}", first.duration);
-    assert!(endpoint.arrived().len() >= 2);
+    let deliveries = grid.grid.deliveries();
+    assert_eq!(deliveries[0].outcome, DeliveryOutcome::TimedOut);
+    assert!(deliveries.last().unwrap().outcome.is_success(), "{deliveries:?}");
 }
 
 #[tokio::test]
@@ -80,15 +81,12 @@ async fn an_endpoint_that_went_away_is_tried_again() {
     let endpoint = Endpoint::start(&[]).await;
     let grid = Grid::start();
     let subscription = EventSubscription { max_delivery_attempts: 2, ..endpoint.subscription() };
-    grid.grid.subscribe(subscription.clone()).await.unwrap();
-    // Its listener is closed; a client that had a connection could still use it, so the one of the handshake is not.
-    let mut gone = subscription;
-    gone.endpoint.set_port(Some(1)).unwrap();
-    assert!(grid.grid.subscribe(gone).await.is_err());
+    grid.grid.subscribe(subscription).await.unwrap();
     drop(endpoint);
     grid.publish(event("e-1"));
     grid.settled().await;
-    assert!(!grid.grid.deliveries().is_empty());
+    let outcomes: Vec<DeliveryOutcome> = grid.grid.deliveries().iter().map(|delivery| delivery.outcome).collect();
+    assert_eq!(outcomes, [DeliveryOutcome::Unreachable, DeliveryOutcome::Unreachable]);
 }
 
 #[tokio::test]
