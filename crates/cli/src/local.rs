@@ -31,6 +31,12 @@ pub(crate) struct Local {
     /// The folder for events that could not be delivered. Default: they are dropped
     #[arg(long)]
     dead_letter: Option<PathBuf>,
+    /// How many items Resource Manager puts on a page of a list
+    #[arg(long, default_value_t = 50)]
+    page_size: usize,
+    /// Where to write the certificate of the https endpoints, for clients that insist on https
+    #[arg(long)]
+    certificate: Option<PathBuf>,
     /// The first of four ports: Resource Manager, Key Vault, identity, Functions host. Default: free ones
     #[arg(long)]
     port: Option<u16>,
@@ -67,6 +73,7 @@ impl Local {
 
         let mut options = LocalAzureOptions::new(world, &self.app);
         options.site = Some(self.site);
+        options.cloud.page_size = self.page_size;
         options.event_grid.clock = self.clock;
         options.event_grid.dead_letter = self.dead_letter;
         options.functions_host = FunctionsHostOptions::new(&self.app);
@@ -79,6 +86,10 @@ impl Local {
         let azure = LocalAzure::start(options)
             .await
             .with_context(|| format!("cannot run the function app in `{}`", self.app.display()))?;
+        if let Some(file) = &self.certificate {
+            std::fs::write(file, azure.cloud.certificate())
+                .with_context(|| format!("cannot write `{}`", file.display()))?;
+        }
         announce(&azure, &vault, &subscription);
         loop {
             tokio::select! {
@@ -94,6 +105,7 @@ fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
     out::line(&format!("Resource Manager  {resource_manager}  (subscription {subscription})"));
     out::line(&format!("Key Vault         {}", azure.cloud.key_vault_url()));
     out::line(&format!("Functions host    {}", azure.functions_host.url()));
+    out::line("the first two speak https on the same ports, for clients that insist on it: see --certificate");
     for (name, value) in azure.cloud.environment() {
         out::line(&format!("{name}={value}"));
     }

@@ -19,6 +19,7 @@ use crate::identity::{ENDPOINT_PATH, Identity};
 use crate::published_event::PublishedEvent;
 use crate::requests::Service;
 use crate::serve::{listen, serve};
+use crate::tls::{Tls, TlsError};
 use crate::vaults::VaultError;
 use crate::world::{World, WorldError};
 
@@ -28,6 +29,7 @@ pub struct Cloud {
     identity_url: Url,
     key_vault_url: Url,
     resource_manager_url: Url,
+    tls: Tls,
     _running: DropGuard,
 }
 
@@ -87,6 +89,9 @@ pub enum CloudError {
     /// There can be no such world.
     #[error("this world cannot be")]
     World(#[from] WorldError),
+    /// There is no https.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A listener could not be opened.
     #[error("cannot listen on port {port} of 127.0.0.1")]
     Listen {
@@ -114,6 +119,7 @@ impl Cloud {
         events: mpsc::UnboundedSender<PublishedEvent>,
     ) -> Result<Self, CloudError> {
         world.check()?;
+        let tls = Tls::new(world.cloud)?;
         let ports = options.ports;
         let (identity, identity_url) = open(ports.identity, ENDPOINT_PATH).await?;
         let (key_vault, key_vault_url) = open(ports.key_vault, "/").await?;
@@ -125,7 +131,7 @@ impl Cloud {
             (Service::ResourceManager, resource_manager),
         ] {
             let shared = Arc::clone(&backend);
-            backend.spawn(serve(listener, move |request| exchange(Arc::clone(&shared), service, request)));
+            backend.spawn(serve(listener, tls.clone(), move |request| exchange(Arc::clone(&shared), service, request)));
         }
         for app in backend.apps.iter() {
             backend.resolve(app);
@@ -133,7 +139,7 @@ impl Cloud {
             backend.spawn(app_process::keep_running(Arc::clone(app), path.clone(), app_lines.clone()));
         }
         let running = backend.until_dropped();
-        Ok(Self { backend, identity_url, key_vault_url, resource_manager_url, _running: running })
+        Ok(Self { backend, identity_url, key_vault_url, resource_manager_url, tls, _running: running })
     }
 
     /// The endpoint that gives tokens: what App Service calls `IDENTITY_ENDPOINT`.
@@ -158,6 +164,12 @@ impl Cloud {
     /// Resource Manager, and below `/local` the controls of the stand-in.
     pub fn resource_manager_url(&self) -> &Url {
         &self.resource_manager_url
+    }
+
+    /// The certificate of the three listeners, in PEM. They speak https on the same ports, for the client libraries that
+    /// refuse plain http.
+    pub fn certificate(&self) -> &str {
+        self.tls.certificate()
     }
 
     /// The environment by which a program finds an identity that no vault denies: one that is no app of this world.

@@ -22,6 +22,7 @@ mod published_event;
 mod requests;
 mod resource_manager;
 mod serve;
+mod tls;
 mod vaults;
 pub mod world;
 
@@ -34,5 +35,6 @@ pub use hidden::Hidden;
 pub use local::{LocalAzure, LocalAzureError, LocalAzureOptions};
 pub use published_event::PublishedEvent;
 pub use requests::{Request, Service};
+pub use tls::TlsError;
 pub use vaults::{Attributes, VaultError};
 pub use world::{World, WorldError};

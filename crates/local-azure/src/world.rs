@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::azure_cloud::AzureCloud;
 use crate::hidden::Hidden;
 
-/// One subscription with its vaults and sites. In TOML these are the tables `[[vault]]`, `[[site]]`, `[[site.slot]]` and
-/// `[[identity]]`.
+/// One subscription with its vaults and sites. In TOML these are the tables `[[vault]]`, `[[site]]`,
+/// `[[site.slot]]` and `[[identity]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct World {

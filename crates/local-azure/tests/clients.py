@@ -1,8 +1,9 @@
 """Lets Microsoft's own client libraries use the stand-in, and compares what they make of its answers.
 
-Needs azure-identity, azure-keyvault-secrets and azure-mgmt-web, a stand-in with the world of clients.toml (page size 2),
-and in the environment: IDENTITY_ENDPOINT and IDENTITY_HEADER of a caller that no vault denies, KEY_VAULT_URL (the vault
-contoso-kv) and RESOURCE_MANAGER_URL, both plain http. Ends with 1 at the first difference.
+Needs azure-identity, azure-keyvault-secrets and azure-mgmt-web, a stand-in with the world of clients.toml (page
+size 2), and in the environment: IDENTITY_ENDPOINT and IDENTITY_HEADER of a caller that no vault denies, KEY_VAULT_URL (the vault
+contoso-kv) and RESOURCE_MANAGER_URL, both https, and CERTIFICATE, the file with the stand-in's certificate. Ends with 1
+at the first difference. `cargo xtask clients` sees to all of that.
 """
 
 import logging
@@ -18,27 +19,13 @@ from azure.core.exceptions import (
     ResourceExistsError,
     ResourceNotFoundError,
 )
-from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
 from azure.mgmt.web import WebSiteManagementClient
 
 SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 VAULT = "https://contoso-kv.vault.azure.net"
-PLAIN = {"enforce_https": False}
-
-
-class PlainHttp(RequestsTransport):
-    """SecretClient refuses http, whatever it is told; so it believes in https, and this sends http."""
-
-    def send(self, request, **kwargs):
-        url = request.url
-        request.headers["X-Forwarded-Proto"] = "https"
-        try:
-            request.url = url.replace("https://", "http://", 1)
-            return super().send(request, **kwargs)
-        finally:
-            request.url = url
+CERTIFICATE = os.environ["CERTIFICATE"]
 
 
 class BadToken:
@@ -69,13 +56,15 @@ def fails(what, error, status, code, act):
 
 
 def secret_client(credential):
-    url = os.environ["KEY_VAULT_URL"].replace("http://", "https://", 1)
-    return SecretClient(url, credential, verify_challenge_resource=False, transport=PlainHttp(), retry_total=0)
+    url = os.environ["KEY_VAULT_URL"]
+    return SecretClient(
+        url, credential, verify_challenge_resource=False, connection_verify=CERTIFICATE, retry_total=0
+    )
 
 
 def web_client(credential):
     url = os.environ["RESOURCE_MANAGER_URL"].rstrip("/")
-    return WebSiteManagementClient(credential, SUBSCRIPTION, base_url=url, retry_total=0)
+    return WebSiteManagementClient(credential, SUBSCRIPTION, base_url=url, connection_verify=CERTIFICATE, retry_total=0)
 
 
 def check_identity():
@@ -190,14 +179,14 @@ def check_deletion(secrets):
 def check_sites(web):
     group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.Web/sites"
     same(
-        "all sites, over pages", sorted(it.name for it in web.web_apps.list(**PLAIN)), ["legacy", "orders", "reports"]
+        "all sites, over pages", sorted(it.name for it in web.web_apps.list()), ["legacy", "orders", "reports"]
     )
     same(
         "a group's sites",
-        sorted(it.name for it in web.web_apps.list_by_resource_group("shop", **PLAIN)),
+        sorted(it.name for it in web.web_apps.list_by_resource_group("shop")),
         ["orders", "reports"],
     )
-    site = web.web_apps.get("SHOP", "Orders", **PLAIN)
+    site = web.web_apps.get("SHOP", "Orders")
     same("a site's id", site.id, f"{group}/orders")
     same(
         "its type, kind and place",
@@ -210,25 +199,25 @@ def check_sites(web):
     holds("its date", site.properties.last_modified_time_utc <= datetime.now(timezone.utc))
     same("its identity", site.identity.type, "SystemAssigned")
     holds("its principal", site.identity.principal_id)
-    same("a site without identity", web.web_apps.get("archive", "legacy", **PLAIN).identity, None)
-    slots = list(web.web_apps.list_slots("shop", "orders", **PLAIN))
+    same("a site without identity", web.web_apps.get("archive", "legacy").identity, None)
+    slots = list(web.web_apps.list_slots("shop", "orders"))
     same(
         "slots, over pages", sorted(it.name for it in slots), ["orders/canary", "orders/load-test", "orders/staging"]
     )
-    slot = web.web_apps.get_slot("shop", "orders", "staging", **PLAIN)
+    slot = web.web_apps.get_slot("shop", "orders", "staging")
     same("a slot", (slot.id, slot.type), (f"{group}/orders/slots/staging", "Microsoft.Web/sites/slots"))
     for what, act in [
-        ("an unknown site", lambda: web.web_apps.get("shop", "nobody", **PLAIN)),
-        ("a site of another group", lambda: web.web_apps.get("shop", "legacy", **PLAIN)),
-        ("an unknown slot", lambda: web.web_apps.list_application_settings_slot("shop", "orders", "nobody", **PLAIN)),
+        ("an unknown site", lambda: web.web_apps.get("shop", "nobody")),
+        ("a site of another group", lambda: web.web_apps.get("shop", "legacy")),
+        ("an unknown slot", lambda: web.web_apps.list_application_settings_slot("shop", "orders", "nobody")),
     ]:
         fails(what, ResourceNotFoundError, 404, "ResourceNotFound", act)
-    unknown_group = lambda: list(web.web_apps.list_by_resource_group("nobody", **PLAIN))
+    unknown_group = lambda: list(web.web_apps.list_by_resource_group("nobody"))
     fails("an unknown group", ResourceNotFoundError, 404, "ResourceGroupNotFound", unknown_group)
 
 
 def check_settings(web):
-    listed = web.web_apps.list_application_settings("shop", "orders", **PLAIN)
+    listed = web.web_apps.list_application_settings("shop", "orders")
     same(
         "settings",
         (listed.name, listed.type, listed.properties["PLAIN"]),
@@ -236,35 +225,35 @@ def check_settings(web):
     )
     same("their names", sorted(listed.properties), ["API", "MISSING", "PLAIN", "SQL"])
     changed = {**listed.properties, "ADDED": "new"}
-    written = web.web_apps.update_application_settings("shop", "orders", {"properties": changed}, **PLAIN)
+    written = web.web_apps.update_application_settings("shop", "orders", {"properties": changed})
     same("a write answers the set", written.properties, changed)
     del changed["PLAIN"]
-    web.web_apps.update_application_settings("shop", "orders", {"properties": changed}, **PLAIN)
-    again = web.web_apps.list_application_settings("shop", "orders", **PLAIN).properties
+    web.web_apps.update_application_settings("shop", "orders", {"properties": changed})
+    again = web.web_apps.list_application_settings("shop", "orders").properties
     same("a write replaces the set", again, changed)
-    slot = web.web_apps.list_application_settings_slot("shop", "orders", "staging", **PLAIN)
+    slot = web.web_apps.list_application_settings_slot("shop", "orders", "staging")
     same("a slot's settings", sorted(slot.properties), ["SQL"])
     extended = {**slot.properties, "S": "1"}
-    web.web_apps.update_application_settings_slot("shop", "orders", "staging", {"properties": extended}, **PLAIN)
+    web.web_apps.update_application_settings_slot("shop", "orders", "staging", {"properties": extended})
     same(
         "a slot's write",
-        web.web_apps.list_application_settings_slot("shop", "orders", "staging", **PLAIN).properties,
+        web.web_apps.list_application_settings_slot("shop", "orders", "staging").properties,
         extended,
     )
     same(
         "the site did not change",
-        web.web_apps.list_application_settings("shop", "orders", **PLAIN).properties,
+        web.web_apps.list_application_settings("shop", "orders").properties,
         changed,
     )
     # Microsoft.Web's own error is not wrapped, and its `Code` has a capital: the library does not find it.
-    empty = lambda: web.web_apps.update_application_settings("shop", "orders", {}, **PLAIN)
+    empty = lambda: web.web_apps.update_application_settings("shop", "orders", {})
     fails("a write without settings", HttpResponseError, 400, None, empty)
 
 
 def check_references(web, secrets):
     newest = secrets.get_secret("sql-password").properties.version
     rows = {
-        it.name: it.properties for it in web.web_apps.get_app_settings_key_vault_references("shop", "orders", **PLAIN)
+        it.name: it.properties for it in web.web_apps.get_app_settings_key_vault_references("shop", "orders")
     }
     same("references, over pages", sorted(rows), ["API", "MISSING", "SQL"])
     same("a resolved one", (rows["SQL"].status, rows["SQL"].active_version), ("Resolved", newest))
@@ -277,7 +266,7 @@ def check_references(web, secrets):
     same("a missing secret", (rows["MISSING"].status, rows["MISSING"].active_version), ("SecretNotFound", None))
 
     def one(setting, site="orders", group="shop"):
-        return web.web_apps.get_app_setting_key_vault_reference(group, site, setting, **PLAIN).properties
+        return web.web_apps.get_app_setting_key_vault_reference(group, site, setting).properties
 
     same("one row", one("SQL").active_version, newest)
     same("a denied vault", one("SQL", "reports").status, "AccessToKeyVaultDenied")
@@ -285,16 +274,16 @@ def check_references(web, secrets):
     fails("a setting that is no reference", ResourceNotFoundError, 404, None, lambda: one("ADDED"))
     rotated = secrets.set_secret("sql-password", "second").properties.version
     same("a new version alone changes nothing", one("SQL").active_version, newest)
-    settings = web.web_apps.list_application_settings("shop", "orders", **PLAIN).properties
+    settings = web.web_apps.list_application_settings("shop", "orders").properties
     settings["SQL"] = f"@Microsoft.KeyVault(SecretUri={VAULT}/secrets/sql-password/{rotated})"
-    web.web_apps.update_application_settings("shop", "orders", {"properties": settings}, **PLAIN)
+    web.web_apps.update_application_settings("shop", "orders", {"properties": settings})
     same("a write resolves", (one("SQL").active_version, one("SQL").secret_version), (rotated, rotated))
     slot = lambda: web.web_apps.get_app_setting_key_vault_reference_slot(
-        "shop", "orders", "SQL", "staging", **PLAIN
+        "shop", "orders", "SQL", "staging"
     ).properties
     names = [
         it.name
-        for it in web.web_apps.get_app_settings_key_vault_references_slot("shop", "orders", "staging", **PLAIN)
+        for it in web.web_apps.get_app_settings_key_vault_references_slot("shop", "orders", "staging")
     ]
     same("a slot's references", names, ["SQL"])
     same("a slot's reference", slot().status, "Resolved")
@@ -302,7 +291,7 @@ def check_references(web, secrets):
 
 def check_bad_tokens():
     web = web_client(BadToken())
-    unknown = lambda: web.web_apps.get("shop", "orders", **PLAIN)
+    unknown = lambda: web.web_apps.get("shop", "orders")
     fails("a bad token at Resource Manager", ClientAuthenticationError, 401, "InvalidAuthenticationToken", unknown)
     fails(
         "a bad token at Key Vault",

@@ -1,11 +1,67 @@
 //! How the engine is set up.
 
+use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine};
+
+use crate::binary;
+use crate::bindings::PolicyPre;
+use crate::cell::Cell;
+use crate::contract;
+use crate::error::LoadError;
+use crate::output::printable;
+use crate::world;
 
 /// How deep a policy may call, in bytes of stack.
 pub(crate) const STACK: usize = 1 << 20;
+/// From which size on a file's memory is worth an image, in bytes. See [`Compilers`].
+const LARGE: usize = 256 << 10;
 
-pub(crate) fn engine() -> wasmtime::Result<Engine> {
+/// Two engines that differ in how an instance gets its initial memory.
+///
+/// Of a large policy, one that brings an interpreter along, an image is kept and mapped into each instance: a policy in
+/// Python decides in a sixth of the time. An image costs a file descriptor, though, of which a process often has no more
+/// than 1,024, and for the few kilobytes of a small policy copying is faster.
+pub(crate) struct Compilers {
+    small: Compiler,
+    large: Compiler,
+}
+
+struct Compiler {
+    engine: Engine,
+    linker: Linker<Cell>,
+}
+
+impl Compilers {
+    pub(crate) fn new() -> wasmtime::Result<Self> {
+        let mut config = config();
+        let small = Compiler::new(config.memory_init_cow(false))?;
+        let large = Compiler::new(config.memory_init_cow(true))?;
+        Ok(Self { small, large })
+    }
+
+    pub(crate) fn engines(&self) -> [Engine; 2] {
+        [&self.small, &self.large].map(|compiler| compiler.engine.clone())
+    }
+
+    /// Compiles and links a policy's file.
+    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<PolicyPre<Cell>, LoadError> {
+        let Compiler { engine, linker } = if bytes.len() < LARGE { &self.small } else { &self.large };
+        let component = Component::from_binary(engine, &binary::component(bytes)?)
+            .map_err(|error| LoadError::Invalid(printable(&format!("{error:#}"))))?;
+        contract::bind(engine, linker, &component)
+    }
+}
+
+impl Compiler {
+    fn new(config: &Config) -> wasmtime::Result<Self> {
+        let engine = Engine::new(config)?;
+        let mut linker = Linker::new(&engine);
+        world::link(&mut linker)?;
+        Ok(Self { engine, linker })
+    }
+}
+
+fn config() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -19,7 +75,6 @@ pub(crate) fn engine() -> wasmtime::Result<Engine> {
         .relaxed_simd_deterministic(true)
         // Nobody sees a backtrace, and without these tables a thousand policies take less memory.
         .generate_address_map(false)
-        .native_unwind_info(false)
-        .memory_init_cow(false);
-    Engine::new(&config)
+        .native_unwind_info(false);
+    config
 }

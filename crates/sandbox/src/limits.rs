@@ -29,8 +29,8 @@ pub(crate) const INSTANCES: usize = 512;
 pub(crate) const TABLES: usize = 512;
 /// How many memories a policy may have.
 pub(crate) const MEMORIES: usize = 16;
-/// How many elements its tables may have together. An element takes 8 bytes of our memory; a component made from
-/// JavaScript or Python has some ten thousand.
+/// How many elements its tables may have together. An element takes 8 bytes of our memory; there is one for each function
+/// that is called by address, a few thousand in an interpreter.
 pub(crate) const TABLE_ELEMENTS: usize = 200_000;
 /// How many handles of WASI a policy may have at once; each is an object in our memory.
 pub(crate) const HANDLES: usize = 1_000;

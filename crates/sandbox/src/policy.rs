@@ -105,7 +105,7 @@ impl Policy {
     pub(crate) async fn describe(shared: Arc<Shared>, name: &str, compiled: Compiled) -> Result<Self, LoadError> {
         let Compiled { digest, linked } = compiled;
         let limits = Limits::default();
-        let mut store = Cell::open(&shared.engine, &World::without_event(), &limits);
+        let mut store = Cell::open(linked.engine(), &World::without_event(), &limits);
         let call = async { linked.instantiate_async(&mut store).await?.call_describe(&mut store).await };
         let answered = cell::within(&shared.ticker, &limits, call).await;
         let about = cell::close(store, answered, &limits).result.map_err(LoadError::Describe)?.into();
@@ -113,7 +113,7 @@ impl Policy {
     }
 
     fn open(&self, world: &World, limits: &Limits) -> Store<Cell> {
-        Cell::open(&self.shared.engine, world, limits)
+        Cell::open(self.linked.engine(), world, limits)
     }
 }
 

@@ -7,20 +7,14 @@ use std::sync::Arc;
 use std::thread;
 
 use tokio::sync::Semaphore;
-use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
 
-use crate::binary;
 use crate::bindings::PolicyPre;
 use crate::cell::Cell;
-use crate::contract;
 use crate::digest::Digest;
-use crate::engine;
+use crate::engine::Compilers;
 use crate::error::{LoadError, SandboxError};
-use crate::output::printable;
 use crate::policy::Policy;
 use crate::ticker::Ticker;
-use crate::world;
 
 /// The largest policy file that is loaded, in bytes. A component made from Python has 18 MB.
 const LARGEST_FILE: u64 = 64 << 20;
@@ -30,11 +24,10 @@ const LARGEST_FILE: u64 = 64 << 20;
 pub struct Sandbox(Arc<Shared>);
 
 pub(crate) struct Shared {
-    pub(crate) engine: Engine,
     pub(crate) ticker: Ticker,
-    linker: Linker<Cell>,
+    compilers: Compilers,
     /// Compiling takes all processors and much memory: as many at once as there are processors, whoever asks.
-    compilers: Semaphore,
+    permits: Semaphore,
 }
 
 /// A policy's file, compiled.
@@ -46,13 +39,10 @@ pub(crate) struct Compiled {
 impl Sandbox {
     /// Sets up the engine.
     pub fn new() -> Result<Self, SandboxError> {
-        let error = |error: wasmtime::Error| SandboxError::Engine(format!("{error:#}"));
-        let engine = engine::engine().map_err(error)?;
-        let mut linker = Linker::new(&engine);
-        world::link(&mut linker).map_err(error)?;
-        let ticker = Ticker::start(&engine).map_err(SandboxError::Ticker)?;
+        let compilers = Compilers::new().map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
+        let ticker = Ticker::start(compilers.engines()).map_err(SandboxError::Ticker)?;
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self(Arc::new(Shared { engine, ticker, linker, compilers: Semaphore::new(processors) })))
+        Ok(Self(Arc::new(Shared { ticker, compilers, permits: Semaphore::new(processors) })))
     }
 
     /// Compiles a policy and asks what it is. Takes some 20 ms for a policy in Rust, seconds for one in a language that
@@ -75,7 +65,7 @@ impl Sandbox {
     ) -> Result<Policy, LoadError> {
         let compiled = {
             // The semaphore is never closed; without a permit it would only be slower.
-            let _permit = self.0.compilers.acquire().await;
+            let _permit = self.0.permits.acquire().await;
             let shared = Arc::clone(&self.0);
             let compiled = tokio::task::spawn_blocking(move || shared.compile(&bytes()?)).await;
             compiled.map_err(|error| LoadError::Compile(error.to_string()))??
@@ -95,10 +85,7 @@ impl Shared {
         if bytes.len() as u64 > LARGEST_FILE {
             return Err(LoadError::TooLarge { limit: LARGEST_FILE });
         }
-        let component = binary::component(bytes)?;
-        let component = Component::from_binary(&self.engine, &component)
-            .map_err(|error| LoadError::Invalid(printable(&format!("{error:#}"))))?;
-        let linked = contract::bind(&self.engine, &self.linker, &component)?;
+        let linked = self.compilers.compile(bytes)?;
         Ok(Compiled { digest: Digest::of(bytes), linked })
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// How long an epoch of the engine lasts.
+/// How long an epoch of the engines lasts.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
-/// A thread that advances the engine's epoch while a policy runs, and sleeps while none does: an idle process has no
+/// A thread that advances the engines' epochs while a policy runs, and sleeps while none does: an idle process has no
 /// wake-ups. The thread ends with the ticker.
 #[derive(Debug)]
 pub(crate) struct Ticker {
@@ -36,11 +36,11 @@ struct State {
 }
 
 impl Ticker {
-    pub(crate) fn start(engine: &Engine) -> io::Result<Self> {
+    pub(crate) fn start(engines: [Engine; 2]) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let thread = {
-            let (shared, engine) = (Arc::clone(&shared), engine.clone());
-            thread::Builder::new().name("policy-ticker".to_owned()).spawn(move || shared.tick(&engine))?
+            let shared = Arc::clone(&shared);
+            thread::Builder::new().name("policy-ticker".to_owned()).spawn(move || shared.tick(&engines))?
         };
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -79,7 +79,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tick(&self, engine: &Engine) {
+    fn tick(&self, engines: &[Engine]) {
         loop {
             let mut state = self.lock();
             while state.running == 0 && !state.stopped {
@@ -92,7 +92,7 @@ impl Shared {
             }
             drop(state);
             thread::sleep(TICK);
-            engine.increment_epoch();
+            engines.iter().for_each(Engine::increment_epoch);
         }
     }
 }
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn is_awake_only_while_a_policy_runs() {
-        let ticker = Ticker::start(&Engine::default()).unwrap();
+        let ticker = Ticker::start([Engine::default(), Engine::default()]).unwrap();
         check_becomes(&ticker, true);
         let (first, second) = (ticker.wake(), ticker.wake());
         check_becomes(&ticker, false);

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod app;
+mod clients;
 mod policies;
 mod shell;
 mod tests;
@@ -34,6 +35,8 @@ enum Command {
     Policies,
     /// Put the function app together in `target/app`
     App,
+    /// Run Microsoft's Python libraries against the stand-in for Azure (needs Python 3)
+    Clients,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Test { filter } => tests::run(filter.as_deref()),
         Command::Policies => policies::build(),
         Command::App => app::assemble().map(drop),
+        Command::Clients => clients::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

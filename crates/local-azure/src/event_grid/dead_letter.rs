@@ -14,20 +14,20 @@ use super::schema;
 impl Deliveries {
     /// Writes a batch into the folder for dead letters, or drops it if there is none, and says so in the log.
     pub(super) async fn give_up(&self, batch: &Batch, last: &Delivery, reason: &str) {
-        let subscription = &last.subscription;
-        let events = || last.event_ids.join(", ");
+        let Delivery { subscription, event_ids, outcome, .. } = last;
+        let ids = event_ids.join(", ");
         let Some(folder) = &self.dead_letter_folder else {
-            tracing::error!(%subscription, event.ids = events(), reason, outcome = %last.outcome, "events were dropped");
+            tracing::error!(%subscription, event.ids = ids, reason, %outcome, "events were dropped");
             return;
         };
         match write(folder, batch, last, reason).await {
             Ok(file) => {
-                let file_shown = file.display();
-                tracing::error!(%subscription, event.ids = events(), reason, outcome = %last.outcome, file = %file_shown, "events were dead-lettered");
+                let path = file.display();
+                tracing::error!(%subscription, event.ids = ids, reason, %outcome, %path, "events were dead-lettered");
                 self.dead_letters.push(file);
             }
             Err(error) => {
-                tracing::error!(%subscription, event.ids = events(), reason, %error, "events were lost: the dead letter cannot be written");
+                tracing::error!(%subscription, event.ids = ids, reason, %outcome, %error, "a dead letter was lost");
             }
         }
     }

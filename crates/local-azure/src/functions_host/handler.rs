@@ -224,6 +224,7 @@ impl Watcher {
                         self.status.send_replace(HandlerStatus::Running { pid, port });
                         continue;
                     }
+                    // The real host leaves such a handler running, and every invocation fails. A crash is easier to see.
                     End::Crashed("did not answer `GET /` in time".to_owned())
                 }
             };

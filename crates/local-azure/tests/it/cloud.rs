@@ -3,6 +3,7 @@
 mod app_process;
 mod control;
 mod faults;
+mod https;
 mod identity;
 mod key_vault;
 mod references;
@@ -171,6 +172,11 @@ impl Stand {
         };
         self.send(request).await.unwrap()
     }
+}
+
+/// The next of what comes; nothing comes late.
+async fn next<T>(from: &mut mpsc::UnboundedReceiver<T>) -> T {
+    tokio::time::timeout(Duration::from_secs(10), from.recv()).await.unwrap().unwrap()
 }
 
 /// Looks again and again until it sees what it waits for.

@@ -1,10 +1,11 @@
 //! One guest for each limit.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use keyrelay_sandbox::{DecideError, LoadError};
+use keyrelay_sandbox::{AppView, DecideError, Limits, LoadError};
 
-use crate::guest::{Guest, failure, load};
+use crate::guest::{Guest, event, failure, load};
 
 #[tokio::test]
 async fn ends_an_endless_loop() {
@@ -54,6 +55,19 @@ async fn refuses_a_giant_answer() {
     let text = "(drop (memory.grow (i32.const 16)))
                 (call $answer (i32.const 3) (i32.const 0) (i32.const 1000000) (i32.const 0) (i32.const 0))";
     assert_eq!(failure(&Guest::deciding(text)).await, DecideError::Answer { limit: 256 << 10 });
+}
+
+#[tokio::test]
+async fn refuses_an_answer_beyond_a_small_limit() {
+    let notice = "(call $answer (i32.const 2) (i32.const 1024) (i32.const 6) (i32.const 0) (i32.const 0))";
+    let policy = load(Guest::deciding(notice).component()).await.unwrap();
+    let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders".parse().unwrap();
+    let app = AppView { id: &id, settings: &[], parameters: &BTreeMap::new() };
+    for (limit, fits) in [(5, false), (6, true)] {
+        let limits = Limits { answer: limit, ..Limits::default() };
+        let error = policy.decide(&event("event-1"), &app, &limits).await.err().map(|undecided| undecided.error);
+        assert_eq!(error, (!fits).then_some(DecideError::Answer { limit }));
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use keyrelay_local_azure::{AppLine, CloudOptions};
 use tokio::sync::mpsc;
 
-use super::{Stand, until};
+use super::{Stand, next, until};
 
 /// An app that says once what it sees, and then stays.
 const WORLD: &str = r#"
@@ -32,30 +32,30 @@ fn is_alive(process: u32) -> bool {
 #[tokio::test]
 async fn an_app_sees_its_settings_and_the_values_of_its_references() {
     let (_stand, mut lines) = start().await;
-    let line = lines.recv().await.unwrap();
+    let line = next(&mut lines).await;
     assert_eq!((line.app.as_str(), line.text.as_str()), ("orders", "text first "));
 }
 
 #[tokio::test]
 async fn an_unresolved_reference_is_seen_as_it_is_written() {
     let (stand, mut lines) = start().await;
-    lines.recv().await.unwrap();
+    next(&mut lines).await;
     let change = stand.cloud.edit_settings("orders", |settings| {
         settings.insert("SQL".into(), "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=nobody)".into());
     });
     change.unwrap();
-    let line = lines.recv().await.unwrap().text;
+    let line = next(&mut lines).await.text;
     assert_eq!(line, "text @Microsoft.KeyVault(VaultName=contoso-kv;SecretName=nobody) ");
 }
 
 #[tokio::test]
 async fn a_new_value_starts_the_process_again() {
     let (stand, mut lines) = start().await;
-    let first = lines.recv().await.unwrap();
+    let first = next(&mut lines).await;
     stand.cloud.set_secret("contoso-kv", "sql-password", "second").unwrap();
     // Writing the same settings again makes Azure resolve them again.
     stand.cloud.edit_settings("orders", |_| ()).unwrap();
-    let second = lines.recv().await.unwrap();
+    let second = next(&mut lines).await;
     assert_eq!(second.text, "text second ");
     until("the old process is gone", async || !is_alive(first.process)).await;
 }
@@ -63,7 +63,7 @@ async fn a_new_value_starts_the_process_again() {
 #[tokio::test]
 async fn a_write_that_changes_nothing_leaves_the_process_alone() {
     let (stand, mut lines) = start().await;
-    let first = lines.recv().await.unwrap();
+    let first = next(&mut lines).await;
     stand.cloud.edit_settings("orders", |_| ()).unwrap();
     stand
         .cloud
@@ -71,7 +71,7 @@ async fn a_write_that_changes_nothing_leaves_the_process_alone() {
             settings.insert("PLAIN".into(), "other".into());
         })
         .unwrap();
-    let second = lines.recv().await.unwrap();
+    let second = next(&mut lines).await;
     assert_eq!(second.text, "other first ");
     assert_ne!(first.process, second.process);
 }
@@ -79,9 +79,9 @@ async fn a_write_that_changes_nothing_leaves_the_process_alone() {
 #[tokio::test]
 async fn an_app_that_ends_by_itself_is_started_again() {
     let (_stand, mut lines) = start().await;
-    let first = lines.recv().await.unwrap();
+    let first = next(&mut lines).await;
     std::process::Command::new("kill").arg(first.process.to_string()).status().unwrap();
-    let second = lines.recv().await.unwrap();
+    let second = next(&mut lines).await;
     assert_eq!(second.text, first.text);
     assert_ne!(second.process, first.process);
 }
@@ -89,7 +89,7 @@ async fn an_app_that_ends_by_itself_is_started_again() {
 #[tokio::test]
 async fn dropping_the_stand_in_ends_everything() {
     let (stand, mut lines) = start().await;
-    let process = lines.recv().await.unwrap().process;
+    let process = next(&mut lines).await.process;
     let address = stand.cloud.key_vault_url().socket_addrs(|| None).unwrap()[0];
     assert!(is_alive(process));
     drop(stand);

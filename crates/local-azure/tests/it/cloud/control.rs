@@ -1,7 +1,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Answer, KEY_VAULT, ORDERS, Stand};
+use super::{Answer, KEY_VAULT, ORDERS, Stand, next};
 
 async fn local(stand: &Stand, method: Method, path: &str, body: impl Into<reqwest::Body>) -> Answer {
     let url = stand.cloud.resource_manager_url().join(path).unwrap();
@@ -37,7 +37,7 @@ async fn a_secret_is_set_by_one_request() {
     let set = local(&stand, Method::PUT, "/local/vaults/contoso-kv/secrets/sql-password", "second").await;
     let version = set.body["version"].as_str().unwrap();
     assert_eq!(version, stand.cloud.newest_version("contoso-kv", "sql-password").unwrap());
-    assert_eq!(stand.events.recv().await.unwrap().event["data"]["Version"], version);
+    assert_eq!(next(&mut stand.events).await.event["data"]["Version"], version);
     let nobody = local(&stand, Method::PUT, "/local/vaults/nobody/secrets/sql-password", "second").await;
     assert_eq!(nobody.status, 404);
 }
@@ -46,7 +46,7 @@ async fn a_secret_is_set_by_one_request() {
 async fn expiry_is_published_by_one_request() {
     let mut stand = Stand::start().await;
     local(&stand, Method::POST, "/local/vaults/contoso-kv/secrets/sql-password/near-expiry", "").await;
-    assert_eq!(stand.events.recv().await.unwrap().event["eventType"], "Microsoft.KeyVault.SecretNearExpiry");
+    assert_eq!(next(&mut stand.events).await.event["eventType"], "Microsoft.KeyVault.SecretNearExpiry");
 }
 
 #[tokio::test]

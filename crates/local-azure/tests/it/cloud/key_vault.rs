@@ -2,7 +2,7 @@ use keyrelay_local_azure::{Attributes, CloudOptions};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{KEY_VAULT, SUBSCRIPTION, Stand, WORLD};
+use super::{KEY_VAULT, SUBSCRIPTION, Stand, WORLD, next};
 
 /// The status and code that a request to the vault is answered with.
 async fn check(method: Method, path: &str, body: Option<Value>, expected: (u16, &str)) {
@@ -17,7 +17,7 @@ async fn a_new_version_publishes_its_event() {
     let set = stand.vault(Method::PUT, "/secrets/SQL-password", Some(body)).await;
     let id = set.body["id"].as_str().unwrap();
     let version = id.strip_prefix("https://contoso-kv.vault.azure.net/secrets/sql-password/").unwrap();
-    let published = stand.events.recv().await.unwrap();
+    let published = next(&mut stand.events).await;
     let topic =
         format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv");
     assert_eq!(published.topic, topic);
@@ -43,7 +43,7 @@ async fn expiry_is_published_by_hand() {
     stand.cloud.publish_near_expiry("contoso-kv", "sql-password").unwrap();
     stand.cloud.publish_expired("contoso-kv", "sql-password").unwrap();
     for expected in ["Microsoft.KeyVault.SecretNearExpiry", "Microsoft.KeyVault.SecretExpired"] {
-        let event = stand.events.recv().await.unwrap().event;
+        let event = next(&mut stand.events).await.event;
         assert_eq!(event["eventType"], expected);
         assert_eq!(event["data"]["Version"], stand.cloud.newest_version("contoso-kv", "sql-password").unwrap());
         assert_eq!(event["data"]["NBF"], Value::Null);
