@@ -52,7 +52,7 @@ impl Relay {
         };
         let ended = match &run.event {
             Ok(event) => self.handle(event, deadline, &mut run.policy, &mut run.rotations).await,
-            Err(error) => Err(Outcome::permanent(format!("not handled: {error}"))),
+            Err(error) => Err(Outcome::new(Verdict::Refused, format!("not handled: {error}"))),
         };
         run.ended = ended.err();
         run.elapsed = started.elapsed();

@@ -1,6 +1,7 @@
 //! The custom handler's face: `GET /` and `POST /SecretEvent` on 127.0.0.1.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -12,9 +13,14 @@ use futures::future::join_all;
 use keyrelay_azure::Deadline;
 use keyrelay_model::{Event, EventError};
 use serde_json::json;
+use tokio::time::timeout_at;
 
 use crate::invocation::{self, Answer, BodyError};
 use crate::relay::Relay;
+
+/// How long after its deadline a run may still come to its end. Everything that is asked of Azure ends at the deadline;
+/// a policy that is being compiled, or uses up a generous limit of its own, may take longer than Event Grid waits.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// The routes. The Functions host asks for `/` to see whether we are ready, and at any time later.
 pub fn router(relay: Arc<Relay>) -> Router {
@@ -54,21 +60,27 @@ async fn run_apart(
 ) -> Answer {
     let id = invocation.clone();
     let run = tokio::spawn(async move { relay.run(&invocation, event, deadline).await });
-    match run.await {
-        Ok(run) => Answer { redeliver: run.asks_for_redelivery(), logs: run.lines() },
-        Err(_) => {
-            let message = "handling the event made keyrelay panic: please report this";
-            tracing::error!(invocation.id = id, verdict = "failed", redelivery = true, "{message}");
-            Answer { redeliver: true, logs: vec![message.to_owned()] }
-        }
+    match timeout_at(deadline.moment() + GRACE, run).await {
+        Ok(Ok(run)) => Answer { redeliver: run.asks_for_redelivery(), logs: run.lines() },
+        Ok(Err(_)) => unfinished(&id, "handling the event made keyrelay panic: please report this"),
+        Err(_) => unfinished(&id, "the event was not handled in time: deliver it again"),
     }
+}
+
+/// Answers for an event whose run did not come to its own end.
+fn unfinished(invocation: &str, message: &str) -> Answer {
+    tracing::error!(invocation.id = invocation, verdict = "failed", redelivery = true, "{message}");
+    Answer { redeliver: true, logs: vec![message.to_owned()] }
 }
 
 /// A body without events stays one, however often it is delivered, unless it was cut off on its way.
 fn without_events(invocation: &str, error: &BodyError) -> Answer {
-    let redeliver = matches!(error, BodyError::Incomplete);
-    tracing::error!(invocation.id = invocation, verdict = "failed", redelivery = redeliver, "not handled: {error}");
-    Answer { redeliver, logs: vec![format!("not handled: {error}")] }
+    let message = format!("not handled: {error}");
+    if matches!(error, BodyError::Incomplete) {
+        return unfinished(invocation, &message);
+    }
+    tracing::error!(invocation.id = invocation, verdict = "refused", redelivery = false, "{message}");
+    Answer { redeliver: false, logs: vec![message] }
 }
 
 async fn unknown_function(Path(function): Path<String>) -> Response {

@@ -1,6 +1,6 @@
 //! Policies are files: dropped in, they are used; broken, they are named and harm nothing.
 
-use crate::harness::{Setup, field, reference};
+use crate::harness::{Setup, event, field, reference};
 
 fn two_apps() -> Setup {
     Setup::new()
@@ -78,6 +78,18 @@ async fn an_endless_loop_ends_as_a_failure_of_its_own_rotation() {
     assert_eq!(verdict, "failed");
     assert!(message.contains("did not answer within 500 ms"), "{message}");
     assert_eq!(app.outcome("shop").0, "verified", "{}", app.log());
+}
+
+#[tokio::test]
+async fn a_policy_with_a_generous_limit_does_not_make_the_answer_late() {
+    let rule = "answer_within_ms = 1000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\n\
+                parameters = { script = \"loop\" }\nlimits = { time_ms = 10000 }";
+    let app = two_apps().with_scripted_policy_as("scripted").configured(rule).start().await;
+    let version = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
+    let invocation = app.invoke(&event("e", "sql", &version)).await;
+    assert!(invocation.outcome.is_err(), "the event is to be delivered again");
+    let line = app.verdicts().pop().unwrap();
+    assert_eq!(field(&line, "message"), "the event was not handled in time: deliver it again");
 }
 
 #[tokio::test]

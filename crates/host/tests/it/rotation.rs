@@ -155,6 +155,25 @@ async fn keyrelay_does_not_touch_its_own_app() {
 }
 
 #[tokio::test]
+async fn a_write_that_did_not_last_is_made_again() {
+    let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
+    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, Effect::LoseWrite).times(2));
+    let version = app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    assert_eq!(app.active_version("orders", "SQL"), Some(version));
+    assert_eq!(app.writes(), 3);
+}
+
+#[tokio::test]
+async fn a_write_without_an_answer_is_looked_up_and_not_repeated_blindly() {
+    let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
+    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, Effect::Cut).method("PUT").times(1));
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    assert_eq!(app.writes(), 1);
+}
+
+#[tokio::test]
 async fn somebody_elses_write_is_not_lost() {
     let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
     let interfere = Effect::Interfere { setting: "THEIRS".to_owned(), value: format!("{PLANTED}theirs").into() };
