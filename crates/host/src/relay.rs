@@ -92,7 +92,7 @@ impl Relay {
         };
         let policy = self.shelf.policy(&route.policy).await?;
         *decided_by = Some((route.policy.clone(), policy.digest().to_string()));
-        if !policy.about().occurrences.contains(&event.occurrence) {
+        if !policy.about().wants(event.occurrence) {
             let message = format!("policy `{}` does not decide about {}", route.policy, event.occurrence);
             return Err(Outcome::new(Verdict::Unchanged, message));
         }

@@ -177,8 +177,12 @@ impl<'a> Rotation<'a> {
         awaited
     }
 
+    /// Whether every version that is wanted is there. One that is not known may always be missing.
     fn are_good(&self, awaited: &[Awaited], statuses: &[ReferenceStatus]) -> bool {
         awaited.iter().all(|it| {
+            if it.version.is_none() {
+                return false;
+            }
             let row = statuses.iter().find(|row| row.setting == it.setting);
             judge(it, row, self.order.versions, self.vault_suffix()) == Look::Good
         })

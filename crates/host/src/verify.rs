@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyrelay_azure::{Call, Progress, ReferenceStatus};
-use keyrelay_model::{AppId, Event, Reference, SecretVersion, SettingName, Target, Trouble, Versions};
+use keyrelay_model::{AppId, Event, Occurrence, Reference, SecretVersion, SettingName, Target, Trouble, Versions};
 
 use crate::outcome::{Outcome, chain};
 use crate::relay::Relay;
@@ -27,10 +27,11 @@ pub struct Awaited {
 }
 
 impl Awaited {
-    /// What to wait for when `setting` holds a reference to `target`: the version it is pinned to, else the event's if
-    /// it is of the event's secret.
+    /// What to wait for when `setting` holds a reference to `target`: the version it is pinned to, else the one that
+    /// the event says is new, if it is of the event's secret.
     pub fn new(setting: SettingName, target: Target, event: &Event) -> Self {
-        let of_event = || if target.is_of(event) { event.version.clone() } else { None };
+        let is_new = target.is_of(event) && event.occurrence == Occurrence::NewVersionCreated;
+        let of_event = || if is_new { event.version.clone() } else { None };
         let version = target.version.clone().or_else(of_event);
         Self { setting, target, version }
     }
@@ -125,7 +126,7 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use keyrelay_azure::Status;
-    use keyrelay_model::{ObjectKind, Occurrence, VersionAttributes};
+    use keyrelay_model::{ObjectKind, VersionAttributes};
 
     use super::*;
 

@@ -84,6 +84,19 @@ async fn what_is_fresh_already_is_left_alone() {
 }
 
 #[tokio::test]
+async fn an_event_without_a_version_refreshes_all_the_same() {
+    let app = unpinned().start().await;
+    let version = app.azure.cloud.set_secret("contoso-kv", "sql", format!("{PLANTED}unannounced")).unwrap();
+    app.settled().await;
+    let mut event = event("bare", "sql", &version);
+    event["data"] = serde_json::json!({ "Id": "https://contoso-kv.vault.azure.net/secrets/sql" });
+    let refreshes = app.requests("POST", "/refresh");
+    app.invoke(&event).await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    assert_eq!(app.requests("POST", "/refresh"), refreshes + 1);
+}
+
+#[tokio::test]
 async fn an_older_version_never_replaces_a_newer_one() {
     let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
     let first = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
