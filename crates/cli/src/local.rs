@@ -83,9 +83,9 @@ impl Local {
             options.functions_host.port = at(3)?;
         }
         let mut log = options.functions_host.log.subscribe();
-        let azure = LocalAzure::start(options)
-            .await
-            .with_context(|| format!("cannot run the function app in `{}`", self.app.display()))?;
+        let azure = LocalAzure::start(options).await.with_context(|| {
+            format!("cannot run the function app in `{}` (`cargo xtask app` makes `target/app`)", self.app.display())
+        })?;
         if let Some(file) = &self.certificate {
             std::fs::write(file, azure.cloud.certificate())
                 .with_context(|| format!("cannot write `{}`", file.display()))?;

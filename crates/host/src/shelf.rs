@@ -49,11 +49,18 @@ fn among(known: &[String]) -> String {
 }
 
 impl Shelf {
-    /// Looks which policies there are. Compiles nothing.
+    /// Looks which policies there are. Compiles nothing. A folder that is not there has none in it: events then fail
+    /// with that reason and are kept, which is better than a handler that does not start.
     pub fn open(folder: &Path, sandbox: Sandbox) -> io::Result<Self> {
+        let files = match policy_files(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::error!("there are no policies: {} does not exist", folder.display());
+                Vec::new()
+            }
+            files => files?,
+        };
         let place = |(name, file)| (name, Place { file, policy: OnceCell::new() });
-        let places = policy_files(folder)?.into_iter().map(place).collect();
-        Ok(Self { sandbox, places })
+        Ok(Self { sandbox, places: files.into_iter().map(place).collect() })
     }
 
     /// The names of all policies, loaded or not.

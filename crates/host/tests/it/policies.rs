@@ -81,6 +81,17 @@ async fn an_endless_loop_ends_as_a_failure_of_its_own_rotation() {
 }
 
 #[tokio::test]
+async fn without_any_policy_it_starts_and_events_are_kept() {
+    let setup = two_apps().with(|options| options.event_grid.clock = 1_000_000.0);
+    std::fs::remove_dir_all(setup.policies()).unwrap();
+    let app = setup.start().await;
+    app.rotate_and_settle("sql").await;
+    let line = app.verdicts().pop().unwrap();
+    assert!(field(&line, "message").starts_with("there is no policy `follow`"), "{}", app.log());
+    assert!(app.azure.event_grid.deliveries().len() > 1);
+}
+
+#[tokio::test]
 async fn a_policy_with_a_generous_limit_does_not_make_the_answer_late() {
     let rule = "answer_within_ms = 1000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\n\
                 parameters = { script = \"loop\" }\nlimits = { time_ms = 10000 }";

@@ -32,7 +32,6 @@ fn a_fatal_configuration_is_reported_whole_and_ends_with_1() {
 #[test]
 fn without_a_port_it_says_who_starts_it() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("policies")).unwrap();
     let output = run(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
