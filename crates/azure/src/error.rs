@@ -123,7 +123,7 @@ impl AzureError {
 
     /// Whether a role assignment that is minutes old may explain the denial: they take that long to spread.
     /// [`trouble`](Self::trouble) calls it permanent; a caller that knows how fresh things are may know better.
-    pub fn may_be_a_fresh_grant(&self) -> bool {
+    pub fn may_be_a_fresh_role(&self) -> bool {
         let codes = ["AuthorizationFailed", "LinkedAuthorizationFailed", "ForbiddenByRbac"];
         self.is_access_denied() && self.answer().is_some_and(|answer| codes.iter().any(|code| answer.has_code(code)))
     }
@@ -200,7 +200,7 @@ impl Failure {
                 409 => Meaning::Transient,
                 // A new token was refused as well: wrong tenant or wrong cloud.
                 401 => Meaning::Permanent,
-                // A role is missing. See `may_be_a_fresh_grant` for the exception.
+                // A role is missing. See `may_be_a_fresh_role` for the exception.
                 403 => Meaning::Permanent,
                 // The app, vault or secret is gone, or its name is wrong.
                 404 | 410 => Meaning::Permanent,

@@ -3,7 +3,7 @@
 //! It is read in one place, and every problem in it is reported at once.
 
 mod read;
-mod rotation;
+mod rule;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use keyrelay_model::AppId;
 use url::Url;
 
 use read::Table;
-pub use rotation::{LimitOverrides, Rotation, SecretPattern};
+pub use rule::{LimitOverrides, Rule, SecretPattern};
 
 /// Everything that can be configured, checked.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct Config {
     /// What is logged of keyrelay itself.
     pub log: LogLevel,
     /// Rules for secrets; the first that matches wins.
-    pub rotations: Vec<Rotation>,
+    pub rules: Vec<Rule>,
 }
 
 /// What may happen to apps.
@@ -127,13 +127,13 @@ impl Config {
             answer_within: Duration::from_millis(table.integer("answer_within_ms", 1_000..=28_000).unwrap_or(25_000)),
             apps_at_once: usize::try_from(table.integer("apps_at_once", 1..=1_000).unwrap_or(16)).unwrap_or(16),
             log: table.word("log", &LogLevel::WORDS).unwrap_or(LogLevel::Info),
-            rotations: table
+            rules: table
                 .tables("rotation")
                 .into_iter()
                 .map(|mut rule| {
-                    let rotation = Rotation::from_table(&mut rule);
+                    let read = Rule::from_table(&mut rule);
                     table.absorb(rule);
-                    rotation
+                    read
                 })
                 .collect(),
         }

@@ -35,7 +35,7 @@ impl Outcome {
 impl From<AzureError> for Outcome {
     fn from(error: AzureError) -> Self {
         // A role assignment takes minutes to spread, and Event Grid's patience of a day is longer than that.
-        if error.may_be_a_fresh_grant() {
+        if error.may_be_a_fresh_role() {
             let message = format!("{}; a new role assignment takes some minutes, else grant the role", chain(&error));
             return Self::transient(message);
         }

@@ -10,7 +10,7 @@ use keyrelay_sandbox::Limits;
 use tokio::time::Instant;
 
 use crate::admit::{Admission, admit};
-use crate::config::{Config, Rotation as Rule};
+use crate::config::{Config, Rule};
 use crate::discovery::{Discovery, Question};
 use crate::outcome::Outcome;
 use crate::record::{RotationRecord, Run};
@@ -63,7 +63,7 @@ impl Relay {
     /// Looks for rules whose policy is not there, or does not like its parameters: a mistake is said when keyrelay
     /// starts, and not only when a secret rotates.
     pub async fn check_rules(&self) {
-        for (index, rule) in self.config.rotations.iter().enumerate() {
+        for (index, rule) in self.config.rules.iter().enumerate() {
             let Some(name) = &rule.policy else { continue };
             let checked = match self.shelf.policy(name).await {
                 Ok(policy) => {

@@ -2,7 +2,7 @@
 
 use keyrelay_model::SecretName;
 
-use crate::config::{Config, Mode, Rotation};
+use crate::config::{Config, Mode, Rule};
 
 /// The policy for secrets that have none of their own.
 pub const DEFAULT_POLICY: &str = "follow";
@@ -11,7 +11,7 @@ pub const DEFAULT_POLICY: &str = "follow";
 #[derive(Debug)]
 pub struct Route<'a> {
     /// The rule, if one matches.
-    pub rule: Option<&'a Rotation>,
+    pub rule: Option<&'a Rule>,
     /// The policy's name.
     pub policy: String,
     /// What may happen to the apps.
@@ -21,7 +21,7 @@ pub struct Route<'a> {
 /// Finds the way of a secret: the first rule that matches it, and of policies the one that the rule names, else the
 /// module named like the secret, else `follow`.
 pub fn route<'a>(config: &'a Config, policies: &[String], secret: &SecretName) -> Route<'a> {
-    let rule = config.rotations.iter().find(|rule| rule.secret.matches(secret));
+    let rule = config.rules.iter().find(|rule| rule.secret.matches(secret));
     let own_module = || policies.iter().find(|name| name.eq_ignore_ascii_case(secret.as_str())).cloned();
     let policy =
         rule.and_then(|rule| rule.policy.clone()).or_else(own_module).unwrap_or_else(|| DEFAULT_POLICY.to_owned());

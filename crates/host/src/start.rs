@@ -69,7 +69,7 @@ pub async fn serve(config: Config, app_root: &Path, environment: &BTreeMap<Strin
         policies = relay.shelf.names().join(", "),
         "keyrelay-host is ready"
     );
-    if relay.config.scope.is_empty() && relay.config.rotations.iter().all(|rule| rule.apps.is_empty()) {
+    if relay.config.scope.is_empty() && relay.config.rules.iter().all(|rule| rule.apps.is_empty()) {
         tracing::warn!("no app will be found: `scope` is empty, and no rotation names apps");
     }
     // The Functions host waits for the first answer, so nothing is compiled before it can be given.

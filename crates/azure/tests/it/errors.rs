@@ -54,10 +54,10 @@ async fn a_long_message_is_cut() {
 #[tokio::test]
 async fn a_missing_role_is_permanent_and_may_be_fresh() {
     let error = read(answer(403, json!({ "error": { "code": "AuthorizationFailed", "message": "no" } }))).await;
-    assert!(error.is_access_denied() && error.may_be_a_fresh_grant());
+    assert!(error.is_access_denied() && error.may_be_a_fresh_role());
     assert_eq!(error.trouble(), Trouble::Permanent);
     let error = read(answer(403, json!({ "error": { "code": "RequestDisallowedByPolicy" } }))).await;
-    assert!(error.is_access_denied() && !error.may_be_a_fresh_grant());
+    assert!(error.is_access_denied() && !error.may_be_a_fresh_role());
 }
 
 #[tokio::test]

@@ -66,5 +66,5 @@ async fn a_denial_says_what_was_attempted_on_what() {
         "could not list the versions of Sql-Password in contoso-kv.vault.azure.net: \
          Azure answered 403 Forbidden (ForbiddenByRbac): Caller is not authorized."
     );
-    assert!(error.may_be_a_fresh_grant());
+    assert!(error.may_be_a_fresh_role());
 }

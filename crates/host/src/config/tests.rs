@@ -25,7 +25,7 @@ fn nothing_is_a_configuration() {
     let config = read("");
     assert_eq!(config.mode, Mode::Enforce);
     assert_eq!(config.answer_within, Duration::from_secs(25));
-    assert!(config.scope.is_empty() && config.vaults.is_empty() && config.rotations.is_empty());
+    assert!(config.scope.is_empty() && config.vaults.is_empty() && config.rules.is_empty());
     assert_eq!(config.cloud.vault_suffix, "vault.azure.net");
 }
 
@@ -56,7 +56,7 @@ fn every_key_is_read() {
     assert_eq!(config.vaults, ["contoso-kv"]);
     assert_eq!(config.cloud.vault_suffix, "vault.usgovcloudapi.net");
     assert_eq!((config.scope.len(), config.apps_at_once), (1, 4));
-    let rotation = &config.rotations[0];
+    let rotation = &config.rules[0];
     assert!(rotation.secret.matches(&"sql-a".parse().unwrap()));
     assert!(!rotation.secret.matches(&"mysql-a".parse().unwrap()));
     assert_eq!((rotation.policy.as_deref(), rotation.mode), (Some("alternate"), Some(Mode::Off)));
@@ -84,7 +84,7 @@ fn an_app_setting_wins_over_the_file() {
     let config = Config::read("mode = \"enforce\"\nvaults = [\"c-kv\"]", &variables).unwrap();
     assert_eq!((config.mode, config.apps_at_once), (Mode::Off, 3));
     assert_eq!(config.vaults, ["a-kv", "b-kv"]);
-    assert_eq!((config.scope.len(), config.rotations.len()), (1, 1));
+    assert_eq!((config.scope.len(), config.rules.len()), (1, 1));
     assert_eq!(config.cloud.resource_manager.as_str(), "http://127.0.0.1:4001/");
 }
 

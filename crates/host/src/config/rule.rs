@@ -13,7 +13,7 @@ use super::read::Table;
 
 /// The rule for some secrets.
 #[derive(Debug, Clone)]
-pub struct Rotation {
+pub struct Rule {
     /// The secrets it is for.
     pub secret: SecretPattern,
     /// The policy's name. None: the module named like the secret, else `follow`.
@@ -39,7 +39,7 @@ pub struct LimitOverrides {
     pub memory: Option<usize>,
 }
 
-impl Rotation {
+impl Rule {
     pub(super) fn from_table(table: &mut Table) -> Self {
         let secret = table.parsed("secret").unwrap_or_else(|| {
             table.problem("secret", "needs the name of a secret, or a pattern like `sql-*`");
