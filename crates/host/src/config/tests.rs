@@ -114,7 +114,7 @@ fn all_problems_are_reported_at_once() {
             "keyrelay.toml: scope[1]: `orders`",
             "keyrelay.toml: scope[2]: expected a text",
             "keyrelay.toml: vaults: expected a list of texts",
-            "keyrelay.toml: answer_within_ms: expected a whole number from 1000 to 28000",
+            "keyrelay.toml: answer_within_ms: expected a whole number from 1000 to 27000",
             "app setting KEYRELAY_LOG: `loud` is none of",
             "keyrelay.toml: rotation[0].secret: needs the name of a secret",
             "keyrelay.toml: rotation[0].policy: expected a text",
