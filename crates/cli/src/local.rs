@@ -1,6 +1,7 @@
 //! `keyrelay local`: the stand-in for Azure, for as long as you like.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -75,6 +76,8 @@ impl Local {
         options.site = Some(self.site);
         options.cloud.page_size = self.page_size;
         options.event_grid.clock = self.clock;
+        // Only the pauses between deliveries are shortened: keyrelay-host takes its time as in Azure.
+        options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
         options.event_grid.dead_letter = self.dead_letter;
         options.functions_host = FunctionsHostOptions::new(&self.app);
         if let Some(port) = self.port {
