@@ -142,8 +142,8 @@ impl<'a> Rotation<'a> {
     /// Writes what the policy wants, if its grant allows it, and proves it or takes it back.
     async fn patch(&mut self, statuses: &[ReferenceStatus]) -> Result<Outcome, Outcome> {
         let plan = match self.write_decision().await? {
-            apply::Written::Plan(plan) => plan,
-            apply::Written::Refresh => return self.refresh(statuses).await,
+            apply::Planned::Plan(plan) => plan,
+            apply::Planned::Refresh => return self.refresh(statuses).await,
         };
         let awaited = self.awaited_after(&plan, statuses);
         let outcome = match self.verify(&awaited).await {

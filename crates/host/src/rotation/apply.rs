@@ -14,9 +14,9 @@ use crate::outcome::Outcome;
 /// How often a plan is made anew because somebody else wrote in between.
 const ATTEMPTS: u32 = 5;
 
-/// What came of writing a decision.
-pub(super) enum Written {
-    /// The settings hold what the plan wanted. Empty: they did already.
+/// What is to be done with the settings, and, once it is returned to the caller, was done.
+pub(super) enum Planned {
+    /// To make the settings hold what the plan wants. Empty: they do already.
     Plan(Plan),
     /// Asked again with all settings in view, the policy wants a refresh.
     Refresh,
@@ -30,14 +30,9 @@ enum Wanted<'p> {
     Undone(&'p Plan),
 }
 
-enum Planned {
-    Plan(Plan),
-    Refresh,
-}
-
 impl Rotation<'_> {
     /// Writes what the policy decides.
-    pub(super) async fn write_decision(&mut self) -> Result<Written, Outcome> {
+    pub(super) async fn write_decision(&mut self) -> Result<Planned, Outcome> {
         self.write(Wanted::Decision).await
     }
 
@@ -52,19 +47,18 @@ impl Rotation<'_> {
         }
     }
 
-    async fn write(&mut self, wanted: Wanted<'_>) -> Result<Written, Outcome> {
+    async fn write(&mut self, wanted: Wanted<'_>) -> Result<Planned, Outcome> {
         let mut settings = self.read().await?;
         for _ in 0..ATTEMPTS {
-            let plan = match self.plan_for(&wanted, &settings).await? {
-                Planned::Plan(plan) => plan,
-                Planned::Refresh => return Ok(Written::Refresh),
+            let Planned::Plan(plan) = self.plan_for(&wanted, &settings).await? else {
+                return Ok(Planned::Refresh);
             };
             if matches!(wanted, Wanted::Decision) {
                 self.plan = plan.describe(self.vault_suffix());
                 self.stop_if_monitoring(&plan)?;
             }
             if plan.is_empty() {
-                return Ok(Written::Plan(plan));
+                return Ok(Planned::Plan(plan));
             }
             let again = self.read().await?;
             if again != settings {
@@ -73,7 +67,7 @@ impl Rotation<'_> {
             }
             settings = self.replace(&plan.apply_to(&again)).await?;
             if plan.is_in(&settings) {
-                return Ok(Written::Plan(plan));
+                return Ok(Planned::Plan(plan));
             }
         }
         Err(Outcome::transient(format!(
