@@ -1,0 +1,12 @@
+#![doc = include_str!("../README.md")]
+
+mod container;
+mod error;
+mod folder;
+mod lease;
+mod store;
+
+pub use container::{ContainerError, ContainerUrl, Tokens};
+pub use error::StoreError;
+pub use lease::{Acquired, Lease, LeaseError};
+pub use store::{Object, ObjectVersion, Store};
