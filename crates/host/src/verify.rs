@@ -142,6 +142,7 @@ mod tests {
             occurrence: Occurrence::NewVersionCreated,
             version: Some(NEW.parse().unwrap()),
             time: 0,
+            nanoseconds: 0,
             not_before: None,
             expires: None,
         }

@@ -25,6 +25,8 @@ pub struct Event {
     pub version: Option<SecretVersion>,
     /// When, in seconds since 1970.
     pub time: u64,
+    /// The nanoseconds after `time`: they tell versions apart that were made within one second.
+    pub nanoseconds: u32,
     /// When the version becomes valid, in seconds since 1970.
     pub not_before: Option<u64>,
     /// When the version expires, in seconds since 1970.
@@ -51,6 +53,8 @@ pub enum Occurrence {
     NearExpiry,
     /// The version has expired.
     Expired,
+    /// The version expires in 30, 14, 7 or 1 days: keyrelay's own, once for each. Nobody can send it.
+    ExpiryReminder,
 }
 
 impl ObjectKind {
@@ -72,7 +76,8 @@ impl ObjectKind {
         }
     }
 
-    pub(crate) const ALL: [Self; 3] = [Self::Secret, Self::Certificate, Self::Key];
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Secret, Self::Certificate, Self::Key];
 }
 
 impl Occurrence {
@@ -82,10 +87,12 @@ impl Occurrence {
             Self::NewVersionCreated => "NewVersionCreated",
             Self::NearExpiry => "NearExpiry",
             Self::Expired => "Expired",
+            Self::ExpiryReminder => "ExpiryReminder",
         }
     }
 
-    pub(crate) const ALL: [Self; 3] = [Self::NewVersionCreated, Self::NearExpiry, Self::Expired];
+    /// What Key Vault has events for.
+    pub const OF_KEY_VAULT: [Self; 3] = [Self::NewVersionCreated, Self::NearExpiry, Self::Expired];
 }
 
 impl fmt::Display for ObjectKind {
@@ -101,9 +108,16 @@ impl fmt::Display for Occurrence {
 }
 
 impl Event {
-    /// The type that Event Grid calls the event by: `Microsoft.KeyVault.SecretNewVersionCreated`.
+    /// The type that Event Grid calls the event by: `Microsoft.KeyVault.SecretNewVersionCreated`; one of our own is
+    /// `keyrelay.SecretExpiryReminder`.
     pub fn event_type(&self) -> String {
-        format!("{TYPE_PREFIX}{}{}", self.kind, self.occurrence)
+        let prefix = if self.occurrence == Occurrence::ExpiryReminder { OWN_PREFIX } else { TYPE_PREFIX };
+        format!("{prefix}{}{}", self.kind, self.occurrence)
+    }
+
+    /// When it happened, as precisely as is known: seconds since 1970 and nanoseconds after them.
+    pub fn moment(&self) -> (u64, u32) {
+        (self.time, self.nanoseconds)
     }
 
     /// Whether an app setting can reference the object: secrets, and certificates through their secret.
@@ -114,6 +128,9 @@ impl Event {
 
 /// What all Key Vault event types begin with.
 const TYPE_PREFIX: &str = "Microsoft.KeyVault.";
+
+/// What the types of our own events begin with.
+const OWN_PREFIX: &str = "keyrelay.";
 
 /// A value that came in place of an event, and why it is refused. It will not get better by delivering it again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -22,4 +22,4 @@ pub use reference::{Reference, ReferenceError, Target};
 pub use settings::{SettingValue, Settings};
 pub use trouble::Trouble;
 pub use verdict::Verdict;
-pub use versions::{Standing, VersionAttributes, Versions};
+pub use versions::{Announced, Standing, VersionAttributes, Versions};

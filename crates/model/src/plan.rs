@@ -62,6 +62,19 @@ pub fn plan(
 }
 
 impl Plan {
+    /// What has to be done to make `to` of `from`.
+    #[must_use]
+    pub fn difference(from: &Settings, to: &Settings) -> Self {
+        let names = from.names().chain(to.names()).cloned();
+        Self::between(from, names.map(|name| (name.clone(), to.get(&name).cloned())).collect())
+    }
+
+    /// A plan that was made before, as it was written down.
+    #[must_use]
+    pub fn recorded(changes: impl IntoIterator<Item = (SettingName, Change)>) -> Self {
+        Self(changes.into_iter().filter(|(_, change)| change.before != change.after).collect())
+    }
+
     /// Keeps those of the wanted values that differ from what is there.
     fn between(settings: &Settings, wanted: BTreeMap<SettingName, Option<SettingValue>>) -> Self {
         let change = |(name, after): (SettingName, Option<SettingValue>)| {

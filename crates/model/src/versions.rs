@@ -28,6 +28,15 @@ impl VersionAttributes {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Versions(BTreeMap<SecretVersion, VersionAttributes>);
 
+/// A version, and the moment of the event that told of it: seconds since 1970 and nanoseconds after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced<'a> {
+    /// The version.
+    pub version: &'a SecretVersion,
+    /// The moment.
+    pub moment: (u64, u32),
+}
+
 /// How a version stands among the others of its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
@@ -66,6 +75,28 @@ impl Versions {
             (_, Some(not_before)) if not_before > now => Standing::NotYet { not_before },
             _ => Standing::Current,
         }
+    }
+
+    /// Whether `later` comes after `earlier`: by the vault's clock, which counts whole seconds; else, or within one
+    /// second, by the moments of their events.
+    pub fn comes_after(&self, later: &Announced<'_>, earlier: &Announced<'_>) -> bool {
+        let created = |announced: &Announced<'_>| Some(self.0.get(announced.version)?.created);
+        match (created(later), created(earlier)) {
+            (Some(later), Some(earlier)) if later != earlier => later > earlier,
+            _ => later.moment > earlier.moment,
+        }
+    }
+
+    /// The newest versions that can be used at the time `now`: one, or those that were made within the same second.
+    pub fn newest(&self, now: u64) -> Vec<(&SecretVersion, &VersionAttributes)> {
+        let usable = || self.0.iter().filter(|(_, attributes)| attributes.is_usable(now));
+        let latest = usable().map(|(_, attributes)| attributes.created).max();
+        usable().filter(|(_, attributes)| Some(attributes.created) == latest).collect()
+    }
+
+    /// What the vault says about a version.
+    pub fn get(&self, version: &SecretVersion) -> Option<&VersionAttributes> {
+        self.0.get(version)
     }
 
     /// Whether `version` is `wanted`, or is known to be newer.
@@ -129,6 +160,28 @@ mod tests {
         assert_eq!(all.standing(&version("a"), NOW), Standing::Current);
         assert_eq!(all.standing(&version("b"), NOW), Standing::Current);
         assert!(!all.is_at_least(&version("b"), &version("a")));
+    }
+
+    #[test]
+    fn the_vaults_clock_puts_versions_in_order_and_events_those_of_one_second() {
+        let all = versions(&[(1, true, None), (1, true, None), (2, true, None)]);
+        let names = ["a", "b", "c", "unknown"].map(version);
+        let at = |index: usize, second| Announced { version: &names[index], moment: (second, 0) };
+        assert!(all.comes_after(&at(2, 0), &at(0, 9)));
+        assert!(!all.comes_after(&at(0, 9), &at(2, 0)));
+        assert!(all.comes_after(&at(1, 2), &at(0, 1)));
+        assert!(!all.comes_after(&at(1, 1), &at(0, 1)));
+        assert!(all.comes_after(&at(3, 2), &at(2, 1)));
+    }
+
+    #[test]
+    fn the_newest_are_those_that_can_be_used() {
+        let names = |versions: &Versions, now| -> Vec<String> {
+            versions.newest(now).into_iter().map(|(version, _)| version.to_string()).collect()
+        };
+        assert_eq!(names(&versions(&[(1, true, None), (2, false, None), (1, true, None)]), NOW), ["a", "c"]);
+        assert_eq!(names(&versions(&[(1, true, None), (2, true, Some(NOW + 1))]), NOW), ["a"]);
+        assert!(names(&Versions::default(), NOW).is_empty());
     }
 
     #[test]

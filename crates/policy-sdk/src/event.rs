@@ -27,6 +27,11 @@ impl Event {
             && self.name.eq_ignore_ascii_case(&reference.secret)
     }
 
+    /// Days from the event until the version expires, begun ones counted; none if it is not said when it does.
+    pub fn days_left(&self) -> Option<u64> {
+        Some(self.expires?.saturating_sub(self.time).div_ceil(24 * 60 * 60))
+    }
+
     /// Whether a reference is pinned to the event's version.
     pub fn is_pinned_by(&self, reference: &Reference) -> bool {
         match (&self.version, &reference.version) {
@@ -63,6 +68,15 @@ mod tests {
         let of = |kind| Event { kind, ..Event::new_version(HOST, "tls", "1") };
         check(of(ObjectKind::Certificate), Reference::to(HOST, "tls"), true);
         check(of(ObjectKind::Key), Reference::to(HOST, "tls"), false);
+    }
+
+    #[test]
+    fn begun_days_count_until_the_version_expires() {
+        let at = |time, expires| Event { time, expires, ..Event::new_version(HOST, "sql", "1") }.days_left();
+        assert_eq!(at(0, None), None);
+        assert_eq!(at(0, Some(7 * 86_400)), Some(7));
+        assert_eq!(at(1, Some(7 * 86_400)), Some(7));
+        assert_eq!(at(10, Some(5)), Some(0));
     }
 
     #[test]

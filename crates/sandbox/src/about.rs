@@ -41,6 +41,7 @@ impl From<types::About> for About {
         let occurrence = |occurrence: types::Occurrence| match occurrence {
             types::Occurrence::NewVersionCreated => Occurrence::NewVersionCreated,
             types::Occurrence::NearExpiry => Occurrence::NearExpiry,
+            types::Occurrence::ExpiryReminder => Occurrence::ExpiryReminder,
             types::Occurrence::Expired => Occurrence::Expired,
         };
         Self {

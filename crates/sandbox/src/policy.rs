@@ -139,6 +139,7 @@ fn seen_event(event: &Event) -> types::Event<'_> {
         occurrence: match event.occurrence {
             Occurrence::NewVersionCreated => types::Occurrence::NewVersionCreated,
             Occurrence::NearExpiry => types::Occurrence::NearExpiry,
+            Occurrence::ExpiryReminder => types::Occurrence::ExpiryReminder,
             Occurrence::Expired => types::Occurrence::Expired,
         },
         version: event.version.as_ref().map(|version| version.as_str()),

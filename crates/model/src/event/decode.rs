@@ -71,7 +71,8 @@ fn decode_envelope(envelope: &Fields<'_>) -> Result<Event, EventErrorReason> {
         return Err(EventErrorReason::Invalid { field: "id", expected: "an id of at most 256 bytes" });
     }
     let time = either("eventTime", "time").ok_or(EventErrorReason::Missing("eventTime"))?;
-    let time = parse_time(time).ok_or(EventErrorReason::Invalid { field: "eventTime", expected: "a time" })?;
+    let (time, nanoseconds) =
+        parse_time(time).ok_or(EventErrorReason::Invalid { field: "eventTime", expected: "a time" })?;
     let data = match envelope.get("data") {
         Some(Value::Object(data)) => Fields(data),
         Some(_) => return Err(EventErrorReason::Invalid { field: "data", expected: "an object" }),
@@ -92,6 +93,7 @@ fn decode_envelope(envelope: &Fields<'_>) -> Result<Event, EventErrorReason> {
         occurrence,
         version,
         time,
+        nanoseconds,
         not_before: parse_seconds(&data, "NBF", "data.NBF")?,
         expires: parse_seconds(&data, "EXP", "data.EXP")?,
     })
@@ -105,7 +107,7 @@ fn parse_type(event_type: &str) -> Result<(ObjectKind, Occurrence), EventErrorRe
     }
     let wanted = event_type.get(TYPE_PREFIX.len()..).unwrap_or_default();
     for kind in ObjectKind::ALL {
-        for occurrence in Occurrence::ALL {
+        for occurrence in Occurrence::OF_KEY_VAULT {
             if wanted.eq_ignore_ascii_case(&format!("{kind}{occurrence}")) {
                 return Ok((kind, occurrence));
             }
@@ -193,14 +195,14 @@ fn vault_of_topic(topic: &str) -> Option<&str> {
 
 /// Reads a time: RFC 3339 as Azure sends it, or what older Functions extensions make of it (no offset, or
 /// `07/25/2019 01:08:33`, both UTC). None before 1970.
-fn parse_time(text: &str) -> Option<u64> {
+fn parse_time(text: &str) -> Option<(u64, u32)> {
     let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp());
     let timestamp = text
         .parse::<Timestamp>()
         .ok()
         .or_else(|| text.parse::<DateTime>().ok().and_then(utc))
         .or_else(|| strtime::parse("%m/%d/%Y %H:%M:%S", text).ok()?.to_datetime().ok().and_then(utc))?;
-    u64::try_from(timestamp.as_second()).ok()
+    Some((u64::try_from(timestamp.as_second()).ok()?, u32::try_from(timestamp.subsec_nanosecond()).ok()?))
 }
 
 /// Reads seconds since 1970: a number, a text that holds one, or nothing (absent, null, empty).

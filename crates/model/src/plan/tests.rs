@@ -16,6 +16,7 @@ fn event() -> Event {
         occurrence: Occurrence::NewVersionCreated,
         version: Some(V2.parse().unwrap()),
         time: 0,
+        nanoseconds: 0,
         not_before: None,
         expires: None,
     }

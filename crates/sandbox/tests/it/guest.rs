@@ -130,6 +130,7 @@ pub(crate) fn event(id: &str) -> Event {
         occurrence: Occurrence::NewVersionCreated,
         version: Some("2".parse().unwrap()),
         time: 1_600_000_000,
+        nanoseconds: 0,
         not_before: None,
         expires: None,
     }
