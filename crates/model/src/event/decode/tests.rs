@@ -56,7 +56,7 @@ fn every_field_is_decoded() {
         occurrence: Occurrence::NewVersionCreated,
         version: Some(VERSION.parse().unwrap()),
         time: 1_772_360_430,
-        nanoseconds: 0,
+        nanoseconds: 123_456_700,
         not_before: Some(1_772_360_430),
         expires: Some(1_803_896_430),
     };
