@@ -17,6 +17,10 @@ pub struct Cloud {
     pub vault_suffix: String,
     /// What a token for vaults is asked for: `https://vault.azure.net`.
     pub vault_audience: String,
+    /// What the hosts of storage accounts end in: `core.windows.net`.
+    pub storage_suffix: String,
+    /// What a token for storage accounts is asked for: `https://storage.azure.com` in every cloud.
+    pub storage_audience: String,
     /// Where a vault is: `{host}` stands for its host, `{vault}` for its name. `https://{host}` in every cloud;
     /// something like `http://127.0.0.1:4002/vaults/{vault}` on a laptop.
     pub vault_endpoint: String,
@@ -54,26 +58,28 @@ pub enum CloudError {
 impl Cloud {
     /// The public cloud.
     pub fn public() -> Self {
-        Self::of("management.azure.com", "vault.azure.net")
+        Self::of("management.azure.com", "vault.azure.net", "core.windows.net")
     }
 
     /// The US Government's cloud.
     pub fn us_gov() -> Self {
-        Self::of("management.usgovcloudapi.net", "vault.usgovcloudapi.net")
+        Self::of("management.usgovcloudapi.net", "vault.usgovcloudapi.net", "core.usgovcloudapi.net")
     }
 
     /// The cloud in China.
     pub fn china() -> Self {
-        Self::of("management.chinacloudapi.cn", "vault.azure.cn")
+        Self::of("management.chinacloudapi.cn", "vault.azure.cn", "core.chinacloudapi.cn")
     }
 
-    fn of(resource_manager: &'static str, vault_suffix: &'static str) -> Self {
+    fn of(resource_manager: &'static str, vault_suffix: &'static str, storage_suffix: &'static str) -> Self {
         let audience = format!("https://{resource_manager}");
         Self {
             resource_manager: Url::parse(&audience).expect("the names above are hosts"),
             resource_manager_audience: audience,
             vault_suffix: vault_suffix.to_owned(),
             vault_audience: format!("https://{vault_suffix}"),
+            storage_suffix: storage_suffix.to_owned(),
+            storage_audience: "https://storage.azure.com".to_owned(),
             vault_endpoint: "https://{host}".to_owned(),
             web_api_version: "2025-05-01".to_owned(),
             refresh_api_version: "2022-03-01".to_owned(),
@@ -90,8 +96,11 @@ impl Cloud {
             expected: "it looks like `vault.azure.net`",
         })?;
         check_endpoint("vault_endpoint", &self.vault_url(&sample)?)?;
-        let audiences =
-            [("resource_manager_audience", &self.resource_manager_audience), ("vault_audience", &self.vault_audience)];
+        let audiences = [
+            ("resource_manager_audience", &self.resource_manager_audience),
+            ("vault_audience", &self.vault_audience),
+            ("storage_audience", &self.storage_audience),
+        ];
         for (field, value) in audiences {
             if value.is_empty() || value.contains(char::is_whitespace) {
                 let expected = "it looks like `https://management.azure.com`";

@@ -48,7 +48,7 @@ pub struct TokenError {
 
 /// A token, as it is sent.
 #[derive(Clone)]
-pub(crate) struct Token {
+pub struct Token {
     bearer: Secret,
     /// When it is renewed.
     due: Instant,
@@ -99,7 +99,7 @@ impl Credential {
     }
 
     /// A token for an audience (`https://vault.azure.net`): the one that is held while it is good.
-    pub(crate) async fn token(&self, audience: &str, deadline: Deadline) -> Result<Token, TokenError> {
+    pub async fn token(&self, audience: &str, deadline: Deadline) -> Result<Token, TokenError> {
         let entry = self.entry(audience);
         let asked = Instant::now();
         match entry.good_token(asked) {
@@ -126,7 +126,7 @@ impl Credential {
 
     /// Drops a token that a service refused, so that the next call fetches another. Somebody else may have done so, and
     /// the next token may be there already: that one stays.
-    pub(crate) fn refused(&self, audience: &str, token: &Token) {
+    pub fn refused(&self, audience: &str, token: &Token) {
         let entry = self.entry(audience);
         let mut held = entry.held();
         if held.token.as_ref().is_some_and(|own| own.bearer == token.bearer) {
@@ -200,8 +200,14 @@ impl Token {
     }
 
     /// The token itself, for the one header it belongs in.
-    pub(crate) fn expose(&self) -> &str {
+    pub fn expose(&self) -> &str {
         self.bearer.secret()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token([hidden])")
     }
 }
 

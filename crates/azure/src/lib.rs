@@ -14,7 +14,7 @@ mod transport;
 
 pub use call::{Call, Deadline};
 pub use cloud::{Cloud, CloudError};
-pub use credential::{Credential, Identity, TokenError};
+pub use credential::{Credential, Identity, Token, TokenError};
 pub use error::{AzureError, ErrorAnswer, Failure, NextLinkError};
 pub use http::{Http, HttpError, Limits};
 pub use key_vault::{KeyVault, SecretVersionInfo};

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
+use tokio::time::Instant;
 
 /// What is done with a request. Displayed as a verb with its object: `read the settings`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,6 +41,8 @@ pub struct RequestRecord {
     pub status: Option<u16>,
     /// The ids in the last answer.
     pub ids: RequestIds,
+    /// When the first attempt began.
+    pub started: Instant,
     /// From the first attempt to the last answer, waiting included.
     pub elapsed: Duration,
     /// How many times it was sent, or tried to be.

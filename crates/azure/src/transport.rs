@@ -68,6 +68,7 @@ impl Transport {
                 subject: request.subject.clone(),
                 status,
                 ids,
+                started,
                 elapsed: started.elapsed(),
                 attempts,
             },

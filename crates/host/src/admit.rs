@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 use keyrelay_azure::{Call, Deadline, SecretVersionInfo};
-use keyrelay_model::{Event, Occurrence, SecretVersion, Standing, Verdict, VersionAttributes, Versions};
+use keyrelay_model::{
+    Event, Occurrence, SecretName, SecretVersion, Standing, VaultHost, Verdict, VersionAttributes, Versions,
+};
 
 use crate::config::Mode;
 use crate::outcome::{Outcome, chain};
@@ -12,6 +14,8 @@ use crate::relay::Relay;
 pub(crate) enum Admission {
     /// It is handled, with this known of the secret's versions.
     Admitted(Versions),
+    /// It is handled later: its version becomes valid at this time, in seconds since 1970.
+    Postponed(u64),
     /// It ends here.
     Ended(Outcome),
 }
@@ -21,10 +25,18 @@ pub(crate) async fn admit(relay: &Relay, event: &Event, mode: Mode, deadline: De
     if let Some(outcome) = without_asking(relay, event, mode) {
         return Admission::Ended(outcome);
     }
-    let versions = known_versions(relay, event, deadline).await;
-    match by_version(event, &versions) {
-        Some(outcome) => Admission::Ended(outcome),
-        None => Admission::Admitted(versions),
+    let versions = known_versions(relay, &event.vault_host, &event.name, deadline).await;
+    match standing(event, &versions) {
+        Standing::Current => Admission::Admitted(versions),
+        Standing::Superseded { by } => {
+            let message = format!("not handled: version {by} is newer, and no app goes backwards");
+            Admission::Ended(Outcome::new(Verdict::Unchanged, message))
+        }
+        Standing::Disabled => {
+            let message = "not handled: the version is disabled; enable it and resubmit the run";
+            Admission::Ended(Outcome::new(Verdict::Refused, message))
+        }
+        Standing::NotYet { not_before } => Admission::Postponed(not_before),
     }
 }
 
@@ -50,15 +62,19 @@ fn without_asking(relay: &Relay, event: &Event, mode: Mode) -> Option<Outcome> {
 }
 
 /// Reads the vault's list of versions. Without the right to do so nothing is known, which is no reason to stop.
-async fn known_versions(relay: &Relay, event: &Event, deadline: Deadline) -> Versions {
+pub(crate) async fn known_versions(
+    relay: &Relay,
+    vault: &VaultHost,
+    secret: &SecretName,
+    deadline: Deadline,
+) -> Versions {
     let call = Call::until(deadline);
-    match relay.key_vault.versions(&event.vault_host, &event.name, &call).await {
+    match relay.key_vault.versions(vault, secret, &call).await {
         Ok(versions) => versions.into_iter().filter_map(known_version).collect(),
         Err(error) => {
             tracing::debug!(
-                event.id = event.id,
-                vault.host = event.vault_host.as_str(),
-                secret.name = event.name.as_str(),
+                vault.host = vault.as_str(),
+                secret.name = secret.as_str(),
                 "the versions of the secret are not known: {}",
                 chain(&error)
             );
@@ -73,34 +89,14 @@ fn known_version(info: SecretVersionInfo) -> Option<(SecretVersion, VersionAttri
     Some((version, VersionAttributes { enabled, created: created?, not_before, expires }))
 }
 
-fn by_version(event: &Event, versions: &Versions) -> Option<Outcome> {
-    // Only a new version moves anything. Near expiry and expired events are about the version that is in use.
-    let version = event.version.as_ref().filter(|_| event.occurrence == Occurrence::NewVersionCreated)?;
+/// How the event's version stands. Only a new version moves anything: the other events are about the one that is in use.
+fn standing(event: &Event, versions: &Versions) -> Standing {
+    let is_new = event.occurrence == Occurrence::NewVersionCreated;
+    let Some(version) = event.version.as_ref().filter(|_| is_new) else { return Standing::Current };
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
-    let standing = match (versions.standing(version, now), event.not_before) {
+    match (versions.standing(version, now), event.not_before) {
         // The event itself says so too, in case the vault may not be asked.
         (Standing::Current, Some(not_before)) if not_before > now => Standing::NotYet { not_before },
         (standing, _) => standing,
-    };
-    match standing {
-        Standing::Current => None,
-        Standing::Superseded { by } => {
-            let message = format!("not handled: version {by} is newer, and no app goes backwards");
-            Some(Outcome::new(Verdict::Unchanged, message))
-        }
-        Standing::Disabled => {
-            let message = "not handled: the version is disabled; enable it and resubmit the event";
-            Some(Outcome::new(Verdict::Refused, message))
-        }
-        // Event Grid delivers again for 24 hours, and keeps the event as a dead letter after that.
-        Standing::NotYet { not_before } => {
-            let message = format!("the version is not valid before {}: deliver the event again", time(not_before));
-            Some(Outcome::transient(message))
-        }
     }
-}
-
-fn time(seconds: u64) -> String {
-    let time = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    time.map_or_else(|| format!("second {seconds}"), |time| time.to_string())
 }

@@ -2,6 +2,7 @@
 //!
 //! It is read in one place, and every problem in it is reported at once.
 
+mod place;
 mod read;
 mod rule;
 
@@ -11,8 +12,10 @@ use std::time::Duration;
 
 use keyrelay_azure::{Cloud, Scope};
 use keyrelay_model::AppId;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use place::StorePlace;
 use read::Table;
 pub use rule::{LimitOverrides, Rule, SecretPattern};
 
@@ -33,6 +36,12 @@ pub struct Config {
     pub answer_within: Duration,
     /// How many apps are handled at once for one event.
     pub apps_at_once: usize,
+    /// Where leases, pending work and the run history are kept.
+    pub store: StorePlace,
+    /// How long the lease of an app outlives the instance that held it.
+    pub lease: Duration,
+    /// How long runs are kept.
+    pub keep_runs: Duration,
     /// What is logged of keyrelay itself.
     pub log: LogLevel,
     /// Rules for secrets; the first that matches wins.
@@ -40,7 +49,8 @@ pub struct Config {
 }
 
 /// What may happen to apps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Decide and apply.
     Enforce,
@@ -89,11 +99,26 @@ impl fmt::Display for Problem {
 }
 
 /// The keys at the top of `keyrelay.toml`. Each has an app setting: `KEYRELAY_` and the key in upper case.
-const KEYS: [&str; 9] =
-    ["mode", "scope", "vaults", "cloud", "client_id", "answer_within_ms", "apps_at_once", "log", "rotation"];
+const KEYS: [&str; 12] = [
+    "mode",
+    "scope",
+    "vaults",
+    "cloud",
+    "client_id",
+    "answer_within_ms",
+    "apps_at_once",
+    "store",
+    "lease_ms",
+    "keep_runs_days",
+    "log",
+    "rotation",
+];
 
 /// What the names of our app settings begin with.
 const PREFIX: &str = "KEYRELAY_";
+
+/// What the names of the app settings begin with that change the mode of one rotation: the rotation's name follows.
+const MODE_PREFIX: &str = "KEYRELAY_MODE_";
 
 impl Config {
     /// Reads the text of `keyrelay.toml` and the environment. All problems are returned together.
@@ -107,16 +132,38 @@ impl Config {
             }
         };
         let mut table = Table::new("keyrelay.toml", values);
-        for (name, value) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+        let ours = || environment.iter().filter(|(name, _)| name.starts_with(PREFIX));
+        for (name, value) in ours().filter(|(name, _)| !name.starts_with(MODE_PREFIX)) {
             override_key(&mut table, name, value, &mut problems);
         }
-        let config = Self::from_table(&mut table);
+        let mut config = Self::from_table(&mut table, environment);
+        for (name, value) in ours().filter(|(name, _)| name.starts_with(MODE_PREFIX)) {
+            if let Err(message) = config.override_mode(name, value) {
+                problems.push(Problem { place: format!("app setting {name}"), message });
+            }
+        }
         problems.extend(table.finish());
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
-    fn from_table(table: &mut Table) -> Self {
+    /// Gives one rotation another mode, by the app setting that names it.
+    fn override_mode(&mut self, setting: &str, value: &str) -> Result<(), String> {
+        let mode = Mode::WORDS.into_iter().find(|(word, _)| value.trim().eq_ignore_ascii_case(word));
+        let (_, mode) = mode.ok_or("expected `enforce`, `monitor` or `off`")?;
+        let known: Vec<String> = self.rules.iter().filter_map(Rule::mode_setting).collect();
+        let mut named =
+            self.rules.iter_mut().filter(|rule| rule.mode_setting().is_some_and(|it| it.eq_ignore_ascii_case(setting)));
+        let Some(rule) = named.next() else {
+            let known = if known.is_empty() { "no rotation has a name".to_owned() } else { known.join(", ") };
+            return Err(format!("there is no rotation of this name; known are: {known}"));
+        };
+        rule.mode = Some(mode);
+        Ok(())
+    }
+
+    fn from_table(table: &mut Table, environment: &BTreeMap<String, String>) -> Self {
         let cloud = read_cloud(table);
+        let store = place::read(table, environment, &cloud);
         Self {
             mode: table.word("mode", &Mode::WORDS).unwrap_or(Mode::Enforce),
             scope: table.parsed_list("scope"),
@@ -125,7 +172,11 @@ impl Config {
             client_id: table.text("client_id"),
             // Event Grid gives up after 30 s, and an answer may come 2 s after its time.
             answer_within: Duration::from_millis(table.integer("answer_within_ms", 1_000..=27_000).unwrap_or(25_000)),
-            apps_at_once: usize::try_from(table.integer("apps_at_once", 1..=1_000).unwrap_or(16)).unwrap_or(16),
+            apps_at_once: usize::try_from(table.integer("apps_at_once", 1..=1_000).unwrap_or(250)).unwrap_or(250),
+            store,
+            // Longer than an invocation, so that it need not be renewed in the middle of one.
+            lease: Duration::from_millis(table.integer("lease_ms", 1_000..=60_000).unwrap_or(30_000)),
+            keep_runs: Duration::from_hours(24 * table.integer("keep_runs_days", 1..=3_650).unwrap_or(90)),
             log: table.word("log", &LogLevel::WORDS).unwrap_or(LogLevel::Info),
             rules: table
                 .tables("rotation")
@@ -187,6 +238,12 @@ fn read_cloud(table: &mut Table) -> Cloud {
     }
     if let Some(audience) = custom.text("vault_audience") {
         cloud.vault_audience = audience;
+    }
+    if let Some(suffix) = custom.text("storage_suffix") {
+        cloud.storage_suffix = suffix;
+    }
+    if let Some(audience) = custom.text("storage_audience") {
+        cloud.storage_audience = audience;
     }
     if let Some(endpoint) = custom.text("vault_endpoint") {
         cloud.vault_endpoint = endpoint;

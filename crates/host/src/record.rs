@@ -1,173 +1,233 @@
-//! What is written down about a run: one log line for each rotation, and the lines of the answer.
+//! The record of a run: what is kept in the store, what is logged, and what an invocation is answered.
+//!
+//! It holds names, references and digests, never plain text of a setting.
+
+mod event;
+mod log;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keyrelay_azure::RequestRecord;
-use keyrelay_model::{AppId, Event, EventError};
+use keyrelay_model::{AppId, Event, Verdict};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
+use crate::config::Mode;
 use crate::outcome::Outcome;
+use crate::run_id::RunId;
+pub use event::{EventRecord, EventRecordError};
+
+/// The format of the records that this version writes. A reader refuses a higher one.
+pub const FORMAT: u32 = 1;
+
+/// One event with all its rotations.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// Its name.
+    pub id: RunId,
+    /// What made it happen.
+    pub cause: Cause,
+    /// The run that it takes further.
+    pub of: Option<RunId>,
+    /// When it began.
+    pub started: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// The invocation in which it happened.
+    pub invocation: String,
+    /// The instance of the function app that it happened on, if Azure says so.
+    pub instance: Option<String>,
+    /// The event. None: the value that came in its place is none.
+    pub event: Option<EventRecord>,
+    /// The policy that decided.
+    pub policy: Option<PolicyRecord>,
+    /// The mode that held.
+    pub mode: Option<Mode>,
+    /// How the run ended before it came to rotations, if it did.
+    pub ended: Option<Outcome>,
+    /// The rotations.
+    pub rotations: Vec<RotationRecord>,
+}
+
+/// What makes a run happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// Event Grid delivered an event.
+    Event,
+    /// The reconcile timer went on with what was pending.
+    Pending,
+    /// The reconcile timer found a reference that is behind its vault.
+    Drift,
+    /// The reconcile timer found a secret that expires soon.
+    Reminder,
+    /// Somebody asked for it.
+    Resubmit,
+}
+
+/// The policy that decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRecord {
+    /// Its name.
+    pub name: String,
+    /// The SHA-256 of its file.
+    pub digest: String,
+}
 
 /// One rotation: one event, handled for one app.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RotationRecord {
     /// The app.
+    #[serde(with = "text")]
     pub app: AppId,
     /// What the policy answered, in short.
     pub decision: Option<String>,
     /// The plan: names and references, never plain text.
     pub plan: Vec<String>,
+    /// What else happened to the app's settings that an operator should know: a repaired collision.
+    #[serde(default)]
+    pub notes: Vec<String>,
     /// What the policy wrote to its output.
     pub policy_log: Vec<String>,
-    /// The requests made to Azure.
-    pub requests: Vec<RequestRecord>,
+    /// The requests made to Azure, for all events that were handled together.
+    pub requests: Vec<Request>,
     /// How it ended.
+    #[serde(flatten)]
     pub outcome: Outcome,
     /// How long it took.
-    pub elapsed: Duration,
+    pub duration_ms: u64,
+    /// How it stood before a later run took it further.
+    #[serde(default)]
+    pub before: Option<Former>,
 }
 
-/// One event with all its rotations.
-#[derive(Debug)]
-pub struct Run {
-    /// The invocation that brought the event.
-    pub invocation: String,
-    /// The event, or why the value that came is none.
-    pub event: Result<Event, EventError>,
-    /// The policy that decided, with the digest of its file.
-    pub policy: Option<(String, String)>,
-    /// The rotations.
-    pub rotations: Vec<RotationRecord>,
-    /// How the run ended before it came to rotations, if it did.
-    pub ended: Option<Outcome>,
-    /// How long it took.
-    pub elapsed: Duration,
+/// How a rotation stood before a later run took it further.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Former {
+    /// What it was then.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The later run.
+    pub settled_by: RunId,
+}
+
+/// One request to Azure: all attempts at it, seen as one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// A verb with its object: `read the settings`.
+    pub operation: String,
+    /// To what it was done.
+    pub subject: String,
+    /// When it was begun.
+    pub at: Timestamp,
+    /// How long it took, repetitions included.
+    pub duration_ms: u64,
+    /// The status of the last answer; none if there was none.
+    pub status: Option<u16>,
+    /// `x-ms-request-id` of the last answer.
+    pub request_id: Option<String>,
+    /// `x-ms-correlation-request-id` of the last answer.
+    pub correlation_id: Option<String>,
+    /// How often it was sent.
+    pub attempts: u32,
 }
 
 impl Run {
+    /// A run that begins now.
+    pub fn begin(cause: Cause, invocation: &str, event: Option<&Event>) -> Self {
+        let started = Timestamp::now();
+        Self {
+            format: FORMAT,
+            id: RunId::at(started),
+            cause,
+            of: None,
+            started,
+            duration_ms: 0,
+            invocation: invocation.to_owned(),
+            instance: None,
+            event: event.map(EventRecord::from),
+            policy: None,
+            mode: None,
+            ended: None,
+            rotations: Vec::new(),
+        }
+    }
+
     /// Whether Event Grid should deliver the event again.
     pub fn asks_for_redelivery(&self) -> bool {
         self.outcomes().any(|outcome| outcome.verdict.asks_for_redelivery())
     }
 
-    fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+    /// Every verdict with its sentence.
+    pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
         self.ended.iter().chain(self.rotations.iter().map(|rotation| &rotation.outcome))
     }
 
-    /// The lines for the answer to the Functions host, which logs them within the invocation.
-    pub fn lines(&self) -> Vec<String> {
-        let subject = match &self.event {
-            Ok(event) => format!("{} {}/{}", event.event_type(), event.vault_host.vault(), event.name),
-            Err(_) => "event".to_owned(),
-        };
-        let line = |app: &str, Outcome { verdict, message }: &Outcome| format!("{subject} {app}{verdict}: {message}");
-        let ended = self.ended.iter().map(|outcome| line("", outcome));
-        let rotations = self.rotations.iter().map(|it| line(&format!("{} ", it.app), &it.outcome));
-        ended.chain(rotations).collect()
+    pub(crate) fn outcomes_mut(&mut self) -> impl Iterator<Item = &mut Outcome> {
+        self.ended.iter_mut().chain(self.rotations.iter_mut().map(|rotation| &mut rotation.outcome))
     }
 
-    /// Writes the log lines: one for each rotation, or one for the run if it came to none.
-    pub fn log(&self) {
-        for rotation in &self.rotations {
-            self.log_line(Some(rotation), &rotation.outcome);
-        }
-        if let Some(outcome) = &self.ended {
-            self.log_line(None, outcome);
-        }
-    }
-
-    fn log_line(&self, rotation: Option<&RotationRecord>, outcome: &Outcome) {
-        let event = self.event.as_ref().ok();
-        let id = self.event.as_ref().map_or_else(|error| error.id.clone(), |event| Some(event.id.clone()));
-        let (policy, digest) = self.policy.as_ref().map(|(name, digest)| (name.as_str(), digest.as_str())).unzip();
-        let list = |lines: &[String]| (!lines.is_empty()).then(|| lines.join("; "));
-        let elapsed = rotation.map_or(self.elapsed, |rotation| rotation.elapsed);
-        // `tracing` wants the level to be a constant, and each field to be named where it is logged.
-        macro_rules! line {
-            ($level:expr) => {
-                tracing::event!(
-                    $level,
-                    invocation.id = self.invocation,
-                    event.id = id,
-                    event.type = event.map(Event::event_type),
-                    vault.host = event.map(|event| event.vault_host.as_str()),
-                    secret.name = event.map(|event| event.name.as_str()),
-                    secret.version = event.and_then(|event| Some(event.version.as_ref()?.as_str())),
-                    app.id = rotation.map(|rotation| rotation.app.to_string()),
-                    policy.name = policy,
-                    policy.digest = digest,
-                    policy.log = rotation.and_then(|rotation| list(&rotation.policy_log)),
-                    decision = rotation.and_then(|rotation| rotation.decision.as_deref()),
-                    plan = rotation.and_then(|rotation| list(&rotation.plan)),
-                    requests = rotation.map(|rotation| in_short(&rotation.requests)),
-                    verdict = outcome.verdict.as_str(),
-                    redelivery = outcome.verdict.asks_for_redelivery(),
-                    duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-                    "{}",
-                    outcome.message
-                )
-            };
-        }
-        if outcome.verdict.is_error() {
-            line!(tracing::Level::ERROR);
-        } else {
-            line!(tracing::Level::INFO);
-        }
+    /// The verdict that an operator should see first, of all that the run has.
+    pub fn verdict(&self) -> Verdict {
+        let worst = self.outcomes().map(|outcome| outcome.verdict).max_by_key(|verdict| verdict.weight());
+        worst.unwrap_or(Verdict::Unchanged)
     }
 }
 
-/// The requests in short, with the ids that Azure's support asks for.
-fn in_short(requests: &[RequestRecord]) -> String {
-    let one = |request: &RequestRecord| {
-        let status = request.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
-        let id = request.ids.request.as_deref().unwrap_or("-");
-        format!("{}: {status} in {} ms, {id}", request.operation, request.elapsed.as_millis())
-    };
-    requests.iter().map(one).collect::<Vec<_>>().join("; ")
-}
-
-#[cfg(test)]
-mod tests {
-    use keyrelay_model::{EventErrorReason, Verdict};
-
-    use super::*;
-
-    fn run(outcomes: Vec<Outcome>, ended: Option<Outcome>) -> Run {
-        let rotation = |outcome| RotationRecord {
-            app: "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders".parse().unwrap(),
+impl RotationRecord {
+    /// A rotation that ended before anything was done for the app.
+    pub fn ended(app: AppId, outcome: Outcome, elapsed: Duration) -> Self {
+        Self {
+            app,
             decision: None,
             plan: Vec::new(),
+            notes: Vec::new(),
             policy_log: Vec::new(),
             requests: Vec::new(),
             outcome,
-            elapsed: Duration::ZERO,
-        };
-        Run {
-            invocation: "i".to_owned(),
-            event: Err(EventError { id: None, reason: EventErrorReason::Missing("id") }),
-            policy: None,
-            rotations: outcomes.into_iter().map(rotation).collect(),
-            ended,
-            elapsed: Duration::ZERO,
+            duration_ms: milliseconds(elapsed),
+            before: None,
         }
     }
+}
 
-    #[test]
-    fn one_transient_rotation_asks_for_the_event_again() {
-        let fine = || Outcome::new(Verdict::Verified, "fine");
-        assert!(!run(vec![fine(), Outcome::permanent("broken")], None).asks_for_redelivery());
-        assert!(run(vec![fine(), Outcome::transient("busy")], None).asks_for_redelivery());
-        assert!(run(vec![], Some(Outcome::transient("busy"))).asks_for_redelivery());
-    }
-
-    #[test]
-    fn every_outcome_is_a_line_of_the_answer() {
-        let lines = run(vec![Outcome::permanent("broken")], Some(Outcome::transient("busy"))).lines();
-        assert_eq!(
-            lines,
-            [
-                "event failed: busy",
-                "event /subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders failed: broken"
-            ]
-        );
+impl From<RequestRecord> for Request {
+    fn from(record: RequestRecord) -> Self {
+        let ago = Instant::now().saturating_duration_since(record.started);
+        Self {
+            operation: record.operation.to_string(),
+            subject: record.subject,
+            at: Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH),
+            duration_ms: milliseconds(record.elapsed),
+            status: record.status,
+            request_id: record.ids.request,
+            correlation_id: record.ids.correlation,
+            attempts: record.attempts,
+        }
     }
 }
+
+pub(crate) fn milliseconds(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An app's id as the text that it is.
+mod text {
+    use keyrelay_model::AppId;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(app: &AppId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(app)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AppId, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests;

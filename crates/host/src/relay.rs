@@ -1,23 +1,32 @@
 //! Everything that handles events, put together, and the way of one event through it:
 //! decode → admit → route → (read → decide → check → apply → verify) for each app → record.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use futures::{StreamExt, stream};
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use jiff::Timestamp;
 use keyrelay_azure::{Call, Deadline, KeyVault, ResourceManager};
 use keyrelay_model::{AppId, Event, EventError, Verdict};
 use keyrelay_sandbox::Limits;
+use keyrelay_store::Store;
 use tokio::time::Instant;
 
 use crate::admit::{Admission, admit};
 use crate::config::{Config, Rule};
+use crate::denials::Denials;
 use crate::discovery::{Discovery, Question};
+use crate::history::History;
+use crate::order::{Carried, Order};
 use crate::outcome::Outcome;
-use crate::record::{RotationRecord, Run};
-use crate::rotation::{Order, Rotation};
+use crate::pending::{Pending, Postponed, app_key};
+use crate::record::{Cause, EventRecord, PolicyRecord, RotationRecord, Run, milliseconds};
 use crate::route::route;
+use crate::run_id::RunId;
 use crate::shelf::Shelf;
-use crate::writers::Writers;
+use crate::turns::{Arrival, Turns};
 
 /// The parts of the program that live as long as the process.
 #[derive(Debug)]
@@ -26,6 +35,8 @@ pub struct Relay {
     pub config: Config,
     /// The app that this process runs in, in Azure.
     pub own_app: Option<AppId>,
+    /// What this process is called where others see it: the instance of the function app, and the process on it.
+    pub instance: String,
     /// The policies.
     pub shelf: Shelf,
     /// Sites and their settings.
@@ -34,29 +45,74 @@ pub struct Relay {
     pub key_vault: KeyVault,
     /// Which apps use which secret.
     pub discovery: Discovery,
-    /// One writer for each app.
-    pub writers: Writers,
+    /// One writer for each app, in this process.
+    pub turns: Turns,
+    /// What outlives an invocation: leases, and what is behind the next three.
+    pub store: Store,
+    /// The runs.
+    pub history: History,
+    /// What is not finished.
+    pub pending: Pending,
+    /// Refusals that may be fresh role assignments.
+    pub denials: Denials,
+    /// What redeliveries need not look at again.
+    pub settled: Settled,
+}
+
+/// What makes a run, and what it is limited to.
+#[derive(Debug, Clone)]
+pub(crate) struct Trigger {
+    pub(crate) invocation: String,
+    pub(crate) cause: Cause,
+    pub(crate) of: Option<RunId>,
+    /// The apps that it is about. None: those that the rule names, or that use the secret.
+    pub(crate) apps: Option<Vec<AppId>>,
+    pub(crate) carried: Option<Carried>,
+}
+
+/// The apps for which an event needs nothing more. When a delivery did not get through all its apps, the next one begins
+/// with those that are left. In memory only: without it apps are looked at twice, and nothing else.
+#[derive(Debug, Default)]
+pub struct Settled(Mutex<HashMap<(String, AppId), Instant>>);
+
+impl Trigger {
+    pub(crate) fn event(invocation: &str) -> Self {
+        Self { invocation: invocation.to_owned(), cause: Cause::Event, of: None, apps: None, carried: None }
+    }
 }
 
 impl Relay {
-    /// Handles one event, or the value that came in its place, for all apps that it concerns.
-    pub async fn run(&self, invocation: &str, event: Result<Event, EventError>, deadline: Deadline) -> Run {
-        let started = Instant::now();
-        let mut run = Run {
-            invocation: invocation.to_owned(),
-            event,
-            policy: None,
-            rotations: Vec::new(),
-            ended: None,
-            elapsed: started.elapsed(),
-        };
-        let ended = match &run.event {
-            Ok(event) => self.handle(event, deadline, &mut run.policy, &mut run.rotations).await,
+    /// Handles one event, or the value that came in its place, for all apps that it concerns, and records it.
+    pub(crate) async fn run(
+        self: &Arc<Self>,
+        trigger: Trigger,
+        event: Result<Event, EventError>,
+        deadline: Deadline,
+    ) -> Run {
+        let began = Instant::now();
+        let arrival = self.turns.arrival();
+        let mut run = Run::begin(trigger.cause, &trigger.invocation, event.as_ref().ok());
+        run.instance = Some(self.instance.clone());
+        run.of = trigger.of.clone();
+        let ended = match &event {
+            Ok(event) => self.handle(event, &trigger, deadline, arrival, &mut run).await,
             Err(error) => Err(Outcome::new(Verdict::Refused, format!("not handled: {error}"))),
         };
         run.ended = ended.err();
-        run.elapsed = started.elapsed();
-        run.log();
+        self.judge_denials(&mut run).await;
+        run.duration_ms = milliseconds(began.elapsed());
+        self.record(&mut run).await;
+        run.log(event.map_or_else(|error| error.id, |event| Some(event.id)).as_deref());
+        run
+    }
+
+    /// Records an invocation that held no event at all.
+    pub(crate) async fn refuse(&self, invocation: &str, message: String) -> Run {
+        let mut run = Run::begin(Cause::Event, invocation, None);
+        run.instance = Some(self.instance.clone());
+        run.ended = Some(Outcome::new(Verdict::Refused, message));
+        self.record(&mut run).await;
+        run.log(None);
         run
     }
 
@@ -79,42 +135,90 @@ impl Relay {
 
     /// The way of an event. `Err` is an end before its rotations, not necessarily a bad one.
     async fn handle(
-        &self,
+        self: &Arc<Self>,
         event: &Event,
+        trigger: &Trigger,
         deadline: Deadline,
-        decided_by: &mut Option<(String, String)>,
-        rotations: &mut Vec<RotationRecord>,
+        arrival: Arrival,
+        run: &mut Run,
     ) -> Result<(), Outcome> {
         let route = route(&self.config, &self.shelf.names(), &event.name);
+        run.mode = Some(route.mode);
         let versions = match admit(self, event, route.mode, deadline).await {
             Admission::Admitted(versions) => versions,
             Admission::Ended(outcome) => return Err(outcome),
+            Admission::Postponed(not_before) => return Err(self.postpone(event, not_before, run).await?),
         };
         let policy = self.shelf.policy(&route.policy).await?;
-        *decided_by = Some((route.policy.clone(), policy.digest().to_string()));
+        run.policy = Some(PolicyRecord { name: route.policy.clone(), digest: policy.digest().to_string() });
         if !policy.about().wants(event.occurrence) {
             let message = format!("policy `{}` does not decide about {}", route.policy, event.occurrence);
             return Err(Outcome::new(Verdict::Unchanged, message));
         }
-        let (no_parameters, no_grant) = (BTreeMap::new(), keyrelay_model::Grant::default());
-        let order = Order {
-            event,
-            versions: &versions,
-            policy: &policy,
+        let (parameters, grant) =
+            route.rule.map(|rule| (rule.parameters.clone(), rule.grant.clone())).unwrap_or_default();
+        let order = Arc::new(Order {
+            run: run.id.clone(),
+            event: event.clone(),
+            versions,
+            policy,
             mode: route.mode,
-            grant: route.rule.map_or(&no_grant, |rule| &rule.grant),
-            parameters: route.rule.map_or(&no_parameters, |rule| &rule.parameters),
+            grant,
+            parameters,
             limits: limits(route.rule),
+            carried: trigger.carried.clone(),
+        });
+        order.policy.check_parameters(&order.parameters, &order.limits).await?;
+        let apps = match &trigger.apps {
+            Some(apps) => apps.clone(),
+            None => self.apps(event, route.rule, deadline, &mut run.rotations).await?,
         };
-        policy.check_parameters(order.parameters, &order.limits).await?;
-        let apps = self.apps(event, route.rule, deadline, rotations).await?;
-        let under_way = stream::iter(apps).map(|app| Rotation::new(self, &order, app, Call::until(deadline)).run());
-        let done: Vec<_> = under_way.buffer_unordered(self.config.apps_at_once).collect().await;
-        rotations.extend(done);
-        if rotations.is_empty() {
+        self.rotate(&order, apps, trigger, deadline, arrival, &mut run.rotations).await;
+        if run.rotations.is_empty() {
             return Err(Outcome::new(Verdict::Unchanged, "no app in the scope references the secret"));
         }
         Ok(())
+    }
+
+    /// Rotates apps, side by side.
+    async fn rotate(
+        self: &Arc<Self>,
+        order: &Arc<Order>,
+        apps: Vec<AppId>,
+        trigger: &Trigger,
+        deadline: Deadline,
+        arrival: Arrival,
+        rotations: &mut Vec<RotationRecord>,
+    ) {
+        let mut apps = apps.into_iter();
+        let mut under_way = FuturesUnordered::new();
+        let mut arrival = Some(arrival);
+        loop {
+            while under_way.len() < self.config.apps_at_once {
+                let Some(app) = apps.next() else { break };
+                match self.without_turn(order, &app, trigger) {
+                    Some(outcome) => rotations.push(RotationRecord::ended(app, outcome, Duration::ZERO)),
+                    None => under_way.push(Turns::rotate(self, Arc::clone(order), app, deadline)),
+                }
+            }
+            // Now the event is with its apps, or with as many as are handled at once.
+            arrival.take();
+            let Some(rotation) = under_way.next().await else { break };
+            if trigger.cause == Cause::Event {
+                self.settled.note(&order.event.id, &rotation);
+            }
+            rotations.push(rotation);
+        }
+    }
+
+    /// How a rotation ends that nothing needs to be asked for.
+    fn without_turn(&self, order: &Order, app: &AppId, trigger: &Trigger) -> Option<Outcome> {
+        if self.own_app.as_ref() == Some(app) {
+            let message = "keyrelay does not touch the app that it runs in: a write would stop it half-way";
+            return Some(Outcome::new(Verdict::Refused, message));
+        }
+        let again = trigger.cause == Cause::Event && self.settled.contains(&order.event.id, app);
+        again.then(|| Outcome::new(Verdict::Unchanged, "an earlier delivery of the event was handled for the app"))
     }
 
     /// The apps that a rule names, or those of the scope that reference the secret. Apps that cannot be asked become
@@ -141,16 +245,83 @@ impl Relay {
             call: &call,
         };
         let found = self.discovery.find(&question).await?;
-        rotations.extend(found.unknown.into_iter().map(|(app, error)| RotationRecord {
-            app,
-            decision: None,
-            plan: Vec::new(),
-            policy_log: Vec::new(),
-            requests: Vec::new(),
-            outcome: error.into(),
-            elapsed: arrived.elapsed(),
-        }));
+        let unknown = found.unknown.into_iter();
+        rotations.extend(unknown.map(|(app, error)| RotationRecord::ended(app, error.into(), arrived.elapsed())));
         Ok(found.using)
+    }
+
+    /// Keeps an event until its version is valid.
+    async fn postpone(&self, event: &Event, not_before: u64, run: &Run) -> Result<Outcome, Outcome> {
+        let due = i64::try_from(not_before).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let due = due.ok_or_else(|| Outcome::new(Verdict::Refused, "the version's not-before date is out of range"))?;
+        let reason = format!("the version is not valid before {due}");
+        let postponed = Postponed {
+            run: Some(run.id.clone()),
+            event: EventRecord::from(event),
+            cause: Cause::Pending,
+            due,
+            since: Timestamp::now(),
+            reason: reason.clone(),
+        };
+        self.pending.postpone(&postponed).await?;
+        Ok(Outcome::new(Verdict::Pending, format!("{reason}: it is handled then")))
+    }
+
+    async fn judge_denials(&self, run: &mut Run) {
+        if let Some(ended) = &mut run.ended {
+            self.denials.judge("scope", ended).await;
+        }
+        for rotation in &mut run.rotations {
+            self.denials.judge(&app_key(&rotation.app), &mut rotation.outcome).await;
+        }
+    }
+
+    /// Keeps the run in the history. If that fails the event is delivered again: nothing is done without a record.
+    async fn record(&self, run: &mut Run) {
+        if !run.is_worth_a_record() {
+            return;
+        }
+        let Err(error) = self.history.keep(run).await else { return };
+        let outcome = Outcome::from(error);
+        let message = format!("the run is not recorded, deliver the event again: {}", outcome.message);
+        let before = run.ended.take().map(|ended| format!("{}; ", ended.message)).unwrap_or_default();
+        run.ended = Some(Outcome { message: format!("{before}{message}"), ..outcome });
+    }
+}
+
+impl Run {
+    /// Whether there is something to record. The reconcile timer looks at many things that are as they should be, or are
+    /// still open.
+    fn is_worth_a_record(&self) -> bool {
+        let mut outcomes = self.outcomes();
+        match self.cause {
+            Cause::Event | Cause::Resubmit | Cause::Reminder => true,
+            Cause::Pending => outcomes.all(Outcome::is_final),
+            Cause::Drift => outcomes.any(|outcome| outcome.verdict != Verdict::Unchanged),
+        }
+    }
+}
+
+impl Settled {
+    /// How long an event's apps are remembered. Event Grid's later retries come with pauses of half an hour and more.
+    const MEMORY: Duration = Duration::from_mins(20);
+
+    fn note(&self, event_id: &str, rotation: &RotationRecord) {
+        if !matches!(rotation.outcome.verdict, Verdict::Verified | Verdict::Unchanged) {
+            return;
+        }
+        let mut settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        // Looking through all of them for each would be quadratic.
+        if settled.len().is_power_of_two() {
+            settled.retain(|_, since| now.duration_since(*since) < Self::MEMORY);
+        }
+        settled.insert((event_id.to_owned(), rotation.app.clone()), now);
+    }
+
+    fn contains(&self, event_id: &str, app: &AppId) -> bool {
+        let settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.get(&(event_id.to_owned(), app.clone())).is_some_and(|since| since.elapsed() < Self::MEMORY)
     }
 }
 

@@ -16,17 +16,22 @@ use serde_json::json;
 use tokio::time::timeout_at;
 
 use crate::invocation::{self, Answer, BodyError};
-use crate::relay::Relay;
+use crate::reconcile;
+use crate::relay::{Relay, Trigger};
 
 /// How long after its deadline a run may still come to its end. Everything that is asked of Azure ends at the deadline;
 /// a policy that is being compiled, or uses up a generous limit of its own, may take longer than Event Grid waits.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How much of an invocation's time is kept for writing down what was done.
+const KEEPING: Duration = Duration::from_millis(1_500);
 
 /// The routes. The Functions host asks for `/` to see whether we are ready, and at any time later.
 pub fn router(relay: Arc<Relay>) -> Router {
     Router::new()
         .route("/", get(ready))
         .route("/SecretEvent", post(secret_event))
+        .route("/Reconcile", post(reconcile))
         .route("/{function}", post(unknown_function))
         .with_state(relay)
 }
@@ -41,7 +46,7 @@ async fn secret_event(State(relay): State<Arc<Relay>>, headers: HeaderMap, body:
     let id = invocation::invocation_id(&headers);
     let events = match invocation::read_body(body).await.and_then(|body| invocation::decode(&body)) {
         Ok(events) => events,
-        Err(error) => return without_events(&id, &error),
+        Err(error) => return without_events(&relay, &id, &error).await,
     };
     let runs = events.into_iter().map(|event| run_apart(Arc::clone(&relay), id.clone(), event, deadline));
     let answers = join_all(runs).await;
@@ -59,7 +64,9 @@ async fn run_apart(
     deadline: Deadline,
 ) -> Answer {
     let id = invocation.clone();
-    let run = tokio::spawn(async move { relay.run(&invocation, event, deadline).await });
+    // What is done must be kept in the store before it is answered.
+    let work = Deadline::at(deadline.moment() - KEEPING.min(relay.config.answer_within / 8));
+    let run = tokio::spawn(async move { relay.run(Trigger::event(&invocation), event, work).await });
     match timeout_at(deadline.moment() + GRACE, run).await {
         Ok(Ok(run)) => Answer { redeliver: run.asks_for_redelivery(), logs: run.lines() },
         Ok(Err(_)) => unfinished(&id, "handling the event made keyrelay panic: please report this"),
@@ -74,17 +81,30 @@ fn unfinished(invocation: &str, message: &str) -> Answer {
 }
 
 /// A body without events stays one, however often it is delivered, unless it was cut off on its way.
-fn without_events(invocation: &str, error: &BodyError) -> Answer {
+async fn without_events(relay: &Relay, invocation: &str, error: &BodyError) -> Answer {
     let message = format!("not handled: {error}");
     if matches!(error, BodyError::Incomplete) {
         return unfinished(invocation, &message);
     }
-    tracing::error!(invocation.id = invocation, verdict = "refused", redelivery = false, "{message}");
-    Answer { redeliver: false, logs: vec![message] }
+    let run = relay.refuse(invocation, message.clone()).await;
+    Answer { redeliver: run.asks_for_redelivery(), logs: vec![message] }
+}
+
+/// One invocation of the function `Reconcile`, by the timer or by hand. What is in the body does not matter.
+async fn reconcile(State(relay): State<Arc<Relay>>, headers: HeaderMap) -> Answer {
+    let id = invocation::invocation_id(&headers);
+    let done = tokio::spawn(async move { reconcile::reconcile(&relay, &id).await }).await;
+    match done {
+        Ok(Ok(summary)) => Answer { redeliver: false, logs: vec![summary.to_string()] },
+        // There is no redelivery for timers; the next one comes by itself. An error is what makes it seen.
+        Ok(Err(message)) => Answer { redeliver: true, logs: vec![message] },
+        Err(_) => Answer { redeliver: true, logs: vec!["reconciling made keyrelay panic: please report this".into()] },
+    }
 }
 
 async fn unknown_function(Path(function): Path<String>) -> Response {
-    let message = format!("there is no function `{function}`: its folder must be called SecretEvent");
+    let message =
+        format!("there is no function `{function}`: the folders of functions must be called SecretEvent and Reconcile");
     tracing::error!("{message}");
     (StatusCode::NOT_FOUND, Json(json!({ "error": message }))).into_response()
 }

@@ -13,11 +13,15 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
 use crate::config::{Config, LogLevel, Problem, own_app};
+use crate::denials::Denials;
 use crate::discovery::Discovery;
-use crate::relay::Relay;
+use crate::history::History;
+use crate::pending::Pending;
+use crate::relay::{Relay, Settled};
 use crate::server;
 use crate::shelf::Shelf;
-use crate::writers::Writers;
+use crate::store;
+use crate::turns::Turns;
 
 /// The variables that the Functions host passes its port in: the present name and the older one.
 const PORT_VARIABLES: [&str; 2] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HTTPWORKER_PORT"];
@@ -66,6 +70,8 @@ pub async fn serve(config: Config, app_root: &Path, environment: &BTreeMap<Strin
         address = %address,
         version = env!("CARGO_PKG_VERSION"),
         mode = ?relay.config.mode,
+        store = %relay.store,
+        instance = relay.instance,
         policies = relay.shelf.names().join(", "),
         "keyrelay-host is ready"
     );
@@ -79,6 +85,15 @@ pub async fn serve(config: Config, app_root: &Path, environment: &BTreeMap<Strin
         loading.check_rules().await;
     });
     axum::serve(listener, server::router(relay)).await.context("serving ended")
+}
+
+/// What others see in a lease: the instance of the function app, and which process on it. A process that was restarted is
+/// another one.
+fn instance(environment: &BTreeMap<String, String>) -> String {
+    let instance = environment.get("WEBSITE_INSTANCE_ID").map_or("local", String::as_str);
+    // Azure's are 64 characters long.
+    let instance: String = instance.chars().take(16).collect();
+    format!("{instance}-{}", std::process::id())
 }
 
 fn port(environment: &BTreeMap<String, String>) -> anyhow::Result<u16> {
@@ -105,13 +120,20 @@ fn assemble(mut config: Config, app_root: &Path, environment: &BTreeMap<String, 
     let folder = app_root.join("policies");
     let sandbox = Sandbox::new().context("cannot start the sandbox")?;
     let shelf = Shelf::open(&folder, sandbox).with_context(|| format!("cannot read {}", folder.display()))?;
+    let store = store::open(&config.store, app_root, &config.cloud, &credential)?;
     Ok(Relay {
+        instance: instance(environment),
+        history: History::new(store.clone()),
+        pending: Pending::new(store.clone()),
+        denials: Denials::new(store.clone()),
+        store,
+        settled: Settled::default(),
+        turns: Turns::default(),
         resource_manager: ResourceManager::new(&config.cloud, Arc::clone(&credential), http.clone())?,
         key_vault: KeyVault::new(&config.cloud, credential, http)?,
         own_app,
         shelf,
         discovery: Discovery::default(),
-        writers: Writers::default(),
         config,
     })
 }

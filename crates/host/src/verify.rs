@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use keyrelay_azure::{Call, Progress, ReferenceStatus};
-use keyrelay_model::{AppId, Event, Occurrence, Reference, SecretVersion, SettingName, Target, Trouble, Versions};
-
-use crate::outcome::{Outcome, chain};
-use crate::relay::Relay;
+use keyrelay_azure::{Progress, ReferenceStatus};
+use keyrelay_model::{Event, Occurrence, Reference, SecretVersion, SettingName, Target, Versions};
 
 /// How long a status that will not heal must stay before it is believed: right after a write or a refresh Azure still
 /// reports what it found before.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The first and the longest pause between two looks.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(2));
+/// The first and the longest pause between two looks. A refresh takes Azure about 15 s, and a thousand apps share the
+/// rate of requests.
+pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(4));
 
 /// One reference that must be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,55 +69,6 @@ pub fn judge(awaited: &Awaited, row: Option<&ReferenceStatus>, versions: &Versio
         // Azure does not always say which version is active. A pinned reference leaves it no choice.
         (Some(wanted), None) if awaited.target.version.as_ref() == Some(wanted) => Look::Good,
         (Some(_), None) => Look::Waiting(format!("Azure does not say which version `{name}` has")),
-    }
-}
-
-/// How waiting ended without proof.
-#[derive(Debug)]
-pub enum Unproven {
-    /// The time was over.
-    Pending(String),
-    /// A reference will not be resolved.
-    Broken(String),
-    /// Azure could not be asked.
-    Failed(Outcome),
-}
-
-impl Relay {
-    /// Looks until every awaited reference is good, one will not get better, or the time is over.
-    pub(crate) async fn verify(
-        &self,
-        app: &AppId,
-        awaited: &[Awaited],
-        versions: &Versions,
-        call: &Call,
-    ) -> Result<(), Unproven> {
-        let suffix = &self.config.cloud.vault_suffix;
-        let started = tokio::time::Instant::now();
-        let mut pause = PAUSES.0;
-        loop {
-            let rows = self.resource_manager.reference_statuses(app, call).await;
-            let rows = rows.map_err(|error| match error.trouble() {
-                // Applied it is: what is left is the proof.
-                Trouble::Transient => Unproven::Pending(chain(&error)),
-                Trouble::Permanent => Unproven::Failed(error.into()),
-            })?;
-            let look = |it: &Awaited| judge(it, rows.iter().find(|row| row.setting == it.setting), versions, suffix);
-            let looks: Vec<Look> = awaited.iter().map(look).collect();
-            let patient = started.elapsed() < PATIENCE;
-            let waiting = looks.into_iter().find_map(|look| match look {
-                Look::Good => None,
-                Look::Bad(message) if !patient => Some(Err(message)),
-                Look::Waiting(message) | Look::Bad(message) => Some(Ok(message)),
-            });
-            match waiting {
-                None => return Ok(()),
-                Some(Err(message)) => return Err(Unproven::Broken(message)),
-                Some(Ok(message)) if call.deadline.remaining() <= pause => return Err(Unproven::Pending(message)),
-                Some(Ok(_)) => tokio::time::sleep(pause).await,
-            }
-            pause = (pause * 2).min(PAUSES.1);
-        }
     }
 }
 

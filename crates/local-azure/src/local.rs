@@ -12,6 +12,12 @@ use crate::world::{Vault, World};
 /// The function that the events of all vaults go to.
 const FUNCTION: &str = "SecretEvent";
 
+/// The app settings by which keyrelay finds its store: its own, and those of the Functions host's storage account.
+const STORES: [&str; 3] = ["KEYRELAY_STORE", "AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage__accountName"];
+
+/// The store of an app that is not told of another one: a folder below the app's, because there is no storage account.
+const STORE_FOLDER: &str = ".keyrelay/store";
+
 /// What to start, and how it behaves.
 #[derive(Debug)]
 pub struct LocalAzureOptions {
@@ -89,6 +95,9 @@ impl LocalAzure {
         });
         environment.push(("KEYRELAY_CLOUD".to_owned(), endpoints(&cloud, vault_suffix)));
         environment.append(&mut functions_host.environment);
+        if !environment.iter().any(|(name, _)| STORES.contains(&name.as_str())) {
+            environment.push((STORES[0].to_owned(), STORE_FOLDER.to_owned()));
+        }
         functions_host.environment = environment;
 
         let event_grid = EventGrid::start(event_grid, published)?;

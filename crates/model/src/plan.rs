@@ -75,6 +75,21 @@ impl Plan {
         Self(changes.into_iter().filter(|(_, change)| change.before != change.after).collect())
     }
 
+    /// This plan and then another, as one: what it takes back is what was there before either of them.
+    #[must_use]
+    pub fn followed_by(mut self, next: Self) -> Self {
+        for (name, mut change) in next.0 {
+            if let Some(first) = self.0.get(&name)
+                && change.before == first.after
+            {
+                change.before = first.before.clone();
+            }
+            self.0.insert(name, change);
+        }
+        self.0.retain(|_, change| change.before != change.after);
+        self
+    }
+
     /// Keeps those of the wanted values that differ from what is there.
     fn between(settings: &Settings, wanted: BTreeMap<SettingName, Option<SettingValue>>) -> Self {
         let change = |(name, after): (SettingName, Option<SettingValue>)| {

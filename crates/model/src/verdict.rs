@@ -37,6 +37,28 @@ impl Verdict {
         }
     }
 
+    /// The verdict for a word and whether it asks for redelivery, as they are in records.
+    pub fn from_word(word: &str, asks_for_redelivery: bool) -> Option<Self> {
+        let failed = Self::Failed(if asks_for_redelivery { Trouble::Transient } else { Trouble::Permanent });
+        let all =
+            [Self::Verified, Self::Pending, Self::RolledBack, Self::Refused, failed, Self::Unchanged, Self::Monitored];
+        all.into_iter().find(|verdict| verdict.as_str() == word)
+    }
+
+    /// How much an operator wants to see it first among the verdicts of one run: more is more.
+    pub fn weight(self) -> u8 {
+        match self {
+            Self::Unchanged => 0,
+            Self::Monitored => 1,
+            Self::Verified => 2,
+            Self::Pending => 3,
+            Self::Refused => 4,
+            Self::RolledBack => 5,
+            Self::Failed(Trouble::Transient) => 6,
+            Self::Failed(Trouble::Permanent) => 7,
+        }
+    }
+
     /// Whether Event Grid should deliver the event again. This is the only place that decides it.
     pub fn asks_for_redelivery(self) -> bool {
         self == Self::Failed(Trouble::Transient)
@@ -70,6 +92,9 @@ mod tests {
             Verdict::Unchanged,
             Verdict::Monitored,
         ];
+        for verdict in all {
+            assert_eq!(Verdict::from_word(verdict.as_str(), verdict.asks_for_redelivery()), Some(verdict));
+        }
         let again: Vec<Verdict> = all.into_iter().filter(|verdict| verdict.asks_for_redelivery()).collect();
         assert_eq!(again, [Verdict::Failed(Trouble::Transient)]);
     }

@@ -37,6 +37,8 @@ pub(crate) fn open(folder: &Path) -> Result<(LocalFileSystem, FolderLock), Store
     };
     std::fs::create_dir_all(folder).map_err(|error| out_of_reach(error.into()))?;
     let objects = LocalFileSystem::new_with_prefix(folder).map_err(|error| out_of_reach(error.into()))?;
+    // A container has no empty folders.
+    let objects = objects.with_automatic_cleanup(true);
     Ok((objects, FolderLock { file: folder.join(LOCK_FILE), own: Arc::default() }))
 }
 

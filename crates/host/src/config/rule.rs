@@ -14,6 +14,8 @@ use super::read::Table;
 /// The rule for some secrets.
 #[derive(Debug, Clone)]
 pub struct Rule {
+    /// What the rotation is called, for the app setting that changes its mode. None: the secret, if it is no pattern.
+    pub name: Option<String>,
     /// The secrets it is for.
     pub secret: SecretPattern,
     /// The policy's name. None: the module named like the secret, else `follow`.
@@ -45,7 +47,12 @@ impl Rule {
             table.problem("secret", "needs the name of a secret, or a pattern like `sql-*`");
             SecretPattern(WildMatch::new(""))
         });
+        let name = table.text("name");
+        if let Some(bad) = name.as_deref().filter(|name| !is_name(name)) {
+            table.problem("name", format!("`{bad}` is not a name: letters, digits, dashes and underscores"));
+        }
         Self {
+            name,
             secret,
             policy: table.text("policy"),
             apps: table.parsed_list("apps"),
@@ -55,6 +62,19 @@ impl Rule {
             limits: read_limits(table),
         }
     }
+}
+
+impl Rule {
+    /// The app setting that changes the mode of this rotation: `KEYRELAY_MODE_SQL_PASSWORD` for one that is called
+    /// `sql-password`. None if it has no name.
+    pub fn mode_setting(&self) -> Option<String> {
+        let name = self.name.clone().or_else(|| self.secret.exact())?;
+        Some(format!("{}{}", super::MODE_PREFIX, name.replace('-', "_").to_uppercase()))
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
 fn read_grant(table: &mut Table) -> Grant {
@@ -90,6 +110,12 @@ impl SecretPattern {
     /// Whether the rule is for this secret.
     pub fn matches(&self, secret: &SecretName) -> bool {
         self.0.matches(&secret.as_str().to_ascii_lowercase())
+    }
+
+    /// The secret's name, if this is no pattern.
+    fn exact(&self) -> Option<String> {
+        let text = self.0.to_string();
+        (!text.contains(['*', '?'])).then_some(text)
     }
 }
 

@@ -39,8 +39,10 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let (root, app) = (repository(), folder.path());
         fs::copy(root.join("host.json"), app.join("host.json")).unwrap();
-        fs::create_dir(app.join("SecretEvent")).unwrap();
-        fs::copy(root.join("SecretEvent/function.json"), app.join("SecretEvent/function.json")).unwrap();
+        for function in ["SecretEvent", "Reconcile"] {
+            fs::create_dir(app.join(function)).unwrap();
+            fs::copy(root.join(function).join("function.json"), app.join(function).join("function.json")).unwrap();
+        }
         // A link and not a copy: the binary has its debug information with it.
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_keyrelay-host"), app.join("keyrelay-host")).unwrap();
         fs::create_dir(app.join("policies")).unwrap();
@@ -118,6 +120,8 @@ impl Setup {
         // Event Grid's first retry comes after 100 ms; an attempt still has its 30 s.
         options.event_grid.clock = 100.0;
         options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
+        let store = self.folder.path().join("store").display().to_string();
+        options.functions_host.environment.push(("KEYRELAY_STORE".to_owned(), store));
         (self.options)(&mut options);
         let azure = LocalAzure::start(options).await.unwrap_or_else(|error| panic!("{error:?}"));
         Harness { azure, folder: self.folder }

@@ -100,7 +100,7 @@ async fn a_policy_with_a_generous_limit_does_not_make_the_answer_late() {
     let invocation = app.invoke(&event("e", "sql", &version)).await;
     assert!(invocation.outcome.is_err(), "the event is to be delivered again");
     let line = app.verdicts().pop().unwrap();
-    assert_eq!(field(&line, "message"), "the event was not handled in time: deliver it again");
+    assert_eq!(field(&line, "message"), "the app's turn took all the time of this invocation: deliver the event again");
 }
 
 #[tokio::test]

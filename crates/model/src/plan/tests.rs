@@ -355,3 +355,28 @@ mod laws {
         }
     }
 }
+
+#[test]
+fn two_plans_in_a_row_take_back_what_was_there_first() {
+    let name = || SettingName::listed("A");
+    let value = |text: &str| Some(SettingValue::new(text));
+    let one = |before, after| Plan::recorded([(name(), Change { before, after })]);
+    let both = one(value("1"), value("2")).followed_by(one(value("2"), value("3")));
+    assert_eq!(both, one(value("1"), value("3")));
+    // Somebody else wrote in between: theirs is what was there.
+    let both = one(value("1"), value("2")).followed_by(one(value("9"), value("2")));
+    assert_eq!(both, one(value("9"), value("2")));
+    assert!(one(value("1"), value("2")).followed_by(one(value("2"), value("1"))).is_empty());
+}
+
+#[test]
+fn a_difference_makes_one_of_the_other() {
+    let from: Settings =
+        [("A", "1"), ("B", "1")].map(|(n, v)| (SettingName::listed(n), SettingValue::new(v))).into_iter().collect();
+    let to: Settings =
+        [("B", "2"), ("C", "1")].map(|(n, v)| (SettingName::listed(n), SettingValue::new(v))).into_iter().collect();
+    let plan = Plan::difference(&from, &to);
+    assert_eq!(plan.apply_to(&from), to);
+    assert_eq!(plan.undo(&to).apply_to(&to), from);
+    assert!(Plan::difference(&to, &to).is_empty());
+}

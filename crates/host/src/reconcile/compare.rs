@@ -1,0 +1,239 @@
+//! Compares what apps reference with what vaults have: what an event was missed for is repaired, and what expires soon is
+//! found.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use keyrelay_azure::{AzureError, Call, Progress, ReferenceStatus};
+use keyrelay_model::{
+    AppId, Event, ObjectKind, Occurrence, Reference, SecretVersion, Target, VersionAttributes, Versions,
+};
+
+use super::reminders::{self, Expiring};
+use super::{Pass, Summary};
+use crate::admit::known_versions;
+use crate::config::Mode;
+use crate::outcome::chain;
+use crate::record::Cause;
+use crate::relay::Trigger;
+use crate::route::route;
+
+/// How many sites are looked at before the clock is.
+const CHUNK: usize = 100;
+
+/// A secret, in a text that compares as secrets do.
+type SecretKey = String;
+
+/// What one comparison has learnt about secrets, and done about them.
+#[derive(Default)]
+struct Known {
+    versions: HashMap<SecretKey, Versions>,
+    reminded: HashSet<SecretKey>,
+}
+
+/// Apps that are behind, and the event that they seem to have missed.
+struct Missed {
+    event: Event,
+    apps: Vec<AppId>,
+}
+
+impl Pass<'_> {
+    /// Compares all apps, from the site after `after`. Returns where to go on when the time was over.
+    pub(super) async fn compare(&self, after: Option<String>, summary: &mut Summary) -> Option<String> {
+        let sites = match self.sites().await {
+            Ok(sites) => sites,
+            Err(error) => {
+                summary.problem(format!("apps cannot be compared with their vaults: {}", chain(&error)));
+                return None;
+            }
+        };
+        let place = |site: &AppId| site.to_string().to_lowercase();
+        let left: Vec<AppId> =
+            sites.into_iter().filter(|site| after.as_ref().is_none_or(|after| place(site) > *after)).collect();
+        let mut known = Known::default();
+        let mut compared = 0;
+        let mut last = after;
+        for chunk in left.chunks(CHUNK) {
+            if self.deadline.has_passed() {
+                summary.compared = Some(compared);
+                return last;
+            }
+            let apps = self.with_slots(chunk, summary).await;
+            compared += apps.len();
+            let missed = self.behind(apps, &mut known, summary).await;
+            for Missed { event, apps } in missed {
+                summary.drifted += apps.len();
+                let trigger = Trigger {
+                    invocation: self.invocation.to_owned(),
+                    cause: Cause::Drift,
+                    of: None,
+                    apps: Some(apps),
+                    carried: None,
+                };
+                self.relay.run(trigger, Ok(event), self.run_deadline()).await;
+            }
+            last = chunk.last().map(place);
+        }
+        summary.compared = Some(compared);
+        None
+    }
+
+    /// The sites of the scope and those that rules name, in order.
+    async fn sites(&self) -> Result<Vec<AppId>, AzureError> {
+        let call = Call::until(self.deadline);
+        let mut sites = Vec::new();
+        for scope in &self.relay.config.scope {
+            sites.extend(self.relay.resource_manager.sites(scope, &call).await?.into_iter().map(|site| site.id));
+        }
+        sites.extend(self.relay.config.rules.iter().flat_map(|rule| rule.apps.iter().cloned()));
+        sites.sort_by_cached_key(|site| site.to_string().to_lowercase());
+        sites.dedup();
+        Ok(sites)
+    }
+
+    /// Sites and their slots, each with the statuses of its references.
+    async fn with_slots(&self, sites: &[AppId], summary: &mut Summary) -> Vec<(AppId, Vec<ReferenceStatus>)> {
+        let at_once = self.relay.config.apps_at_once;
+        let azure = &self.relay.resource_manager;
+        let call = Call::until(self.deadline);
+        let slots = stream::iter(sites.to_vec()).map(|site| {
+            let call = &call;
+            async move { if site.slot().is_some() { Ok(Vec::new()) } else { azure.slots(&site, call).await } }
+        });
+        let mut apps = sites.to_vec();
+        for slots in slots.buffer_unordered(at_once).collect::<Vec<_>>().await {
+            match slots {
+                Ok(slots) => apps.extend(slots.into_iter().map(|slot| slot.id)),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => summary.problem(chain(&error)),
+            }
+        }
+        apps.sort_by_cached_key(|app| app.to_string().to_lowercase());
+        apps.dedup();
+        apps.retain(|app| self.relay.own_app.as_ref() != Some(app));
+        let statuses = stream::iter(apps).map(|app| {
+            let call = &call;
+            async move { (azure.reference_statuses(&app, call).await, app) }
+        });
+        let mut found = Vec::new();
+        for (statuses, app) in statuses.buffer_unordered(at_once).collect::<Vec<_>>().await {
+            match statuses {
+                Ok(statuses) => found.push((app, statuses)),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => summary.problem(chain(&error)),
+            }
+        }
+        found
+    }
+
+    /// The events that these apps seem to have missed. Sees to reminders on the way.
+    async fn behind(
+        &self,
+        apps: Vec<(AppId, Vec<ReferenceStatus>)>,
+        known: &mut Known,
+        summary: &mut Summary,
+    ) -> Vec<Missed> {
+        let suffix = &self.relay.config.cloud.vault_suffix;
+        let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+        let mut missed: BTreeMap<SecretKey, Missed> = BTreeMap::new();
+        for (app, statuses) in apps {
+            for row in statuses {
+                let Ok(reference) = Reference::parse(&row.reference, suffix) else { continue };
+                let target = reference.target();
+                if !self.is_watched(target) {
+                    continue;
+                }
+                let key = format!("{}/{}", target.vault_host, target.secret).to_lowercase();
+                if !known.versions.contains_key(&key) {
+                    let versions =
+                        known_versions(self.relay, &target.vault_host, &target.secret, self.run_deadline()).await;
+                    known.versions.insert(key.clone(), versions);
+                }
+                let Some(versions) = known.versions.get(&key) else { continue };
+                let newest = versions.newest(now);
+                let Some((version, attributes)) = newest.first().copied() else { continue };
+                if known.reminded.insert(key.clone()) {
+                    self.remind(target, version, attributes, now, summary).await;
+                }
+                if is_behind(&row, target, versions, &newest) {
+                    let missed = missed
+                        .entry(key)
+                        .or_insert_with(|| Missed { event: event(target, version, attributes), apps: Vec::new() });
+                    if missed.apps.last() != Some(&app) {
+                        missed.apps.push(app.clone());
+                    }
+                }
+            }
+        }
+        missed.into_values().collect()
+    }
+
+    /// Whether events of the secret would be handled.
+    fn is_watched(&self, target: &Target) -> bool {
+        let config = &self.relay.config;
+        let vault = target.vault_host.vault();
+        let allowed = config.vaults.is_empty() || config.vaults.iter().any(|allowed| allowed == vault);
+        allowed && route(config, &self.relay.shelf.names(), &target.secret).mode != Mode::Off
+    }
+
+    async fn remind(
+        &self,
+        target: &Target,
+        version: &SecretVersion,
+        attributes: &VersionAttributes,
+        now: u64,
+        summary: &mut Summary,
+    ) {
+        let Some(expires) = attributes.expires else { return };
+        let expiring = Expiring {
+            vault_host: target.vault_host.clone(),
+            secret: target.secret.clone(),
+            version: version.clone(),
+            expires,
+        };
+        match reminders::remind(&self.relay.store, &self.relay.pending, &expiring, now).await {
+            Ok(true) => summary.reminders += 1,
+            Ok(false) => {}
+            Err(error) => summary.problem(chain(&error)),
+        }
+    }
+}
+
+/// Whether a reference is behind the newest versions of its secret. Where Azure does not say which version is active, or
+/// says that the reference does not work at all, a repair would be a guess: the latter is for people.
+fn is_behind(
+    row: &ReferenceStatus,
+    target: &Target,
+    versions: &Versions,
+    newest: &[(&SecretVersion, &VersionAttributes)],
+) -> bool {
+    let is_newest = |version: &SecretVersion| newest.iter().any(|(newest, _)| *newest == version);
+    let is_older = |version: &SecretVersion| {
+        let created = versions.get(version).map(|attributes| attributes.created);
+        let latest = newest.first().map(|(_, attributes)| attributes.created);
+        // A version that the list does not have any more is older than all that it has.
+        created.is_none_or(|created| Some(created) < latest)
+    };
+    match (&target.version, &row.active_version) {
+        (Some(pinned), _) => !is_newest(pinned) && is_older(pinned),
+        (None, Some(active)) => row.status.progress() == Progress::Resolved && !is_newest(active) && is_older(active),
+        (None, None) => row.status.progress() == Progress::InProgress,
+    }
+}
+
+/// The event that an app must have missed.
+fn event(target: &Target, version: &SecretVersion, attributes: &VersionAttributes) -> Event {
+    Event {
+        id: format!("missed-{version}"),
+        vault_host: target.vault_host.clone(),
+        kind: ObjectKind::Secret,
+        name: target.secret.clone(),
+        occurrence: Occurrence::NewVersionCreated,
+        version: Some(version.clone()),
+        time: attributes.created,
+        nanoseconds: 0,
+        not_before: attributes.not_before,
+        expires: attributes.expires,
+    }
+}
