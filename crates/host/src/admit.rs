@@ -1,10 +1,13 @@
 //! Whether an event is handled at all: mode, vault, kind, and how its version stands among the others.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use keyrelay_azure::{Call, Deadline, SecretVersionInfo};
+use keyrelay_azure::{AzureError, Call, Deadline, SecretVersionInfo};
 use keyrelay_model::{
     Event, Occurrence, SecretName, SecretVersion, Standing, VaultHost, Verdict, VersionAttributes, Versions,
 };
+use tokio::time::Instant;
 
 use crate::config::Mode;
 use crate::outcome::{Outcome, chain};
@@ -13,7 +16,7 @@ use crate::relay::Relay;
 /// What becomes of an event.
 pub(crate) enum Admission {
     /// It is handled, with this known of the secret's versions.
-    Admitted(Versions),
+    Admitted(Arc<Versions>),
     /// It is handled later: its version becomes valid at this time, in seconds since 1970.
     Postponed(u64),
     /// It ends here.
@@ -62,25 +65,30 @@ fn without_asking(relay: &Relay, event: &Event, mode: Mode) -> Option<Outcome> {
 }
 
 /// Reads the vault's list of versions. Without the right to do so nothing is known, which is no reason to stop.
+///
+/// Events that come together share an answer that was asked for after all of them.
 pub(crate) async fn known_versions(
     relay: &Relay,
     vault: &VaultHost,
     secret: &SecretName,
     deadline: Deadline,
-) -> Versions {
+) -> Arc<Versions> {
+    let arrived = Instant::now();
     let call = Call::until(deadline);
-    match relay.key_vault.versions(vault, secret, &call).await {
-        Ok(versions) => versions.into_iter().filter_map(known_version).collect(),
-        Err(error) => {
-            tracing::debug!(
-                vault.host = vault.as_str(),
-                secret.name = secret.as_str(),
-                "the versions of the secret are not known: {}",
-                chain(&error)
-            );
-            Versions::default()
-        }
-    }
+    let ask = async {
+        let versions = relay.key_vault.versions(vault, secret, &call).await?;
+        Ok::<_, AzureError>(Arc::new(versions.into_iter().filter_map(known_version).collect()))
+    };
+    let memory = relay.versions.of(&format!("{vault}/{secret}").to_lowercase());
+    memory.recall(|asked| asked.moment >= arrived, ask).await.unwrap_or_else(|error| {
+        tracing::debug!(
+            vault.host = vault.as_str(),
+            secret.name = secret.as_str(),
+            "the versions of the secret are not known: {}",
+            chain(&error)
+        );
+        Arc::default()
+    })
 }
 
 /// A version of unknown age cannot be put in order, so it counts as unknown.

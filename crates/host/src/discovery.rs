@@ -1,14 +1,11 @@
 //! Finds the apps of the scope that reference a secret, and remembers which app references what.
 
-use std::collections::HashMap;
-use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
 use keyrelay_azure::{AzureError, Call, ResourceManager, Scope};
 use keyrelay_model::{AppId, Event, Reference, Target};
 use tokio::time::Instant;
+
+use crate::memory::{Asked, Memories, Memory};
 
 /// What is known of the apps in the scope.
 ///
@@ -18,7 +15,7 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub struct Discovery {
     apps: Memory<Vec<AppId>>,
-    targets: Mutex<HashMap<AppId, Arc<Memory<Vec<Target>>>>>,
+    targets: Memories<AppId, Vec<Target>>,
 }
 
 /// What is asked about one event.
@@ -52,10 +49,10 @@ pub struct Found {
 impl Discovery {
     /// Finds the apps that reference the event's secret.
     pub async fn find(&self, question: &Question<'_>) -> Result<Found, AzureError> {
-        let apps = self.apps.recall(question, apps_in_scope(question)).await?;
+        let serves = |asked: &Asked| question.is_served_by(asked);
+        let apps = self.apps.recall(serves, apps_in_scope(question)).await?;
         let asked = stream::iter(apps).map(|app| async move {
-            let memory = self.memory_of(&app);
-            let targets = memory.recall(question, targets_of(&app, question)).await;
+            let targets = self.targets.of(&app).recall(serves, targets_of(&app, question)).await;
             (app, targets)
         });
         let answers: Vec<_> = asked.buffer_unordered(question.at_once).collect().await;
@@ -71,11 +68,6 @@ impl Discovery {
         }
         found.using.sort();
         Ok(found)
-    }
-
-    fn memory_of(&self, app: &AppId) -> Arc<Memory<Vec<Target>>> {
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(targets.entry(app.clone()).or_default())
     }
 }
 
@@ -108,46 +100,10 @@ async fn targets_of(app: &AppId, question: &Question<'_>) -> Result<Vec<Target>,
     Ok(references.map(|reference| reference.target().clone()).collect())
 }
 
-/// One answer of Azure.
-#[derive(Debug)]
-struct Memory<T>(tokio::sync::Mutex<Option<Known<T>>>);
-
-#[derive(Debug)]
-struct Known<T> {
-    answer: T,
-    /// When it was asked for, by our own clock for events that came in since, and in seconds since 1970 for others.
-    asked: Instant,
-    asked_at: u64,
-}
-
-impl<T> Default for Memory<T> {
-    fn default() -> Self {
-        Self(tokio::sync::Mutex::new(None))
-    }
-}
-
-impl<T: Clone> Memory<T> {
-    /// Returns what is known, if it serves the event, or asks. Others who want to know wait meanwhile.
-    async fn recall(
-        &self,
-        question: &Question<'_>,
-        ask: impl Future<Output = Result<T, AzureError>>,
-    ) -> Result<T, AzureError> {
-        let mut known = self.0.lock().await;
-        if let Some(known) = known.as_ref().filter(|known| known.serves(question)) {
-            return Ok(known.answer.clone());
-        }
-        let asked = Instant::now();
-        let asked_at = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
-        let answer = ask.await?;
-        *known = Some(Known { answer: answer.clone(), asked, asked_at });
-        Ok(answer)
-    }
-}
-
-impl<T> Known<T> {
-    fn serves(&self, question: &Question<'_>) -> bool {
-        // The event's time is cut to the second: only a later second is surely later.
-        self.asked >= question.arrived || self.asked_at > question.event.time
+impl Question<'_> {
+    /// Whether an answer that was asked for then serves the event: it was asked for after the event, by our own clock or,
+    /// as the event's time is cut to the second, in a later second.
+    fn is_served_by(&self, asked: &Asked) -> bool {
+        asked.moment >= self.arrived || asked.second > self.event.time
     }
 }

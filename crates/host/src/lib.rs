@@ -8,6 +8,7 @@ pub mod discovery;
 mod group;
 pub mod history;
 pub mod invocation;
+mod memory;
 mod order;
 pub mod outcome;
 pub mod pending;

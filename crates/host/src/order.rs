@@ -22,7 +22,7 @@ use crate::verify::Awaited;
 pub(crate) struct Order {
     pub(crate) run: RunId,
     pub(crate) event: Event,
-    pub(crate) versions: Versions,
+    pub(crate) versions: Arc<Versions>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) mode: Mode,
     pub(crate) grant: Grant,

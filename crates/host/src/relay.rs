@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use keyrelay_azure::{Call, Deadline, KeyVault, ResourceManager};
-use keyrelay_model::{AppId, Event, EventError, Verdict};
+use keyrelay_model::{AppId, Event, EventError, Verdict, Versions};
 use keyrelay_sandbox::Limits;
 use keyrelay_store::Store;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use crate::config::{Config, Rule};
 use crate::denials::Denials;
 use crate::discovery::{Discovery, Question};
 use crate::history::History;
+use crate::memory::Memories;
 use crate::order::{Carried, Order};
 use crate::outcome::Outcome;
 use crate::pending::{Pending, Postponed, app_key};
@@ -43,6 +44,8 @@ pub struct Relay {
     pub resource_manager: ResourceManager,
     /// Versions of secrets, never their values.
     pub key_vault: KeyVault,
+    /// Which versions secrets have.
+    pub(crate) versions: Memories<String, Arc<Versions>>,
     /// Which apps use which secret.
     pub discovery: Discovery,
     /// One writer for each app, in this process.

@@ -16,6 +16,7 @@ use crate::config::{Config, LogLevel, Problem, own_app};
 use crate::denials::Denials;
 use crate::discovery::Discovery;
 use crate::history::History;
+use crate::memory::Memories;
 use crate::pending::Pending;
 use crate::relay::{Relay, Settled};
 use crate::server;
@@ -128,6 +129,7 @@ fn assemble(mut config: Config, app_root: &Path, environment: &BTreeMap<String, 
         denials: Denials::new(store.clone()),
         store,
         settled: Settled::default(),
+        versions: Memories::default(),
         turns: Turns::default(),
         resource_manager: ResourceManager::new(&config.cloud, Arc::clone(&credential), http.clone())?,
         key_vault: KeyVault::new(&config.cloud, credential, http)?,

@@ -2,6 +2,7 @@
 //! found.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -28,7 +29,7 @@ type SecretKey = String;
 /// What one comparison has learnt about secrets, and done about them.
 #[derive(Default)]
 struct Known {
-    versions: HashMap<SecretKey, Versions>,
+    versions: HashMap<SecretKey, Arc<Versions>>,
     reminded: HashSet<SecretKey>,
 }
 

@@ -161,6 +161,34 @@ impl Harness {
         self.azure.functions_host.invoke("SecretEvent", value).await.unwrap()
     }
 
+    /// Runs the reconcile timer now.
+    pub(crate) async fn reconcile(&self) -> Invocation {
+        self.azure.functions_host.run_timer("Reconcile").await.unwrap()
+    }
+
+    /// Runs the reconcile timer as if the last comparison of all apps were long ago.
+    pub(crate) async fn reconcile_all(&self) -> Invocation {
+        let _ = fs::remove_file(self.store().join("reconcile.json"));
+        self.reconcile().await
+    }
+
+    /// The folder that is the store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.folder.path().join("store")
+    }
+
+    /// The records of all runs, oldest first.
+    pub(crate) fn runs(&self) -> Vec<Value> {
+        let mut files: Vec<PathBuf> = files_below(&self.store().join("runs"));
+        files.sort();
+        files.iter().map(|file| serde_json::from_slice(&fs::read(file).unwrap()).unwrap()).collect()
+    }
+
+    /// What is pending in the store.
+    pub(crate) fn pending(&self) -> Vec<PathBuf> {
+        files_below(&self.store().join("pending"))
+    }
+
     /// The JSON lines of the handler, oldest first.
     pub(crate) fn lines(&self) -> Vec<Map<String, Value>> {
         let lines = self.azure.functions_host.log().lines();
@@ -220,11 +248,21 @@ impl Drop for Harness {
     /// Whatever a test is about: no planted value may be in a log, or in what an invocation was answered.
     fn drop(&mut self) {
         let invocations = self.azure.functions_host.invocations();
-        let leaked = self.log().contains(PLANTED) || format!("{invocations:?}").contains(PLANTED);
+        let in_store = |file: PathBuf| String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).contains(PLANTED);
+        let leaked = self.log().contains(PLANTED)
+            || format!("{invocations:?}").contains(PLANTED)
+            || files_below(&self.store()).into_iter().any(in_store);
         if leaked && !std::thread::panicking() {
-            panic!("a value that was planted to be kept secret is in the log");
+            panic!("a value that was planted to be kept secret is in the log or the store");
         }
     }
+}
+
+/// All files in a folder and the folders in it.
+pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 /// A client to speak to the handler without the Functions host.

@@ -5,8 +5,12 @@
 mod delivery;
 mod grants;
 mod harness;
+mod order;
 mod policies;
+mod reconcile;
 mod resilience;
 mod rotation;
 mod secrecy;
 mod start;
+mod store;
+mod together;
