@@ -8,12 +8,8 @@ pub struct Scripted;
 
 impl Policy for Scripted {
     const VIEW: View = View::Settings;
-    const OCCURRENCES: &'static [Occurrence] = &[
-        Occurrence::NewVersionCreated,
-        Occurrence::NearExpiry,
-        Occurrence::Expired,
-        Occurrence::ExpiryReminder,
-    ];
+    const OCCURRENCES: &'static [Occurrence] =
+        &[Occurrence::NewVersionCreated, Occurrence::NearExpiry, Occurrence::Expired, Occurrence::ExpiryReminder];
 
     fn decide(event: Event, app: App) -> Result<Decision, String> {
         let script = app.parameter("script").ok_or("the parameter `script` is missing")?;
