@@ -124,6 +124,7 @@ impl Group {
                     "no setting of the app references the secret without a version: a refresh changes nothing";
                 Outcome::new(Verdict::Unchanged, message)
             } else if self.are_good(&order, &awaited, statuses) {
+                lease.document.note(&order);
                 already(&order, &awaited)
             } else if order.mode == Mode::Monitor {
                 Outcome::new(Verdict::Monitored, "would refresh the references of the app")

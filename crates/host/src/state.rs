@@ -48,10 +48,13 @@ impl AppState {
             .then_some(applied.version.clone())
     }
 
-    /// Notes that the event's version was applied.
+    /// Notes that the event's version was applied, or was found there.
     pub(crate) fn note(&mut self, order: &Order) {
         let Some(version) = order.new_version() else { return };
-        let (time, nanoseconds) = order.event.moment();
+        let known = self.applied.get(&secret(&order.event)).filter(|known| known.version == version.as_str());
+        // Of several events for one version, the latest tells best what comes after it.
+        let (time, nanoseconds) =
+            known.map_or((0, 0), |known| (known.time, known.nanoseconds)).max(order.event.moment());
         let applied =
             Applied { version: version.to_string(), time, nanoseconds, at: Timestamp::now(), run: order.run.clone() };
         self.applied.insert(secret(&order.event), applied);

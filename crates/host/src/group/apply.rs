@@ -59,6 +59,7 @@ impl Group {
             let order = Arc::clone(order);
             let awaited = self.awaited_after(&order, &plan, &settings, statuses);
             if plan.is_empty() && self.are_good(&order, &awaited, statuses) {
+                lease.document.note(&order);
                 self.end(index, already(&order, &awaited));
                 continue;
             }

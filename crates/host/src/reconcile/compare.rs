@@ -158,9 +158,10 @@ impl Pass<'_> {
                     self.remind(target, version, attributes, now, summary).await;
                 }
                 if is_behind(&row, target, versions, &newest) {
-                    let missed = missed
-                        .entry(key)
-                        .or_insert_with(|| Missed { event: event(target, version, attributes), apps: Vec::new() });
+                    let missed = missed.entry(key).or_insert_with(|| Missed {
+                        event: event(target, version, attributes, newest.len() == 1),
+                        apps: Vec::new(),
+                    });
                     if missed.apps.last() != Some(&app) {
                         missed.apps.push(app.clone());
                     }
@@ -224,7 +225,10 @@ fn is_behind(
 }
 
 /// The event that an app must have missed.
-fn event(target: &Target, version: &SecretVersion, attributes: &VersionAttributes) -> Event {
+///
+/// It happened within the second of the version's making. Of several versions of that second the vault does not say which is
+/// the newest: then any event of another one shall come after this.
+fn event(target: &Target, version: &SecretVersion, attributes: &VersionAttributes, is_only: bool) -> Event {
     Event {
         id: format!("missed-{version}"),
         vault_host: target.vault_host.clone(),
@@ -233,7 +237,7 @@ fn event(target: &Target, version: &SecretVersion, attributes: &VersionAttribute
         occurrence: Occurrence::NewVersionCreated,
         version: Some(version.clone()),
         time: attributes.created,
-        nanoseconds: 0,
+        nanoseconds: if is_only { 999_999_999 } else { 0 },
         not_before: attributes.not_before,
         expires: attributes.expires,
     }

@@ -24,7 +24,7 @@ pub(crate) struct Setup {
     folder: TempDir,
     configuration: String,
     sites: String,
-    pub(crate) options: Box<dyn FnOnce(&mut LocalAzureOptions)>,
+    pub(crate) options: Box<dyn FnOnce(&mut LocalAzureOptions) + Send>,
 }
 
 /// A running function app.
@@ -98,7 +98,7 @@ impl Setup {
     }
 
     /// Changes how the stand-in behaves.
-    pub(crate) fn with(mut self, change: impl FnOnce(&mut LocalAzureOptions) + 'static) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut LocalAzureOptions) + Send + 'static) -> Self {
         self.options = Box::new(change);
         self
     }

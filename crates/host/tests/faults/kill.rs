@@ -1,0 +1,111 @@
+//! The handler is killed with SIGKILL: at every step of a rotation, and at random points.
+
+use std::time::Duration;
+
+use keyrelay_local_azure::{Intercept, Moment, Service, Then};
+
+use crate::report::Report;
+use crate::rig::{Plan, Rig};
+
+/// A step of a rotation, by the request that it begins or ends with.
+struct Step {
+    name: &'static str,
+    service: Service,
+    method: &'static str,
+    path: &'static str,
+    nth: usize,
+}
+
+const fn step(name: &'static str, service: Service, method: &'static str, path: &'static str, nth: usize) -> Step {
+    Step { name, service, method, path, nth }
+}
+
+/// The steps of a rotation that patches, in their order.
+const PATCH: &[Step] = &[
+    step("admit", Service::KeyVault, "GET", "/versions", 1),
+    step("discover", Service::ResourceManager, "GET", "/providers/Microsoft.Web/sites", 1),
+    step("discover references", Service::ResourceManager, "GET", "configreferences/appsettings", 1),
+    step("read references", Service::ResourceManager, "GET", "configreferences/appsettings", 3),
+    step("read", Service::ResourceManager, "POST", "config/appsettings/list", 1),
+    step("read again", Service::ResourceManager, "POST", "config/appsettings/list", 2),
+    step("write", Service::ResourceManager, "PUT", "config/appsettings", 1),
+    step("read back", Service::ResourceManager, "POST", "config/appsettings/list", 4),
+    step("verify", Service::ResourceManager, "GET", "configreferences/appsettings", 4),
+];
+
+/// The steps that a rotation has instead if it refreshes.
+const REFRESH: &[Step] = &[
+    step("refresh", Service::ResourceManager, "POST", "refresh", 1),
+    step("verify a refresh", Service::ResourceManager, "GET", "configreferences/appsettings", 4),
+];
+
+fn plan() -> Plan {
+    // One app for each secret, so that the number of requests before a step is known.
+    Plan { apps: 2, secrets: 2, instances: 1, configuration: "" }
+}
+
+/// Kills the handler when the request of a step arrives, or when it was carried out and before its answer.
+async fn kill_at(rig: &Rig, step: &Step, moment: Moment, secret: usize) -> bool {
+    let kill = rig.app.azure.functions_host.handler_kill(0).unwrap();
+    let intercept = Intercept::new(step.service, moment).method(step.method).path(step.path).nth(step.nth);
+    let struck = rig.app.azure.cloud.intercept(intercept, move || async move {
+        kill.killed().await;
+        // What was sent arrives, whatever becomes of the sender; what had not been carried out may get lost as well.
+        if moment == Moment::Arrived { Then::Drop } else { Then::GoOn }
+    });
+    rig.rotate(secret);
+    rig.settle().await;
+    rig.app.azure.cloud.clear_intercepts();
+    struck.has_struck()
+}
+
+pub(crate) async fn at_every_step() -> Report {
+    let rig = Rig::start(plan(), |_| {}).await;
+    let mut kills = 0;
+    let mut names = Vec::new();
+    rig.ledger
+        .watch(&rig.app, async {
+            for (steps, secret) in [(PATCH, 1), (REFRESH, 0)] {
+                for step in steps {
+                    for moment in [Moment::Arrived, Moment::CarriedOut] {
+                        let struck = kill_at(&rig, step, moment, secret).await;
+                        assert!(struck, "no request of the step `{}` was met\n{}", step.name, rig.app.log());
+                        kills += 1;
+                    }
+                    names.push(step.name);
+                }
+            }
+        })
+        .await;
+    let mut report = rig.ledger.check(&rig, kills).await;
+    report.note(format!("killed before and after: {}", names.join(", ")));
+    report
+}
+
+pub(crate) async fn at_random() -> Report {
+    const POINTS: usize = 60;
+    let plan = Plan { apps: 8, secrets: 4, instances: 2, configuration: "" };
+    let rig = Rig::start(plan, |_| {}).await;
+    // A linear congruence: the same points in every run.
+    let mut seed = 20_261_123_u32;
+    let mut random = move |below: u32| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (seed >> 8) % below
+    };
+    let host = &rig.app.azure.functions_host;
+    rig.ledger
+        .watch(&rig.app, async {
+            for point in 0..POINTS {
+                rig.rotate(point);
+                rig.rotate(point + 1);
+                tokio::time::sleep(Duration::from_millis(u64::from(random(250)))).await;
+                host.handler_kill(point % 2).unwrap().killed().await;
+                if point % 10 == 9 {
+                    rig.settle().await;
+                }
+            }
+            rig.settle().await;
+        })
+        .await;
+    rig.ledger.check(&rig, POINTS).await
+}

@@ -1,0 +1,148 @@
+//! What must be true when everything is over, told without keyrelay.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+use crate::harness::{Harness, PLANTED};
+use crate::report::Report;
+use crate::rig::Rig;
+
+/// What is expected of apps, and which versions were made.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    /// The settings of each app that keyrelay has no business with.
+    settings: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
+    /// The secret that each setting of each app references.
+    references: Vec<(String, String, String)>,
+    /// The versions of each secret, oldest first.
+    versions: Mutex<HashMap<String, Vec<String>>>,
+    /// The versions that each reference was seen with, in order.
+    seen: Mutex<HashMap<(String, String), Vec<String>>>,
+}
+
+impl Ledger {
+    pub(crate) fn expect_app(&mut self, harness: &Harness, app: &str) {
+        let mut settings = harness.settings(app);
+        settings.retain(|_, value| !value.starts_with("@Microsoft"));
+        self.settings.lock().unwrap().insert(app.to_owned(), settings);
+    }
+
+    pub(crate) fn expect_reference(&mut self, app: &str, setting: &str, secret: &str) {
+        self.references.push((app.to_owned(), setting.to_owned(), secret.to_owned()));
+    }
+
+    /// Somebody else has set a setting.
+    pub(crate) fn set_by_others(&self, app: &str, setting: &str, value: &str) {
+        self.settings.lock().unwrap().entry(app.to_owned()).or_default().insert(setting.to_owned(), value.to_owned());
+    }
+
+    pub(crate) fn made(&self, secret: &str, version: String) {
+        self.versions.lock().unwrap().entry(secret.to_owned()).or_default().push(version);
+    }
+
+    fn newest(&self, secret: &str) -> String {
+        self.versions.lock().unwrap()[secret].last().cloned().unwrap()
+    }
+
+    /// Looks at every reference once, for the order of versions.
+    pub(crate) fn look(&self, harness: &Harness) {
+        let mut seen = self.seen.lock().unwrap();
+        for app in self.settings.lock().unwrap().keys() {
+            for row in harness.azure.cloud.references(app).unwrap() {
+                let Some(version) = row.active_version else { continue };
+                let versions = seen.entry((app.clone(), row.setting)).or_default();
+                if versions.last() != Some(&version) {
+                    versions.push(version);
+                }
+            }
+        }
+    }
+
+    /// Looks again and again until `work` is done.
+    pub(crate) async fn watch<T>(&self, harness: &Harness, work: impl Future<Output = T>) -> T {
+        let looking = async {
+            loop {
+                self.look(harness);
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            done = work => done,
+            () = looking => unreachable!("it never ends"),
+        }
+    }
+
+    /// Checks everything, and counts it.
+    pub(crate) async fn check(&self, rig: &Rig, kills: usize) -> Report {
+        let harness = &rig.app;
+        self.look(harness);
+        let mut report = Report { kills, writes: harness.writes(), ..Report::default() };
+        self.check_apps(harness, &mut report);
+        self.check_order(&mut report);
+        self.check_events(rig, &mut report).await;
+        check_secrecy(rig, &mut report).await;
+        report
+    }
+
+    fn check_apps(&self, harness: &Harness, report: &mut Report) {
+        for (app, setting, secret) in &self.references {
+            let wanted = self.newest(secret);
+            let value = &harness.settings(app)[setting];
+            let has = harness.active_version(app, setting);
+            assert_eq!(has.as_ref(), Some(&wanted), "{app} {setting} {value} of {secret}\n{}", harness.log());
+            let pinned = secret.starts_with("pin");
+            assert_eq!(value.contains(&wanted), pinned, "{app} {setting}: {value}");
+            report.references += 1;
+        }
+        for (app, expected) in self.settings.lock().unwrap().iter() {
+            let settings = harness.settings(app);
+            for (name, value) in expected {
+                let is_same = settings.get(name) == Some(value);
+                assert!(is_same, "{app}: {name} was changed or lost\n{}", harness.log());
+                report.settings += 1;
+            }
+            let ours = self.references.iter().filter(|(of, ..)| of == app).count();
+            assert_eq!(settings.len(), expected.len() + ours, "{app} has settings that nobody made");
+        }
+    }
+
+    fn check_order(&self, report: &mut Report) {
+        let versions = self.versions.lock().unwrap();
+        for ((app, setting), seen) in self.seen.lock().unwrap().iter() {
+            let secret = self.references.iter().find(|(of, name, _)| of == app && name == setting);
+            let Some(made) = secret.and_then(|(.., secret)| versions.get(secret)) else { continue };
+            let places: Vec<usize> = seen.iter().filter_map(|it| made.iter().position(|made| made == it)).collect();
+            assert!(places.is_sorted(), "{app} {setting} went backwards: {places:?}");
+            report.steps += places.len().saturating_sub(1);
+        }
+    }
+
+    /// Every version has a run with a verdict, and nothing was given up by Event Grid.
+    async fn check_events(&self, rig: &Rig, report: &mut Report) {
+        let runs = rig.runs().await;
+        let on_record: HashSet<&str> = runs.iter().filter_map(|run| run["event"]["version"].as_str()).collect();
+        for (secret, versions) in self.versions.lock().unwrap().iter() {
+            for version in versions {
+                assert!(on_record.contains(version.as_str()), "no run for version {version} of {secret}");
+                report.events += 1;
+            }
+        }
+        let dead = rig.app.azure.event_grid.dead_letters();
+        assert!(dead.is_empty(), "dead letters: {dead:?}");
+        report.runs = runs.len();
+        let rotations = |run: &Value| run["rotations"].as_array().map_or(0, Vec::len);
+        report.rotations = runs.iter().map(rotations).sum();
+    }
+}
+
+async fn check_secrecy(rig: &Rig, report: &mut Report) {
+    let log = rig.app.log();
+    assert!(!log.contains(PLANTED), "a planted value is in the log");
+    for (key, object) in rig.objects().await {
+        assert!(!object.contains(PLANTED), "a planted value is in {key}");
+        report.searched += 1;
+    }
+    report.searched += log.lines().count();
+}

@@ -1,0 +1,28 @@
+//! The store is away for a while.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::report::Report;
+use crate::rig::{Plan, Rig};
+
+pub(crate) async fn of_the_store() -> Report {
+    let plan = Plan { apps: 8, secrets: 4, instances: 2, configuration: "answer_within_ms = 4000\n" };
+    let rig = Rig::start(plan, |_| {}).await;
+    let away = rig.app.folder.path().join("store-away");
+    fs::rename(rig.app.store(), &away).unwrap();
+    fs::write(rig.app.store(), "").unwrap();
+    let (writes, refreshes) = (rig.app.writes(), rig.app.requests("POST", "/refresh"));
+    for number in 0..20 {
+        rig.rotate(number);
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let blind = rig.app.writes() - writes + rig.app.requests("POST", "/refresh") - refreshes;
+    assert_eq!(blind, 0, "something was changed without the store\n{}", rig.app.log());
+    fs::remove_file(rig.app.store()).unwrap();
+    fs::rename(&away, rig.app.store()).unwrap();
+    rig.ledger.watch(&rig.app, rig.settle()).await;
+    let mut report = rig.ledger.check(&rig, 0).await;
+    report.note("0 changes while the store was away, and everything afterwards");
+    report
+}

@@ -1,0 +1,59 @@
+//! What a scenario counted.
+
+use std::fmt;
+
+/// What happened in a scenario, and that everything was right afterwards: a scenario that finds something wrong fails.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Report {
+    /// Versions that were made, each with an event.
+    pub(crate) events: usize,
+    /// Runs on record.
+    pub(crate) runs: usize,
+    /// Rotations on record: one for each app of each run.
+    pub(crate) rotations: usize,
+    /// How often a handler was killed.
+    pub(crate) kills: usize,
+    /// Writes of settings.
+    pub(crate) writes: usize,
+    /// References that were checked, each right.
+    pub(crate) references: usize,
+    /// Settings that were checked, each as it was, or as somebody else left it.
+    pub(crate) settings: usize,
+    /// Changes of versions that were seen, each forwards.
+    pub(crate) steps: usize,
+    /// Log lines and records that were searched for values.
+    pub(crate) searched: usize,
+    /// What else is worth saying.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.runs += other.runs;
+        self.rotations += other.rotations;
+        self.kills += other.kills;
+        self.writes += other.writes;
+        self.references += other.references;
+        self.settings += other.settings;
+        self.steps += other.steps;
+        self.searched += other.searched;
+    }
+
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { events, runs, rotations, kills, writes, references, settings, steps, searched, notes } = self;
+        writeln!(f, "  {events} events, none lost; {runs} runs with {rotations} rotations on record; {kills} kills")?;
+        writeln!(f, "  {references} references right; {settings} settings of others untouched; {writes} writes")?;
+        write!(f, "  {steps} changes of versions, none backwards; {searched} log lines and records without a value")?;
+        for note in notes {
+            write!(f, "\n  {note}")?;
+        }
+        Ok(())
+    }
+}

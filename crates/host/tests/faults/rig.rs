@@ -1,0 +1,156 @@
+//! Apps and secrets, a function app with one or more instances, and the ways to make them busy.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyrelay_local_azure::LocalAzureOptions;
+use keyrelay_store::Store;
+use serde_json::Value;
+
+use crate::harness::{Harness, PLANTED, Setup, VAULT, reference};
+use crate::ledger::Ledger;
+
+/// How a rig is set up.
+pub(crate) struct Plan {
+    /// How many apps there are. Every second one follows a rule that pins.
+    pub(crate) apps: usize,
+    /// How many secrets there are. Each app references two of them.
+    pub(crate) secrets: usize,
+    /// How many instances of the function app.
+    pub(crate) instances: usize,
+    /// More of `keyrelay.toml`, before its rules.
+    pub(crate) configuration: &'static str,
+}
+
+/// A running world with apps that reference secrets.
+pub(crate) struct Rig {
+    pub(crate) app: Arc<Harness>,
+    pub(crate) ledger: Arc<Ledger>,
+    plan: Plan,
+}
+
+impl Plan {
+    fn secret(&self, number: usize) -> String {
+        // Even ones are refreshed by the policy `follow`, odd ones are pinned.
+        format!("{}-{number}", if number.is_multiple_of(2) { "follow" } else { "pin" })
+    }
+
+    /// The secrets that an app references, by its settings.
+    fn references(&self, app: usize) -> [(&'static str, usize); 2] {
+        [("FIRST", app % self.secrets), ("SECOND", (app + 1) % self.secrets)]
+    }
+}
+
+impl Rig {
+    pub(crate) async fn start(plan: Plan, change: impl FnOnce(&mut LocalAzureOptions) + Send + 'static) -> Self {
+        let mut setup = Setup::new();
+        for app in 0..plan.apps {
+            let mut settings = format!("TEXT = \"{PLANTED}text-{app}\", AzureWebJobsStorage = \"{PLANTED}{app}\"");
+            for (setting, secret) in plan.references(app) {
+                write!(settings, ", {setting} = \"{}\"", reference(&plan.secret(secret))).unwrap();
+            }
+            setup = setup.site(&format!("app-{app}"), &settings);
+        }
+        let rules = "[[rotation]]\nsecret = \"pin-*\"\npolicy = \"pin\"\n";
+        // A dead instance's lease is over after a second.
+        let configuration = format!("lease_ms = 1000\n{}\n{rules}", plan.configuration);
+        let setup = setup.configured(&configuration);
+        let instances = plan.instances;
+        let setup = setup.with(move |options| {
+            options.functions_host.max_crashes = 10_000;
+            options.functions_host.instances = instances;
+            options.event_grid.clock = 200.0;
+            change(options);
+        });
+        let app = Arc::new(setup.start().await);
+        let mut ledger = Ledger::default();
+        for number in 0..plan.apps {
+            ledger.expect_app(&app, &format!("app-{number}"));
+        }
+        for number in 0..plan.secrets {
+            let secret = plan.secret(number);
+            // The versions that there are from the beginning have no event.
+            let version = app.azure.cloud.set_secret(VAULT, &secret, format!("{PLANTED}{secret}-0")).unwrap();
+            ledger.made(&secret, version);
+        }
+        for number in 0..plan.apps {
+            for (setting, secret) in plan.references(number) {
+                ledger.expect_reference(&format!("app-{number}"), setting, &plan.secret(secret));
+            }
+        }
+        let rig = Self { app, ledger: Arc::new(ledger), plan };
+        rig.app.settled().await;
+        rig
+    }
+
+    /// Makes a new version of a secret by its number, and returns its name and version.
+    pub(crate) fn rotate(&self, secret: usize) -> (String, String) {
+        let secret = self.plan.secret(secret % self.plan.secrets);
+        let version = self.app.rotate(&secret);
+        self.ledger.made(&secret, version.clone());
+        (secret, version)
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        Store::folder(&self.app.store()).unwrap()
+    }
+
+    /// Waits until nothing is under way and nothing is pending.
+    pub(crate) async fn settle(&self) {
+        self.app.settled().await;
+        for _ in 0..10 {
+            self.make_due().await;
+            self.app.reconcile().await;
+            if self.pending().await.is_empty() {
+                return;
+            }
+            // A lease of a dead instance.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        panic!("something stays pending: {:?}\n{}", self.pending().await, self.app.log());
+    }
+
+    async fn pending(&self) -> Vec<String> {
+        self.store().list("pending").await.unwrap()
+    }
+
+    /// Makes everything that is pending due now, as if the time had passed.
+    async fn make_due(&self) {
+        let store = self.store();
+        for key in store.list("pending").await.unwrap() {
+            let Some((mut entry, _)) = store.read_json::<Value>(&key).await.unwrap() else { continue };
+            let long_ago = Value::from("2026-01-01T00:00:00Z");
+            if let Some(works) = entry.get_mut("works").and_then(Value::as_array_mut) {
+                works.iter_mut().for_each(|work| work["due"] = long_ago.clone());
+            } else {
+                entry["due"] = long_ago;
+            }
+            store.write(&key, &entry).await.unwrap();
+        }
+    }
+
+    /// All records of runs.
+    pub(crate) async fn runs(&self) -> Vec<Value> {
+        let store = self.store();
+        let mut runs = Vec::new();
+        for key in store.list("runs").await.unwrap() {
+            runs.extend(store.read_json::<Value>(&key).await.unwrap().map(|(run, _)| run));
+        }
+        runs
+    }
+
+    /// Everything in the store, as text.
+    pub(crate) async fn objects(&self) -> BTreeMap<String, String> {
+        let store = self.store();
+        let mut objects = BTreeMap::new();
+        for folder in ["runs", "pending", "apps", "denials", "reminders"] {
+            for key in store.list(folder).await.unwrap() {
+                let object = store.read(&key).await.unwrap();
+                objects.extend(object.map(|it| (key, String::from_utf8_lossy(&it.bytes).into_owned())));
+            }
+        }
+        objects
+    }
+}

@@ -1,0 +1,87 @@
+//! A thousand events for one app, and a thousand apps with one secret.
+
+use std::time::{Duration, Instant};
+
+use keyrelay_local_azure::Service;
+
+use crate::harness::{Setup, VAULT, reference};
+use crate::report::Report;
+
+pub(crate) async fn events() -> Report {
+    let rule = "[[rotation]]\nsecret = \"*\"\npolicy = \"pin\"\n";
+    let setup = Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured(rule);
+    let app = setup.start().await;
+    let versions: Vec<String> = (0..1_000).map(|_| app.rotate("sql")).collect();
+    app.settled().await;
+    assert_eq!(app.active_version("orders", "SQL"), versions.last().cloned(), "{}", app.log());
+    let (writes, runs) = (app.writes(), app.runs().len());
+    assert!(writes <= 3, "{writes} writes");
+    assert!(runs >= 1_000, "{runs} runs");
+    let mut report = Report { events: 1_000, runs, rotations: runs, writes, references: 1, ..Report::default() };
+    report.note(format!("1,000 events for one app: {writes} writes"));
+    report
+}
+
+pub(crate) async fn apps() -> Report {
+    const APPS: usize = 1_000;
+    let mut setup = Setup::new();
+    for number in 0..APPS {
+        setup = setup.site(&format!("app-{number}"), &format!("SQL = \"{}\"", reference("sql")));
+    }
+    let setup = setup.with(|options| {
+        options.cloud.limits_requests = true;
+        // Retries come after a second, two, five: a tenth of Azure's pauses.
+        options.event_grid.clock = 10.0;
+    });
+    let app = setup.start().await;
+    let started = Instant::now();
+    let version = app.rotate("sql");
+    let mut memory = 0;
+    let done = |app: &crate::harness::Harness| {
+        (0..APPS).all(|number| app.active_version(&format!("app-{number}"), "SQL").as_ref() == Some(&version))
+    };
+    while !done(&app) || app.pending().iter().any(|path| path.exists()) {
+        assert!(started.elapsed() < Duration::from_secs(900), "not all apps are fresh\n{}", app.log());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        memory = memory.max(memory_of_handler(&app));
+        if started.elapsed().as_secs() % 20 == 19 {
+            app.reconcile().await;
+        }
+    }
+    app.settled().await;
+    let took = started.elapsed();
+    let requests = app.azure.cloud.requests();
+    let requests: Vec<_> = requests.iter().filter(|it| it.service == Service::ResourceManager).collect();
+    let throttled = requests.iter().filter(|it| it.status == Some(429)).count();
+    // A few when the bucket of a new process does not know yet what the old one took.
+    assert!(throttled <= 20, "a storm of {throttled} answers 429");
+    let a_second = requests.len() as f64 / took.as_secs_f64();
+    let verified = app.verdicts().iter().filter(|line| line["verdict"] == "verified").count();
+    assert!(verified >= APPS, "{verified} verified");
+    let runs = app.runs().len();
+    let mut report =
+        Report { events: 1, runs, rotations: verified, references: APPS, writes: app.writes(), ..Report::default() };
+    report.note(format!(
+        "1,000 apps with one secret of {VAULT}: all verified in {} s; {} requests, {a_second:.0} a second, {throttled} of them \
+         answered 429; at most {memory} MB of memory",
+        took.as_secs(),
+        requests.len()
+    ));
+    report
+}
+
+/// The memory of the handler in MB, by Linux. 0 where it does not say.
+fn memory_of_handler(app: &crate::harness::Harness) -> u64 {
+    let place = app.folder.path().join("keyrelay-host");
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ours = processes.filter(|process| {
+        let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        line.starts_with(place.as_os_str().as_encoded_bytes())
+    });
+    let resident = |process: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(process.path().join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().to_owned();
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    ours.filter_map(resident).max().unwrap_or(0) / 1024
+}
