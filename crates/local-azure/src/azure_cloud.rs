@@ -20,6 +20,7 @@ pub enum AzureCloud {
 pub(crate) enum Audience {
     KeyVault,
     ResourceManager,
+    Storage,
 }
 
 impl AzureCloud {
@@ -56,6 +57,9 @@ impl AzureCloud {
             Some(Audience::KeyVault)
         } else if self.management_hosts().iter().any(|it| host.eq_ignore_ascii_case(it)) {
             Some(Audience::ResourceManager)
+        } else if host.eq_ignore_ascii_case("storage.azure.com") {
+            // The same in every cloud.
+            Some(Audience::Storage)
         } else {
             None
         }

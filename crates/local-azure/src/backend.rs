@@ -13,9 +13,11 @@ use crate::cloud::{CloudError, CloudOptions};
 use crate::faults::Faults;
 use crate::hidden::Hidden;
 use crate::identity::Identities;
+use crate::intercept::Intercepts;
 use crate::published_event::PublishedEvent;
 use crate::requests::Requests;
 use crate::resource_manager::RateLimits;
+use crate::storage::Storage;
 use crate::vaults::{self, NewVersion, Occurrence, Secret, Vault, VaultError, Vaults, Version};
 use crate::world::World;
 
@@ -29,6 +31,8 @@ pub(crate) struct Backend {
     pub(crate) apps: Apps,
     pub(crate) identities: Identities,
     pub(crate) faults: Faults,
+    pub(crate) intercepts: Intercepts,
+    pub(crate) storage: Option<Storage>,
     pub(crate) requests: Requests,
     pub(crate) rate_limits: RateLimits,
     events: mpsc::UnboundedSender<PublishedEvent>,
@@ -36,7 +40,12 @@ pub(crate) struct Backend {
 }
 
 impl Backend {
-    pub(crate) fn new(world: &World, options: CloudOptions, events: mpsc::UnboundedSender<PublishedEvent>) -> Self {
+    pub(crate) fn new(
+        world: &World,
+        options: CloudOptions,
+        events: mpsc::UnboundedSender<PublishedEvent>,
+        storage: Option<Storage>,
+    ) -> Self {
         let now = Timestamp::now();
         let apps = Apps::new(world, now);
         Self {
@@ -47,6 +56,8 @@ impl Backend {
             identities: Identities::new(world, &apps, options.token_lifetime),
             apps,
             faults: Faults::default(),
+            intercepts: Intercepts::default(),
+            storage,
             requests: Requests::new(),
             rate_limits: RateLimits::new(options.limits_requests),
             options,
@@ -119,6 +130,14 @@ impl Backend {
     /// Runs a task until the stand-in is stopped.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(self.stopped.clone().run_until_cancelled_owned(task));
+    }
+
+    /// Runs a task to its end even if nobody waits for it any more. None: the stand-in was stopped, or the task panicked.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        tokio::spawn(self.stopped.clone().run_until_cancelled_owned(task)).await.ok().flatten()
     }
 
     /// Stops all tasks when it is dropped.

@@ -16,6 +16,8 @@ pub(crate) struct Call {
     /// The path as it was sent.
     pub(crate) path: String,
     pub(crate) query: Query,
+    /// The query as it was sent.
+    pub(crate) raw_query: Option<String>,
     /// What the faults that are switched on do to this request.
     pub(crate) effects: Vec<Effect>,
     headers: HeaderMap,
@@ -36,11 +38,20 @@ impl Call {
             service,
             method: head.method,
             path: head.uri.path().to_owned(),
+            raw_query: head.uri.query().map(str::to_owned),
             query: Query::parse(head.uri.query().unwrap_or_default()),
             effects: Vec::new(),
             headers: head.headers,
             body,
         })
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
     }
 
     /// The value of a header, if it is text.

@@ -1,6 +1,9 @@
 //! The stand-in as a whole: starts it, says where it is, and moves it by hand.
 
 mod by_hand;
+mod writer;
+
+pub use writer::Writer;
 
 use std::fmt;
 use std::io;
@@ -13,12 +16,14 @@ use tokio_util::sync::DropGuard;
 use url::Url;
 
 use crate::app_process::{self, AppLine};
+use crate::azurite::{ACCOUNT, Azurite, AzuriteError};
 use crate::backend::Backend;
 use crate::exchange::exchange;
 use crate::identity::{ENDPOINT_PATH, Identity};
 use crate::published_event::PublishedEvent;
 use crate::requests::Service;
 use crate::serve::{listen, serve};
+use crate::storage::Storage;
 use crate::tls::{Tls, TlsError};
 use crate::vaults::VaultError;
 use crate::world::{World, WorldError};
@@ -29,6 +34,7 @@ pub struct Cloud {
     identity_url: Url,
     key_vault_url: Url,
     resource_manager_url: Url,
+    storage_url: Option<Url>,
     tls: Tls,
     _running: DropGuard,
 }
@@ -52,6 +58,8 @@ pub struct CloudOptions {
     pub limits_requests: bool,
     /// The variable PATH of app processes.
     pub path: String,
+    /// Blob storage. None: there is no storage account.
+    pub storage: Option<Arc<Azurite>>,
     /// Where the lines go that app processes write.
     pub app_lines: Option<mpsc::UnboundedSender<AppLine>>,
 }
@@ -65,6 +73,8 @@ pub struct Ports {
     pub key_vault: u16,
     /// Resource Manager.
     pub resource_manager: u16,
+    /// Blob storage.
+    pub storage: u16,
 }
 
 impl Default for CloudOptions {
@@ -78,6 +88,7 @@ impl Default for CloudOptions {
             reports_active_version: true,
             limits_requests: false,
             path: "/usr/local/bin:/usr/bin:/bin".into(),
+            storage: None,
             app_lines: None,
         }
     }
@@ -106,6 +117,9 @@ pub enum CloudError {
     /// The world has no such app.
     #[error("there is no app `{0}`")]
     UnknownApp(String),
+    /// Storage cannot be asked.
+    #[error(transparent)]
+    Storage(#[from] AzuriteError),
     /// The vault refuses.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -124,12 +138,20 @@ impl Cloud {
         let (identity, identity_url) = open(ports.identity, ENDPOINT_PATH).await?;
         let (key_vault, key_vault_url) = open(ports.key_vault, "/").await?;
         let (resource_manager, resource_manager_url) = open(ports.resource_manager, "/").await?;
-        let backend = Arc::new(Backend::new(&world, options, events));
-        for (service, listener) in [
+        let mut listeners = vec![
             (Service::Identity, identity),
             (Service::KeyVault, key_vault),
             (Service::ResourceManager, resource_manager),
-        ] {
+        ];
+        let (mut storage, mut storage_url) = (None, None);
+        if let Some(azurite) = &options.storage {
+            let (listener, url) = open(ports.storage, &format!("/{ACCOUNT}")).await?;
+            listeners.push((Service::Storage, listener));
+            storage = Some(Storage { url: azurite.url(), client: azurite.client()? });
+            storage_url = Some(url);
+        }
+        let backend = Arc::new(Backend::new(&world, options, events, storage));
+        for (service, listener) in listeners {
             let shared = Arc::clone(&backend);
             backend.spawn(serve(listener, tls.clone(), move |request| exchange(Arc::clone(&shared), service, request)));
         }
@@ -139,7 +161,7 @@ impl Cloud {
             backend.spawn(app_process::keep_running(Arc::clone(app), path.clone(), app_lines.clone()));
         }
         let running = backend.until_dropped();
-        Ok(Self { backend, identity_url, key_vault_url, resource_manager_url, tls, _running: running })
+        Ok(Self { backend, identity_url, key_vault_url, resource_manager_url, storage_url, tls, _running: running })
     }
 
     /// The endpoint that gives tokens: what App Service calls `IDENTITY_ENDPOINT`.
@@ -166,7 +188,12 @@ impl Cloud {
         &self.resource_manager_url
     }
 
-    /// The certificate of the three listeners, in PEM. They speak https on the same ports, for the client libraries that
+    /// The blob service of the storage account, if there is one.
+    pub fn storage_url(&self) -> Option<&Url> {
+        self.storage_url.as_ref()
+    }
+
+    /// The certificate of the listeners, in PEM. They speak https on the same ports, for the client libraries that
     /// refuse plain http.
     pub fn certificate(&self) -> &str {
         self.tls.certificate()

@@ -9,7 +9,8 @@ use crate::answer::{self, Response};
 use crate::apps::ResolveStatus;
 use crate::call::Call;
 use crate::hidden::Hidden;
-use crate::requests::Service;
+use crate::requests::{self, Service};
+use crate::storage;
 
 /// Something that goes wrong on the requests it is for. As JSON:
 /// `{"service":"resource-manager","method":"PUT","path":"config/appsettings","times":1,"effect":{"kind":"cut"}}`.
@@ -110,8 +111,7 @@ impl Fault {
         self.service == service
             && self.times != Some(0)
             && self.effect.concerns(method, path)
-            && self.method.as_ref().is_none_or(|it| it.eq_ignore_ascii_case(method))
-            && self.path.as_ref().is_none_or(|it| path.to_lowercase().contains(&it.to_lowercase()))
+            && requests::are_meant(self.method.as_deref(), self.path.as_deref(), method, path)
     }
 }
 
@@ -133,11 +133,12 @@ impl Effect {
     }
 
     /// The answer instead of the request's own, if that is what the effect is.
-    pub(crate) fn answer(&self) -> Option<Response> {
+    pub(crate) fn answer(&self, service: Service) -> Option<Response> {
         let Self::Status { status, code, shape, retry_after } = self else { return None };
         let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let message = "A fault is switched on.";
         let mut response = match shape {
+            _ if service == Service::Storage => storage::error(status, code, message),
             ErrorShape::Wrapped => answer::error(status, code, message),
             ErrorShape::Unwrapped => answer::unwrapped_error(status, code, message),
         };

@@ -5,6 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
@@ -56,6 +58,26 @@ struct Token {
     owner: String,
     audience: Audience,
     expires: Timestamp,
+}
+
+/// A token for blob storage. Azurite looks at the claims and not at the signature.
+pub(crate) fn storage_token(expires: Timestamp) -> String {
+    let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let claims = json!({
+        "aud": "https://storage.azure.com",
+        "iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000000/",
+        "iat": 0,
+        "nbf": 0,
+        "exp": expires.as_second(),
+        // No two tokens are the same.
+        "uti": Uuid::new_v4().to_string(),
+    });
+    format!(
+        "{}.{}.{}",
+        part(&json!({ "alg": "none", "typ": "JWT" })),
+        part(&claims),
+        URL_SAFE_NO_PAD.encode("unsigned")
+    )
 }
 
 /// Why a request has no identity.
@@ -151,7 +173,10 @@ impl Identities {
             "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
         ))?;
         let expires = now.checked_add(self.token_lifetime).unwrap_or(Timestamp::MAX);
-        let token = format!("local.{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let token = match audience {
+            Audience::Storage => storage_token(expires),
+            _ => format!("local.{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()),
+        };
         let body = json!({
             "access_token": token,
             "expires_on": expires.as_second().to_string(),

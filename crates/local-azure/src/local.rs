@@ -96,7 +96,10 @@ impl LocalAzure {
         environment.push(("KEYRELAY_CLOUD".to_owned(), endpoints(&cloud, vault_suffix)));
         environment.append(&mut functions_host.environment);
         if !environment.iter().any(|(name, _)| STORES.contains(&name.as_str())) {
-            environment.push((STORES[0].to_owned(), STORE_FOLDER.to_owned()));
+            environment.push(match cloud.storage_url() {
+                Some(url) => (STORES[1].to_owned(), url.to_string()),
+                None => (STORES[0].to_owned(), STORE_FOLDER.to_owned()),
+            });
         }
         functions_host.environment = environment;
 

@@ -1,0 +1,166 @@
+//! Azurite, the storage emulator that Microsoft publishes: blob storage as it is, in a process of its own.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use reqwest::StatusCode;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use url::Url;
+
+use crate::identity::storage_token;
+
+/// The account that Azurite has without being told.
+pub(crate) const ACCOUNT: &str = "devstoreaccount1";
+
+/// The container that keyrelay keeps its things in.
+const CONTAINER: &str = "keyrelay";
+
+/// How long Azurite may take to start. It is a large program.
+const START: Duration = Duration::from_secs(60);
+
+/// The version of the storage protocol that the container is made with.
+const PROTOCOL: &str = "2021-12-02";
+
+/// Where Azurite is.
+#[derive(Debug, Clone)]
+pub struct AzuriteOptions {
+    /// The script of its blob service, `node_modules/azurite/dist/src/blob/main.js`. It is run with `node`.
+    pub script: PathBuf,
+    /// The folder for its data and its certificate.
+    pub folder: PathBuf,
+}
+
+/// A running Azurite. It ends when this is dropped.
+pub struct Azurite {
+    options: AzuriteOptions,
+    port: u16,
+    certificate: String,
+    child: Mutex<Option<Child>>,
+}
+
+/// Why Azurite does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum AzuriteError {
+    /// Its certificate cannot be made.
+    #[error("the certificate for Azurite cannot be made")]
+    Certificate(#[from] rcgen::Error),
+    /// Its files cannot be written, or there is no port, or no `node`.
+    #[error("cannot start Azurite ({} in {})", script.display(), folder.display())]
+    Start {
+        /// The script.
+        script: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It does not listen.
+    #[error("Azurite did not listen within {} s", START.as_secs())]
+    Silent,
+    /// There is no client for it, or it does not answer.
+    #[error("Azurite cannot be asked")]
+    Client(#[from] reqwest::Error),
+    /// It does not make the container.
+    #[error("Azurite does not make a container: it answers {0}")]
+    Container(StatusCode),
+}
+
+impl Azurite {
+    /// Starts Azurite's blob service, with an empty container `keyrelay`.
+    pub async fn start(options: AzuriteOptions) -> Result<Self, AzuriteError> {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
+        let failed =
+            |source| AzuriteError::Start { script: options.script.clone(), folder: options.folder.clone(), source };
+        let port = free_port().await.map_err(failed)?;
+        tokio::fs::create_dir_all(options.folder.join("data")).await.map_err(failed)?;
+        tokio::fs::write(options.folder.join("certificate.pem"), cert.pem()).await.map_err(failed)?;
+        tokio::fs::write(options.folder.join("key.pem"), signing_key.serialize_pem()).await.map_err(failed)?;
+        let azurite = Self { options, port, certificate: cert.pem(), child: Mutex::default() };
+        azurite.start_again().await?;
+        azurite.make_container().await?;
+        Ok(azurite)
+    }
+
+    /// Kills it. Its data stays.
+    pub async fn stop(&self) {
+        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(mut child) = child {
+            // Fails only if it has ended by itself.
+            let _ = child.kill().await;
+        }
+    }
+
+    /// Starts it again, on the same port and with the same data.
+    pub async fn start_again(&self) -> Result<(), AzuriteError> {
+        let AzuriteOptions { script, folder } = &self.options;
+        let file = |name: &str| folder.join(name);
+        let child = Command::new("node")
+            .arg(script)
+            .args(["--blobHost", "127.0.0.1", "--blobPort", &self.port.to_string(), "--oauth", "basic"])
+            .args(["--skipApiVersionCheck", "--disableTelemetry", "--silent", "--loose"])
+            .args(arguments("--location", &file("data")))
+            .args(arguments("--cert", &file("certificate.pem")))
+            .args(arguments("--key", &file("key.pem")))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|source| AzuriteError::Start { script: script.clone(), folder: folder.clone(), source })?;
+        *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        let listening = async {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(START, listening).await.map_err(|_| AzuriteError::Silent)
+    }
+
+    /// Its blob service: `https://127.0.0.1:<port>/`.
+    pub(crate) fn url(&self) -> Url {
+        let mut url = Url::parse("https://127.0.0.1/").expect("a constant URL is valid");
+        url.set_port(Some(self.port)).expect("a URL with a host can have a port");
+        url
+    }
+
+    /// A client that trusts its certificate.
+    pub(crate) fn client(&self) -> Result<reqwest::Client, AzuriteError> {
+        let certificate = reqwest::Certificate::from_pem(self.certificate.as_bytes())?;
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        Ok(client.tls_certs_only([certificate]).build()?)
+    }
+
+    async fn make_container(&self) -> Result<(), AzuriteError> {
+        let mut url = self.url();
+        url.set_path(&format!("{ACCOUNT}/{CONTAINER}"));
+        url.set_query(Some("restype=container"));
+        let request = self.client()?.put(url).bearer_auth(storage_token(jiff::Timestamp::MAX));
+        let answer = request.header("x-ms-version", PROTOCOL).header("content-length", "0").send().await?;
+        match answer.status() {
+            StatusCode::CREATED | StatusCode::CONFLICT => Ok(()),
+            status => Err(AzuriteError::Container(status)),
+        }
+    }
+}
+
+fn arguments<'a>(name: &'a str, value: &'a Path) -> [&'a std::ffi::OsStr; 2] {
+    [name.as_ref(), value.as_os_str()]
+}
+
+/// A port that nobody listens on. Azurite does not say which one it took when it may choose.
+async fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?.port())
+}
+
+impl fmt::Debug for Azurite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Azurite").field("port", &self.port).finish_non_exhaustive()
+    }
+}
