@@ -5,13 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::call::Deadline;
 use crate::error::Failure;
+use crate::lane::{Lane, Rate};
 use crate::request_log::RequestIds;
 use crate::retry::retry_after;
 
@@ -20,11 +21,11 @@ use crate::retry::retry_after;
 pub struct Http {
     client: Client,
     limits: Limits,
-    lanes: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+    lanes: Arc<Mutex<HashMap<String, Arc<Lane>>>>,
 }
 
 /// What one request may take, beside its deadline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
     /// Time to connect, TLS included.
     pub connect: Duration,
@@ -36,11 +37,15 @@ pub struct Limits {
     /// Size of an answer in bytes, unpacked.
     pub answer_bytes: usize,
     /// Requests in flight for one subscription, or one vault.
-    ///
-    /// Resource Manager lets a principal read 250 times at once and then 25 times a second, for each subscription and
-    /// region: 875 times within the 25 s of an invocation. A read takes about 0.35 s, so 12 in flight make 34 a second
-    /// and 857 within 25 s: just below.
     pub in_flight: usize,
+    /// Apps of one subscription whose settings are being written. Each has up to two requests in flight, beside those above.
+    pub writers: usize,
+    /// Reads of one subscription. Resource Manager lets a principal read 250 times at once and then 25 times a second, for
+    /// each subscription and region; this stays below, for there may be others.
+    pub reads: Rate,
+    /// Whatever else is asked of one subscription, reading settings included. Resource Manager lets a principal do so 200
+    /// times at once and then 10 times a second.
+    pub writes: Rate,
 }
 
 /// Why there is no client.
@@ -53,6 +58,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) ids: RequestIds,
     pub(crate) retry_after: Option<Duration>,
+    /// How many more requests of the kind Resource Manager would answer now.
+    pub(crate) remaining: Option<u32>,
     pub(crate) body: Vec<u8>,
 }
 
@@ -64,6 +71,9 @@ impl Default for Limits {
             request: Duration::from_secs(60),
             answer_bytes: 16 * 1024 * 1024,
             in_flight: 12,
+            writers: 8,
+            reads: Rate { burst: 200, a_second: 22.0 },
+            writes: Rate { burst: 160, a_second: 9.0 },
         }
     }
 }
@@ -97,11 +107,11 @@ impl Http {
         &self.limits
     }
 
-    /// The permits of those requests that share a rate limit: a subscription's, or a vault's.
-    pub(crate) fn lane(&self, name: &str) -> Arc<Semaphore> {
+    /// The lane of those requests that share a rate limit: a subscription's, or a vault's, which has no pace of its own.
+    pub(crate) fn lane(&self, name: &str, is_paced: bool) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let permits = || Arc::new(Semaphore::new(self.limits.in_flight));
-        lanes.entry(name.to_ascii_lowercase()).or_insert_with(permits).clone()
+        let lane = || Arc::new(Lane::new(&self.limits, is_paced));
+        lanes.entry(name.to_ascii_lowercase()).or_insert_with(lane).clone()
     }
 
     /// Sends a request once and takes in the whole answer.
@@ -118,13 +128,14 @@ impl Http {
         let response = request.send().await.map_err(failure)?;
         let status = response.status();
         let (ids, retry_after) = (RequestIds::of(response.headers()), retry_after(response.headers()));
+        let remaining = remaining(response.headers());
         let body = match self.read_body(response).await {
             Ok(body) => body,
             // The status of an error counts more than the rest of its body.
             Err(_) if !status.is_success() => Vec::new(),
             Err(failure) => return Err(failure),
         };
-        Ok(Answer { status, ids, retry_after, body })
+        Ok(Answer { status, ids, retry_after, remaining, body })
     }
 
     async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
@@ -144,6 +155,13 @@ impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").field("limits", &self.limits).finish_non_exhaustive()
     }
+}
+
+/// What Resource Manager says is left in its bucket. An answer to a read speaks of reads only, one to a write of writes.
+fn remaining(headers: &HeaderMap) -> Option<u32> {
+    ["x-ms-ratelimit-remaining-subscription-reads", "x-ms-ratelimit-remaining-subscription-writes"]
+        .into_iter()
+        .find_map(|name| headers.get(name)?.to_str().ok()?.trim().parse().ok())
 }
 
 fn failure(error: reqwest::Error) -> Failure {

@@ -66,7 +66,8 @@ impl KeyVault {
         url.set_path(&format!("{}/secrets/{secret}/versions", url.path().trim_end_matches('/')));
         // 25 is as many as Key Vault gives at a time.
         url.query_pairs_mut().append_pair("api-version", &self.cloud.vault_api_version).append_pair("maxresults", "25");
-        let request = Request { operation, subject, lane: vault.to_string(), url, action: Action::Get };
+        let request =
+            Request { operation, subject, lane: vault.to_string(), url, action: Action::Get, is_admitted: false };
         self.transport.list(request, call, read_version).await
     }
 }

@@ -6,6 +6,7 @@ mod credential;
 mod error;
 mod http;
 mod key_vault;
+mod lane;
 mod paging;
 mod request_log;
 mod resource_manager;
@@ -18,5 +19,8 @@ pub use credential::{Credential, Identity, Token, TokenError};
 pub use error::{AzureError, ErrorAnswer, Failure, NextLinkError};
 pub use http::{Http, HttpError, Limits};
 pub use key_vault::{KeyVault, SecretVersionInfo};
+pub use lane::Rate;
 pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
-pub use resource_manager::{Progress, ReferenceStatus, ResourceManager, Scope, ScopeError, Site, Status};
+pub use resource_manager::{
+    Progress, ReferenceStatus, Replaced, ResourceManager, Scope, ScopeError, Site, Status, Writing,
+};

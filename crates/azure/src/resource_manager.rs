@@ -3,6 +3,7 @@
 mod reference_status;
 mod scope;
 mod site;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use url::Url;
 pub use reference_status::{Progress, ReferenceStatus, Status};
 pub use scope::{Scope, ScopeError};
 pub use site::Site;
+pub use writing::{Replaced, Writing};
 
 use crate::call::Call;
 use crate::cloud::{Cloud, CloudError};
@@ -38,7 +40,7 @@ impl ResourceManager {
     /// Resource Manager of a cloud, asked as `credential`.
     pub fn new(cloud: &Cloud, credential: Arc<Credential>, http: Http) -> Result<Self, CloudError> {
         cloud.check()?;
-        let transport = Transport::new(http, credential, cloud.resource_manager_audience.clone());
+        let transport = Transport::paced(http, credential, cloud.resource_manager_audience.clone());
         Ok(Self { cloud: cloud.clone(), transport })
     }
 
@@ -58,6 +60,14 @@ impl ResourceManager {
         let request = self.request(Operation::WriteSettings, app, &path, Action::Put(settings));
         let body = self.transport.send(&request, call).await?;
         read_settings(&body).map_err(|failure| request.failed(failure))
+    }
+
+    /// Waits until the settings of an app can be read, written and watched without waiting any more.
+    pub async fn writing<'a>(&'a self, app: &'a AppId, call: &'a Call) -> Result<Writing<'a>, AzureError> {
+        let place = self.transport.writer(app.subscription(), Writing::REQUESTS, call).await;
+        let request = || self.request(Operation::WriteSettings, app, "", Action::Post);
+        let place = place.ok_or_else(|| request().failed(Failure::OutOfTime))?;
+        Ok(Writing { resource_manager: self, app, _place: place })
     }
 
     /// The statuses of all references among an app's settings. Holds no plain text; needs `config/Read`.
@@ -110,6 +120,7 @@ impl ResourceManager {
             lane: scope.subscription().to_owned(),
             url: self.url(&format!("{scope}/providers/Microsoft.Web/sites")),
             action: Action::Get,
+            is_admitted: false,
         };
         self.transport.list(request, call, SiteRow::read).await
     }
@@ -127,7 +138,14 @@ impl ResourceManager {
             Some(slot) => format!("{}/slots/{slot}", app.site()),
             None => app.site().to_owned(),
         };
-        Request { operation, subject, lane: app.subscription().to_owned(), url: self.url(path), action }
+        Request {
+            operation,
+            subject,
+            lane: app.subscription().to_owned(),
+            url: self.url(path),
+            action,
+            is_admitted: false,
+        }
     }
 
     /// The URL of a path that is made of ids, which are fit for a URL as they are.

@@ -1,11 +1,13 @@
 //! One request with everything around it: token, permit, attempts, record.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyrelay_model::Settings;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
@@ -13,6 +15,7 @@ use crate::call::{Call, Deadline};
 use crate::credential::Credential;
 use crate::error::{AzureError, ErrorAnswer, Failure};
 use crate::http::{Answer, Http};
+use crate::lane::Kind;
 use crate::request_log::{Operation, RequestIds, RequestRecord};
 use crate::retry::{self, MAX_ATTEMPTS};
 
@@ -22,6 +25,8 @@ pub(crate) struct Transport {
     http: Http,
     credential: Arc<Credential>,
     audience: String,
+    /// Whether the service has the rate limits of Resource Manager.
+    is_paced: bool,
 }
 
 /// A request before it has a token. Not printable: its body may be all settings of an app.
@@ -34,6 +39,8 @@ pub(crate) struct Request<'a> {
     pub(crate) lane: String,
     pub(crate) url: Url,
     pub(crate) action: Action<'a>,
+    /// Whether its place in the lane was waited for before.
+    pub(crate) is_admitted: bool,
 }
 
 /// Method and body.
@@ -47,8 +54,14 @@ pub(crate) enum Action<'a> {
 }
 
 impl Transport {
+    /// For Resource Manager, whose pace is kept.
+    pub(crate) fn paced(http: Http, credential: Arc<Credential>, audience: String) -> Self {
+        Self { http, credential, audience, is_paced: true }
+    }
+
+    /// For a service without a pace of its own.
     pub(crate) fn new(http: Http, credential: Arc<Credential>, audience: String) -> Self {
-        Self { http, credential, audience }
+        Self { http, credential, audience, is_paced: false }
     }
 
     /// Sends a request until it succeeds, is hopeless, or the time is over, and returns the body of the answer.
@@ -76,22 +89,42 @@ impl Transport {
         outcome.map(|answer| answer.body).map_err(|failure| request.failed(failure))
     }
 
+    /// Waits for a place among those who write in a lane. See [`Lane::writer`](crate::lane::Lane::writer).
+    pub(crate) async fn writer(&self, lane: &str, requests: u32, call: &Call) -> Option<OwnedSemaphorePermit> {
+        self.http.lane(lane, self.is_paced).writer(requests, call.deadline).await
+    }
+
     async fn repeat(&self, request: &Request<'_>, deadline: Deadline, attempts: &mut u32) -> Result<Answer, Failure> {
-        let lane = self.http.lane(&request.lane);
+        let lane = self.http.lane(&request.lane, self.is_paced);
+        let kind = request.kind();
         let mut token_was_refused = false;
         let mut previous = None;
         loop {
-            let Some(permit) = deadline.bound(lane.acquire()).await.and_then(Result::ok) else {
-                return Err(previous.unwrap_or(Failure::OutOfTime));
+            let permit = match request.is_admitted && *attempts == 0 {
+                true => None,
+                false => match lane.enter(kind, deadline).await {
+                    Some(permit) => Some(permit),
+                    None => return Err(previous.unwrap_or(Failure::OutOfTime)),
+                },
             };
             *attempts += 1;
-            let failure = match self.attempt(request, deadline).await {
-                Ok(answer) => return Ok(answer),
+            let attempted = self.attempt(request, deadline).await;
+            drop(permit);
+            let failure = match attempted {
+                Ok(answer) => {
+                    lane.answered(kind, answer.remaining);
+                    return Ok(answer);
+                }
                 // What went wrong before says more than that the time was over in the middle of another attempt.
                 Err(failure) if deadline.has_passed() => return Err(previous.unwrap_or(failure)),
                 Err(failure) => failure,
             };
             let status = failure.status();
+            let retry_after = failure.answer().and_then(|answer| answer.retry_after);
+            if status == Some(429) {
+                // Not this request alone: whoever shares the limit waits.
+                lane.refused(kind, retry_after);
+            }
             if status == Some(401) && !token_was_refused {
                 token_was_refused = true;
                 continue;
@@ -99,15 +132,15 @@ impl Transport {
             if !request.operation.may_be_repeated() || !failure.is_momentary() || *attempts >= MAX_ATTEMPTS {
                 return Err(failure);
             }
-            let retry_after = failure.answer().and_then(|answer| answer.retry_after);
-            let pause = retry::pause(*attempts, retry_after, rand::random());
+            // The lane has stopped already where Azure has refused.
+            let pause = match status {
+                Some(429) => Duration::ZERO,
+                _ => retry::pause(*attempts, retry_after, rand::random()),
+            };
             if pause >= deadline.remaining() {
                 return Err(failure);
             }
             previous = Some(failure);
-            // Who is throttled keeps its permit, so that the others of the same subscription wait as well. One app
-            // that fails otherwise does not hold up the rest.
-            let _permit = (status == Some(429)).then_some(permit);
             sleep(pause).await;
         }
     }
@@ -126,7 +159,7 @@ impl Transport {
         if answer.status == 401 {
             self.credential.refused(&self.audience, &token);
         }
-        let Answer { status, ids, retry_after, body } = answer;
+        let Answer { status, ids, retry_after, body, .. } = answer;
         let error =
             ErrorAnswer { status: status.as_u16(), code: None, inner_code: None, message: None, ids, retry_after };
         Err(Failure::Answer(Box::new(error.with_body(&body, request.sent()))))
@@ -151,6 +184,14 @@ impl Transport {
 impl Request<'_> {
     pub(crate) fn failed(&self, failure: Failure) -> AzureError {
         AzureError { operation: self.operation, subject: self.subject.clone(), failure }
+    }
+
+    /// How Resource Manager counts it.
+    fn kind(&self) -> Kind {
+        match self.action {
+            Action::Get => Kind::Read,
+            Action::Post | Action::Put(_) => Kind::Write,
+        }
     }
 
     fn builder(&self, http: &Http) -> RequestBuilder {

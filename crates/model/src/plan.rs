@@ -75,6 +75,14 @@ impl Plan {
         Self(changes.into_iter().filter(|(_, change)| change.before != change.after).collect())
     }
 
+    /// What of this plan is left to do: the settings that are as they were before it. Those that somebody has changed since,
+    /// to whatever value, are theirs.
+    #[must_use]
+    pub fn not_overtaken_in(&self, now: &Settings) -> Self {
+        let same = self.0.iter().filter(|(name, change)| now.get(name) == change.before.as_ref());
+        Self(same.map(|(name, change)| (name.clone(), change.clone())).collect())
+    }
+
     /// This plan and then another, as one: what it takes back is what was there before either of them.
     #[must_use]
     pub fn followed_by(mut self, next: Self) -> Self {

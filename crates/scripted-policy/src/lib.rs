@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-use keyrelay_policy::{App, Decision, Event, NewValue, Patch, Policy, Reference, Value, View};
+use keyrelay_policy::{App, Decision, Event, NewValue, Occurrence, Patch, Policy, Reference, Value, View};
 
 /// The policy.
 #[derive(Debug)]
@@ -8,6 +8,8 @@ pub struct Scripted;
 
 impl Policy for Scripted {
     const VIEW: View = View::Settings;
+    const OCCURRENCES: &'static [Occurrence] =
+        &[Occurrence::NewVersionCreated, Occurrence::NearExpiry, Occurrence::Expired, Occurrence::ExpiryReminder];
 
     fn decide(event: Event, app: App) -> Result<Decision, String> {
         let script = app.parameter("script").ok_or("the parameter `script` is missing")?;
@@ -29,6 +31,7 @@ impl Policy for Scripted {
                     patch.set.push(((*name).to_owned(), NewValue::Text((*value).to_owned())));
                 }
                 ["remove", name] => patch.remove.push((*name).to_owned()),
+                ["notice", text] => return Ok(Decision::Notice((*text).to_owned())),
                 ["tell", name] => return Ok(Decision::Notice(seen(&app, name))),
                 ["fail", name] => return Err(seen(&app, name)),
                 #[expect(clippy::panic, reason = "the script says so")]

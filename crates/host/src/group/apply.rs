@@ -1,14 +1,18 @@
 //! Writing settings so that nobody's write is lost: read, plan, read again, write only if the ground has not moved,
 //! read back, compare.
 //!
-//! Azure replaces all settings of an app with one request and knows no condition on it, so two readers that agree just
-//! before the write are as near as one can come. A third one that is on its way together with the write, the witness,
-//! sees most of what was written in that last moment: what our write has run over is put back.
+//! Azure replaces all settings of an app with one request and knows no condition on it, so two reads that agree, some time
+//! apart and the second right before the write, are as near as one can come. A third one that is on its way together
+//! with the write, the witness, sees most of what was written in that last moment: what our write has run over is put
+//! back.
 
-use futures::future::join;
-use keyrelay_azure::{Call, Deadline, ReferenceStatus};
+use std::sync::Arc;
+use std::time::Duration;
+
+use keyrelay_azure::{Call, Deadline, ReferenceStatus, Replaced};
 use keyrelay_model::{Change, Plan, SettingName, Settings};
 use keyrelay_store::Lease;
+use tokio::time::{Instant, sleep_until};
 
 use super::{Group, already};
 use crate::order::{Proof, Rotation, Stage};
@@ -18,6 +22,10 @@ use crate::verify::Awaited;
 
 /// How often a plan is made anew because somebody else wrote in between.
 const ATTEMPTS: u32 = 8;
+
+/// How long settings must have stayed the same before they are written: at first, and at most. It doubles each time that
+/// somebody else is seen writing, so that we wait for the end of a deployment and do not get into the middle of it.
+const QUIET: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
 /// What is wanted of the settings, each time they are read.
 enum Wanted<'p> {
@@ -48,7 +56,7 @@ impl Group {
         let (settings, plans) = self.write(lease, &Wanted::Decisions).await?;
         for (index, plan) in plans {
             let Some(Rotation { order, stage: Stage::Patch, .. }) = self.rotations.get(index) else { continue };
-            let order = std::sync::Arc::clone(order);
+            let order = Arc::clone(order);
             let awaited = self.awaited_after(&order, &plan, &settings, statuses);
             if plan.is_empty() && self.are_good(&order, &awaited, statuses) {
                 self.end(index, already(&order, &awaited));
@@ -72,6 +80,7 @@ impl Group {
         wanted: &Wanted<'_>,
     ) -> Result<(Settings, Vec<(usize, Plan)>), Outcome> {
         let mut settings = self.read().await?;
+        let (mut read_at, mut quiet) = (Instant::now(), QUIET.0);
         // What was planned first for each rotation, so that it can be taken back after an attempt that half succeeded.
         let mut first = Vec::new();
         for _ in 0..ATTEMPTS {
@@ -85,17 +94,17 @@ impl Group {
                 return Ok((settings, first));
             }
             self.intend(&first).await?;
-            self.fence(lease).await?;
-            let again = self.read().await?;
-            if again != settings {
-                settings = again;
+            sleep_until(read_at + quiet).await;
+            let written = self.replace(lease, &settings, &total).await?;
+            quiet = (quiet * 2).min(QUIET.1);
+            read_at = Instant::now();
+            let Some(written) = written else {
+                settings = self.read().await?;
                 continue;
-            }
-            let written = self.replace(lease, &again, &total).await?;
-            self.changed = true;
+            };
             settings = written.settings;
             if !written.run_over.is_empty() {
-                self.put_back(lease, &mut settings, &written.run_over).await?;
+                settings = self.put_back(lease, settings, &written.run_over).await?;
             }
             if total.is_in(&settings) {
                 return Ok((settings, first));
@@ -106,18 +115,28 @@ impl Group {
         )))
     }
 
-    /// Replaces all settings and returns what is there afterwards, read anew.
+    /// Makes a plan of the settings true, if they are still as they were read, and returns what is there afterwards, read
+    /// anew. None: somebody else has written meanwhile, and nothing was done.
     ///
     /// When the write's fate is unknown (no answer, half an answer), or it was refused for the moment, what is read
     /// decides: the caller compares, and plans again if need be.
-    async fn replace(&self, lease: &Lease<AppState>, before: &Settings, plan: &Plan) -> Result<Written, Outcome> {
+    async fn replace(
+        &mut self,
+        lease: &mut Lease<AppState>,
+        settings: &Settings,
+        plan: &Plan,
+    ) -> Result<Option<Written>, Outcome> {
+        let relay = Arc::clone(&self.relay);
+        let writing = relay.resource_manager.writing(&self.app, &self.call).await?;
+        lease.renew().await?;
+        if writing.settings(&self.call).await? != *settings {
+            return Ok(None);
+        }
         // A write that takes longer than the lease might happen while somebody else writes.
         let deadline = self.call.deadline.min(Deadline::after(lease.remaining()));
         let call = Call { deadline, log: self.call.log.clone() };
-        let azure = &self.relay.resource_manager;
-        let target = plan.apply_to(before);
-        let (witness, answer) =
-            join(azure.settings(&self.app, &call), azure.write_settings(&self.app, &target, &call)).await;
+        let Replaced { witness, answer } = writing.replace(&plan.apply_to(settings), &call).await;
+        self.changed = true;
         if let Err(error) = answer {
             match error.plan_again_after() {
                 Some(pause) if pause < self.call.deadline.remaining() => tokio::time::sleep(pause).await,
@@ -125,26 +144,35 @@ impl Group {
                 _ => return Err(error.into()),
             }
         }
-        let settings = self.read().await?;
-        let run_over = witness.map(|seen| run_over(before, plan, &seen, &settings)).unwrap_or_default();
-        Ok(Written { settings, run_over })
+        let now = self.read().await?;
+        let run_over = witness.map(|seen| run_over(settings, plan, &seen, &now)).unwrap_or_default();
+        Ok(Some(Written { settings: now, run_over }))
     }
 
     /// Puts back what our write has run over, and says so in the records of all whose write it was.
     async fn put_back(
         &mut self,
         lease: &mut Lease<AppState>,
-        settings: &mut Settings,
+        mut settings: Settings,
         run_over: &Plan,
-    ) -> Result<(), Outcome> {
+    ) -> Result<Settings, Outcome> {
         let note = format!("somebody else wrote at the same moment: {run_over} was put back as they wrote it");
         tracing::warn!(app.id = %self.app, "{note}");
         for rotation in self.rotations.iter_mut().filter(|rotation| matches!(rotation.stage, Stage::Patch)) {
             rotation.notes.push(note.clone());
         }
-        self.fence(lease).await?;
-        *settings = self.replace(lease, settings, run_over).await?.settings;
-        Ok(())
+        for _ in 0..ATTEMPTS {
+            // What they have changed themselves since then stays as it is.
+            let left = run_over.not_overtaken_in(&settings);
+            if left.is_empty() {
+                break;
+            }
+            settings = match self.replace(lease, &settings, &left).await? {
+                Some(written) => written.settings,
+                None => self.read().await?,
+            };
+        }
+        Ok(settings)
     }
 
     /// The references to wait for after a write: those of the plan, and those that Azure resolves anew along with them.
