@@ -1,6 +1,7 @@
 //! A custom handler that behaves as its events tell it to: the tests of the Functions host run it.
 //!
 //! The field `data.do` of an event says what to do; without one, the request is sent back in `ReturnValue`.
+//! The setting `HANDLER_TIMER` says what a timer does, in the same words.
 //! The setting `HANDLER_START` says what to do at the start: `exit <code>`, or `mute` to accept and never answer.
 
 #![expect(clippy::disallowed_methods, reason = "this is a program: its environment is its input")]
@@ -46,8 +47,11 @@ async fn invocation(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -
     response
 }
 
-/// `data.do` of the event, or of the first of several, whichever way the value is encoded.
+/// `data.do` of the event, or of the first of several, whichever way the value is encoded. A timer has its setting.
 fn what_to_do(body: &Value) -> String {
+    if body.pointer("/Data/timer").is_some() {
+        return variable("HANDLER_TIMER");
+    }
     let value = body.pointer("/Data/event").cloned().unwrap_or_default();
     let value = match value.as_str() {
         Some(text) => serde_json::from_str(text).unwrap_or_default(),
@@ -59,7 +63,7 @@ fn what_to_do(body: &Value) -> String {
 
 async fn behave(wish: &str, method: &Method, uri: &Uri, headers: &HeaderMap, body: Value) -> Response {
     match wish.split_once(' ').unwrap_or((wish, "")) {
-        ("echo", _) => echo(method, uri, headers, &body),
+        ("echo" | "", _) => echo(method, uri, headers, &body),
         ("empty", _) => StatusCode::OK.into_response(),
         ("null", _) => answer(StatusCode::OK, &Value::Null),
         ("list", _) => answer(StatusCode::OK, &json!([])),
@@ -87,6 +91,11 @@ async fn behave(wish: &str, method: &Method, uri: &Uri, headers: &HeaderMap, bod
             }
             echo(method, uri, headers, &body)
         }
+        // Asks for a token as App Service lets an app ask.
+        ("token", _) => match token().await {
+            Ok(status) => answer(StatusCode::OK, &json!({ "ReturnValue": status.as_u16() })),
+            Err(error) => answer(StatusCode::BAD_GATEWAY, &json!(error.to_string())),
+        },
         ("exit", code) => exit(code),
         // `hang`, and everything that is misspelt.
         _ => {
@@ -94,6 +103,13 @@ async fn behave(wish: &str, method: &Method, uri: &Uri, headers: &HeaderMap, bod
             std::future::pending().await
         }
     }
+}
+
+async fn token() -> reqwest::Result<StatusCode> {
+    let query = "?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net";
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let request = client.get(format!("{}{query}", variable("IDENTITY_ENDPOINT")));
+    Ok(request.header("X-IDENTITY-HEADER", variable("IDENTITY_HEADER")).send().await?.status())
 }
 
 /// The request as it came in, and what the process knows.

@@ -13,6 +13,7 @@ use crate::cloud::{CloudError, CloudOptions};
 use crate::faults::Faults;
 use crate::hidden::Hidden;
 use crate::identity::Identities;
+use crate::intercept::Intercepts;
 use crate::published_event::PublishedEvent;
 use crate::requests::Requests;
 use crate::resource_manager::RateLimits;
@@ -29,6 +30,7 @@ pub(crate) struct Backend {
     pub(crate) apps: Apps,
     pub(crate) identities: Identities,
     pub(crate) faults: Faults,
+    pub(crate) intercepts: Intercepts,
     pub(crate) requests: Requests,
     pub(crate) rate_limits: RateLimits,
     events: mpsc::UnboundedSender<PublishedEvent>,
@@ -47,6 +49,7 @@ impl Backend {
             identities: Identities::new(world, &apps, options.token_lifetime),
             apps,
             faults: Faults::default(),
+            intercepts: Intercepts::default(),
             requests: Requests::new(),
             rate_limits: RateLimits::new(options.limits_requests),
             options,
@@ -119,6 +122,14 @@ impl Backend {
     /// Runs a task until the stand-in is stopped.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         tokio::spawn(self.stopped.clone().run_until_cancelled_owned(task));
+    }
+
+    /// Runs a task to its end even if nobody waits for it any more. None: the stand-in was stopped, or the task panicked.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        tokio::spawn(self.stopped.clone().run_until_cancelled_owned(task)).await.ok().flatten()
     }
 
     /// Stops all tasks when it is dropped.

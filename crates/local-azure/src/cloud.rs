@@ -1,6 +1,9 @@
 //! The stand-in as a whole: starts it, says where it is, and moves it by hand.
 
 mod by_hand;
+mod writer;
+
+pub use writer::Writer;
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! The way of a request, which is the same for all services: record, token, faults, service, answer.
+//! The way of a request, which is the same for all services: record, token, interceptions, faults, service, answer.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,14 +15,15 @@ use crate::answer::{self, Response};
 use crate::backend::Backend;
 use crate::call::Call;
 use crate::faults::Effect;
-use crate::requests::Service;
+use crate::intercept::{Moment, Then};
+use crate::requests::{Entry, Service};
 use crate::serve::Cut;
 use crate::{control, key_vault, resource_manager};
 
 /// Answers one request to one service.
 pub(crate) async fn exchange(backend: Arc<Backend>, service: Service, request: Request<Body>) -> Result<Response, Cut> {
     let now = Timestamp::now();
-    let mut call = match Call::read(service, request).await {
+    let call = match Call::read(service, request).await {
         Ok(call) => call,
         Err(refusal) => return Ok(refusal),
     };
@@ -30,12 +31,28 @@ pub(crate) async fn exchange(backend: Arc<Backend>, service: Service, request: R
         return Ok(control::answer(&backend, &call));
     }
     let entry = backend.requests.arrived(&call, now);
+    // What has arrived is carried out even if the client is gone by then: killed, perhaps, at an interception.
+    let seen_through = see_through(Arc::clone(&backend), call, Arc::clone(&entry), now);
+    let response = backend.to_its_end(seen_through).await.unwrap_or(Err(Cut))?;
+    entry.answered(response.status().as_u16());
+    Ok(response)
+}
+
+/// Carries out a request that was read to its end, and makes the answer.
+async fn see_through(
+    backend: Arc<Backend>,
+    mut call: Call,
+    entry: Arc<Entry>,
+    now: Timestamp,
+) -> Result<Response, Cut> {
+    let service = call.service;
     let (caller, mut response) = match caller(&backend, &call, now) {
         Err(refusal) => (String::new(), *refusal),
         Ok(caller) => {
             entry.is_from(&caller);
+            pass(&backend, Moment::Arrived, &call).await?;
             call.effects = backend.faults.of(&call);
-            let response = carry_out(&backend, &call, &caller, now).await;
+            let response = carry_out(&backend, &call, &caller, now).await?;
             (caller, response)
         }
     };
@@ -45,9 +62,7 @@ pub(crate) async fn exchange(backend: Arc<Backend>, service: Service, request: R
     answer::set_header(&mut response, "x-ms-request-id", &Uuid::new_v4().to_string());
     let status = response.status().as_u16();
     tracing::debug!(?service, method = %call.method, path = call.path, status, "a request was carried out");
-    let response = spoil(&call.effects, response).await?;
-    entry.answered(status);
-    Ok(response)
+    spoil(&call.effects, response).await
 }
 
 /// Who asks. The error is the answer for somebody who may not.
@@ -62,21 +77,31 @@ fn caller(backend: &Backend, call: &Call, now: Timestamp) -> Result<String, Box<
     }
 }
 
+/// Lets a test act at this moment.
+async fn pass(backend: &Backend, moment: Moment, call: &Call) -> Result<(), Cut> {
+    match backend.intercepts.at(moment, call).await {
+        Then::GoOn => Ok(()),
+        Then::Drop => Err(Cut),
+    }
+}
+
 /// Does what is asked, unless a fault comes first.
-async fn carry_out(backend: &Arc<Backend>, call: &Call, caller: &str, now: Timestamp) -> Response {
+async fn carry_out(backend: &Arc<Backend>, call: &Call, caller: &str, now: Timestamp) -> Result<Response, Cut> {
     for effect in &call.effects {
         if let Effect::Hang = effect {
             std::future::pending::<Infallible>().await;
         }
         if let Some(error) = effect.answer() {
-            return error;
+            return Ok(error);
         }
     }
-    match call.service {
+    let response = match call.service {
         Service::Identity => backend.identities.answer(call, now),
         Service::KeyVault => key_vault::answer(backend, call, caller, now),
         Service::ResourceManager => resource_manager::answer(backend, call),
-    }
+    };
+    pass(backend, Moment::CarriedOut, call).await?;
+    Ok(response)
 }
 
 /// Does to an answer what faults do to it on its way.

@@ -9,7 +9,7 @@ use crate::answer::{self, Response};
 use crate::apps::ResolveStatus;
 use crate::call::Call;
 use crate::hidden::Hidden;
-use crate::requests::Service;
+use crate::requests::{self, Service};
 
 /// Something that goes wrong on the requests it is for. As JSON:
 /// `{"service":"resource-manager","method":"PUT","path":"config/appsettings","times":1,"effect":{"kind":"cut"}}`.
@@ -110,8 +110,7 @@ impl Fault {
         self.service == service
             && self.times != Some(0)
             && self.effect.concerns(method, path)
-            && self.method.as_ref().is_none_or(|it| it.eq_ignore_ascii_case(method))
-            && self.path.as_ref().is_none_or(|it| path.to_lowercase().contains(&it.to_lowercase()))
+            && requests::are_meant(self.method.as_deref(), self.path.as_deref(), method, path)
     }
 }
 

@@ -8,6 +8,7 @@ mod envelope;
 mod files;
 mod handler;
 mod http_function;
+mod instances;
 mod invocation;
 mod listener;
 mod log;
@@ -16,7 +17,7 @@ mod schedule;
 mod timer;
 
 pub use files::FilesError;
-pub use handler::HandlerStatus;
+pub use handler::{HandlerKill, HandlerStatus};
 pub use invocation::{Failure, Invocation};
 pub use log::{HostLog, LogLevel, LogLine, LogSource};
 pub use options::FunctionsHostOptions;
@@ -37,7 +38,8 @@ use uuid::Uuid;
 
 use crate::journal::Journal;
 use files::{App, Function, Trigger};
-use handler::{Handler, Launch, Supervision, Supervisor};
+use handler::{Launch, Supervision, Supervisor};
+use instances::{Instances, Turn};
 use timer::Timer;
 
 /// Invocations that are kept in memory.
@@ -80,12 +82,17 @@ pub enum FunctionsHostError {
 #[error("there is no function `{0}` with such a trigger")]
 pub struct NoSuchFunction(pub String);
 
-/// A running Functions host. The handler is killed when this is dropped.
+/// There are not so many instances; they are counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no instance {0}")]
+pub struct NoSuchInstance(pub usize);
+
+/// A running Functions host. The handlers of all instances are killed when this is dropped.
 #[derive(Debug)]
 pub struct FunctionsHost {
     host: Arc<Host>,
     address: SocketAddr,
-    _supervisor: Supervisor,
+    _supervisors: Vec<Supervisor>,
     _timers: Vec<AbortOnDropHandle<()>>,
     _listener: DropGuard,
 }
@@ -96,7 +103,9 @@ struct Host {
     functions: BTreeMap<String, Function>,
     timers: BTreeMap<String, Timer>,
     route_prefix: String,
-    handler: Handler,
+    instances: Instances,
+    /// Whose turn it is to take an event or a request. A timer has a round of its own.
+    turn: Turn,
     client: reqwest::Client,
     function_timeout: Duration,
     double_encoded: bool,
@@ -107,7 +116,7 @@ struct Host {
 }
 
 impl FunctionsHost {
-    /// Reads the app's files, starts the handler and listens. Does not wait until the handler is ready.
+    /// Reads the app's files, starts the handlers and listens. Does not wait until a handler is ready.
     pub async fn start(options: FunctionsHostOptions) -> Result<Self, FunctionsHostError> {
         let app = App::read(&options.app_root, &options.environment)?;
         let client = client()?;
@@ -128,24 +137,25 @@ impl FunctionsHost {
         let listen = |source| FunctionsHostError::Listen { port: options.port, source };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let (handler, supervisor) = Handler::start(supervision, client.clone(), options.log.clone())
+        let (instances, supervisors) = Instances::start(options.instances, &supervision, &client, &options.log)
             .map_err(|source| FunctionsHostError::Handler { executable, source })?;
         let host = Arc::new(Host {
             timers: timer::of_functions(&app.functions),
             functions: app.functions,
             route_prefix: app.route_prefix,
-            handler,
+            instances,
+            turn: Turn::default(),
             client,
             function_timeout: options.function_timeout,
             double_encoded: options.double_encoded,
             log: options.log,
             invocations: Journal::new(KEPT_INVOCATIONS),
-            event_grid_key: key(),
-            master_key: key(),
+            event_grid_key: random_hex(),
+            master_key: random_hex(),
         });
         Ok(Self {
             address,
-            _supervisor: supervisor,
+            _supervisors: supervisors,
             _timers: timer::run_all(&host),
             _listener: listener::serve(listener, Arc::clone(&host)),
             host,
@@ -170,37 +180,59 @@ impl FunctionsHost {
         &self.host.master_key
     }
 
-    /// What the handler is doing.
+    /// What the handler is doing: on the first instance where it runs, else on the first where it starts, else on the
+    /// first.
     pub fn status(&self) -> HandlerStatus {
-        self.host.handler.status()
+        self.host.instances.status()
     }
 
-    /// Waits until the handler is not [`HandlerStatus::Starting`], at most for the time that a start may take.
+    /// What the handler of one instance is doing.
+    pub fn status_of(&self, instance: usize) -> Result<HandlerStatus, NoSuchInstance> {
+        Ok(self.host.instances.get(instance)?.status())
+    }
+
+    /// Waits until no handler is [`HandlerStatus::Starting`], at most for the time that a start may take.
     pub async fn wait_while_starting(&self) -> HandlerStatus {
-        self.host.handler.settled().await
+        self.host.instances.settled().await
     }
 
-    /// How often the handler was started again.
+    /// How often handlers were started again, on all instances together.
     pub fn restarts(&self) -> u64 {
-        self.host.handler.restarts()
+        self.host.instances.restarts()
     }
 
-    /// The base of the handler's own URLs while it runs, to send it what no host would.
+    /// The base of the handler's own URLs while it runs, to send it what no host would. With several instances it is
+    /// that of the first where it runs.
     pub fn handler_url(&self) -> Option<Url> {
-        match self.status() {
-            HandlerStatus::Running { port, .. } => Some(loopback(port)),
-            _ => None,
-        }
+        url_of(&self.status())
     }
 
-    /// Kills the handler with SIGKILL, which counts as a crash.
+    /// The same for one instance. None also if there is no such instance.
+    pub fn handler_url_of(&self, instance: usize) -> Option<Url> {
+        url_of(&self.status_of(instance).ok()?)
+    }
+
+    /// Kills the handler of the first instance with SIGKILL, which counts as a crash.
     pub fn kill_handler(&self) {
-        self.host.handler.crash();
+        // There always is a first one.
+        let _ = self.kill_handler_of(0);
     }
 
-    /// Stops the handler with SIGKILL, without letting it finish anything, and waits until it is gone.
+    /// Kills the handler of one instance with SIGKILL, which counts as a crash. Does not wait until it is gone: see
+    /// [`handler_kill`](Self::handler_kill).
+    pub fn kill_handler_of(&self, instance: usize) -> Result<(), NoSuchInstance> {
+        self.host.instances.get(instance)?.crash();
+        Ok(())
+    }
+
+    /// What kills the handler of one instance at a moment that comes later.
+    pub fn handler_kill(&self, instance: usize) -> Result<HandlerKill, NoSuchInstance> {
+        Ok(HandlerKill(self.host.instances.get(instance)?.clone()))
+    }
+
+    /// Stops all handlers with SIGKILL, without letting them finish anything, and waits until they are gone.
     pub async fn stop(&self) {
-        self.host.handler.stop().await;
+        self.host.instances.stop().await;
     }
 
     /// The names of the app's functions.
@@ -248,7 +280,7 @@ impl Host {
             (Trigger::Events, _) => Err(Failure::Unbound("an array of events")),
             _ => Err(Failure::Unbound("an event")),
         };
-        self.run(function, body).await
+        self.run(function, &self.turn, body).await
     }
 }
 
@@ -259,13 +291,20 @@ fn client() -> Result<reqwest::Client, FunctionsHostError> {
     reqwest::Client::builder().no_proxy().redirect(redirects).build().map_err(FunctionsHostError::Client)
 }
 
+fn url_of(status: &HandlerStatus) -> Option<Url> {
+    match status {
+        HandlerStatus::Running { port, .. } => Some(loopback(*port)),
+        _ => None,
+    }
+}
+
 fn loopback(port: u16) -> Url {
     let mut url = Url::parse("http://127.0.0.1/").expect("a constant URL is valid");
     url.set_port(Some(port)).expect("a URL with a host can have a port");
     url
 }
 
-/// A key as the real host makes them, in length if not in alphabet.
-fn key() -> String {
+/// 64 hexadecimal digits: as long as the real host's keys and the ids of instances, and nobody guesses them.
+fn random_hex() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use axum::http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -43,6 +44,12 @@ pub struct Request {
     pub status: Option<u16>,
 }
 
+/// Whether requests with this method and this text in their path, whatever its case, are the wanted ones. None: any.
+pub(crate) fn are_meant(wanted_method: Option<&str>, wanted_part: Option<&str>, method: &str, path: &str) -> bool {
+    wanted_method.is_none_or(|it| it.eq_ignore_ascii_case(method))
+        && wanted_part.is_none_or(|it| path.to_lowercase().contains(&it.to_lowercase()))
+}
+
 /// The requests of the last while.
 #[derive(Debug)]
 pub(crate) struct Requests(Journal<Arc<Entry>>);
@@ -75,13 +82,34 @@ impl Requests {
             client: call.header("user-agent").map(str::to_owned),
             status: None,
         };
-        let entry = Arc::new(Entry { arrived, caller: OnceLock::new(), status: AtomicU16::new(0) });
-        self.0.push(Arc::clone(&entry));
-        entry
+        self.push(arrived)
+    }
+
+    /// Records a write by hand as the request that it would have been.
+    pub(crate) fn by_hand(&self, caller: &str, method: Method, path: String) {
+        let request = Request {
+            time: Timestamp::now(),
+            service: Service::ResourceManager,
+            method: method.to_string(),
+            path,
+            api_version: None,
+            caller: None,
+            client: None,
+            status: None,
+        };
+        let entry = self.push(request);
+        entry.is_from(caller);
+        entry.answered(StatusCode::OK.as_u16());
     }
 
     pub(crate) fn all(&self) -> Vec<Request> {
         self.0.snapshot().iter().map(|entry| entry.now()).collect()
+    }
+
+    fn push(&self, arrived: Request) -> Arc<Entry> {
+        let entry = Arc::new(Entry { arrived, caller: OnceLock::new(), status: AtomicU16::new(0) });
+        self.0.push(Arc::clone(&entry));
+        entry
     }
 }
 

@@ -3,13 +3,15 @@
 //! An app is named by its Resource Manager id, or in short: `site`, `site/slot`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Cloud, CloudError};
+use super::{Cloud, CloudError, Writer};
 use crate::apps::ReferenceRow;
 use crate::faults::Fault;
 use crate::hidden::Hidden;
+use crate::intercept::{Intercept, Interception, Then};
 use crate::requests::Request;
 use crate::resource_manager;
 use crate::vaults::{Attributes, Occurrence};
@@ -58,6 +60,11 @@ impl Cloud {
         Ok(self.backend.app(app)?.settings())
     }
 
+    /// Somebody else who writes settings, and who is called `name` in [`requests`](Self::requests).
+    pub fn writer(&self, name: &str) -> Writer {
+        Writer::new(Arc::clone(&self.backend), name)
+    }
+
     /// Writes an app's settings as somebody else would, who is not seen in [`requests`](Self::requests).
     pub fn edit_settings(
         &self,
@@ -86,6 +93,20 @@ impl Cloud {
     /// The faults that can still strike.
     pub fn faults(&self) -> Vec<Fault> {
         self.backend.faults.all()
+    }
+
+    /// Does something at an exact moment of a request, once. The request waits until the future is ready, which says how
+    /// it goes on.
+    pub fn intercept<A>(&self, intercept: Intercept, act: impl FnOnce() -> A + Send + 'static) -> Interception
+    where
+        A: Future<Output = Then> + Send + 'static,
+    {
+        self.backend.intercepts.arm(intercept, act)
+    }
+
+    /// Removes all interceptions that have not begun.
+    pub fn clear_intercepts(&self) {
+        self.backend.intercepts.clear();
     }
 
     /// Makes every token that was handed out unknown.

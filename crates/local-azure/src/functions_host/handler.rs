@@ -1,8 +1,9 @@
-//! The handler's process: started, watched, started again after a crash.
+//! The handler's process on one instance: started, watched, started again after a crash.
 
 mod crashes;
 mod process;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::process::ExitStatus;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -55,6 +56,19 @@ impl fmt::Display for HandlerStatus {
     }
 }
 
+/// Kills the handler of one instance, from wherever it is needed. Clones kill the same one.
+#[derive(Debug, Clone)]
+pub struct HandlerKill(pub(super) Handler);
+
+impl HandlerKill {
+    /// Sends SIGKILL to the process that runs or starts now, and returns when it has ended and the system has forgotten
+    /// it. That counts as a crash, so that another process is started, and nothing waits for that one.
+    pub async fn killed(&self) {
+        // The error is the message: see `Order::Crash`.
+        let _ = self.0.crash().await;
+    }
+}
+
 /// How the handler is started and how many crashes are too many.
 #[derive(Debug, Clone)]
 pub(super) struct Supervision {
@@ -81,8 +95,9 @@ pub(super) struct Supervisor {
 
 #[derive(Debug)]
 enum Order {
-    /// Kill the process as a crash would.
-    Crash,
+    /// Kill the process as a crash would, if it still is the one that was started after so many restarts. That it is
+    /// gone is told by dropping `until_gone`, so that it is told in any case.
+    Crash { restarts: u64, until_gone: oneshot::Sender<Infallible> },
     /// Kill this process and start a new one, as after an invocation that took too long.
     Restart { pid: u32 },
     /// Kill the process for good.
@@ -131,14 +146,20 @@ impl Handler {
 
     /// Waits while the handler starts, at most as long as a start may take.
     pub(super) async fn settled(&self) -> HandlerStatus {
-        let mut status = self.status.clone();
-        let settled = status.wait_for(|status| *status != HandlerStatus::Starting);
-        let _ = tokio::time::timeout(self.start_timeout, settled).await;
+        let _ = tokio::time::timeout(self.start_timeout, self.left_start()).await;
         self.status()
     }
 
-    pub(super) fn crash(&self) {
-        self.order(Order::Crash);
+    /// Waits while the handler starts. The error means that nobody watches it any more.
+    pub(super) async fn left_start(&self) -> Result<(), watch::error::RecvError> {
+        self.status.clone().wait_for(|status| *status != HandlerStatus::Starting).await.map(drop)
+    }
+
+    /// Kills the process as a crash would. The receiver is closed when it is gone.
+    pub(super) fn crash(&self) -> oneshot::Receiver<Infallible> {
+        let (until_gone, gone) = oneshot::channel();
+        self.order(Order::Crash { restarts: self.restarts(), until_gone });
+        gone
     }
 
     /// Kills the process if it still is the one with this id, and starts a new one.
@@ -204,19 +225,22 @@ impl Watcher {
     /// Waits for the end of one process, and carries out the orders that come meanwhile.
     async fn see_to_its_end(&mut self, process: &mut Process) -> End {
         let (pid, port) = (process.pid, process.port);
+        let number = self.restarts.load(Ordering::Relaxed);
         let mut starting = true;
         let ready = process::ready(self.client.clone(), port);
         let ready = tokio::time::timeout(self.supervision.start_timeout, ready);
         tokio::pin!(ready);
         loop {
-            let end = tokio::select! {
+            let (end, _until_gone) = tokio::select! {
                 ended = process.ended() => return end_of(ended),
                 order = self.orders.recv() => match order {
-                    Some(Order::Crash) => End::Crashed("was killed".to_owned()),
-                    Some(Order::Restart { pid: slow }) if slow == pid => End::Restarted,
+                    Some(Order::Crash { restarts, until_gone }) if restarts == number => {
+                        (End::Crashed("was killed".to_owned()), Some(until_gone))
+                    }
+                    Some(Order::Restart { pid: slow }) if slow == pid => (End::Restarted, None),
                     // It is about a process that is gone already.
-                    Some(Order::Restart { .. }) => continue,
-                    Some(Order::Stop) | None => End::Stopped,
+                    Some(Order::Crash { .. } | Order::Restart { .. }) => continue,
+                    Some(Order::Stop) | None => (End::Stopped, None),
                 },
                 answered = &mut ready, if starting => {
                     if answered.is_ok() {
@@ -225,9 +249,11 @@ impl Watcher {
                         continue;
                     }
                     // The real host leaves such a handler running, and every invocation fails. A crash is easier to see.
-                    End::Crashed("did not answer `GET /` in time".to_owned())
+                    (End::Crashed("did not answer `GET /` in time".to_owned()), None)
                 }
             };
+            // Before it is gone: who waited for that finds nothing that looks as if it ran.
+            self.status.send_replace(HandlerStatus::Starting);
             process.kill().await;
             return end;
         }

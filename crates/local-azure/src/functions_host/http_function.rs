@@ -35,7 +35,7 @@ pub(super) async fn call(
         return stopped;
     }
     let request = describe(&method, &uri, &query, &headers, &parameters, &body);
-    let invocation = host.run(function, Ok(envelope::of_request(function, request))).await;
+    let invocation = host.run(function, &host.turn, Ok(envelope::of_request(function, request))).await;
     match invocation.outcome {
         Ok(answer) => response(&answer, output.as_deref()),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

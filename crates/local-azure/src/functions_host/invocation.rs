@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::Host;
 use super::files::Function;
 use super::handler::HandlerStatus;
-use super::log::{LogLevel, LogSource};
+use super::instances::{Target, Turn};
+use super::log::{HostLog, LogLevel, LogSource};
 use answer::{Answer, read_answer};
 
 /// What the host calls itself in the `X-Azure-Functions-HostVersion` header.
@@ -24,6 +25,8 @@ pub struct Invocation {
     pub id: String,
     /// The function's name.
     pub function: String,
+    /// The instance whose handler was called, counted from 0. None: no handler was called.
+    pub instance: Option<usize>,
     /// From the moment the host had to run it, so a handler that has to start first is part of it.
     pub duration: Duration,
     /// The handler's answer, or why there is none that counts.
@@ -57,56 +60,67 @@ pub enum Failure {
 }
 
 impl Host {
-    /// Runs a function, records the invocation and logs its beginning and end.
-    pub(super) async fn run(&self, function: &Function, body: Result<Vec<u8>, Failure>) -> Invocation {
+    /// Runs a function where it is the next turn, records the invocation and logs its beginning and end.
+    pub(super) async fn run(&self, function: &Function, turn: &Turn, body: Result<Vec<u8>, Failure>) -> Invocation {
         let id = Uuid::new_v4().to_string();
         let name = &function.name;
-        let say = |level, text| self.log.write(level, LogSource::Host, Some(&id), text);
-        say(LogLevel::Information, format!("Executing 'Functions.{name}' (Id={id})"));
+        self.log.write(
+            LogLevel::Information,
+            LogSource::Host,
+            Some(&id),
+            format!("Executing 'Functions.{name}' (Id={id})"),
+        );
         let started = Instant::now();
-        let outcome = match body {
-            Ok(body) => self.call_in_time(function, &id, body).await,
+        let called = match body {
+            Ok(body) => self.instances.next_running(turn).await.map(|it| (it, body)).map_err(Failure::NoHandler),
             Err(failure) => Err(failure),
+        };
+        let (instance, outcome) = match called {
+            Ok((target, body)) => (Some(target.instance), self.call_in_time(function, &id, target, body).await),
+            Err(failure) => (None, Err(failure)),
         };
         let duration = started.elapsed();
         let milliseconds = duration.as_millis();
-        match &outcome {
-            Ok(_) => say(
+        let (level, text) = match &outcome {
+            Ok(_) => (
                 LogLevel::Information,
                 format!("Executed 'Functions.{name}' (Succeeded, Id={id}, Duration={milliseconds}ms)"),
             ),
-            Err(failure) => say(
+            Err(failure) => (
                 LogLevel::Error,
                 format!("Executed 'Functions.{name}' (Failed, Id={id}, Duration={milliseconds}ms): {failure}"),
             ),
-        }
-        let invocation = Invocation { id, function: name.clone(), duration, outcome };
+        };
+        self.log_of(instance).write(level, LogSource::Host, Some(&id), text);
+        let invocation = Invocation { id, function: name.clone(), instance, duration, outcome };
         self.invocations.push(invocation.clone());
         invocation
     }
 
-    /// Calls the handler; when the time is over, kills it, and every other invocation dies with it.
-    async fn call_in_time(&self, function: &Function, id: &str, body: Vec<u8>) -> Result<Value, Failure> {
-        let (pid, port) = match self.handler.settled().await {
-            HandlerStatus::Running { pid, port } => (pid, port),
-            status => return Err(Failure::NoHandler(status)),
-        };
-        let call = self.call(function, id, port, body);
+    /// Calls the handler; when the time is over, kills it, and every other invocation of that instance dies with it.
+    async fn call_in_time(
+        &self,
+        function: &Function,
+        id: &str,
+        target: Target,
+        body: Vec<u8>,
+    ) -> Result<Value, Failure> {
+        let call = self.call(function, id, target, body);
         match tokio::time::timeout(self.function_timeout, call).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                self.handler.restart(pid);
+                self.instances.restart(target);
                 Err(Failure::TimedOut(self.function_timeout))
             }
         }
     }
 
     /// Calls the handler. Never returns if the answer is one on which the real host waits for ever.
-    async fn call(&self, function: &Function, id: &str, port: u16, body: Vec<u8>) -> Result<Value, Failure> {
+    async fn call(&self, function: &Function, id: &str, target: Target, body: Vec<u8>) -> Result<Value, Failure> {
         let trace = format!("00-{}-{}-01", Uuid::new_v4().simple(), short_id());
         let response = self
             .client
-            .post(format!("http://127.0.0.1:{port}/{}", function.name))
+            .post(format!("http://127.0.0.1:{}/{}", target.port, function.name))
             .header("X-Azure-Functions-InvocationId", id)
             .header("X-Azure-Functions-HostVersion", HOST_VERSION)
             .header(header::USER_AGENT, format!("Azure-Functions-Host/{HOST_VERSION}"))
@@ -119,19 +133,24 @@ impl Host {
             .map_err(|error| Failure::Connection(innermost(&error)))?;
         match read_answer(response).await? {
             Answer::Given(answer) => {
-                self.log_lines_of(&answer, function, id);
+                self.log_lines_of(&answer, function, id, target);
                 Ok(Value::Object(answer))
             }
             Answer::Nothing => std::future::pending().await,
         }
     }
 
-    fn log_lines_of(&self, answer: &Map<String, Value>, function: &Function, id: &str) {
+    fn log_lines_of(&self, answer: &Map<String, Value>, function: &Function, id: &str, target: Target) {
+        let log = self.log_of(Some(target.instance));
         let lines = answer::field(answer, "Logs").and_then(Value::as_array);
         for line in lines.into_iter().flatten() {
             let text = line.as_str().map_or_else(|| line.to_string(), str::to_owned);
-            self.log.write(LogLevel::Information, LogSource::Function(function.name.clone()), Some(id), text);
+            log.write(LogLevel::Information, LogSource::Function(function.name.clone()), Some(id), text);
         }
+    }
+
+    fn log_of(&self, instance: Option<usize>) -> HostLog {
+        instance.map_or_else(|| self.log.clone(), |instance| self.log.of_instance(instance))
     }
 }
 

@@ -172,7 +172,7 @@ async fn run_by_hand(
 
 /// `GET /admin/host/status`, here without a key.
 async fn host_status(State(host): State<Arc<Host>>) -> Response {
-    let status = host.handler.status();
+    let status = host.instances.status();
     let state = match status {
         HandlerStatus::Running { .. } => "Running",
         HandlerStatus::Starting => "Default",
@@ -185,7 +185,7 @@ async fn host_status(State(host): State<Arc<Host>>) -> Response {
 impl Host {
     /// What is answered in place of a host that has stopped.
     pub(super) fn stopped(&self) -> Option<Response> {
-        match self.handler.status() {
+        match self.instances.status() {
             HandlerStatus::Stopped(_) => {
                 Some((StatusCode::SERVICE_UNAVAILABLE, "Function host is not running.").into_response())
             }

@@ -50,6 +50,8 @@ pub struct LogLine {
     pub source: LogSource,
     /// The invocation it belongs to, if the host can know.
     pub invocation_id: Option<String>,
+    /// The instance it comes from, counted from 0. None: the host as a whole.
+    pub instance: Option<usize>,
     /// The text, without the line's end.
     pub text: String,
 }
@@ -58,6 +60,8 @@ pub struct LogLine {
 #[derive(Debug, Clone)]
 pub struct HostLog {
     inner: Arc<Inner>,
+    /// What is written here comes from this instance.
+    instance: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -81,7 +85,12 @@ impl HostLog {
 
     fn with(file: Option<Mutex<File>>) -> Self {
         let subscribers = broadcast::Sender::new(BROADCAST_LINES);
-        Self { inner: Arc::new(Inner { lines: Journal::new(KEPT_LINES), subscribers, file }) }
+        Self { inner: Arc::new(Inner { lines: Journal::new(KEPT_LINES), subscribers, file }), instance: None }
+    }
+
+    /// The same log, for what comes from one instance.
+    pub(super) fn of_instance(&self, instance: usize) -> Self {
+        Self { instance: Some(instance), ..self.clone() }
     }
 
     /// The lines so far, oldest first: the last 100,000.
@@ -96,7 +105,7 @@ impl HostLog {
 
     pub(super) fn write(&self, level: LogLevel, source: LogSource, invocation_id: Option<&str>, text: String) {
         let invocation_id = invocation_id.map(str::to_owned);
-        let line = LogLine { time: Timestamp::now(), level, source, invocation_id, text };
+        let line = LogLine { time: Timestamp::now(), level, source, invocation_id, instance: self.instance, text };
         if let Some(file) = &self.inner.file {
             // A full disk must not stop the handler; the line is still in memory.
             let _ = writeln!(file.lock().unwrap_or_else(PoisonError::into_inner), "{line}");
@@ -134,11 +143,15 @@ impl fmt::Display for LogSource {
 }
 
 impl fmt::Display for LogLine {
+    /// Names the instance unless it is the first, which is mostly the only one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3} [{}] {}: {}", self.time, self.level, self.source, self.text)?;
-        match &self.invocation_id {
-            Some(id) => write!(f, " (invocation {id})"),
-            None => Ok(()),
+        if let Some(id) = &self.invocation_id {
+            write!(f, " (invocation {id})")?;
+        }
+        match self.instance {
+            None | Some(0) => Ok(()),
+            Some(instance) => write!(f, " (instance {instance})"),
         }
     }
 }

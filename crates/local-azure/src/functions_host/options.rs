@@ -14,11 +14,14 @@ pub struct FunctionsHostOptions {
     /// The app settings, and whatever else the platform sets, such as the identity endpoint. The handler gets these,
     /// the host's own variables, `PATH` and `HOME`, and nothing else.
     pub environment: Vec<(String, String)>,
+    /// How many handlers run, as when the platform has scaled the app out: 1. Each is watched for itself, with a port and
+    /// a `WEBSITE_INSTANCE_ID` of its own. 0 is taken as 1.
+    pub instances: usize,
     /// How long an invocation may take before the handler is killed: 30 minutes.
     pub function_timeout: Duration,
     /// How long the handler may take until it answers `GET /`: 30 seconds. Invocations wait as long, at most.
     pub start_timeout: Duration,
-    /// How many crashes, each less than `crash_interval` after the one before, stop the host: 3.
+    /// How many crashes, each less than `crash_interval` after the one before, stop an instance: 3.
     pub max_crashes: usize,
     /// See `max_crashes`: 30 minutes.
     pub crash_interval: Duration,
@@ -36,6 +39,7 @@ impl FunctionsHostOptions {
         Self {
             app_root: app_root.into(),
             environment: Vec::new(),
+            instances: 1,
             function_timeout: Duration::from_secs(30 * 60),
             start_timeout: Duration::from_secs(30),
             max_crashes: 3,
@@ -52,6 +56,7 @@ impl fmt::Debug for FunctionsHostOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FunctionsHostOptions")
             .field("app_root", &self.app_root)
+            .field("instances", &self.instances)
             .field("function_timeout", &self.function_timeout)
             .field("start_timeout", &self.start_timeout)
             .field("max_crashes", &self.max_crashes)

@@ -1,4 +1,4 @@
-//! Timer functions: they run on their schedule, and never twice at the same time.
+//! Timer functions: they run on their schedule, on one instance after the other, and never twice at the same time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::files::{Function, Trigger};
+use super::instances::Turn;
 use super::schedule::Schedule;
 use super::{Host, Invocation, envelope};
 
@@ -18,6 +19,7 @@ pub(super) struct Timer {
     function: Function,
     schedule: Schedule,
     run_on_startup: bool,
+    turn: Turn,
     /// When it ran last. Held while it runs.
     last: Mutex<Option<Timestamp>>,
 }
@@ -29,6 +31,7 @@ pub(super) fn of_functions(functions: &BTreeMap<String, Function>) -> BTreeMap<S
             function: function.clone(),
             schedule: schedule.clone(),
             run_on_startup: *run_on_startup,
+            turn: Turn::default(),
             last: Mutex::new(None),
         }),
         _ => None,
@@ -51,7 +54,7 @@ async fn run_on_schedule(host: Arc<Host>, name: String) {
         let pause = next.duration_since(Timestamp::now());
         // A negative pause means that the time is now.
         tokio::time::sleep(Duration::try_from(pause).unwrap_or_default()).await;
-        if host.handler.status().is_final() {
+        if host.instances.status().is_final() {
             return;
         }
         host.run_timer(timer).await;
@@ -64,6 +67,6 @@ impl Host {
         let mut last = timer.last.lock().await;
         let body = envelope::of_timer(&timer.function, &timer.schedule, *last);
         *last = Some(Timestamp::now());
-        self.run(&timer.function, Ok(body)).await
+        self.run(&timer.function, &timer.turn, Ok(body)).await
     }
 }

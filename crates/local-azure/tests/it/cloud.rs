@@ -5,11 +5,13 @@ mod control;
 mod faults;
 mod https;
 mod identity;
+mod intercept;
 mod key_vault;
 mod references;
 mod resource_manager;
 mod settings;
 mod world;
+mod writer;
 
 use std::time::{Duration, Instant};
 

@@ -3,5 +3,7 @@
 mod answers;
 mod crashes;
 mod files;
+mod instances;
+mod kill;
 mod listener;
 mod requests;
