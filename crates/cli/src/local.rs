@@ -26,6 +26,9 @@ pub(crate) struct Local {
     /// The site of the world that keyrelay-host runs as: its settings and its identity
     #[arg(long, default_value = "keyrelay")]
     site: String,
+    /// How many instances of keyrelay-host run side by side
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    instances: u16,
     /// How many times faster than in Azure Event Grid delivers again
     #[arg(long, default_value_t = 10.0)]
     clock: f64,
@@ -80,6 +83,7 @@ impl Local {
         options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
         options.event_grid.dead_letter = self.dead_letter;
         options.functions_host = FunctionsHostOptions::new(&self.app);
+        options.functions_host.instances = self.instances.into();
         if let Some(port) = self.port {
             let at = |offset| port.checked_add(offset).context("`--port` leaves no room for four ports");
             options.cloud.ports = Ports { resource_manager: port, key_vault: at(1)?, identity: at(2)? };
@@ -108,12 +112,18 @@ fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
     out::line(&format!("Resource Manager  {resource_manager}  (subscription {subscription})"));
     out::line(&format!("Key Vault         {}", azure.cloud.key_vault_url()));
     out::line(&format!("Functions host    {}", azure.functions_host.url()));
+    out::line(&format!("master key        {}", azure.functions_host.master_key()));
     out::line("the first two speak https on the same ports, for clients that insist on it: see --certificate");
     for (name, value) in azure.cloud.environment() {
         out::line(&format!("{name}={value}"));
     }
     out::line("rotate a secret:");
     out::line(&format!("  curl -X PUT {resource_manager}local/vaults/{vault}/secrets/<name> -d <value>"));
+    out::line("run the timer now:");
+    out::line(&format!(
+        "  curl {}admin/functions/Reconcile -H 'x-functions-key: <master key>' -H 'content-type: application/json' -d '{{\"input\":\"\"}}'",
+        azure.functions_host.url()
+    ));
     out::line("see what was asked of Azure, or switch on a fault:");
     out::line(&format!("  curl {resource_manager}local/requests"));
     out::line(&format!(
