@@ -24,6 +24,9 @@ const CONTAINER: &str = "keyrelay";
 /// How long Azurite may take to start. It is a large program.
 const START: Duration = Duration::from_secs(60);
 
+/// How long it may take to end.
+const STOP: Duration = Duration::from_secs(10);
+
 /// The version of the storage protocol that the container is made with.
 const PROTOCOL: &str = "2021-12-02";
 
@@ -88,11 +91,15 @@ impl Azurite {
         Ok(azurite)
     }
 
-    /// Kills it. Its data stays.
+    /// Ends it. Its data stays: it is asked to end, because it writes its index of blobs every few seconds only.
     pub async fn stop(&self) {
         let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(mut child) = child {
+        let Some(mut child) = child else { return };
+        if let Some(pid) = child.id() {
             // Fails only if it has ended by itself.
+            let _ = Command::new("kill").arg(pid.to_string()).status().await;
+        }
+        if tokio::time::timeout(STOP, child.wait()).await.is_err() {
             let _ = child.kill().await;
         }
     }

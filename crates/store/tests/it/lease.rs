@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use keyrelay_store::{Acquired, Lease, LeaseError, Store};
 use serde::{Deserialize, Serialize};
-use tempfile::TempDir;
+
+use crate::place::{Place, in_both_places};
 
 const LONG: Duration = Duration::from_secs(600);
 const SHORT: Duration = Duration::from_millis(100);
@@ -15,10 +16,12 @@ struct Document {
     count: u32,
 }
 
-fn store() -> (TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::folder(folder.path()).unwrap();
-    (folder, store)
+in_both_places! {
+    a_held_lease_is_nobody_elses,
+    what_the_holder_wrote_is_there_for_the_next,
+    after_its_time_a_lease_is_anybodys_and_the_former_holder_learns_it,
+    renewing_begins_the_time_anew,
+    of_many_who_ask_at_once_one_gets_it,
 }
 
 async fn acquire(store: &Store, name: &str, duration: Duration) -> Result<Lease<Document>, (String, Duration)> {
@@ -28,9 +31,8 @@ async fn acquire(store: &Store, name: &str, duration: Duration) -> Result<Lease<
     }
 }
 
-#[tokio::test]
-async fn a_held_lease_is_nobody_elses() {
-    let (_folder, store) = store();
+async fn a_held_lease_is_nobody_elses(place: Place) {
+    let store = place.store();
     let lease = acquire(&store, "one", LONG).await.unwrap();
     assert!(lease.remaining() <= LONG * 3 / 4);
     let (holder, remaining) = acquire(&store, "two", LONG).await.unwrap_err();
@@ -40,9 +42,8 @@ async fn a_held_lease_is_nobody_elses() {
     assert_eq!(acquire(&store, "one", LONG).await.unwrap_err().0, "one");
 }
 
-#[tokio::test]
-async fn what_the_holder_wrote_is_there_for_the_next() {
-    let (_folder, store) = store();
+async fn what_the_holder_wrote_is_there_for_the_next(place: Place) {
+    let store = place.store();
     for count in 0..3 {
         let mut lease = acquire(&store, "one", LONG).await.unwrap();
         assert_eq!(lease.document.count, count);
@@ -51,9 +52,8 @@ async fn what_the_holder_wrote_is_there_for_the_next() {
     }
 }
 
-#[tokio::test]
-async fn after_its_time_a_lease_is_anybodys_and_the_former_holder_learns_it() {
-    let (_folder, store) = store();
+async fn after_its_time_a_lease_is_anybodys_and_the_former_holder_learns_it(place: Place) {
+    let store = place.store();
     let mut first = acquire(&store, "one", SHORT).await.unwrap();
     let second = loop {
         match acquire(&store, "two", LONG).await {
@@ -67,9 +67,8 @@ async fn after_its_time_a_lease_is_anybodys_and_the_former_holder_learns_it() {
     second.release().await.unwrap();
 }
 
-#[tokio::test]
-async fn renewing_begins_the_time_anew() {
-    let (_folder, store) = store();
+async fn renewing_begins_the_time_anew(place: Place) {
+    let store = place.store();
     let mut lease = acquire(&store, "one", SHORT).await.unwrap();
     tokio::time::sleep(SHORT).await;
     // Nobody has taken it meanwhile.
@@ -81,11 +80,9 @@ async fn renewing_begins_the_time_anew() {
     assert_eq!(acquire(&store, "two", LONG).await.unwrap().document.count, 7);
 }
 
-#[tokio::test]
-async fn of_many_who_ask_at_once_one_gets_it() {
-    let (folder, _) = store();
+async fn of_many_who_ask_at_once_one_gets_it(place: Place) {
     let asking = (0..20).map(|number| {
-        let store = Store::folder(folder.path()).unwrap();
+        let store = place.store();
         async move { acquire(&store, &number.to_string(), LONG).await.is_ok() }
     });
     let got = futures::future::join_all(asking).await;

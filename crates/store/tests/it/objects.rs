@@ -1,34 +1,35 @@
 //! Objects with conditions.
 
 use keyrelay_store::Store;
-use tempfile::TempDir;
 
-fn store() -> (TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::folder(&folder.path().join("store")).unwrap();
-    (folder, store)
+use crate::place::{Place, in_both_places};
+
+in_both_places! {
+    what_was_written_is_read,
+    only_one_creates,
+    only_what_was_read_is_replaced,
+    of_many_who_add_one_nobody_is_lost,
+    a_folder_lists_its_keys_in_order,
+    what_is_not_there_is_deleted_already,
 }
 
-#[tokio::test]
-async fn what_was_written_is_read() {
-    let (_folder, store) = store();
+async fn what_was_written_is_read(place: Place) {
+    let store = place.store();
     assert!(store.read("a/b").await.unwrap().is_none());
     store.write("a/b", &1).await.unwrap();
     store.write("a/b", &2).await.unwrap();
     assert_eq!(store.read_json::<u32>("a/b").await.unwrap().unwrap().0, 2);
 }
 
-#[tokio::test]
-async fn only_one_creates() {
-    let (_folder, store) = store();
+async fn only_one_creates(place: Place) {
+    let store = place.store();
     store.create("a/b", &1).await.unwrap();
     assert!(store.create("a/b", &2).await.unwrap_err().is_conflict());
     assert_eq!(store.read_json::<u32>("a/b").await.unwrap().unwrap().0, 1);
 }
 
-#[tokio::test]
-async fn only_what_was_read_is_replaced() {
-    let (_folder, store) = store();
+async fn only_what_was_read_is_replaced(place: Place) {
+    let store = place.store();
     let created = store.create("a", &1).await.unwrap();
     let (_, read) = store.read_json::<u32>("a").await.unwrap().unwrap();
     assert_eq!(created, read);
@@ -39,13 +40,11 @@ async fn only_what_was_read_is_replaced() {
     assert!(store.replace("a", &5, &second).await.unwrap_err().is_conflict());
 }
 
-#[tokio::test]
-async fn of_many_who_add_one_nobody_is_lost() {
-    let (folder, store) = store();
+async fn of_many_who_add_one_nobody_is_lost(place: Place) {
+    let store = place.store();
     store.write("count", &0).await.unwrap();
     let adding = (0..8).map(|_| {
-        // A store of its own for each, as in processes of their own.
-        let store = Store::folder(&folder.path().join("store")).unwrap();
+        let store = place.store();
         tokio::spawn(async move {
             for _ in 0..25 {
                 loop {
@@ -64,9 +63,8 @@ async fn of_many_who_add_one_nobody_is_lost() {
     assert_eq!(store.read_json::<u32>("count").await.unwrap().unwrap().0, 200);
 }
 
-#[tokio::test]
-async fn a_folder_lists_its_keys_in_order() {
-    let (_folder, store) = store();
+async fn a_folder_lists_its_keys_in_order(place: Place) {
+    let store = place.store();
     assert!(store.list("runs").await.unwrap().is_empty());
     for key in ["runs/2/b", "runs/10/a", "other/x", "runs/2/a"] {
         store.write(key, &0).await.unwrap();
@@ -76,15 +74,15 @@ async fn a_folder_lists_its_keys_in_order() {
     assert!(store.folders("nothing").await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn what_is_not_there_is_deleted_already() {
-    let (_folder, store) = store();
+async fn what_is_not_there_is_deleted_already(place: Place) {
+    let store = place.store();
     store.delete("nothing").await.unwrap();
 }
 
 #[tokio::test]
 async fn what_is_no_json_names_its_key_and_not_its_content() {
-    let (folder, store) = store();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::folder(&folder.path().join("store")).unwrap();
     std::fs::write(folder.path().join("store/broken"), "planted-value-").unwrap();
     let error = store.read_json::<u32>("broken").await.unwrap_err();
     assert!(error.to_string().contains("`broken`"), "{error}");
@@ -93,7 +91,8 @@ async fn what_is_no_json_names_its_key_and_not_its_content() {
 
 #[tokio::test]
 async fn a_folder_that_is_gone_is_out_of_reach_or_empty_and_never_a_panic() {
-    let (folder, store) = store();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::folder(&folder.path().join("store")).unwrap();
     drop(folder);
     let _ = store.read("a").await;
     assert!(store.create("a", &1).await.is_err());

@@ -1,0 +1,107 @@
+//! Where the tests put a store: each runs in a folder, and once more in a container.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use keyrelay_local_azure::{Azurite, AzuriteOptions, Cloud, CloudOptions, World};
+use keyrelay_store::{Store, Tokens};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+
+/// A place for stores.
+pub(crate) struct Place {
+    folder: TempDir,
+    cloud: Option<(Cloud, Arc<Azurite>)>,
+}
+
+impl Place {
+    /// A folder.
+    pub(crate) fn folder() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), cloud: None }
+    }
+
+    /// A container. None if Azurite is not installed: `cargo xtask test` does that, and says so if it cannot.
+    pub(crate) async fn container() -> Option<Self> {
+        #[expect(clippy::disallowed_methods, reason = "the one variable of these tests")]
+        let Some(script) = std::env::var_os("KEYRELAY_AZURITE").map(PathBuf::from) else {
+            println!("not run in a container: KEYRELAY_AZURITE is not set");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let options = AzuriteOptions { script, folder: folder.path().join("azurite") };
+        let azurite = Arc::new(Azurite::start(options).await.unwrap());
+        let options = CloudOptions { storage: Some(Arc::clone(&azurite)), ..CloudOptions::default() };
+        let (events, _) = mpsc::unbounded_channel();
+        let cloud = Cloud::start(
+            World::parse("subscription = \"00000000-0000-0000-0000-000000000001\"").unwrap(),
+            options,
+            events,
+        )
+        .await
+        .unwrap();
+        Some(Self { folder, cloud: Some((cloud, azurite)) })
+    }
+
+    /// A store of its own for each who asks, in the same place, as in processes of their own.
+    pub(crate) fn store(&self) -> Store {
+        let Some((cloud, _)) = &self.cloud else { return Store::folder(&self.folder.path().join("store")).unwrap() };
+        let url = keyrelay_store::ContainerUrl::in_service(cloud.storage_url().unwrap(), "keyrelay").unwrap();
+        Store::container(&url, Arc::new(IdentityTokens::of(cloud))).unwrap()
+    }
+
+    /// What is behind the store, if it is a container.
+    pub(crate) fn cloud(&self) -> (&Cloud, &Azurite) {
+        let (cloud, azurite) = self.cloud.as_ref().unwrap();
+        (cloud, azurite)
+    }
+}
+
+/// Tokens as an app gets them.
+#[derive(Debug)]
+struct IdentityTokens {
+    endpoint: String,
+    header: String,
+}
+
+impl IdentityTokens {
+    fn of(cloud: &Cloud) -> Self {
+        let of = |wanted: &str| cloud.environment().into_iter().find(|(name, _)| name == wanted).unwrap().1;
+        Self { endpoint: of("IDENTITY_ENDPOINT"), header: of("IDENTITY_HEADER") }
+    }
+}
+
+#[async_trait]
+impl Tokens for IdentityTokens {
+    async fn token(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        let url = format!("{}?resource=https://storage.azure.com&api-version=2019-08-01", self.endpoint);
+        let request = reqwest::Client::builder().no_proxy().build()?.get(url).header("x-identity-header", &self.header);
+        let answer: Value = request.send().await?.error_for_status()?.json().await?;
+        Ok(answer["access_token"].as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn refused(&self) {}
+}
+
+/// Makes two tests of one: in a folder, and in a container.
+macro_rules! in_both_places {
+    ($($name:ident,)*) => {
+        mod in_a_folder {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(crate::place::Place::folder()).await;
+            })*
+        }
+
+        mod in_a_container {
+            $(#[tokio::test]
+            async fn $name() {
+                if let Some(place) = crate::place::Place::container().await {
+                    super::$name(place).await;
+                }
+            })*
+        }
+    };
+}
+pub(crate) use in_both_places;
