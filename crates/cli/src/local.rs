@@ -86,7 +86,7 @@ impl Local {
         options.functions_host.instances = self.instances.into();
         if let Some(port) = self.port {
             let at = |offset| port.checked_add(offset).context("`--port` leaves no room for four ports");
-            options.cloud.ports = Ports { resource_manager: port, key_vault: at(1)?, identity: at(2)? };
+            options.cloud.ports = Ports { resource_manager: port, key_vault: at(1)?, identity: at(2)?, storage: 0 };
             options.functions_host.port = at(3)?;
         }
         let mut log = options.functions_host.log.subscribe();

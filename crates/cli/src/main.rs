@@ -3,15 +3,16 @@
 mod demo;
 mod local;
 mod out;
+mod runs;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Rehearse a rotation on your own machine.
+/// See what keyrelay did, and rehearse a rotation on your own machine.
 ///
-/// Everything runs on 127.0.0.1: a stand-in for Azure, and the real keyrelay-host in it, started and called as the
-/// Functions host does.
+/// `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure, and the real keyrelay-host in it, started and
+/// called as the Functions host does. `runs` reads the store of a keyrelay-host, wherever it runs.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
@@ -21,10 +22,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a stand-in for Azure on 127.0.0.1, with keyrelay-host in it
     Local(local::Local),
-    /// Show a rotation, from the event to the proof
     Demo(demo::Demo),
+    Runs(Box<runs::Runs>),
     /// The app of the demonstration
     #[command(hide = true)]
     TelemetryClock,
@@ -36,12 +36,13 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Local(local) => local.run().await,
         Command::Demo(demo) => demo.run().await,
+        Command::Runs(runs) => runs.run().await,
         Command::TelemetryClock => demo::telemetry_clock().await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            out::error(&format!("{error:#}"));
+            out::error(&out::chain(error.as_ref()));
             ExitCode::FAILURE
         }
     }

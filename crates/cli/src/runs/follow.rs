@@ -1,0 +1,59 @@
+//! `keyrelay runs follow`
+
+use anyhow::Context;
+use clap::Args;
+use keyrelay_host::history::History;
+
+use super::failed;
+use super::filter::Filter;
+use super::lines::Lines;
+use super::place::StoreOption;
+use super::watch::Watch;
+use crate::out;
+
+/// Print runs as they appear, until Ctrl-C
+///
+/// A run appears when it has ended. The lines are those of `keyrelay runs list`, the oldest first. The store is asked
+/// once a second.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Follow {
+    #[command(flatten)]
+    store: StoreOption,
+    /// Print the record of each run, as JSON on one line
+    #[arg(long)]
+    json: bool,
+    // Last, because the heading of its options holds for all that follow.
+    #[command(flatten)]
+    filter: Filter,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  keyrelay runs follow --vault contoso-kv
+  keyrelay runs follow --verdict failed,refused,rolled-back --json | while read -r run; do notify \"$run\"; done";
+
+impl Follow {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let Self { store, json, filter } = self;
+        let store = store.open()?;
+        let watch = Watch::begin(History::new(store.clone())).await;
+        let watch = watch.map_err(|error| failed("list the runs in", &store, error))?;
+        out::note(&format!("following the runs in the store {store}; Ctrl-C ends it"));
+        tokio::select! {
+            () = print(watch, &filter, Lines::new(json)) => Ok(()),
+            interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),
+        }
+    }
+}
+
+/// Prints new runs until nobody reads them.
+async fn print(mut watch: Watch, filter: &Filter, mut lines: Lines) {
+    loop {
+        for run in watch.next().await.iter().filter(|run| filter.matches(run)) {
+            if lines.print(run).is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Runs, one a line: for people, or as JSON.
+
+use std::io;
+
+use keyrelay_host::record::{EventRecord, Run};
+use keyrelay_model::AppId;
+use serde_json::Value;
+
+use super::cause_word;
+use crate::out;
+
+/// Prints runs one after the other.
+#[derive(Debug)]
+pub(super) struct Lines {
+    json: bool,
+    /// How many have been printed.
+    pub(super) printed: usize,
+}
+
+impl Lines {
+    pub(super) fn new(json: bool) -> Self {
+        Self { json, printed: 0 }
+    }
+
+    /// Prints a run. An error says that nobody reads it.
+    pub(super) fn print(&mut self, run: &Run) -> io::Result<()> {
+        if self.json {
+            out::data(&escaped(&serde_json::to_string(run)?))?;
+        } else {
+            if self.printed == 0 {
+                out::data(&row(["run", "began", "cause", "event", "apps", "verdict", "took"], ""))?;
+            }
+            out::data(&of_run(run))?;
+        }
+        self.printed += 1;
+        Ok(())
+    }
+}
+
+/// A record as JSON over many lines.
+pub(super) fn indented(record: &Value) -> String {
+    escaped(&format!("{record:#}"))
+}
+
+/// Writes the characters that a terminal would act upon as JSON can: nothing is lost. Those below U+0020 are escaped
+/// already, or between tokens.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' => text.push(c),
+            c if out::is_unprintable(c) => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// An app's name for people: `orders`, or `orders/staging`.
+pub(super) fn app_name(app: &AppId) -> String {
+    let slot = app.slot().map(|slot| format!("/{slot}")).unwrap_or_default();
+    format!("{}{slot}", app.site())
+}
+
+/// How long something took.
+pub(super) fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        short @ ..10_000 => format!("{short} ms"),
+        long => format!("{}.{} s", long / 1_000, long % 1_000 / 100),
+    }
+}
+
+fn of_run(run: &Run) -> String {
+    let began = format!("{:.0}", run.started);
+    let event = run.event.as_ref().map_or_else(|| "none".to_owned(), event);
+    let apps = match run.rotations.as_slice() {
+        [] => "-".to_owned(),
+        [one] => app_name(&one.app),
+        many => many.len().to_string(),
+    };
+    let verdict = run.verdict();
+    let worst = run.outcomes().find(|outcome| outcome.verdict == verdict && verdict.is_error());
+    let message = worst.and_then(|outcome| outcome.message.lines().next()).unwrap_or_default();
+    let took = duration(run.duration_ms);
+    row([run.id.as_str(), &began, cause_word(run.cause), &event, &apps, verdict.as_str(), &took], message)
+}
+
+fn row([run, began, cause, event, apps, verdict, took]: [&str; 7], message: &str) -> String {
+    let line = format!("{run:28}  {began:20}  {cause:8}  {event:40}  {apps:16}  {verdict:11}  {took:>8}  {message}");
+    line.trim_end().to_owned()
+}
+
+/// What happened to what: `new version contoso-kv/sql`.
+fn event(event: &EventRecord) -> String {
+    let what = match event.occurrence.as_str() {
+        "NewVersionCreated" => "new version",
+        "NearExpiry" => "near expiry",
+        "Expired" => "expired",
+        "ExpiryReminder" => "expires soon",
+        other => other,
+    };
+    let kind = match event.kind.as_str() {
+        "Secret" => String::new(),
+        other => format!("{} ", other.to_lowercase()),
+    };
+    let vault = event.vault_host.split('.').next().unwrap_or_default();
+    format!("{kind}{what} {vault}/{}", event.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_json_says_the_same() {
+        let value = serde_json::json!({ "a": "x\u{1b}\u{9b}\u{202e}\n\u{7f}é" });
+        for text in [escaped(&value.to_string()), indented(&value)] {
+            assert!(!text.chars().any(|c| c != '\n' && out::is_unprintable(c)), "{text:?}");
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn a_duration_is_short_and_has_a_unit() {
+        assert_eq!([0, 9_999, 10_000, 25_678].map(duration), ["0 ms", "9999 ms", "10.0 s", "25.6 s"]);
+    }
+}

@@ -1,0 +1,143 @@
+//! `keyrelay runs list`
+
+use std::num::NonZeroUsize;
+
+use clap::Args;
+use futures::{StreamExt, stream};
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{Span, SpanRelativeTo, Timestamp};
+use keyrelay_host::history::{History, HistoryError};
+use keyrelay_host::run_id::RunId;
+
+use super::filter::Filter;
+use super::lines::Lines;
+use super::place::StoreOption;
+use super::{AT_ONCE, failed, read};
+use crate::out;
+
+/// List runs, newest first
+///
+/// A line has the run's id, when it began (UTC), its cause, the event, the app (or how many there were), the verdict
+/// that matters most, how long it took, and, of an error, what is wrong.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct List {
+    /// How many runs are listed at most
+    #[arg(long, default_value = "20", value_name = "N")]
+    limit: NonZeroUsize,
+    /// Only runs that began since then: 90m, 2h, 3d, 2026-11-01 or 2026-11-01T12:00:00
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    since: Option<Timestamp>,
+    #[command(flatten)]
+    store: StoreOption,
+    /// Print the record of each run, as JSON on one line
+    #[arg(long)]
+    json: bool,
+    // Last, because the heading of its options holds for all that follow.
+    #[command(flatten)]
+    filter: Filter,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  keyrelay runs list --since 2h
+  keyrelay runs list --since 2026-11-01 --verdict failed,rolled-back --limit 100
+  keyrelay runs list --vault contoso-kv --secret 'sql-*' --app orders --cause event,resubmit
+  keyrelay runs list --json | jq '.rotations[].requests[].request_id'";
+
+impl List {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let Self { limit, since, store, json, filter } = self;
+        let store = store.open()?;
+        let mut lines = Lines::new(json);
+        let listed = list(&History::new(store.clone()), limit.get(), since, &filter, &mut lines).await;
+        listed.map_err(|error| failed("list the runs in", &store, error))?;
+        if lines.printed == 0 {
+            out::note(&format!("no such runs in the store {store}"));
+        }
+        Ok(())
+    }
+}
+
+/// Prints runs until there are enough, or nobody reads them.
+async fn list(
+    history: &History,
+    limit: usize,
+    since: Option<Timestamp>,
+    filter: &Filter,
+    lines: &mut Lines,
+) -> Result<(), HistoryError> {
+    let oldest = since.map(RunId::at);
+    for day in history.days().await? {
+        if oldest.as_ref().is_some_and(|oldest| day < oldest.day()) {
+            break;
+        }
+        let ids = history.of_day(&day).await?;
+        let ids = ids.into_iter().take_while(|id| oldest.as_ref().is_none_or(|oldest| began(id) >= began(oldest)));
+        let mut runs = stream::iter(ids).map(async |id| read(history, &id).await).buffered(AT_ONCE);
+        while let Some(run) = runs.next().await {
+            let Some(run) = run?.filter(|run| filter.matches(run)) else { continue };
+            if lines.print(&run).is_err() || lines.printed == limit {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The part of a run's name that says when it began.
+fn began(id: &RunId) -> &str {
+    id.as_str().split('-').next().unwrap_or_default()
+}
+
+fn parse_since(text: &str) -> Result<Timestamp, String> {
+    since(text, Timestamp::now())
+}
+
+fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    if let Ok(time) = text.parse::<DateTime>() {
+        return TimeZone::UTC.to_timestamp(time).map_err(|error| error.to_string());
+    }
+    let span = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
+    match span.ok().filter(|span| !span.is_negative()).map(|span| now.checked_sub(span)) {
+        Some(time) => time.map_err(|error| error.to_string()),
+        None => {
+            Err("write an age (`90m`, `2h`, `3d`), a day (`2026-11-01`) or a time (`2026-11-01T12:00:00`, UTC)"
+                .to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: &str = "2026-11-23T12:00:00Z";
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        assert_eq!(since(text, NOW.parse().unwrap()).unwrap().to_string(), expected);
+    }
+
+    #[test]
+    fn since_when_is_an_age_a_day_or_a_time() {
+        check("90m", "2026-11-23T10:30:00Z");
+        check("2h", "2026-11-23T10:00:00Z");
+        check("3d", "2026-11-20T12:00:00Z");
+        check("1d 12h", "2026-11-22T00:00:00Z");
+        check("2026-11-01", "2026-11-01T00:00:00Z");
+        check("2026-11-01T12:00:00", "2026-11-01T12:00:00Z");
+        check("2026-11-01T12:00:00+01:00", "2026-11-01T11:00:00Z");
+    }
+
+    #[test]
+    fn other_texts_are_no_times() {
+        for text in ["", "yesterday", "2", "-2h", "2h ago", "1month", "9999999d", "2026-13-01"] {
+            assert!(since(text, NOW.parse().unwrap()).is_err(), "{text}");
+        }
+    }
+}

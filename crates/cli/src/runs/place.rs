@@ -1,0 +1,84 @@
+//! Where the store is, and opening it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, ensure};
+use clap::Args;
+use keyrelay_azure::{Credential, Http, Identity};
+use keyrelay_host::config::{Config, StorePlace};
+use keyrelay_host::{start, store};
+use keyrelay_store::Store;
+
+/// The option that says where the store is.
+#[derive(Debug, Args)]
+pub(super) struct StoreOption {
+    /// The store: a folder, or the URL of a blob container
+    ///
+    /// Left out, it is `store` in ./keyrelay.toml, else the folder .keyrelay/store below the current one. A container is
+    /// read with the managed identity in Azure, and elsewhere as whoever is logged in with `az login`: that takes the
+    /// role `Storage Blob Data Reader`, and `Storage Blob Data Contributor` to resubmit.
+    #[arg(long, env = "KEYRELAY_STORE", value_name = "FOLDER|URL", value_parser = parse)]
+    store: Option<StorePlace>,
+}
+
+/// What the configuration of a store and of the way to it is read from. The other settings are the host's alone: a
+/// mistake in them does not keep anybody from looking at runs.
+const VARIABLES: [&str; 4] =
+    ["KEYRELAY_CLOUD", "KEYRELAY_CLIENT_ID", "AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage__accountName"];
+
+impl StoreOption {
+    /// Opens the store. A folder has to be there: reading does not make one.
+    pub(super) fn open(self) -> anyhow::Result<Store> {
+        // Paths are below the current folder: that is what the empty one stands for.
+        let here = Path::new("");
+        if let Some(StorePlace::Folder(folder)) = &self.store {
+            return open_folder(folder);
+        }
+        let config = configuration(here)?;
+        match self.store.unwrap_or(config.store) {
+            StorePlace::Folder(folder) => open_folder(&folder),
+            container @ StorePlace::Container(_) => {
+                let identity = match variable("IDENTITY_ENDPOINT") {
+                    Some(_) => Identity::Managed { client_id: config.client_id },
+                    None => Identity::Developer,
+                };
+                let http = Http::new().context("cannot make an HTTP client")?;
+                store::open(&container, here, &config.cloud, &Arc::new(Credential::new(identity, &http)))
+            }
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<StorePlace, String> {
+    match text {
+        "" => Err("write a folder, or the URL of a blob container".to_owned()),
+        url if url.contains("://") => url.parse().map(StorePlace::Container).map_err(|error| format!("{error}")),
+        folder => Ok(StorePlace::Folder(folder.into())),
+    }
+}
+
+fn open_folder(folder: &Path) -> anyhow::Result<Store> {
+    ensure!(
+        folder.is_dir(),
+        "there is no store in the folder `{}`: name it with `--store`, KEYRELAY_STORE, or `store` in ./keyrelay.toml \
+         (keyrelay-host makes it when it handles its first event)",
+        folder.display()
+    );
+    Store::folder(folder).with_context(|| format!("cannot use the folder `{}`", folder.display()))
+}
+
+fn configuration(here: &Path) -> anyhow::Result<Config> {
+    let value = |name: &str| Some((name.to_owned(), variable(name)?));
+    let environment: BTreeMap<String, String> = VARIABLES.into_iter().filter_map(value).collect();
+    start::configuration(here, &environment).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+        anyhow!("where the store is cannot be read from the configuration:{}", problems.concat())
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place of this command where the environment is read")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,164 @@
+//! `keyrelay runs show`
+
+use std::fmt::Display;
+
+use clap::Args;
+use jiff::Timestamp;
+use keyrelay_host::history::History;
+use keyrelay_host::outcome::Outcome;
+use keyrelay_host::record::{EventRecord, Request, RotationRecord, Run};
+use keyrelay_host::run_id::RunId;
+
+use super::lines::{app_name, duration, indented};
+use super::place::StoreOption;
+use super::{cause_word, failed};
+use crate::out;
+
+/// Show everything that is known about a run
+///
+/// The ids of a request are those that Azure's support asks for: x-ms-request-id and x-ms-correlation-request-id.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(super) struct Show {
+    /// The run's id, as `keyrelay runs` lists it
+    id: RunId,
+    #[command(flatten)]
+    store: StoreOption,
+    /// Print the record, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  keyrelay runs show 20261123T054539123Z-1f3a9c2d
+  keyrelay runs show 20261123T054539123Z-1f3a9c2d --json | jq '.rotations[].plan'";
+
+impl Show {
+    pub(super) async fn run(self) -> anyhow::Result<()> {
+        let store = self.store.open()?;
+        let run = History::new(store.clone()).read(&self.id).await;
+        print(&run.map_err(|error| failed("show the run from", &store, error))?, self.json)
+    }
+}
+
+/// Prints all of a run.
+pub(super) fn print(run: &Run, json: bool) -> anyhow::Result<()> {
+    let lines = match json {
+        true => indented(&serde_json::to_value(run)?).lines().map(str::to_owned).collect(),
+        false => of_run(run),
+    };
+    for line in lines {
+        if out::data(&line).is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// The lines about something: names on the left, what is known on the right.
+struct Page(Vec<String>);
+
+impl Page {
+    fn field(&mut self, name: &str, value: impl Display) {
+        self.0.push(format!("{name:<12} {value}"));
+    }
+
+    fn optional(&mut self, name: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.field(name, value);
+        }
+    }
+
+    /// Several values under one name, each on lines of its own.
+    fn list(&mut self, name: &str, values: impl IntoIterator<Item = impl AsRef<str>>) {
+        let mut name = name;
+        for value in values {
+            for line in value.as_ref().lines() {
+                self.field(name, line);
+                // The next lines stand below this one.
+                name = "";
+            }
+        }
+    }
+}
+
+fn of_run(run: &Run) -> Vec<String> {
+    let mut page = Page(Vec::new());
+    page.field("run", &run.id);
+    page.field("verdict", run.verdict());
+    page.field("began", format!("{:.3}, took {}", run.started, duration(run.duration_ms)));
+    let of = run.of.as_ref().map(|of| format!(", of run {of}")).unwrap_or_default();
+    page.field("cause", format!("{}{of}", cause_word(run.cause)));
+    match &run.event {
+        Some(event) => of_event(&mut page, event),
+        None => page.field("event", "none"),
+    }
+    page.optional("policy", run.policy.as_ref().map(|policy| format!("{}, digest {}", policy.name, policy.digest)));
+    page.optional("mode", run.mode.map(|mode| format!("{mode:?}").to_lowercase()));
+    page.field("invocation", &run.invocation);
+    page.optional("instance", run.instance.as_ref());
+    page.list("ended", run.ended.as_ref().map(in_words));
+    for rotation in &run.rotations {
+        page.0.push(String::new());
+        page.0.push(app_name(&rotation.app));
+        of_rotation(&mut page, rotation);
+    }
+    page.0
+}
+
+fn of_event(page: &mut Page, event: &EventRecord) {
+    let time = |seconds: u64, nanoseconds: u32| {
+        let time = i64::try_from(seconds).ok().zip(i32::try_from(nanoseconds).ok());
+        let time = time.and_then(|(seconds, nanoseconds)| Timestamp::new(seconds, nanoseconds).ok());
+        time.map_or_else(|| format!("{seconds} s after 1970"), |time| time.to_string())
+    };
+    page.field("event", &event.event_type);
+    page.field("  id", &event.id);
+    page.field("  happened", time(event.time, event.nanoseconds));
+    page.field("  vault", &event.vault_host);
+    page.field(&format!("  {}", event.kind.to_lowercase()), &event.name);
+    page.optional("  version", event.version.as_ref());
+    page.optional("  valid from", event.not_before.map(|seconds| time(seconds, 0)));
+    page.optional("  expires", event.expires.map(|seconds| time(seconds, 0)));
+}
+
+fn of_rotation(page: &mut Page, rotation: &RotationRecord) {
+    page.field("  app", &rotation.app);
+    page.list("  verdict", [in_words(&rotation.outcome)]);
+    let before = rotation.before.as_ref();
+    page.list(
+        "  before",
+        before.map(|it| format!("{}\nuntil run {} settled it", in_words(&it.outcome), it.settled_by)),
+    );
+    page.field("  took", duration(rotation.duration_ms));
+    page.list("  decision", rotation.decision.as_ref());
+    page.list("  plan", &rotation.plan);
+    page.list("  notes", &rotation.notes);
+    page.list("  policy log", &rotation.policy_log);
+    page.list("  requests", rotation.requests.iter().map(request));
+}
+
+fn in_words(outcome: &Outcome) -> String {
+    let again = if outcome.verdict.asks_for_redelivery() { "\nthe event was to be delivered again" } else { "" };
+    format!("{}: {}{again}", outcome.verdict, outcome.message)
+}
+
+/// A request and what was answered, with its ids on a line below.
+fn request(request: &Request) -> String {
+    let status = request.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let attempts = match request.attempts {
+        0 | 1 => String::new(),
+        attempts => format!(", sent {attempts} times"),
+    };
+    let id = |name: &str, id: &Option<String>| id.as_ref().map(|id| format!("\n  {name} {id}")).unwrap_or_default();
+    format!(
+        "{:.3} {}, {}: {status} in {}{attempts}{}{}",
+        request.at,
+        request.operation,
+        request.subject,
+        duration(request.duration_ms),
+        id("request", &request.request_id),
+        id("correlation", &request.correlation_id),
+    )
+}

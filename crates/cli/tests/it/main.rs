@@ -1,0 +1,7 @@
+//! The program, run as its users run it.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod blobs;
+mod harness;
+mod runs;

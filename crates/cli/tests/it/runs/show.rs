@@ -1,0 +1,110 @@
+use keyrelay_host::config::Mode;
+use keyrelay_host::outcome::Outcome;
+use keyrelay_host::record::{Cause, Former, PolicyRecord, Request, Run};
+use keyrelay_model::Verdict;
+
+use crate::harness::{Place, run};
+
+const LATER: &str = "20261101T100500000Z-0123abcd";
+
+/// A run with something in every field.
+fn full() -> Run {
+    let mut run = run(
+        "2026-11-01T10:00:00Z",
+        "contoso-kv/sql",
+        &[("orders", Verdict::Verified, "Azure reports it"), ("web", Verdict::Refused, "beyond its grant")],
+    );
+    run.cause = Cause::Resubmit;
+    run.of = Some("20261031T100000000Z-89abcdef".parse().unwrap());
+    run.instance = Some("instance-7".to_owned());
+    run.policy = Some(PolicyRecord { name: "alternate".to_owned(), digest: "d1ge57".to_owned() });
+    run.mode = Some(Mode::Monitor);
+    run.ended = Some(Outcome::transient("an end of its own"));
+    let rotation = &mut run.rotations[0];
+    rotation.decision = Some("a decision".to_owned());
+    rotation.plan = vec!["SQL: reference one -> reference two".to_owned(), "OLD: there -> (absent)".to_owned()];
+    rotation.notes = vec!["a collision was repaired".to_owned()];
+    rotation.policy_log = vec!["the policy says\nso".to_owned()];
+    rotation.requests = vec![Request {
+        operation: "write the settings".to_owned(),
+        subject: "sites/orders".to_owned(),
+        at: "2026-11-01T10:00:00.250Z".parse().unwrap(),
+        duration_ms: 321,
+        status: Some(200),
+        request_id: Some("request-id-1".to_owned()),
+        correlation_id: Some("correlation-id-1".to_owned()),
+        attempts: 3,
+    }];
+    rotation.before =
+        Some(Former { outcome: Outcome::new(Verdict::Pending, "not seen yet"), settled_by: LATER.parse().unwrap() });
+    run
+}
+
+#[tokio::test]
+async fn shows_everything_of_a_run() {
+    let (place, run) = (Place::new(), full());
+    place.keep([&run]).await;
+    let done = place.run(&["show", run.id.as_str()]).await;
+    assert_eq!((done.code, done.errors.as_str()), (Some(0), ""));
+    let settled = format!("until run {LATER} settled it");
+    for expected in [
+        run.id.as_str(),
+        "2026-11-01T10:00:00.000Z, took 1234 ms",
+        "resubmit, of run 20261031T100000000Z-89abcdef",
+        "Microsoft.KeyVault.SecretNewVersionCreated",
+        "event-1",
+        "contoso-kv.vault.azure.net",
+        "0c7751761b5a4ca09f3deec5fba4af83",
+        "2026-10-31T05:32:19Z",
+        "2027-10-31T05:32:19Z",
+        "alternate, digest d1ge57",
+        "monitor",
+        "invocation-1",
+        "instance-7",
+        "failed: an end of its own",
+        "the event was to be delivered again",
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders",
+        "verified: Azure reports it",
+        "pending: not seen yet",
+        settled.as_str(),
+        "800 ms",
+        "a decision",
+        "SQL: reference one -> reference two",
+        "OLD: there -> (absent)",
+        "a collision was repaired",
+        "the policy says",
+        "2026-11-01T10:00:00.250Z write the settings, sites/orders: 200 in 321 ms, sent 3 times",
+        "request-id-1",
+        "correlation-id-1",
+        "refused: beyond its grant",
+    ] {
+        assert!(done.output.contains(expected), "no `{expected}` in\n{}", done.output);
+    }
+}
+
+#[tokio::test]
+async fn json_is_the_record() {
+    let (place, run) = (Place::new(), full());
+    place.keep([&run]).await;
+    let done = place.run(&["show", "--json", run.id.as_str()]).await;
+    let shown: serde_json::Value = serde_json::from_str(&done.output).unwrap();
+    assert_eq!(shown, serde_json::to_value(&run).unwrap());
+}
+
+#[tokio::test]
+async fn a_run_that_is_not_there_is_a_failure_that_names_the_store() {
+    let (place, run) = (Place::new(), full());
+    place.keep([&run]).await;
+    let done = place.run(&["show", LATER]).await;
+    assert_eq!(done.code, Some(1));
+    for expected in [LATER, ".keyrelay/store", "keep_runs_days"] {
+        assert!(done.errors.contains(expected), "{}", done.errors);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_id_is_refused() {
+    let done = Place::new().run(&["show", "../../x"]).await;
+    assert_eq!(done.code, Some(2));
+    assert!(done.errors.contains("is not the id of a run"), "{}", done.errors);
+}
