@@ -10,12 +10,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::DropGuard;
 use url::Url;
 
 use crate::app_process::{self, AppLine};
+use crate::azure_cloud::Audience;
 use crate::azurite::{ACCOUNT, Azurite, AzuriteError};
 use crate::backend::Backend;
 use crate::exchange::exchange;
@@ -208,6 +210,12 @@ impl Cloud {
     pub fn environment_of(&self, app: &str) -> Result<Vec<(String, String)>, CloudError> {
         let identity = self.backend.app(app)?.identity.as_ref();
         Ok(identity.map(|identity| self.environment_for(identity)).unwrap_or_default())
+    }
+
+    /// A token for blob storage, as the endpoint gives it to somebody who is no app of the world.
+    pub fn storage_token(&self) -> String {
+        let identities = &self.backend.identities;
+        identities.make_token(&identities.outsider.name, Audience::Storage, Timestamp::now()).0
     }
 
     fn environment_for(&self, identity: &Identity) -> Vec<(String, String)> {

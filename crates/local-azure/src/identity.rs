@@ -172,11 +172,7 @@ impl Identities {
             StatusCode::BAD_REQUEST,
             "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
         ))?;
-        let expires = now.checked_add(self.token_lifetime).unwrap_or(Timestamp::MAX);
-        let token = match audience {
-            Audience::Storage => storage_token(expires),
-            _ => format!("local.{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()),
-        };
+        let (token, expires) = self.make_token(&identity.name, audience, now);
         let body = json!({
             "access_token": token,
             "expires_on": expires.as_second().to_string(),
@@ -184,8 +180,18 @@ impl Identities {
             "token_type": "Bearer",
             "client_id": identity.client_id,
         });
-        self.lock().insert(token, Token { owner: identity.name.clone(), audience, expires });
         Ok(answer::ok(&body))
+    }
+
+    /// Makes a token and remembers it. Returns it with the end of its time.
+    pub(crate) fn make_token(&self, owner: &str, audience: Audience, now: Timestamp) -> (String, Timestamp) {
+        let expires = now.checked_add(self.token_lifetime).unwrap_or(Timestamp::MAX);
+        let token = match audience {
+            Audience::Storage => storage_token(expires),
+            _ => format!("local.{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()),
+        };
+        self.lock().insert(token.clone(), Token { owner: owner.to_owned(), audience, expires });
+        (token, expires)
     }
 
     /// The identity that the query names; without a name, the app's own. Its own may be named, too.

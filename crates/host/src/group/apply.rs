@@ -94,7 +94,10 @@ impl Group {
             if total.is_empty() {
                 return Ok((settings, first));
             }
-            self.intend(&first).await?;
+            if let Wanted::Decisions = wanted {
+                // To take back was intended when the write was.
+                self.intend(&first).await?;
+            }
             sleep_until(read_at + quiet).await;
             let written = self.replace(lease, &settings, &total).await?;
             quiet = (quiet * 2).min(QUIET.1);

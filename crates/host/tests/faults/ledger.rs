@@ -121,7 +121,7 @@ impl Ledger {
 
     /// Every version has a run with a verdict, and nothing was given up by Event Grid.
     async fn check_events(&self, rig: &Rig, report: &mut Report) {
-        let runs = rig.runs().await;
+        let runs = rig.store().runs().await;
         let on_record: HashSet<&str> = runs.iter().filter_map(|run| run["event"]["version"].as_str()).collect();
         for (secret, versions) in self.versions.lock().unwrap().iter() {
             for version in versions {
@@ -140,7 +140,7 @@ impl Ledger {
 async fn check_secrecy(rig: &Rig, report: &mut Report) {
     let log = rig.app.log();
     assert!(!log.contains(PLANTED), "a planted value is in the log");
-    for (key, object) in rig.objects().await {
+    for (key, object) in rig.store().objects().await {
         assert!(!object.contains(PLANTED), "a planted value is in {key}");
         report.searched += 1;
     }

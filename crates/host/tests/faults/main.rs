@@ -1,7 +1,7 @@
 //! The fault suite: the real `keyrelay-host` under everything that can go wrong, and what must be true when it is over.
 //!
-//! It is a program of its own, so that it can print what it counted. Scenarios run one after the other, but for the one
-//! with a thousand apps, which mostly waits for Azure's rate limits.
+//! It is a program of its own, so that it can print what it counted. Scenarios run one after the other, but for those
+//! that mostly wait: they run beside the others.
 //!
 //! `cargo test --package keyrelay-host --test faults -- [FILTER]`
 
@@ -18,8 +18,10 @@ mod ledger;
 mod outage;
 mod report;
 mod rig;
+mod stored;
 mod thousand;
 mod trouble;
+mod undo;
 mod writers;
 
 use std::process::ExitCode;
@@ -40,8 +42,11 @@ const SCENARIOS: &[Scenario] = &[
     ("a_thousand_events_for_one_app", || Box::pin(thousand::events())),
 ];
 
-/// The scenario that runs beside the others.
-const BESIDE: Scenario = ("a_thousand_apps_with_one_secret", || Box::pin(thousand::apps()));
+/// The scenarios that run beside the others: they mostly wait.
+const BESIDE: &[Scenario] = &[
+    ("a_thousand_apps_with_one_secret", || Box::pin(thousand::apps())),
+    ("killed_while_it_rolls_back", || Box::pin(undo::killed())),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -57,7 +62,9 @@ fn main() -> ExitCode {
 async fn run(filter: &str) -> ExitCode {
     let started = Instant::now();
     let wanted = |(name, _): &&Scenario| name.contains(filter);
-    let beside = Some(&BESIDE).filter(wanted).map(|(name, scenario)| (*name, tokio::spawn(scenario())));
+    let beside = BESIDE.iter().filter(wanted).map(|(name, scenario)| (*name, tokio::spawn(scenario())));
+    // They begin now.
+    let beside: Vec<_> = beside.collect();
     let (mut passed, mut failed) = (0, 0);
     let mut total = Report::default();
     let mut count = |name: &str, ended: Result<Report, tokio::task::JoinError>| match ended {
@@ -75,7 +82,7 @@ async fn run(filter: &str) -> ExitCode {
         println!("scenario {name} begins, at {} s", started.elapsed().as_secs());
         count(name, tokio::spawn(scenario()).await);
     }
-    if let Some((name, scenario)) = beside {
+    for (name, scenario) in beside {
         count(name, scenario.await);
     }
     println!("all scenarios\n{total}");

@@ -1,16 +1,14 @@
 //! Apps and secrets, a function app with one or more instances, and the ways to make them busy.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keyrelay_local_azure::LocalAzureOptions;
-use keyrelay_store::Store;
-use serde_json::Value;
 
 use crate::harness::{Harness, PLANTED, Setup, VAULT, reference};
 use crate::ledger::Ledger;
+use crate::stored::Stored;
 
 /// How a rig is set up.
 pub(crate) struct Plan {
@@ -45,7 +43,7 @@ impl Plan {
 
 impl Rig {
     pub(crate) async fn start(plan: Plan, change: impl FnOnce(&mut LocalAzureOptions) + Send + 'static) -> Self {
-        let mut setup = Setup::new();
+        let mut setup = Setup::new().in_azurite();
         for app in 0..plan.apps {
             let mut settings = format!("TEXT = \"{PLANTED}text-{app}\", AzureWebJobsStorage = \"{PLANTED}{app}\"");
             for (setting, secret) in plan.references(app) {
@@ -93,64 +91,23 @@ impl Rig {
         (secret, version)
     }
 
-    pub(crate) fn store(&self) -> Store {
-        Store::folder(&self.app.store()).unwrap()
+    pub(crate) fn store(&self) -> Stored {
+        Stored::of(&self.app)
     }
 
     /// Waits until nothing is under way and nothing is pending.
     pub(crate) async fn settle(&self) {
         self.app.settled().await;
+        let store = self.store();
         for _ in 0..10 {
-            self.make_due().await;
+            store.make_due().await;
             self.app.reconcile().await;
-            if self.pending().await.is_empty() {
+            if store.pending().await.is_empty() {
                 return;
             }
             // A lease of a dead instance.
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        panic!("something stays pending: {:?}\n{}", self.pending().await, self.app.log());
-    }
-
-    async fn pending(&self) -> Vec<String> {
-        self.store().list("pending").await.unwrap()
-    }
-
-    /// Makes everything that is pending due now, as if the time had passed.
-    async fn make_due(&self) {
-        let store = self.store();
-        for key in store.list("pending").await.unwrap() {
-            let Some((mut entry, _)) = store.read_json::<Value>(&key).await.unwrap() else { continue };
-            let long_ago = Value::from("2026-01-01T00:00:00Z");
-            if let Some(works) = entry.get_mut("works").and_then(Value::as_array_mut) {
-                works.iter_mut().for_each(|work| work["due"] = long_ago.clone());
-            } else {
-                entry["due"] = long_ago;
-            }
-            store.write(&key, &entry).await.unwrap();
-        }
-    }
-
-    /// All records of runs.
-    pub(crate) async fn runs(&self) -> Vec<Value> {
-        let store = self.store();
-        let mut runs = Vec::new();
-        for key in store.list("runs").await.unwrap() {
-            runs.extend(store.read_json::<Value>(&key).await.unwrap().map(|(run, _)| run));
-        }
-        runs
-    }
-
-    /// Everything in the store, as text.
-    pub(crate) async fn objects(&self) -> BTreeMap<String, String> {
-        let store = self.store();
-        let mut objects = BTreeMap::new();
-        for folder in ["runs", "pending", "apps", "denials", "reminders"] {
-            for key in store.list(folder).await.unwrap() {
-                let object = store.read(&key).await.unwrap();
-                objects.extend(object.map(|it| (key, String::from_utf8_lossy(&it.bytes).into_owned())));
-            }
-        }
-        objects
+        panic!("something stays pending: {:?}\n{}", store.pending().await, self.app.log());
     }
 }

@@ -6,15 +6,16 @@ use keyrelay_local_azure::Service;
 
 use crate::harness::{Setup, VAULT, reference};
 use crate::report::Report;
+use crate::stored::Stored;
 
 pub(crate) async fn events() -> Report {
     let rule = "[[rotation]]\nsecret = \"*\"\npolicy = \"pin\"\n";
-    let setup = Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured(rule);
+    let setup = Setup::new().in_azurite().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured(rule);
     let app = setup.start().await;
     let versions: Vec<String> = (0..1_000).map(|_| app.rotate("sql")).collect();
     app.settled().await;
     assert_eq!(app.active_version("orders", "SQL"), versions.last().cloned(), "{}", app.log());
-    let (writes, runs) = (app.writes(), app.runs().len());
+    let (writes, runs) = (app.writes(), Stored::of(&app).runs().await.len());
     assert!(writes <= 3, "{writes} writes");
     assert!(runs >= 1_000, "{runs} runs");
     let mut report = Report { events: 1_000, runs, rotations: runs, writes, references: 1, ..Report::default() };
@@ -24,7 +25,7 @@ pub(crate) async fn events() -> Report {
 
 pub(crate) async fn apps() -> Report {
     const APPS: usize = 1_000;
-    let mut setup = Setup::new();
+    let mut setup = Setup::new().in_azurite();
     for number in 0..APPS {
         setup = setup.site(&format!("app-{number}"), &format!("SQL = \"{}\"", reference("sql")));
     }
@@ -40,7 +41,7 @@ pub(crate) async fn apps() -> Report {
     let done = |app: &crate::harness::Harness| {
         (0..APPS).all(|number| app.active_version(&format!("app-{number}"), "SQL").as_ref() == Some(&version))
     };
-    while !done(&app) || app.pending().iter().any(|path| path.exists()) {
+    while !done(&app) || !Stored::of(&app).pending().await.is_empty() {
         assert!(started.elapsed() < Duration::from_secs(900), "not all apps are fresh\n{}", app.log());
         tokio::time::sleep(Duration::from_secs(1)).await;
         memory = memory.max(memory_of_handler(&app));
@@ -58,7 +59,7 @@ pub(crate) async fn apps() -> Report {
     let a_second = requests.len() as f64 / took.as_secs_f64();
     let verified = app.verdicts().iter().filter(|line| line["verdict"] == "verified").count();
     assert!(verified >= APPS, "{verified} verified");
-    let runs = app.runs().len();
+    let runs = Stored::of(&app).runs().await.len();
     let mut report =
         Report { events: 1, runs, rotations: verified, references: APPS, writes: app.writes(), ..Report::default() };
     report.note(format!(

@@ -37,7 +37,7 @@ pub(crate) async fn hammering() -> Report {
         })
         .await;
     let mut report = rig.ledger.check(&rig, 0).await;
-    let runs = rig.runs().await;
+    let runs = rig.store().runs().await;
     let repaired = runs.iter().flat_map(|run| run["rotations"].as_array().unwrap().clone());
     let repaired = repaired.filter(|rotation| rotation["notes"].as_array().is_some_and(|notes| !notes.is_empty()));
     report.note(format!("600 writes of somebody else, none lost; {} collisions repaired", repaired.count()));

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use keyrelay_local_azure::functions_host::{FunctionsHostOptions, Invocation};
-use keyrelay_local_azure::{LocalAzure, LocalAzureOptions, Service, World};
+use keyrelay_local_azure::{Azurite, AzuriteOptions, LocalAzure, LocalAzureOptions, Service, World};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -25,12 +26,16 @@ pub(crate) struct Setup {
     configuration: String,
     sites: String,
     pub(crate) options: Box<dyn FnOnce(&mut LocalAzureOptions) + Send>,
+    /// Azurite's script, if the store is to be a container.
+    azurite: Option<PathBuf>,
 }
 
 /// A running function app.
 pub(crate) struct Harness {
     pub(crate) azure: LocalAzure,
     pub(crate) folder: TempDir,
+    /// The storage account, if there is one. Without it the store is a folder.
+    pub(crate) azurite: Option<Arc<Azurite>>,
 }
 
 impl Setup {
@@ -49,7 +54,7 @@ impl Setup {
         for policy in ["follow", "pin"] {
             copy_policy(&root.join(format!("policies/{policy}.wasm")), app, policy);
         }
-        Self { folder, configuration: String::new(), sites: String::new(), options: Box::new(|_| {}) }
+        Self { folder, configuration: String::new(), sites: String::new(), options: Box::new(|_| {}), azurite: None }
     }
 
     /// An app with these settings, as TOML.
@@ -97,6 +102,15 @@ impl Setup {
         self.folder.path().join("policies")
     }
 
+    /// Has the store in a container of Azurite, if that is installed: `cargo xtask test` does it, and says so if it
+    /// cannot.
+    pub(crate) fn in_azurite(mut self) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "the one variable of these tests")]
+        let script = std::env::var_os("KEYRELAY_AZURITE");
+        self.azurite = script.map(PathBuf::from);
+        self
+    }
+
     /// Changes how the stand-in behaves.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut LocalAzureOptions) + Send + 'static) -> Self {
         self.options = Box::new(change);
@@ -120,11 +134,19 @@ impl Setup {
         // Event Grid's first retry comes after 100 ms; an attempt still has its 30 s.
         options.event_grid.clock = 100.0;
         options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
-        let store = self.folder.path().join("store").display().to_string();
-        options.functions_host.environment.push(("KEYRELAY_STORE".to_owned(), store));
+        let mut azurite = None;
+        if let Some(script) = self.azurite {
+            let started = Azurite::start(AzuriteOptions { script, folder: self.folder.path().join("azurite") }).await;
+            let started = Arc::new(started.unwrap_or_else(|error| panic!("{error:?}")));
+            options.cloud.storage = Some(Arc::clone(&started));
+            azurite = Some(started);
+        } else {
+            let store = self.folder.path().join("store").display().to_string();
+            options.functions_host.environment.push(("KEYRELAY_STORE".to_owned(), store));
+        }
         (self.options)(&mut options);
         let azure = LocalAzure::start(options).await.unwrap_or_else(|error| panic!("{error:?}"));
-        Harness { azure, folder: self.folder }
+        Harness { azure, folder: self.folder, azurite }
     }
 }
 
@@ -251,7 +273,9 @@ impl Drop for Harness {
         let in_store = |file: PathBuf| String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).contains(PLANTED);
         let leaked = self.log().contains(PLANTED)
             || format!("{invocations:?}").contains(PLANTED)
-            || files_below(&self.store()).into_iter().any(in_store);
+            || ["store", "azurite"]
+                .iter()
+                .any(|it| files_below(&self.folder.path().join(it)).into_iter().any(in_store));
         if leaked && !std::thread::panicking() {
             panic!("a value that was planted to be kept secret is in the log or the store");
         }

@@ -1,0 +1,104 @@
+//! What is in the store of a function app, seen past it: a container of Azurite, or a folder.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use keyrelay_store::{ContainerUrl, Store, StoreError, Tokens};
+use serde_json::Value;
+
+use crate::harness::Harness;
+
+/// Everything that is kept. `reconcile.json` beside these is a cursor.
+const FOLDERS: [&str; 5] = ["apps", "denials", "pending", "reminders", "runs"];
+
+/// How many objects are read at once.
+const AT_ONCE: usize = 16;
+
+/// How long the store may be in trouble, which some scenarios make.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The store of a function app.
+pub(crate) struct Stored(Store);
+
+/// A token that was asked for already.
+#[derive(Debug)]
+struct Token(String);
+
+#[async_trait]
+impl Tokens for Token {
+    async fn token(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.0.clone())
+    }
+
+    async fn refused(&self) {}
+}
+
+impl Stored {
+    pub(crate) fn of(app: &Harness) -> Self {
+        let cloud = &app.azure.cloud;
+        let Some(service) = cloud.storage_url() else { return Self(Store::folder(&app.store()).unwrap()) };
+        let container = ContainerUrl::in_service(service, "keyrelay").unwrap();
+        Self(Store::container(&container, Arc::new(Token(cloud.storage_token()))).unwrap())
+    }
+
+    /// All records of runs, oldest first.
+    pub(crate) async fn runs(&self) -> Vec<Value> {
+        self.values("runs").await.into_values().collect()
+    }
+
+    /// The keys of all that is pending.
+    pub(crate) async fn pending(&self) -> Vec<String> {
+        self.keys("pending").await
+    }
+
+    /// Makes everything that is pending due now, as if the time had passed.
+    pub(crate) async fn make_due(&self) {
+        let long_ago = Value::from("2026-01-01T00:00:00Z");
+        for (key, mut entry) in self.values("pending").await {
+            if let Some(works) = entry.get_mut("works").and_then(Value::as_array_mut) {
+                works.iter_mut().for_each(|work| work["due"] = long_ago.clone());
+            } else {
+                entry["due"] = long_ago.clone();
+            }
+            persistently(|| self.0.write(&key, &entry)).await;
+        }
+    }
+
+    /// Everything in the store, as text.
+    pub(crate) async fn objects(&self) -> BTreeMap<String, String> {
+        let mut objects = BTreeMap::new();
+        for folder in FOLDERS {
+            objects.extend(self.values(folder).await.into_iter().map(|(key, value)| (key, value.to_string())));
+        }
+        objects
+    }
+
+    async fn keys(&self, folder: &str) -> Vec<String> {
+        persistently(|| self.0.list(folder)).await
+    }
+
+    async fn values(&self, folder: &str) -> BTreeMap<String, Value> {
+        let read = |key: String| async move {
+            let read = persistently(|| self.0.read_json::<Value>(&key)).await;
+            // It may have been done with since it was listed.
+            read.map(|(value, _)| (key, value))
+        };
+        let values = stream::iter(self.keys(folder).await).map(read).buffer_unordered(AT_ONCE);
+        values.filter_map(futures::future::ready).collect().await
+    }
+}
+
+/// Does something to the store until it succeeds: what strikes the app strikes us, too.
+async fn persistently<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> F) -> T {
+    let began = Instant::now();
+    loop {
+        match work().await {
+            Ok(done) => return done,
+            Err(error) => assert!(began.elapsed() < PATIENCE, "the store stays in trouble: {error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
