@@ -116,6 +116,11 @@ impl AzureError {
         matches!(self.failure.status(), Some(404 | 410))
     }
 
+    /// Whether the time was over before anything could be asked.
+    pub fn is_out_of_time(&self) -> bool {
+        matches!(self.failure, Failure::OutOfTime)
+    }
+
     /// Whether Azure knows us and does not let us.
     pub fn is_access_denied(&self) -> bool {
         self.failure.status() == Some(403)

@@ -172,7 +172,7 @@ impl Config {
             client_id: table.text("client_id"),
             // Event Grid gives up after 30 s, and an answer may come 2 s after its time.
             answer_within: Duration::from_millis(table.integer("answer_within_ms", 1_000..=27_000).unwrap_or(25_000)),
-            apps_at_once: usize::try_from(table.integer("apps_at_once", 1..=1_000).unwrap_or(250)).unwrap_or(250),
+            apps_at_once: usize::try_from(table.integer("apps_at_once", 1..=1_000).unwrap_or(100)).unwrap_or(100),
             store,
             // Longer than an invocation, so that it need not be renewed in the middle of one.
             lease: Duration::from_millis(table.integer("lease_ms", 1_000..=60_000).unwrap_or(30_000)),

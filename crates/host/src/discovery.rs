@@ -1,11 +1,14 @@
 //! Finds the apps of the scope that reference a secret, and remembers which app references what.
 
-use futures::{StreamExt, stream};
+use futures::{Stream, TryStreamExt, stream};
 use keyrelay_azure::{AzureError, Call, ResourceManager, Scope};
 use keyrelay_model::{AppId, Event, Reference, Target};
 use tokio::time::Instant;
 
 use crate::memory::{Asked, Memories, Memory};
+
+/// How many sites are looked at at once. More would wait for the rate of requests, and have those wait that are found.
+const AT_ONCE: usize = 24;
 
 /// What is known of the apps in the scope.
 ///
@@ -14,7 +17,8 @@ use crate::memory::{Asked, Memories, Memory};
 /// together ask once, and a delivery that runs out of time half-way leaves to the next one only the rest.
 #[derive(Debug, Default)]
 pub struct Discovery {
-    apps: Memory<Vec<AppId>>,
+    sites: Memory<Vec<AppId>>,
+    slots: Memories<AppId, Vec<AppId>>,
     targets: Memories<AppId, Vec<Target>>,
 }
 
@@ -31,66 +35,66 @@ pub struct Question<'a> {
     pub azure: &'a ResourceManager,
     /// How the hosts of vaults end.
     pub vault_suffix: &'a str,
-    /// How many apps are asked at once.
-    pub at_once: usize,
     /// Until when.
     pub call: &'a Call,
 }
 
-/// The answer: every app of the scope that matters for the event.
-#[derive(Debug, Default)]
-pub struct Found {
-    /// The apps, and slots of apps, that reference the secret.
-    pub using: Vec<AppId>,
-    /// Those of which nobody can tell, and why.
-    pub unknown: Vec<(AppId, AzureError)>,
+/// An app of the scope that matters for the event.
+#[derive(Debug)]
+pub enum Found {
+    /// An app, or a slot of one, that references the secret.
+    Using(AppId),
+    /// One that Azure says nothing about: it may reference the secret.
+    Unknown(AppId, AzureError),
 }
 
 impl Discovery {
-    /// Finds the apps that reference the event's secret.
-    pub async fn find(&self, question: &Question<'_>) -> Result<Found, AzureError> {
+    /// Finds the apps that reference the event's secret, site after site. An error is one that kept all from being found.
+    pub fn find<'a>(&'a self, question: &'a Question<'a>) -> impl Stream<Item = Result<Found, AzureError>> + 'a {
+        let each = |found: Vec<Found>| stream::iter(found.into_iter().map(Ok));
+        let sites = async move {
+            let sites = self.sites.recall(|asked| question.is_served_by(asked), sites_in_scope(question)).await?;
+            Ok(stream::iter(sites.into_iter().map(Ok)))
+        };
+        let sites = stream::once(sites).try_flatten();
+        sites.map_ok(|site| self.look_at(site, question)).try_buffer_unordered(AT_ONCE).map_ok(each).try_flatten()
+    }
+
+    /// What matters of a site and its slots.
+    async fn look_at(&self, site: AppId, question: &Question<'_>) -> Result<Vec<Found>, AzureError> {
+        let Question { azure, call, .. } = *question;
         let serves = |asked: &Asked| question.is_served_by(asked);
-        let apps = self.apps.recall(serves, apps_in_scope(question)).await?;
-        let asked = stream::iter(apps).map(|app| async move {
-            let targets = self.targets.of(&app).recall(serves, targets_of(&app, question)).await;
-            (app, targets)
-        });
-        let answers: Vec<_> = asked.buffer_unordered(question.at_once).collect().await;
-        let mut found = Found::default();
-        for (app, targets) in answers {
-            match targets {
-                Ok(targets) if targets.iter().any(|target| target.is_of(question.event)) => found.using.push(app),
+        let slots = async { Ok(azure.slots(&site, call).await?.into_iter().map(|slot| slot.id).collect()) };
+        let slots: Vec<AppId> = match self.slots.of(&site).recall(serves, slots).await {
+            Ok(slots) => slots,
+            // Deleted since it was listed.
+            Err(error) if AzureError::is_not_found(&error) => return Ok(Vec::new()),
+            Err(error) => return Ok(vec![Found::Unknown(site, error)]),
+        };
+        let mut found = Vec::new();
+        for app in std::iter::once(site).chain(slots) {
+            match self.targets.of(&app).recall(serves, targets_of(&app, question)).await {
+                Ok(targets) if targets.iter().any(|target| target.is_of(question.event)) => {
+                    found.push(Found::Using(app));
+                }
                 Ok(_) => {}
-                // Deleted between the two questions.
                 Err(error) if error.is_not_found() => {}
-                Err(error) => found.unknown.push((app, error)),
+                Err(error) => found.push(Found::Unknown(app, error)),
             }
         }
-        found.using.sort();
         Ok(found)
     }
 }
 
-/// All sites of the scope with all their slots.
-async fn apps_in_scope(question: &Question<'_>) -> Result<Vec<AppId>, AzureError> {
-    let Question { scope, azure, at_once, call, .. } = *question;
-    let mut apps = Vec::new();
-    for scope in scope {
-        let sites = azure.sites(scope, call).await?;
-        apps.extend(sites.into_iter().map(|site| site.id));
+/// All sites of the scope, without their slots.
+async fn sites_in_scope(question: &Question<'_>) -> Result<Vec<AppId>, AzureError> {
+    let mut sites = Vec::new();
+    for scope in question.scope {
+        sites.extend(question.azure.sites(scope, question.call).await?.into_iter().map(|site| site.id));
     }
-    let slots = stream::iter(apps.clone()).map(|app| async move { azure.slots(&app, call).await });
-    let mut slots = slots.buffer_unordered(at_once);
-    while let Some(answer) = slots.next().await {
-        match answer {
-            Ok(slots) => apps.extend(slots.into_iter().map(|slot| slot.id)),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
-    }
-    apps.sort();
-    apps.dedup();
-    Ok(apps)
+    sites.sort();
+    sites.dedup();
+    Ok(sites)
 }
 
 /// What an app references, told without any of its plain-text settings.

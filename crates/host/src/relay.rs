@@ -1,12 +1,12 @@
 //! Everything that handles events, put together, and the way of one event through it:
 //! decode → admit → route → (read → decide → check → apply → verify) for each app → record.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use futures::stream::{self, FuturesUnordered};
 use jiff::Timestamp;
 use keyrelay_azure::{Call, Deadline, KeyVault, ResourceManager};
 use keyrelay_model::{AppId, Event, EventError, Verdict, Versions};
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::admit::{Admission, admit};
 use crate::config::{Config, Rule};
 use crate::denials::Denials;
-use crate::discovery::{Discovery, Question};
+use crate::discovery::{Discovery, Found, Question};
 use crate::history::History;
 use crate::memory::Memories;
 use crate::order::{Carried, Order};
@@ -61,6 +61,9 @@ pub struct Relay {
     /// What redeliveries need not look at again.
     pub settled: Settled,
 }
+
+/// How long one rotation may take, if nobody waits for the answer: others wait for their turn.
+const ONE_ROTATION: Duration = Duration::from_secs(60);
 
 /// What makes a run, and what it is limited to.
 #[derive(Debug, Clone)]
@@ -172,46 +175,93 @@ impl Relay {
             carried: trigger.carried.clone(),
         });
         order.policy.check_parameters(&order.parameters, &order.limits).await?;
-        let apps = match &trigger.apps {
-            Some(apps) => apps.clone(),
-            None => self.apps(event, route.rule, deadline, &mut run.rotations).await?,
-        };
-        self.rotate(&order, apps, trigger, deadline, arrival, &mut run.rotations).await;
+        let left = self.rotate(&order, route.rule, trigger, deadline, arrival, &mut run.rotations).await?;
+        if left {
+            return Err(self.leave_rest(event, trigger, run).await);
+        }
         if run.rotations.is_empty() {
             return Err(Outcome::new(Verdict::Unchanged, "no app in the scope references the secret"));
         }
         Ok(())
     }
 
-    /// Rotates apps, side by side.
+    /// Rotates the apps that the event is about, side by side and as they are found. Returns whether the time was over
+    /// before all had been begun.
     async fn rotate(
         self: &Arc<Self>,
         order: &Arc<Order>,
-        apps: Vec<AppId>,
+        rule: Option<&Rule>,
         trigger: &Trigger,
         deadline: Deadline,
         arrival: Arrival,
         rotations: &mut Vec<RotationRecord>,
-    ) {
-        let mut apps = apps.into_iter();
-        let mut under_way = FuturesUnordered::new();
-        let mut arrival = Some(arrival);
+    ) -> Result<bool, Outcome> {
+        let arrived = Instant::now();
+        let call = Call::until(deadline);
+        let question = Question {
+            event: &order.event,
+            arrived,
+            scope: &self.config.scope,
+            azure: &self.resource_manager,
+            vault_suffix: &self.config.cloud.vault_suffix,
+            call: &call,
+        };
+        let named = trigger.apps.as_ref().or(rule.map(|rule| &rule.apps).filter(|apps| !apps.is_empty()));
+        let mut found = match named {
+            Some(apps) => stream::iter(apps.iter().cloned().map(|app| Ok(Found::Using(app)))).boxed(),
+            None => self.discovery.find(&question).boxed(),
+        };
+        let (mut waiting, mut under_way) = (VecDeque::new(), FuturesUnordered::new());
+        let (mut arrival, mut is_searching, mut is_cut) = (Some(arrival), true, false);
         loop {
-            while under_way.len() < self.config.apps_at_once {
-                let Some(app) = apps.next() else { break };
-                match self.without_turn(order, &app, trigger) {
-                    Some(outcome) => rotations.push(RotationRecord::ended(app, outcome, Duration::ZERO)),
-                    None => under_way.push(Turns::rotate(self, Arc::clone(order), app, deadline)),
+            while under_way.len() < self.config.apps_at_once
+                && let Some(app) = waiting.pop_front()
+            {
+                if let Some(outcome) = self.without_turn(order, &app, trigger) {
+                    rotations.push(RotationRecord::ended(app, outcome, Duration::ZERO));
+                } else if deadline.has_passed() {
+                    is_cut = true;
+                } else {
+                    let deadline = deadline.min(Deadline::after(ONE_ROTATION));
+                    under_way.push(Turns::rotate(self, Arc::clone(order), app, deadline));
                 }
             }
-            // Now the event is with its apps, or with as many as are handled at once.
-            arrival.take();
-            let Some(rotation) = under_way.next().await else { break };
-            if trigger.cause == Cause::Event {
-                self.settled.note(&order.event.id, &rotation);
+            if !is_searching || under_way.len() >= self.config.apps_at_once {
+                // Now the event is with its apps, or with as many as are handled at once.
+                arrival.take();
             }
-            rotations.push(rotation);
+            tokio::select! {
+                Some(rotation) = under_way.next() => {
+                    if matches!(trigger.cause, Cause::Event | Cause::Pending) {
+                        self.settled.note(&order.event.id, &rotation);
+                    }
+                    rotations.push(rotation);
+                }
+                next = found.next(), if is_searching => match next {
+                    Some(Ok(Found::Using(app))) => waiting.push_back(app),
+                    Some(Ok(Found::Unknown(_, error))) if error.is_out_of_time() => is_cut = true,
+                    Some(Ok(Found::Unknown(app, error))) => {
+                        rotations.push(RotationRecord::ended(app, error.into(), arrived.elapsed()));
+                    }
+                    // Only the list of sites can end like this, before anything has begun.
+                    Some(Err(error)) => return Err(error.into()),
+                    None => is_searching = false,
+                },
+                else => break,
+            }
         }
+        Ok(is_cut)
+    }
+
+    /// Leaves the apps that there was no time for to the next delivery, and to the reconcile timer, which has more time.
+    async fn leave_rest(&self, event: &Event, trigger: &Trigger, run: &Run) -> Outcome {
+        let reason = "there was no time for all apps of the scope";
+        if trigger.cause == Cause::Event
+            && let Err(outcome) = self.keep_for_later(event, Timestamp::now(), reason, run).await
+        {
+            return outcome;
+        }
+        Outcome::transient(format!("{reason}: the next delivery of the event goes on, and so does the reconcile timer"))
     }
 
     /// How a rotation ends that nothing needs to be asked for.
@@ -220,37 +270,9 @@ impl Relay {
             let message = "keyrelay does not touch the app that it runs in: a write would stop it half-way";
             return Some(Outcome::new(Verdict::Refused, message));
         }
-        let again = trigger.cause == Cause::Event && self.settled.contains(&order.event.id, app);
+        let again =
+            matches!(trigger.cause, Cause::Event | Cause::Pending) && self.settled.contains(&order.event.id, app);
         again.then(|| Outcome::new(Verdict::Unchanged, "an earlier delivery of the event was handled for the app"))
-    }
-
-    /// The apps that a rule names, or those of the scope that reference the secret. Apps that cannot be asked become
-    /// failed rotations: they may use the secret.
-    async fn apps(
-        &self,
-        event: &Event,
-        rule: Option<&Rule>,
-        deadline: Deadline,
-        rotations: &mut Vec<RotationRecord>,
-    ) -> Result<Vec<AppId>, Outcome> {
-        if let Some(rule) = rule.filter(|rule| !rule.apps.is_empty()) {
-            return Ok(rule.apps.clone());
-        }
-        let arrived = Instant::now();
-        let call = Call::until(deadline);
-        let question = Question {
-            event,
-            arrived,
-            scope: &self.config.scope,
-            azure: &self.resource_manager,
-            vault_suffix: &self.config.cloud.vault_suffix,
-            at_once: self.config.apps_at_once,
-            call: &call,
-        };
-        let found = self.discovery.find(&question).await?;
-        let unknown = found.unknown.into_iter();
-        rotations.extend(unknown.map(|(app, error)| RotationRecord::ended(app, error.into(), arrived.elapsed())));
-        Ok(found.using)
     }
 
     /// Keeps an event until its version is valid.
@@ -258,16 +280,20 @@ impl Relay {
         let due = i64::try_from(not_before).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
         let due = due.ok_or_else(|| Outcome::new(Verdict::Refused, "the version's not-before date is out of range"))?;
         let reason = format!("the version is not valid before {due}");
+        self.keep_for_later(event, due, &reason, run).await?;
+        Ok(Outcome::new(Verdict::Pending, format!("{reason}: it is handled then")))
+    }
+
+    async fn keep_for_later(&self, event: &Event, due: Timestamp, reason: &str, run: &Run) -> Result<(), Outcome> {
         let postponed = Postponed {
             run: Some(run.id.clone()),
             event: EventRecord::from(event),
             cause: Cause::Pending,
             due,
             since: Timestamp::now(),
-            reason: reason.clone(),
+            reason: reason.to_owned(),
         };
-        self.pending.postpone(&postponed).await?;
-        Ok(Outcome::new(Verdict::Pending, format!("{reason}: it is handled then")))
+        Ok(self.pending.postpone(&postponed).await?)
     }
 
     async fn judge_denials(&self, run: &mut Run) {

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod app;
+mod azurite;
 mod clients;
 mod policies;
 mod shell;

@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use keyrelay_model::{Event, Verdict};
+use keyrelay_model::Event;
 use keyrelay_store::StoreError;
 
 use super::{Pass, Summary, cause_of, reminders};
@@ -53,7 +53,7 @@ impl Pass<'_> {
             apps: None,
             carried: None,
         };
-        let later = self.relay.run(trigger, Ok(event), self.run_deadline()).await;
+        let later = self.relay.run(trigger, Ok(event), self.deadline).await;
         if later.asks_for_redelivery() {
             return Ok(false);
         }
@@ -67,7 +67,7 @@ impl Pass<'_> {
 
 /// Says in the run that left the event to later what came of it.
 fn settle(first: &mut Run, later: &Run) {
-    if let Some(ended) = first.ended.as_mut().filter(|ended| ended.verdict == Verdict::Pending) {
+    if let Some(ended) = first.ended.as_mut().filter(|ended| !ended.is_final()) {
         let message = format!("{}; then run {} handled it", ended.message, later.id);
         *ended = Outcome::new(later.verdict(), message);
     }

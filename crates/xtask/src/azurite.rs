@@ -1,0 +1,44 @@
+//! Installs Azurite, Microsoft's storage emulator, for the tests that need a real blob container.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use crate::{policies, shell};
+
+/// The version that the tests were written against.
+const VERSION: &str = "3.35.0";
+
+/// Returns the script of Azurite's blob service, after installing it if need be. The error says what is missing: Node, or
+/// a way to npm's registry.
+pub(crate) fn script() -> Result<PathBuf, String> {
+    let folder = policies::target_folder().join(format!("azurite-{VERSION}"));
+    let script = folder.join("node_modules/azurite/dist/src/blob/main.js");
+    let finished = folder.join("installed");
+    let is_there = |program: &str| {
+        let version = shell::command(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        version.is_ok_and(|status| status.success())
+    };
+    if !is_there("node") {
+        return Err("`node` is not installed: install Node.js 20 or newer, with npm".to_owned());
+    }
+    if finished.is_file() && script.is_file() {
+        return Ok(script);
+    }
+    if !is_there("npm") {
+        return Err("`npm` is not installed: it comes with Node.js".to_owned());
+    }
+    shell::step(&format!("installing Azurite {VERSION} with npm (half a minute, once)"));
+    fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let mut npm = shell::command("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--loglevel", "error", "--prefix"]).arg(&folder);
+    // Its output would be in the middle of the tests' on standard output.
+    npm.arg(format!("azurite@{VERSION}")).stdout(Stdio::null());
+    shell::run(&mut npm).map_err(|error| format!("{error:#}"))?;
+    if !script.is_file() {
+        return Err(format!("npm has installed Azurite {VERSION}, but there is no {}", script.display()));
+    }
+    // Whatever is half there without this file was cut short.
+    fs::write(&finished, VERSION).map_err(|error| format!("cannot write {}: {error}", finished.display()))?;
+    Ok(script)
+}
