@@ -107,6 +107,16 @@ impl Fault {
         Self { times: Some(times), ..self }
     }
 
+    /// The service that it is for.
+    pub fn service(&self) -> Service {
+        self.service
+    }
+
+    /// How often it can still strike. None: for ever.
+    pub fn left(&self) -> Option<u32> {
+        self.times
+    }
+
     fn is_for(&self, service: Service, method: &str, path: &str) -> bool {
         self.service == service
             && self.times != Some(0)

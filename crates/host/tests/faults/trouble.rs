@@ -11,10 +11,17 @@ fn status(status: u16, code: &str, retry_after: Option<u32>) -> Effect {
     Effect::Status { status, code: code.to_owned(), shape: ErrorShape::Unwrapped, retry_after }
 }
 
+/// How often these faults can still strike.
+fn strikes(faults: &[Fault]) -> u32 {
+    faults.iter().filter_map(Fault::left).sum()
+}
+
 pub(crate) async fn each() -> Report {
     let plan = Plan { apps: 8, secrets: 4, instances: 2, configuration: "answer_within_ms = 5000\n" };
     let rig = Rig::start(plan, |_| {}).await;
     let resource_manager = |effect: Effect| Fault::new(Service::ResourceManager, effect);
+    // Without Azurite nothing is asked of it, and nothing strikes.
+    let storage = |effect: Effect| Fault::new(Service::Storage, effect);
     // Each with how often it strikes.
     let troubles: Vec<(&str, Vec<Fault>)> = vec![
         ("429 with Retry-After", vec![resource_manager(status(429, "TooManyRequests", Some(1))).times(4)]),
@@ -30,14 +37,24 @@ pub(crate) async fn each() -> Report {
         ("writes that do not last", vec![resource_manager(Effect::LoseWrite).times(3)]),
         ("a role that spreads slowly", vec![resource_manager(Effect::status(403, "AuthorizationFailed")).times(25)]),
         ("no tokens", vec![Fault::new(Service::Identity, status(500, "Unavailable", None)).times(6)]),
+        ("a store that is busy", vec![storage(status(503, "ServerBusy", None)).times(15)]),
+        ("a store whose connections break", vec![storage(Effect::Cut).times(15)]),
+        ("writes to the store whose answer is lost", vec![storage(Effect::Cut).method("PUT").times(8)]),
+        ("half answers of the store", vec![storage(Effect::HalfAnswer).method("GET").times(8)]),
         ("a vault that does not answer", vec![Fault::new(Service::KeyVault, Effect::Cut).times(10)]),
     ];
     let mut report = Report::default();
     for (name, faults) in troubles {
+        let (planned, cloud) = (strikes(&faults), &rig.app.azure.cloud);
+        let can_strike = rig.app.azurite.is_some() || faults.iter().all(|fault| fault.service() != Service::Storage);
         rig.ledger
             .watch(&rig.app, async {
+                if faults.iter().any(|fault| fault.service() == Service::Identity) {
+                    // Or nobody would need one for a day.
+                    cloud.revoke_tokens();
+                }
                 for fault in faults {
-                    rig.app.azure.cloud.switch_on(fault);
+                    cloud.switch_on(fault);
                 }
                 for number in 0..8 {
                     rig.rotate(number);
@@ -46,8 +63,10 @@ pub(crate) async fn each() -> Report {
                 rig.settle().await;
             })
             .await;
-        rig.app.azure.cloud.switch_off_faults();
-        report.note(format!("survived: {name}"));
+        let struck = planned - strikes(&cloud.faults());
+        assert!(struck > 0 || !can_strike, "nothing was struck by {name}");
+        cloud.switch_off_faults();
+        report.note(format!("survived: {name}, {struck} times"));
     }
     rig.ledger
         .watch(&rig.app, async {
