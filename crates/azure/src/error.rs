@@ -11,6 +11,7 @@ pub(crate) use answer::one_line;
 
 use crate::credential::TokenError;
 use crate::request_log::Operation;
+use crate::trouble::{self, End};
 
 /// A call that failed: what was attempted, on what, and (as its source) why.
 ///
@@ -86,24 +87,18 @@ pub enum NextLinkError {
     TooMany(usize),
 }
 
-/// What a failure means for whoever called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    /// It may be gone in a moment: worth another attempt within the call.
-    Momentary,
-    /// It may be gone when the event is delivered again.
-    Transient,
-    /// It stays until somebody changes something.
-    Permanent,
-}
-
 impl AzureError {
     /// Whether the call may succeed later, without anybody doing anything.
     pub fn trouble(&self) -> Trouble {
-        match self.failure.meaning() {
-            Meaning::Momentary | Meaning::Transient => Trouble::Transient,
-            Meaning::Permanent => Trouble::Permanent,
+        match trouble::row_of(&self.failure).end {
+            End::Momentary | End::Transient => Trouble::Transient,
+            End::FreshRole | End::Permanent => Trouble::Permanent,
         }
+    }
+
+    /// What is left to a person.
+    pub fn advice(&self) -> &'static str {
+        trouble::row_of(&self.failure).person
     }
 
     /// The answer, if Azure gave one.
@@ -129,8 +124,7 @@ impl AzureError {
     /// Whether a role assignment that is minutes old may explain the denial: they take that long to spread.
     /// [`trouble`](Self::trouble) calls it permanent; a caller that knows how fresh things are may know better.
     pub fn may_be_a_fresh_role(&self) -> bool {
-        let codes = ["AuthorizationFailed", "LinkedAuthorizationFailed", "ForbiddenByRbac"];
-        self.is_access_denied() && self.answer().is_some_and(|answer| codes.iter().any(|code| answer.has_code(code)))
+        self.answer().is_some_and(ErrorAnswer::may_be_a_fresh_role)
     }
 
     /// Whether the failure leaves it open if settings were written: they have to be read to know.
@@ -162,7 +156,7 @@ impl AzureError {
 impl Failure {
     /// Whether another attempt within the call may help.
     pub(crate) fn is_momentary(&self) -> bool {
-        self.meaning() == Meaning::Momentary
+        trouble::row_of(self).end == End::Momentary
     }
 
     pub(crate) fn answer(&self) -> Option<&ErrorAnswer> {
@@ -174,46 +168,5 @@ impl Failure {
 
     pub(crate) fn status(&self) -> Option<u16> {
         self.answer().map(|answer| answer.status)
-    }
-
-    /// The one table of what is transient and what is permanent.
-    fn meaning(&self) -> Meaning {
-        match self {
-            // The credential has made its own attempts by now and knows what its endpoint said.
-            Self::Token(error) => match error.trouble() {
-                Trouble::Transient => Meaning::Transient,
-                Trouble::Permanent => Meaning::Permanent,
-            },
-            // A name that does not resolve may be one that was just made; a refused connection is a restart.
-            Self::NotSent(_) => Meaning::Momentary,
-            // Something between here and there; the next connection takes another way.
-            Self::NoAnswer(_) | Self::TimedOut { .. } => Meaning::Momentary,
-            // There is no time for another attempt, but the next delivery has its own.
-            Self::OutOfTime => Meaning::Transient,
-            // A page of something in between, most likely. If it is Azure, the number of deliveries is bounded.
-            Self::Unreadable(_) => Meaning::Transient,
-            // Lists do not shrink by waiting.
-            Self::TooLarge { .. } | Self::NextLink(_) => Meaning::Permanent,
-            // A reference or an event names a vault of another cloud.
-            Self::ForeignVault { .. } => Meaning::Permanent,
-            Self::Answer(answer) => match answer.status {
-                // Azure itself asks to come again.
-                408 | 429 | 500 | 502 | 503 | 504 => Meaning::Momentary,
-                // A lock on the resource stays until somebody removes it.
-                409 if answer.has_code("ScopeLocked") => Meaning::Permanent,
-                // Another operation on the same app is under way: seconds to minutes.
-                409 => Meaning::Transient,
-                // A new token was refused as well: wrong tenant or wrong cloud.
-                401 => Meaning::Permanent,
-                // A role is missing. See `may_be_a_fresh_role` for the exception.
-                403 => Meaning::Permanent,
-                // The app, vault or secret is gone, or its name is wrong.
-                404 | 410 => Meaning::Permanent,
-                // The rest of the server's own errors, whatever they are.
-                500.. => Meaning::Transient,
-                // The request is wrong, or a redirect that we do not follow with a token.
-                _ => Meaning::Permanent,
-            },
-        }
     }
 }

@@ -12,6 +12,7 @@ mod request_log;
 mod resource_manager;
 mod retry;
 mod transport;
+mod trouble;
 
 pub use call::{Call, Deadline};
 pub use cloud::{Cloud, CloudError};
@@ -24,3 +25,4 @@ pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
 pub use resource_manager::{
     Progress, ReferenceStatus, Replaced, ResourceManager, Scope, ScopeError, Site, Status, Writing,
 };
+pub use trouble::{End, Row as TroubleRow, troubles};

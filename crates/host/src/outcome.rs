@@ -53,7 +53,11 @@ impl Outcome {
 
 impl From<AzureError> for Outcome {
     fn from(error: AzureError) -> Self {
-        let mut outcome = Self::new(Verdict::Failed(error.trouble()), chain(&error));
+        let mut message = chain(&error);
+        if error.trouble() == Trouble::Permanent {
+            message = format!("{message}: {}", error.advice());
+        }
+        let mut outcome = Self::new(Verdict::Failed(error.trouble()), message);
         outcome.may_be_a_fresh_role = error.may_be_a_fresh_role();
         outcome
     }

@@ -4,6 +4,7 @@
 //! all, one write. So a thousand events for one app cost a few writes, and the app restarts as often.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ const LATE: Duration = Duration::from_millis(500);
 pub struct Turns {
     lines: Mutex<HashMap<AppId, Arc<Line>>>,
     arriving: Arriving,
+    /// How many groups look whether what they did has come true.
+    proving: Arc<AtomicUsize>,
 }
 
 /// The queue of one app.
@@ -48,6 +51,10 @@ pub(crate) struct Rhythm {
     in_a_row: usize,
 }
 
+/// A group that looks whether what it did has come true, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Proving(Arc<AtomicUsize>);
+
 /// How many events have come in and are not with their apps yet.
 #[derive(Debug)]
 struct Arriving(watch::Sender<usize>);
@@ -61,6 +68,12 @@ impl Turns {
     pub(crate) fn arrival(&self) -> Arrival {
         self.arriving.0.send_modify(|count| *count += 1);
         Arrival(self.arriving.0.clone())
+    }
+
+    /// Says that a group begins to look whether what it did has come true.
+    pub(crate) fn proving(&self) -> Proving {
+        self.proving.fetch_add(1, Ordering::Relaxed);
+        Proving(Arc::clone(&self.proving))
     }
 
     /// Goes the way of a rotation, together with whoever waits for the same app.
@@ -96,6 +109,20 @@ impl Turns {
         // A queue that only this map holds is one that nobody is in.
         lines.retain(|_, line| Arc::strong_count(line) > 1);
         Arc::clone(lines.entry(app.clone()).or_default())
+    }
+}
+
+impl Proving {
+    /// How long to wait before another look, so that the looks of all leave half of the rate of requests to others.
+    pub(crate) fn pause(&self) -> Duration {
+        const ONE: Duration = Duration::from_millis(90);
+        ONE.saturating_mul(u32::try_from(self.0.load(Ordering::Relaxed)).unwrap_or(u32::MAX))
+    }
+}
+
+impl Drop for Proving {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

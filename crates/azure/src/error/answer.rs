@@ -49,6 +49,12 @@ impl ErrorAnswer {
         self
     }
 
+    /// See [`AzureError::may_be_a_fresh_role`](super::AzureError::may_be_a_fresh_role).
+    pub(crate) fn may_be_a_fresh_role(&self) -> bool {
+        let codes = ["AuthorizationFailed", "LinkedAuthorizationFailed", "ForbiddenByRbac"];
+        self.status == 403 && codes.iter().any(|code| self.has_code(code))
+    }
+
     pub(crate) fn has_code(&self, code: &str) -> bool {
         let is = |own: &Option<String>| own.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(code));
         is(&self.code) || is(&self.inner_code)

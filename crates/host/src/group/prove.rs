@@ -26,13 +26,14 @@ impl Group {
     /// Proves what was applied, and gives every rotation its verdict.
     pub(crate) async fn prove(mut self, line: &Line) {
         let started = Instant::now();
+        let crowd = self.relay.turns.proving();
         let mut pause = PAUSES.0;
         while self.rotations.iter().any(|rotation| rotation.proof().is_some()) {
             match self.relay.resource_manager.reference_statuses(&self.app, &self.call).await {
-                Ok(rows) => self.look(line, &rows, started, pause).await,
+                Ok(rows) => self.look(line, &rows, started, pause.max(crowd.pause())).await,
                 Err(error) if error.trouble() == Trouble::Transient => {
                     // Applied it is: what is left is the proof.
-                    self.leave_open(&chain(&error), pause).await;
+                    self.leave_open(&chain(&error), pause.max(crowd.pause())).await;
                 }
                 Err(error) => {
                     let outcome = Outcome::from(error);
@@ -40,7 +41,7 @@ impl Group {
                 }
             }
             if self.rotations.iter().any(|rotation| rotation.proof().is_some()) {
-                tokio::time::sleep(pause.min(self.call.deadline.remaining())).await;
+                tokio::time::sleep(pause.max(crowd.pause()).min(self.call.deadline.remaining())).await;
             }
             pause = (pause * 2).min(PAUSES.1);
         }

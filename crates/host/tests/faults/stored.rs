@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use keyrelay_store::{ContainerUrl, Store, StoreError, Tokens};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::Harness;
 
@@ -65,6 +66,12 @@ impl Stored {
             }
             persistently(|| self.0.write(&key, &entry)).await;
         }
+    }
+
+    /// Says that the reconcile timer has just compared all apps with their vaults.
+    pub(crate) async fn has_just_compared(&self) {
+        let progress = json!({ "compared": Timestamp::now(), "after": null });
+        persistently(|| self.0.write("reconcile.json", &progress)).await;
     }
 
     /// Everything in the store, as text.

@@ -199,6 +199,27 @@ impl Harness {
         self.folder.path().join("store")
     }
 
+    /// Stops Azurite, or puts a file in the place of the folder.
+    pub(crate) async fn take_store_away(&self) {
+        match &self.azurite {
+            Some(azurite) => azurite.stop().await,
+            None => {
+                fs::rename(self.store(), self.folder.path().join("away")).unwrap();
+                fs::write(self.store(), "").unwrap();
+            }
+        }
+    }
+
+    pub(crate) async fn bring_store_back(&self) {
+        match &self.azurite {
+            Some(azurite) => azurite.start_again().await.unwrap(),
+            None => {
+                fs::remove_file(self.store()).unwrap();
+                fs::rename(self.folder.path().join("away"), self.store()).unwrap();
+            }
+        }
+    }
+
     /// The records of all runs, oldest first.
     pub(crate) fn runs(&self) -> Vec<Value> {
         let mut files: Vec<PathBuf> = files_below(&self.store().join("runs"));

@@ -1,39 +1,54 @@
 //! Nothing is done without the store, and everything is done when it is back.
 
-use std::fs;
+use keyrelay_local_azure::{Effect, Fault, Service};
 
-use crate::harness::{Harness, Setup, reference};
+use crate::harness::{Setup, reference};
 
 fn app() -> Setup {
     let rule = "answer_within_ms = 2000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"";
     Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured(rule)
 }
 
-/// Puts a file in the place of the store's folder.
-fn take_away(app: &Harness) {
-    fs::rename(app.store(), app.folder.path().join("store-away")).unwrap();
-    fs::write(app.store(), "").unwrap();
-}
-
-fn give_back(app: &Harness) {
-    fs::remove_file(app.store()).unwrap();
-    fs::rename(app.folder.path().join("store-away"), app.store()).unwrap();
+#[tokio::test]
+async fn without_the_folder_nothing_is_written_and_everything_afterwards() {
+    outage(app()).await;
 }
 
 #[tokio::test]
-async fn without_the_store_nothing_is_written_and_everything_afterwards() {
-    let app = app().start().await;
-    take_away(&app);
+async fn without_the_container_nothing_is_written_and_everything_afterwards() {
+    outage(app().in_azurite()).await;
+}
+
+async fn outage(setup: Setup) {
+    let app = setup.start().await;
+    app.take_store_away().await;
     let version = app.rotate("sql");
     app.until("two failed deliveries", |app| app.azure.event_grid.deliveries().len() >= 2).await;
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "failed");
     assert!(message.contains("nothing is done without the store"), "{message}");
     assert_eq!((app.writes(), app.requests("POST", "/refresh")), (0, 0));
-    give_back(&app);
+    app.bring_store_back().await;
     app.settled().await;
     assert_eq!(app.active_version("orders", "SQL"), Some(version), "{}", app.log());
     assert_eq!(app.writes(), 1);
+}
+
+#[tokio::test]
+async fn an_identity_without_the_role_for_the_container_is_told_which() {
+    let app = app().in_azurite().start().await;
+    if app.azurite.is_none() {
+        return;
+    }
+    let denied = Effect::status(403, "AuthorizationPermissionMismatch");
+    app.azure.cloud.switch_on(Fault::new(Service::Storage, denied));
+    app.rotate("sql");
+    app.until("a failed delivery", |app| !app.verdicts().is_empty()).await;
+    let message = app.outcome("orders").1;
+    assert!(message.contains("Storage Blob Data Contributor"), "{message}");
+    app.azure.cloud.switch_off_faults();
+    app.settled().await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
 }
 
 #[tokio::test]

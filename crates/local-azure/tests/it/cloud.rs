@@ -10,6 +10,7 @@ mod key_vault;
 mod references;
 mod resource_manager;
 mod settings;
+mod storage;
 mod world;
 mod writer;
 
