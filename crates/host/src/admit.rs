@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use keyrelay_azure::{AzureError, Call, Deadline, SecretVersionInfo};
+use keyrelay_azure::{AzureError, Call, SecretVersionInfo};
 use keyrelay_model::{
     Event, Occurrence, SecretName, SecretVersion, Standing, VaultHost, Verdict, VersionAttributes, Versions,
 };
@@ -24,11 +24,11 @@ pub(crate) enum Admission {
 }
 
 /// Decides whether an event is handled.
-pub(crate) async fn admit(relay: &Relay, event: &Event, mode: Mode, deadline: Deadline) -> Admission {
+pub(crate) async fn admit(relay: &Relay, event: &Event, mode: Mode, call: &Call) -> Admission {
     if let Some(outcome) = without_asking(relay, event, mode) {
         return Admission::Ended(outcome);
     }
-    let versions = known_versions(relay, &event.vault_host, &event.name, deadline).await;
+    let versions = known_versions(relay, &event.vault_host, &event.name, call).await;
     match standing(event, &versions) {
         Standing::Current => Admission::Admitted(versions),
         Standing::Superseded { by } => {
@@ -71,12 +71,11 @@ pub(crate) async fn known_versions(
     relay: &Relay,
     vault: &VaultHost,
     secret: &SecretName,
-    deadline: Deadline,
+    call: &Call,
 ) -> Arc<Versions> {
     let arrived = Instant::now();
-    let call = Call::until(deadline);
     let ask = async {
-        let versions = relay.key_vault.versions(vault, secret, &call).await?;
+        let versions = relay.key_vault.versions(vault, secret, call).await?;
         Ok::<_, AzureError>(Arc::new(versions.into_iter().filter_map(known_version).collect()))
     };
     let memory = relay.versions.of(&format!("{vault}/{secret}").to_lowercase());

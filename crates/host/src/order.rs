@@ -22,6 +22,9 @@ use crate::verify::Awaited;
 pub(crate) struct Order {
     pub(crate) run: RunId,
     pub(crate) event: Event,
+    /// When the run began.
+    pub(crate) began: Timestamp,
+    /// The vault's list of versions, not older than that.
     pub(crate) versions: Arc<Versions>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) mode: Mode,

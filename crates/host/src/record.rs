@@ -46,6 +46,9 @@ pub struct Run {
     pub policy: Option<PolicyRecord>,
     /// The mode that held.
     pub mode: Option<Mode>,
+    /// The requests made to Azure before it came to rotations: for versions, sites and references. The newest hundred.
+    #[serde(default)]
+    pub requests: Vec<Request>,
     /// How the run ended before it came to rotations, if it did.
     pub ended: Option<Outcome>,
     /// The rotations.
@@ -151,6 +154,7 @@ impl Run {
             event: event.map(EventRecord::from),
             policy: None,
             mode: None,
+            requests: Vec::new(),
             ended: None,
             rotations: Vec::new(),
         }

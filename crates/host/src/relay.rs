@@ -23,7 +23,7 @@ use crate::memory::Memories;
 use crate::order::{Carried, Order};
 use crate::outcome::Outcome;
 use crate::pending::{Pending, Postponed, app_key};
-use crate::record::{Cause, EventRecord, PolicyRecord, RotationRecord, Run, milliseconds};
+use crate::record::{Cause, EventRecord, PolicyRecord, Request, RotationRecord, Run, milliseconds};
 use crate::route::route;
 use crate::run_id::RunId;
 use crate::shelf::Shelf;
@@ -100,11 +100,13 @@ impl Relay {
         let mut run = Run::begin(trigger.cause, &trigger.invocation, event.as_ref().ok());
         run.instance = Some(self.instance.clone());
         run.of = trigger.of.clone();
+        let call = Call::until(deadline);
         let ended = match &event {
-            Ok(event) => self.handle(event, &trigger, deadline, arrival, &mut run).await,
+            Ok(event) => self.handle(event, &trigger, &call, arrival, &mut run).await,
             Err(error) => Err(Outcome::new(Verdict::Refused, format!("not handled: {error}"))),
         };
         run.ended = ended.err();
+        run.requests = call.log.records().into_iter().map(Request::from).collect();
         self.judge_denials(&mut run).await;
         run.duration_ms = milliseconds(began.elapsed());
         self.record(&mut run).await;
@@ -144,13 +146,13 @@ impl Relay {
         self: &Arc<Self>,
         event: &Event,
         trigger: &Trigger,
-        deadline: Deadline,
+        call: &Call,
         arrival: Arrival,
         run: &mut Run,
     ) -> Result<(), Outcome> {
         let route = route(&self.config, &self.shelf.names(), &event.name);
         run.mode = Some(route.mode);
-        let versions = match admit(self, event, route.mode, deadline).await {
+        let versions = match admit(self, event, route.mode, call).await {
             Admission::Admitted(versions) => versions,
             Admission::Ended(outcome) => return Err(outcome),
             Admission::Postponed(not_before) => return Err(self.postpone(event, not_before, run).await?),
@@ -166,6 +168,7 @@ impl Relay {
         let order = Arc::new(Order {
             run: run.id.clone(),
             event: event.clone(),
+            began: run.started,
             versions,
             policy,
             mode: route.mode,
@@ -175,7 +178,7 @@ impl Relay {
             carried: trigger.carried.clone(),
         });
         order.policy.check_parameters(&order.parameters, &order.limits).await?;
-        let left = self.rotate(&order, route.rule, trigger, deadline, arrival, &mut run.rotations).await?;
+        let left = self.rotate(&order, route.rule, trigger, call, arrival, &mut run.rotations).await?;
         if left {
             return Err(self.leave_rest(event, trigger, run).await);
         }
@@ -192,19 +195,19 @@ impl Relay {
         order: &Arc<Order>,
         rule: Option<&Rule>,
         trigger: &Trigger,
-        deadline: Deadline,
+        call: &Call,
         arrival: Arrival,
         rotations: &mut Vec<RotationRecord>,
     ) -> Result<bool, Outcome> {
         let arrived = Instant::now();
-        let call = Call::until(deadline);
+        let deadline = call.deadline;
         let question = Question {
             event: &order.event,
             arrived,
             scope: &self.config.scope,
             azure: &self.resource_manager,
             vault_suffix: &self.config.cloud.vault_suffix,
-            call: &call,
+            call,
         };
         let named = trigger.apps.as_ref().or(rule.map(|rule| &rule.apps).filter(|apps| !apps.is_empty()));
         let mut found = match named {

@@ -1,6 +1,7 @@
 //! What is kept about an app: which version of which secret was applied to it. It belongs to the app's lease.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use keyrelay_model::{Announced, AppId, Event, SecretVersion, Versions};
@@ -9,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::order::Order;
 use crate::pending::app_key;
 use crate::run_id::RunId;
+
+/// How far the clocks of two instances may be apart.
+const CLOCKS: Duration = Duration::from_secs(60);
 
 /// The document beside an app's lease, `apps/<app>.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -37,15 +41,12 @@ pub(crate) fn key(app: &AppId) -> String {
 
 impl AppState {
     /// The version that was applied before and is newer than the event's. The vault's list decides where it can; a
-    /// version that is disabled, or gone, holds nothing back.
+    /// version that is disabled, or gone, holds nothing back. One that was applied since the list was asked for is not
+    /// gone: it was made since.
     pub(crate) fn newer_than(&self, order: &Order) -> Option<String> {
-        let version = order.new_version()?;
         let applied = self.applied.get(&secret(&order.event))?;
-        let newer: SecretVersion = applied.version.parse().ok()?;
-        let usable =
-            order.versions.is_empty() || order.versions.get(&newer).is_some_and(|attributes| attributes.enabled);
-        (usable && newer != *version && is_later(&order.versions, applied.announced(&newer), order))
-            .then_some(applied.version.clone())
+        let event = announced(order)?;
+        applied.holds_back(&event, &order.versions, order.began).then(|| applied.version.clone())
     }
 
     /// Notes that the event's version was applied, or was found there.
@@ -71,13 +72,18 @@ impl AppState {
 }
 
 impl Applied {
+    /// Whether the event's version is older. `asked` is when the list was asked for, or earlier.
+    fn holds_back(&self, event: &Announced<'_>, versions: &Versions, asked: Timestamp) -> bool {
+        let Ok(version) = self.version.parse::<SecretVersion>() else { return false };
+        let list_is_older = || self.at > asked.checked_sub(CLOCKS).unwrap_or(Timestamp::MIN);
+        let is_usable =
+            versions.is_empty() || versions.get(&version).map_or_else(list_is_older, |attributes| attributes.enabled);
+        is_usable && version != *event.version && versions.comes_after(&self.announced(&version), event)
+    }
+
     fn announced<'a>(&self, version: &'a SecretVersion) -> Announced<'a> {
         Announced { version, moment: (self.time, self.nanoseconds) }
     }
-}
-
-fn is_later(versions: &Versions, applied: Announced<'_>, order: &Order) -> bool {
-    announced(order).is_some_and(|event| versions.comes_after(&applied, &event))
 }
 
 /// The event's version with the event's moment.
@@ -88,4 +94,49 @@ pub(crate) fn announced(order: &Order) -> Option<Announced<'_>> {
 /// A secret, in a text that compares as secrets do.
 pub(crate) fn secret(event: &Event) -> String {
     format!("{}/{}", event.vault_host, event.name).to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use keyrelay_model::VersionAttributes;
+
+    use super::*;
+
+    const OLD: &str = "00000000000000000000000000000001";
+    const NEW: &str = "00000000000000000000000000000002";
+
+    /// Whether the newer version, applied at ten o'clock, holds the older one back, for a list that was asked for then.
+    fn holds_back(list: &[(&str, bool)], asked: &str) -> bool {
+        let at = |text: &str| format!("2026-11-23T{text}Z").parse().unwrap();
+        let applied = Applied {
+            version: NEW.to_owned(),
+            time: 20,
+            nanoseconds: 0,
+            at: at("10:00:00"),
+            run: RunId::at(at("10:00:00")),
+        };
+        let attributes = |enabled| VersionAttributes { enabled, created: 10, not_before: None, expires: None };
+        let list = list.iter().map(|(version, enabled)| (version.parse().unwrap(), attributes(*enabled)));
+        let old: SecretVersion = OLD.parse().unwrap();
+        applied.holds_back(&Announced { version: &old, moment: (10, 0) }, &list.collect(), at(asked))
+    }
+
+    #[test]
+    fn an_older_version_is_held_back_with_a_list_and_without() {
+        assert!(holds_back(&[(OLD, true), (NEW, true)], "11:00:00"));
+        assert!(holds_back(&[], "11:00:00"));
+    }
+
+    #[test]
+    fn a_version_that_is_disabled_or_gone_holds_nothing_back() {
+        assert!(!holds_back(&[(OLD, true), (NEW, false)], "11:00:00"));
+        assert!(!holds_back(&[(OLD, true)], "11:00:00"));
+    }
+
+    #[test]
+    fn a_version_that_was_made_since_the_list_was_asked_for_is_not_gone() {
+        assert!(holds_back(&[(OLD, true)], "09:59:58"));
+        // By another clock.
+        assert!(holds_back(&[(OLD, true)], "10:00:40"));
+    }
 }

@@ -98,6 +98,7 @@ fn of_run(run: &Run) -> Vec<String> {
     page.optional("mode", run.mode.map(|mode| format!("{mode:?}").to_lowercase()));
     page.field("invocation", &run.invocation);
     page.optional("instance", run.instance.as_ref());
+    page.list("requests", run.requests.iter().map(request));
     page.list("ended", run.ended.as_ref().map(in_words));
     for rotation in &run.rotations {
         page.0.push(String::new());

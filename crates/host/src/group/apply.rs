@@ -97,6 +97,12 @@ impl Group {
             if let Wanted::Decisions = wanted {
                 // To take back was intended when the write was.
                 self.intend(&first).await?;
+                // Goes into the store with the fence: whatever becomes of this process, no older version comes after it.
+                for (index, _) in first.iter().filter(|(_, plan)| !plan.is_empty()) {
+                    if let Some(rotation) = self.rotations.get(*index) {
+                        lease.document.note(&rotation.order);
+                    }
+                }
             }
             sleep_until(read_at + quiet).await;
             let written = self.replace(lease, &settings, &total).await?;

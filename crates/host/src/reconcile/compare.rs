@@ -147,8 +147,13 @@ impl Pass<'_> {
                 }
                 let key = format!("{}/{}", target.vault_host, target.secret).to_lowercase();
                 if !known.versions.contains_key(&key) {
-                    let versions =
-                        known_versions(self.relay, &target.vault_host, &target.secret, self.run_deadline()).await;
+                    let versions = known_versions(
+                        self.relay,
+                        &target.vault_host,
+                        &target.secret,
+                        &Call::until(self.run_deadline()),
+                    )
+                    .await;
                     known.versions.insert(key.clone(), versions);
                 }
                 let Some(versions) = known.versions.get(&key) else { continue };

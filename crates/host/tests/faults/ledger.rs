@@ -80,7 +80,7 @@ impl Ledger {
         self.look(harness);
         let mut report = Report { kills, writes: harness.writes(), ..Report::default() };
         self.check_apps(harness, &mut report);
-        self.check_order(&mut report);
+        self.check_order(harness, &mut report);
         self.check_events(rig, &mut report).await;
         check_secrecy(rig, &mut report).await;
         report
@@ -108,13 +108,13 @@ impl Ledger {
         }
     }
 
-    fn check_order(&self, report: &mut Report) {
+    fn check_order(&self, harness: &Harness, report: &mut Report) {
         let versions = self.versions.lock().unwrap();
         for ((app, setting), seen) in self.seen.lock().unwrap().iter() {
             let secret = self.references.iter().find(|(of, name, _)| of == app && name == setting);
             let Some(made) = secret.and_then(|(.., secret)| versions.get(secret)) else { continue };
             let places: Vec<usize> = seen.iter().filter_map(|it| made.iter().position(|made| made == it)).collect();
-            assert!(places.is_sorted(), "{app} {setting} went backwards: {places:?}");
+            assert!(places.is_sorted(), "{app} {setting} went backwards: {places:?}\n{}", harness.log());
             report.steps += places.len().saturating_sub(1);
         }
     }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub(crate) const PLANTED: &str = "planted-value-";
 
 /// How long anything may take that is waited for. Far beyond what is needed: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 pub(crate) const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
 pub(crate) const VAULT: &str = "contoso-kv";

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keyrelay_local_azure::{Attributes, Effect, Fault, Service};
+use keyrelay_local_azure::{Attributes, Effect, Fault, Intercept, Moment, Service, Then};
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::harness::{Setup, VAULT, event, field, reference};
 
@@ -80,4 +81,28 @@ async fn a_disabled_version_is_refused_and_on_record() {
     let runs = app.runs();
     assert_eq!(runs[0]["ended"]["verdict"], "refused", "{}", app.log());
     assert_eq!(app.writes(), 0);
+}
+
+/// While one instance waits for the vault's list, which does not have the newest version yet, another one applies it.
+#[tokio::test]
+async fn a_list_of_versions_that_is_older_than_what_was_applied_moves_nothing_back() {
+    let app = pinning().with(|options| options.functions_host.instances = 2).start().await;
+    let (met, is_met) = oneshot::channel();
+    let (go_on, may_go_on) = oneshot::channel::<()>();
+    let list = Intercept::new(Service::KeyVault, Moment::CarriedOut).path("/secrets/sql/versions");
+    app.azure.cloud.intercept(list, move || async move {
+        let _ = met.send(());
+        let _ = may_go_on.await;
+        Then::GoOn
+    });
+    let older = app.rotate("sql");
+    is_met.await.unwrap();
+    let newer = app.rotate("sql");
+    app.until("the newer version", |app| app.settings("orders")["SQL"].contains(&newer)).await;
+    go_on.send(()).unwrap();
+    app.settled().await;
+    assert!(app.settings("orders")["SQL"].contains(&newer), "{}", app.log());
+    let of_older = app.verdicts().into_iter().find(|line| field(line, "secret.version") == older).unwrap();
+    assert_eq!(field(&of_older, "verdict"), "unchanged", "{}", app.log());
+    assert!(field(&of_older, "message").contains(&newer), "{}", app.log());
 }
