@@ -22,16 +22,19 @@ pub(crate) fn pause(attempt: u32, retry_after: Option<Duration>, jitter: f64) ->
     retry_after.unwrap_or_else(|| doubled.min(LONGEST_PAUSE).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0))
 }
 
-/// How long the answer asks to wait: seconds, or a date. A date is compared with the answer's own `Date`, so that it
+/// The longest pause that is kept because Azure asks for it: whatever it says, it is asked again after this.
+const LONGEST_ASKED: Duration = Duration::from_mins(5);
+
+/// How long the answer asks to wait: seconds, or a date. No longer than [`LONGEST_ASKED`]. A date is compared with the answer's own `Date`, so that it
 /// does not matter how wrong a clock is.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(RETRY_AFTER)?;
     if let Ok(seconds) = asked.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(LONGEST_ASKED));
     }
     let (then, now) = (parse_rfc7231(asked).ok()?, parse_rfc7231(text(DATE)?).ok()?);
-    Some(Duration::try_from(then - now).unwrap_or_default())
+    Some(Duration::try_from(then - now).unwrap_or_default().min(LONGEST_ASKED))
 }
 
 #[cfg(test)]
@@ -58,6 +61,14 @@ mod tests {
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
         check(&[("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"), date], Some(30));
         check(&[("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT"), date], Some(0));
+    }
+
+    #[test]
+    fn nobody_is_waited_for_longer_than_five_minutes() {
+        check(&[("retry-after", "4000000000")], Some(300));
+        check(&[("retry-after", "18446744073709551615")], Some(300));
+        let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+        check(&[("retry-after", "Sun, 06 Nov 2094 08:50:07 GMT"), date], Some(300));
     }
 
     #[test]

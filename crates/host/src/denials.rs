@@ -1,5 +1,7 @@
 //! How long a refusal is believed to be a role assignment that is still spreading.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,7 +19,11 @@ const FORGOTTEN: Duration = Duration::from_hours(1);
 
 /// The refusals that were met, in the store: an invocation is over long before a role has spread.
 #[derive(Debug)]
-pub struct Denials(Store);
+pub struct Denials {
+    store: Store,
+    /// What this process was refused: it is forgotten when it is not refused any more.
+    refused: Mutex<HashSet<String>>,
+}
 
 /// `denials/<subject>.json`
 #[derive(Serialize, Deserialize)]
@@ -29,15 +35,20 @@ struct Denied {
 impl Denials {
     /// The refusals in this store.
     pub fn new(store: Store) -> Self {
-        Self(store)
+        Self { store, refused: Mutex::default() }
     }
 
     /// Makes a refusal that may be a fresh role assignment transient, while it is still believable; `subject` is what it was
     /// about. Other outcomes stay as they are.
     pub async fn judge(&self, subject: &str, outcome: &mut Outcome) {
         if !outcome.may_be_a_fresh_role || outcome.verdict != Verdict::Failed(Trouble::Permanent) {
+            if !outcome.verdict.is_error() && self.refused().remove(subject) {
+                // If that fails, the next refusal is believed for less long.
+                let _ = self.store.delete(&key(subject)).await;
+            }
             return;
         }
+        self.refused().insert(subject.to_owned());
         match self.since(subject, Timestamp::now()).await {
             Ok(since) if since < SPREADING => {
                 outcome.verdict = Verdict::Failed(Trouble::Transient);
@@ -55,15 +66,23 @@ impl Denials {
         }
     }
 
+    fn refused(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Since when the refusals about a subject last.
     async fn since(&self, subject: &str, now: Timestamp) -> Result<Duration, StoreError> {
-        let key = format!("denials/{subject}.json");
-        let known = self.0.read_json::<Denied>(&key).await?.map(|(known, _)| known);
+        let key = key(subject);
+        let known = self.store.read_json::<Denied>(&key).await?.map(|(known, _)| known);
         let known = known.filter(|known| elapsed(known.last, now) < FORGOTTEN);
         let since = known.map_or(now, |known| known.since);
-        self.0.write(&key, &Denied { since, last: now }).await?;
+        self.store.write(&key, &Denied { since, last: now }).await?;
         Ok(elapsed(since, now))
     }
+}
+
+fn key(subject: &str) -> String {
+    format!("denials/{subject}.json")
 }
 
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {

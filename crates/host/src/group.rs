@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyrelay_azure::{AzureError, Call, Deadline, ReferenceStatus};
-use keyrelay_model::{AppId, Reference, Settings, Target, Verdict};
+use keyrelay_model::{AppId, Plan, Reference, Settings, Target, Verdict};
 use keyrelay_store::{Acquired, Lease};
 use uuid::Uuid;
 
@@ -131,7 +131,10 @@ impl Group {
             } else {
                 needed = true;
                 let done = Some(if self.changed { "written" } else { "refreshed" });
-                self.set_stage(index, Stage::Proof(Proof { awaited, plan: keyrelay_model::Plan::default(), done }));
+                self.set_stage(
+                    index,
+                    Stage::Proof(Proof { awaited, plan: Plan::default(), not_kept: Vec::new(), done }),
+                );
                 continue;
             };
             self.end(index, outcome);

@@ -61,18 +61,26 @@ impl History {
     pub async fn read(&self, id: &RunId) -> Result<Run, HistoryError> {
         let found = self.0.read_json::<serde_json::Value>(&key(id)).await?;
         let (value, _) = found.ok_or_else(|| HistoryError::Missing(id.clone()))?;
-        let format = value.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
-        if format > u64::from(FORMAT) {
-            return Err(HistoryError::Newer { id: id.clone(), format: u32::try_from(format).unwrap_or(u32::MAX) });
-        }
-        serde_json::from_value(value)
-            .map_err(|error| HistoryError::Store(StoreError::Unreadable { key: key(id), reason: error.to_string() }))
+        understood(id, value)
     }
 
     /// Changes a run that is kept. One that is not there stays so: the instance that had it may have died before it could be kept.
+    ///
+    /// One that cannot be understood, or was written by a newer keyrelay, stays as it is, and that is logged: the run that
+    /// took it further tells the rest.
     pub async fn amend(&self, id: &RunId, change: impl Fn(&mut Run)) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
-            let Some((mut run, version)) = self.0.read_json::<Run>(&key(id)).await? else { return Ok(()) };
+            let Some((value, version)) = self.0.read_json::<serde_json::Value>(&key(id)).await.or_else(unreadable)?
+            else {
+                return Ok(());
+            };
+            let mut run = match understood(id, value) {
+                Ok(run) => run,
+                Err(error) => {
+                    tracing::warn!(run.id = %id, "the record of the run stays as it is: {error}");
+                    return Ok(());
+                }
+            };
             change(&mut run);
             match self.0.replace(&key(id), &run, &version).await {
                 Err(error) if error.is_conflict() => {}
@@ -114,6 +122,27 @@ impl History {
         }
         Ok(pruned)
     }
+}
+
+/// A record that is no JSON is as good as none for who wants to change it.
+fn unreadable<T>(error: StoreError) -> Result<Option<T>, StoreError> {
+    match error {
+        StoreError::Unreadable { .. } => {
+            tracing::warn!("a record stays as it is: {error}");
+            Ok(None)
+        }
+        error => Err(error),
+    }
+}
+
+/// The run in a record, if this version knows its format.
+fn understood(id: &RunId, value: serde_json::Value) -> Result<Run, HistoryError> {
+    let format = value.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    if format > u64::from(FORMAT) {
+        return Err(HistoryError::Newer { id: id.clone(), format: u32::try_from(format).unwrap_or(u32::MAX) });
+    }
+    serde_json::from_value(value)
+        .map_err(|error| HistoryError::Store(StoreError::Unreadable { key: key(id), reason: error.to_string() }))
 }
 
 fn key(id: &RunId) -> String {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::config::Mode;
 use crate::outcome::Outcome;
 use crate::pending::Undo;
-use crate::record::{Request, RotationRecord, milliseconds};
+use crate::record::{Cause, Request, RotationRecord, milliseconds};
 use crate::run_id::RunId;
 use crate::verify::Awaited;
 
@@ -21,6 +21,7 @@ use crate::verify::Awaited;
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) run: RunId,
+    pub(crate) cause: Cause,
     pub(crate) event: Event,
     /// When the run began.
     pub(crate) began: Timestamp,
@@ -33,6 +34,9 @@ pub(crate) struct Order {
     pub(crate) limits: Limits,
     /// What an earlier run left open, if this one goes on with it.
     pub(crate) carried: Option<Carried>,
+    /// How it ends if the earlier run has written nothing after all: the event would not be handled any more. What was
+    /// written is proven or taken back all the same.
+    pub(crate) unless_written: Option<Outcome>,
 }
 
 /// What an earlier run left open.
@@ -79,6 +83,8 @@ pub(crate) enum Stage {
 pub(crate) struct Proof {
     pub(crate) awaited: Vec<Awaited>,
     pub(crate) plan: Plan,
+    /// The settings whose former values are not known any more.
+    pub(crate) not_kept: Vec<String>,
     /// Whether anything was done: `written`, `refreshed`, or nothing.
     pub(crate) done: Option<&'static str>,
 }

@@ -34,6 +34,9 @@ pub struct Postponed {
     pub since: Timestamp,
     /// What it waits for.
     pub reason: String,
+    /// Since when it has been tried, without success.
+    #[serde(default)]
+    pub tried_since: Option<Timestamp>,
 }
 
 /// Rotations of one app whose end is open. They were decided together.
@@ -83,7 +86,15 @@ impl Postponed {
     pub fn resubmission(run: &Run, now: Timestamp) -> Option<Self> {
         let event = run.event.clone()?;
         let reason = format!("resubmitted: run {} is to be repeated", run.id);
-        Some(Self { run: Some(run.id.clone()), event, cause: Cause::Resubmit, due: now, since: now, reason })
+        Some(Self {
+            run: Some(run.id.clone()),
+            event,
+            cause: Cause::Resubmit,
+            due: now,
+            since: now,
+            reason,
+            tried_since: None,
+        })
     }
 
     /// The same event waits only once.
@@ -94,9 +105,17 @@ impl Postponed {
             (Cause::Reminder, _) => self.event.id.clone(),
             _ => "event".to_owned(),
         };
-        let EventRecord { vault_host, name, version, occurrence, .. } = &self.event;
+        let EventRecord { vault_host, kind, name, version, occurrence, .. } = &self.event;
         let version = version.as_deref().unwrap_or("newest");
-        format!("{EVENTS}/{vault_host}--{name}--{version}--{occurrence}--{cause}.json").to_lowercase()
+        format!("{EVENTS}/{vault_host}--{kind}--{name}--{version}--{occurrence}--{cause}.json").to_lowercase()
+    }
+}
+
+impl Work {
+    /// Whether it is about the same version of the same object.
+    pub(crate) fn is_about(&self, event: &EventRecord) -> bool {
+        let about = |it: &EventRecord| (format!("{}/{}", it.vault_host, it.name).to_lowercase(), it.version.clone());
+        about(&self.event) == about(event)
     }
 }
 
@@ -106,11 +125,11 @@ impl Pending {
         Self(store)
     }
 
-    /// Keeps an event for later. One that is kept already stays as it is.
-    pub async fn postpone(&self, postponed: &Postponed) -> Result<(), StoreError> {
+    /// Keeps an event for later, and says whether it was not kept already: then it stays as it is.
+    pub async fn postpone(&self, postponed: &Postponed) -> Result<bool, StoreError> {
         match self.0.create(&postponed.key(), postponed).await {
-            Err(error) if error.is_conflict() => Ok(()),
-            kept => kept.map(drop),
+            Err(error) if error.is_conflict() => Ok(false),
+            kept => kept.map(|_| true),
         }
     }
 
@@ -125,17 +144,31 @@ impl Pending {
     }
 
     /// All open work of an app, of whatever instance.
-    pub async fn of_app(&self, app: &AppId) -> Result<Vec<Work>, StoreError> {
-        let mut works = Vec::new();
+    pub async fn of_app(&self, app: &AppId) -> Result<Vec<Entry<OpenWork>>, StoreError> {
+        let mut entries = Vec::new();
         let folder = app_folder(app);
         for key in self.0.list(&folder).await? {
             // Below a site's folder are those of its slots.
             let own = key.strip_prefix(&folder).is_some_and(|rest| !rest.trim_start_matches('/').contains('/'));
-            if let (true, Some((open, _))) = (own, self.0.read_json::<OpenWork>(&key).await?) {
-                works.extend(open.works);
+            if own {
+                entries.extend(self.read(&key).await?);
             }
         }
-        Ok(works)
+        Ok(entries)
+    }
+
+    /// Takes out what is done with of all open work of an app.
+    pub async fn drop_works(&self, app: &AppId, is_done: impl Fn(&Work) -> bool) -> Result<(), StoreError> {
+        for mut entry in self.of_app(app).await? {
+            let before = entry.value.works.len();
+            entry.value.works.retain(|work| !is_done(work));
+            match entry.value.works.len() {
+                0 => self.done(entry).await?,
+                left if left < before => self.leave(entry).await?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The keys of all postponed events.

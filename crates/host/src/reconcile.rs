@@ -97,14 +97,19 @@ impl Pass<'_> {
         self.handle_postponed(summary).await?;
         let now = Timestamp::now();
         let mut progress = self.relay.store.read_json::<Progress>(KEY).await?.map(|(it, _)| it).unwrap_or_default();
-        let is_recent = progress.compared.is_some_and(|at| elapsed(at, now) < COMPARE_EVERY);
+        // A time in the future is one that a wrong clock wrote.
+        let is_recent = progress.compared.is_some_and(|at| at <= now && elapsed(at, now) < COMPARE_EVERY);
         if progress.after.is_none() && is_recent {
             return Ok(());
         }
         if progress.after.is_none() {
             progress.compared = Some(now);
         }
-        progress.after = self.compare(progress.after.take(), summary).await;
+        match self.compare(progress.after.take(), summary).await {
+            Some(after) => progress.after = after,
+            // Nothing could be compared: the next invocation tries again.
+            None => return Ok(()),
+        }
         // The reminders that were found are events that wait.
         self.handle_postponed(summary).await?;
         if progress.after.is_none() {

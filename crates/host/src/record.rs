@@ -8,7 +8,7 @@ mod log;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keyrelay_azure::RequestRecord;
+use keyrelay_azure::{Operation, RequestRecord};
 use keyrelay_model::{AppId, Event, Verdict};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -53,6 +53,9 @@ pub struct Run {
     pub ended: Option<Outcome>,
     /// The rotations.
     pub rotations: Vec<RotationRecord>,
+    /// Whether it is one of the reconcile timer's looks at open work. Most of them find nothing new.
+    #[serde(skip)]
+    pub is_look: bool,
 }
 
 /// What makes a run happen.
@@ -139,6 +142,13 @@ pub struct Request {
 }
 
 impl Run {
+    /// Whether any app was changed, or may have been.
+    pub(crate) fn has_changed_something(&self) -> bool {
+        let changes = [Operation::WriteSettings, Operation::RefreshReferences].map(|operation| operation.to_string());
+        let mut requests = self.rotations.iter().flat_map(|rotation| &rotation.requests);
+        requests.any(|request| changes.contains(&request.operation))
+    }
+
     /// A run that begins now.
     pub fn begin(cause: Cause, invocation: &str, event: Option<&Event>) -> Self {
         let started = Timestamp::now();
@@ -157,6 +167,7 @@ impl Run {
             requests: Vec::new(),
             ended: None,
             rotations: Vec::new(),
+            is_look: false,
         }
     }
 

@@ -14,7 +14,7 @@ use keyrelay_sandbox::Limits;
 use keyrelay_store::Store;
 use tokio::time::Instant;
 
-use crate::admit::{Admission, admit};
+use crate::admit::{Admission, admit, known_versions};
 use crate::config::{Config, Rule};
 use crate::denials::Denials;
 use crate::discovery::{Discovery, Found, Question};
@@ -100,6 +100,7 @@ impl Relay {
         let mut run = Run::begin(trigger.cause, &trigger.invocation, event.as_ref().ok());
         run.instance = Some(self.instance.clone());
         run.of = trigger.of.clone();
+        run.is_look = trigger.carried.is_some();
         let call = Call::until(deadline);
         let ended = match &event {
             Ok(event) => self.handle(event, &trigger, &call, arrival, &mut run).await,
@@ -152,8 +153,15 @@ impl Relay {
     ) -> Result<(), Outcome> {
         let route = route(&self.config, &self.shelf.names(), &event.name);
         run.mode = Some(route.mode);
+        // What an earlier run has written is proven or taken back, whatever has become of the event since.
+        let owes = trigger.carried.as_ref().is_some_and(|carried| !carried.undo.is_empty());
+        let mut unless_written = None;
         let versions = match admit(self, event, route.mode, call).await {
             Admission::Admitted(versions) => versions,
+            Admission::Ended(outcome) if owes => {
+                unless_written = Some(outcome);
+                known_versions(self, &event.vault_host, &event.name, call).await
+            }
             Admission::Ended(outcome) => return Err(outcome),
             Admission::Postponed(not_before) => return Err(self.postpone(event, not_before, run).await?),
         };
@@ -161,12 +169,24 @@ impl Relay {
         run.policy = Some(PolicyRecord { name: route.policy.clone(), digest: policy.digest().to_string() });
         if !policy.about().wants(event.occurrence) {
             let message = format!("policy `{}` does not decide about {}", route.policy, event.occurrence);
-            return Err(Outcome::new(Verdict::Unchanged, message));
+            let outcome = Outcome::new(Verdict::Unchanged, message);
+            if !owes {
+                return Err(outcome);
+            }
+            unless_written.get_or_insert(outcome);
         }
         let (parameters, grant) =
             route.rule.map(|rule| (rule.parameters.clone(), rule.grant.clone())).unwrap_or_default();
+        let limits = limits(route.rule);
+        if let Err(error) = policy.check_parameters(&parameters, &limits).await {
+            if !owes {
+                return Err(error.into());
+            }
+            unless_written.get_or_insert(error.into());
+        }
         let order = Arc::new(Order {
             run: run.id.clone(),
+            cause: trigger.cause,
             event: event.clone(),
             began: run.started,
             versions,
@@ -174,10 +194,10 @@ impl Relay {
             mode: route.mode,
             grant,
             parameters,
-            limits: limits(route.rule),
+            limits,
             carried: trigger.carried.clone(),
+            unless_written,
         });
-        order.policy.check_parameters(&order.parameters, &order.limits).await?;
         let left = self.rotate(&order, route.rule, trigger, call, arrival, &mut run.rotations).await?;
         if left {
             return Err(self.leave_rest(event, trigger, run).await);
@@ -283,11 +303,13 @@ impl Relay {
         let due = i64::try_from(not_before).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
         let due = due.ok_or_else(|| Outcome::new(Verdict::Refused, "the version's not-before date is out of range"))?;
         let reason = format!("the version is not valid before {due}");
-        self.keep_for_later(event, due, &reason, run).await?;
-        Ok(Outcome::new(Verdict::Pending, format!("{reason}: it is handled then")))
+        Ok(match self.keep_for_later(event, due, &reason, run).await? {
+            true => Outcome::new(Verdict::Pending, format!("{reason}: it is handled then")),
+            false => Outcome::new(Verdict::Unchanged, format!("{reason}: it is handled then, for an earlier delivery")),
+        })
     }
 
-    async fn keep_for_later(&self, event: &Event, due: Timestamp, reason: &str, run: &Run) -> Result<(), Outcome> {
+    async fn keep_for_later(&self, event: &Event, due: Timestamp, reason: &str, run: &Run) -> Result<bool, Outcome> {
         let postponed = Postponed {
             run: Some(run.id.clone()),
             event: EventRecord::from(event),
@@ -295,6 +317,7 @@ impl Relay {
             due,
             since: Timestamp::now(),
             reason: reason.to_owned(),
+            tried_since: None,
         };
         Ok(self.pending.postpone(&postponed).await?)
     }
@@ -328,7 +351,8 @@ impl Run {
         let mut outcomes = self.outcomes();
         match self.cause {
             Cause::Event | Cause::Resubmit | Cause::Reminder => true,
-            Cause::Pending => outcomes.all(Outcome::is_final),
+            // A postponed event; and open work if that is done with, or was worked on.
+            Cause::Pending => !self.is_look || self.has_changed_something() || outcomes.all(Outcome::is_final),
             Cause::Drift => outcomes.any(|outcome| outcome.verdict != Verdict::Unchanged),
         }
     }

@@ -20,6 +20,9 @@ pub(crate) struct AppState {
     /// By secret: `contoso-kv.vault.azure.net/sql`, in lower case.
     #[serde(default)]
     applied: BTreeMap<String, Applied>,
+    /// By secret: the version that was taken back last, because it did not resolve.
+    #[serde(default)]
+    taken_back: BTreeMap<String, String>,
 }
 
 /// The newest version of one secret that was applied to the app.
@@ -32,6 +35,9 @@ struct Applied {
     /// When it was applied, and in which run.
     at: Timestamp,
     run: RunId,
+    /// What was applied before: what counts again if this one is taken back.
+    #[serde(default)]
+    before: Option<Box<Applied>>,
 }
 
 /// Where the lease and the state of an app are.
@@ -49,25 +55,46 @@ impl AppState {
         applied.holds_back(&event, &order.versions, order.began).then(|| applied.version.clone())
     }
 
+    /// Whether the event's version was taken back, and nothing has been applied since.
+    pub(crate) fn was_taken_back(&self, order: &Order) -> bool {
+        let version = order.new_version().map(ToString::to_string);
+        version.is_some() && self.taken_back.get(&secret(&order.event)) == version.as_ref()
+    }
+
     /// Notes that the event's version was applied, or was found there.
     pub(crate) fn note(&mut self, order: &Order) {
         let Some(version) = order.new_version() else { return };
-        let known = self.applied.get(&secret(&order.event)).filter(|known| known.version == version.as_str());
+        let key = secret(&order.event);
+        let (same, before) = match self.applied.remove(&key) {
+            Some(known) if known.version == version.as_str() => ((known.time, known.nanoseconds), known.before),
+            Some(mut other) => {
+                // One step back is what a patch that fails takes.
+                other.before = None;
+                ((0, 0), Some(Box::new(other)))
+            }
+            None => ((0, 0), None),
+        };
         // Of several events for one version, the latest tells best what comes after it.
-        let (time, nanoseconds) =
-            known.map_or((0, 0), |known| (known.time, known.nanoseconds)).max(order.event.moment());
-        let applied =
-            Applied { version: version.to_string(), time, nanoseconds, at: Timestamp::now(), run: order.run.clone() };
-        self.applied.insert(secret(&order.event), applied);
+        let (time, nanoseconds) = same.max(order.event.moment());
+        let (version, at, run) = (version.to_string(), Timestamp::now(), order.run.clone());
+        self.taken_back.remove(&key);
+        self.applied.insert(key, Applied { version, time, nanoseconds, at, run, before });
     }
 
-    /// Notes that the event's version was taken back.
-    pub(crate) fn forget(&mut self, order: &Order) {
+    /// Notes that the event's version was taken back: what was applied before counts again.
+    pub(crate) fn take_back(&mut self, order: &Order) {
+        let Some(version) = order.new_version() else { return };
         let key = secret(&order.event);
-        let version = order.new_version().map(ToString::to_string);
-        if self.applied.get(&key).is_some_and(|applied| Some(&applied.version) == version.as_ref()) {
-            self.applied.remove(&key);
+        if let Some(applied) = self.applied.remove(&key) {
+            if applied.version != version.as_str() {
+                self.applied.insert(key, applied);
+                return;
+            }
+            if let Some(before) = applied.before {
+                self.applied.insert(key.clone(), *before);
+            }
         }
+        self.taken_back.insert(key, version.to_string());
     }
 }
 
@@ -114,6 +141,7 @@ mod tests {
             nanoseconds: 0,
             at: at("10:00:00"),
             run: RunId::at(at("10:00:00")),
+            before: None,
         };
         let attributes = |enabled| VersionAttributes { enabled, created: 10, not_before: None, expires: None };
         let list = list.iter().map(|(version, enabled)| (version.parse().unwrap(), attributes(*enabled)));

@@ -98,6 +98,19 @@ impl Plan {
         self
     }
 
+    /// Answers for what an earlier plan, which this one goes on from, has changed in the same settings.
+    pub fn take_over(&mut self, earlier: &mut Self) {
+        for (name, change) in &mut self.0 {
+            if let Some(first) = earlier.0.get(name)
+                && first.after == change.before
+            {
+                change.before = first.before.clone();
+                earlier.0.remove(name);
+            }
+        }
+        self.0.retain(|_, change| change.before != change.after);
+    }
+
     /// Keeps those of the wanted values that differ from what is there.
     fn between(settings: &Settings, wanted: BTreeMap<SettingName, Option<SettingValue>>) -> Self {
         let change = |(name, after): (SettingName, Option<SettingValue>)| {

@@ -81,6 +81,15 @@ struct Holder {
     until: Timestamp,
 }
 
+/// The longest lease, with what the clocks of two holders may be apart. An end further away is one that a wrong clock
+/// wrote: to believe it would keep everybody out for as long.
+const LONGEST: Duration = Duration::from_mins(5);
+
+/// Whether a lease that ends then is somebody's now.
+fn is_held(until: Timestamp, now: Timestamp) -> bool {
+    until > now && left(until, now) <= LONGEST
+}
+
 impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
     /// Asks once for the lease at `key`.
     ///
@@ -92,7 +101,7 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
         let found = store.read_json::<Leased<T>>(key).await?;
         let (document, version) = match found {
             None => (T::default(), None),
-            Some((Leased { lease: Some(Holder { name, until, .. }), .. }, _)) if until > now => {
+            Some((Leased { lease: Some(Holder { name, until, .. }), .. }, _)) if is_held(until, now) => {
                 return Ok(Acquired::Busy { holder: name, remaining: left(until, now) });
             }
             Some((Leased { document, .. }, version)) => (document, Some(version)),

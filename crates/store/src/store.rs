@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::TryStreamExt;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -123,7 +124,7 @@ impl Store {
         let path = Key::from(folder);
         let listed = self.attempt("list", folder, || async {
             let objects: Vec<_> = self.objects.list(Some(&path)).try_collect().await?;
-            Ok(objects.into_iter().map(|object| object.location.to_string()).collect())
+            Ok(objects.into_iter().map(|object| decoded(object.location.as_ref())).collect())
         });
         let mut keys: Vec<String> = missing_is_empty(listed.await)?;
         keys.sort();
@@ -136,7 +137,7 @@ impl Store {
         let listed = self.attempt("list", folder, || async {
             let found = self.objects.list_with_delimiter(Some(&path)).await?;
             let names = found.common_prefixes.iter().filter_map(|prefix| prefix.parts().next_back());
-            Ok(names.map(|name| name.as_ref().to_owned()).collect())
+            Ok(names.map(|name| decoded(name.as_ref())).collect())
         });
         let mut names: Vec<String> = missing_is_empty(listed.await)?;
         names.sort();
@@ -196,6 +197,11 @@ impl Store {
             }
         }
     }
+}
+
+/// A key as it was given: places have fewer characters than keys, so some are written with `%`.
+fn decoded(place: &str) -> String {
+    percent_decode_str(place).decode_utf8_lossy().into_owned()
 }
 
 /// How one operation failed.

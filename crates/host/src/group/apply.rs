@@ -64,7 +64,7 @@ impl Group {
                 continue;
             }
             let done = (!plan.is_empty()).then_some("written");
-            self.set_stage(index, Stage::Proof(Proof { awaited, plan, done }));
+            self.set_stage(index, Stage::Proof(Proof { awaited, plan, not_kept: Vec::new(), done }));
         }
         Ok(())
     }

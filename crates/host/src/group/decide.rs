@@ -9,9 +9,12 @@ use keyrelay_sandbox::{AppView, Undecided, View, VisibleSetting, visible_referen
 use super::Group;
 use crate::config::Mode;
 use crate::decide;
-use crate::order::{Rotation, Stage};
+use crate::order::{Order, Proof, Rotation, Stage};
 use crate::outcome::Outcome;
+use crate::pending::to_plan;
+use crate::record::Cause;
 use crate::state::{self, AppState};
+use crate::verify::Awaited;
 
 impl Group {
     /// Ends the rotations whose version is older than one that was applied before, or that another event of this group
@@ -19,6 +22,13 @@ impl Group {
     pub(super) fn end_superseded(&mut self, state: &AppState) {
         for index in 0..self.rotations.len() {
             let Some(rotation) = self.rotations.get(index) else { continue };
+            // Whoever asks for it gets it; the comparison of what apps have with their vaults does not try it every hour.
+            if rotation.order.cause == Cause::Drift && state.was_taken_back(&rotation.order) {
+                let message = "not handled: the version was taken back before, because it did not resolve; repair what \
+                               was wrong with it and resubmit the run";
+                self.end(index, Outcome::new(Verdict::Unchanged, message));
+                continue;
+            }
             let message = match (state.newer_than(&rotation.order), self.newer_in_group(rotation)) {
                 (Some(newer), _) => {
                     format!("not handled: version {newer} was applied before, and no app goes backwards")
@@ -48,6 +58,14 @@ impl Group {
             statuses.iter().filter_map(|row| Some((row.setting.clone(), self.target(row)?))).collect();
         for index in 0..self.rotations.len() {
             let Some(rotation) = self.rotations.get(index).filter(|rotation| rotation.is_open()) else { continue };
+            if let Some(proof) = self.owed(&rotation.order, statuses) {
+                self.set_stage(index, Stage::Proof(proof));
+                continue;
+            }
+            if let Some(outcome) = rotation.order.unless_written.clone() {
+                self.end(index, outcome);
+                continue;
+            }
             if rotation.order.policy.about().view == View::Settings {
                 self.set_stage(index, Stage::Patch);
                 continue;
@@ -58,6 +76,19 @@ impl Group {
                 Err(outcome) => self.end(index, outcome),
             }
         }
+    }
+
+    /// What an earlier run has written and left unproven. None if the app has nothing of it.
+    fn owed(&self, order: &Order, statuses: &[ReferenceStatus]) -> Option<Proof> {
+        let undo = order.carried.as_ref()?.undo.as_slice();
+        let (plan, not_kept) = to_plan(undo, self.vault_suffix());
+        let written = plan.references(self.vault_suffix()).into_iter().filter(|(setting, target)| {
+            let row = statuses.iter().find(|row| row.setting == *setting);
+            row.and_then(|row| self.target(row)).is_some_and(|there| there == *target)
+        });
+        let awaited: Vec<Awaited> =
+            written.map(|(setting, target)| Awaited::new(setting, target, &order.event)).collect();
+        (!awaited.is_empty()).then_some(Proof { awaited, plan, not_kept, done: Some("written") })
     }
 
     /// The settings with the patches of all rotations made, one after the other: each policy sees what those before it
@@ -96,6 +127,11 @@ impl Group {
                 continue;
             }
             settings = plan.apply_to(&settings);
+            let mut plan = plan;
+            for (_, earlier) in &mut plans {
+                // Of one setting there is one former value, and one rotation that answers for it.
+                plan.take_over(earlier);
+            }
             plans.push((index, plan));
         }
         (settings, plans)

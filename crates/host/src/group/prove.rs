@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyrelay_azure::ReferenceStatus;
-use keyrelay_model::{Trouble, Verdict};
+use keyrelay_model::{Plan, Trouble, Verdict};
 use tokio::time::Instant;
 
 use super::{Group, already, open::pending, resolved};
 use crate::order::{Order, Proof, Rotation};
 use crate::outcome::{Outcome, chain};
 use crate::pending::to_plan;
-use crate::state;
+use crate::record::EventRecord;
 use crate::turns::Line;
 use crate::verify::{Look, PATIENCE, PAUSES, judge};
 
@@ -36,8 +36,8 @@ impl Group {
                     self.leave_open(&chain(&error), pause.max(crowd.pause())).await;
                 }
                 Err(error) => {
-                    let outcome = Outcome::from(error);
-                    self.end_open(&outcome);
+                    let message = Outcome::from(error).message;
+                    self.leave_all(&message).await;
                 }
             }
             if self.rotations.iter().any(|rotation| rotation.proof().is_some()) {
@@ -59,7 +59,10 @@ impl Group {
                     self.end(index, Outcome::new(Verdict::Verified, resolved(&proof.awaited)));
                 }
                 Seen::Broken(reason) => {
-                    let outcome = self.undo(line, &order, &proof, &reason).await;
+                    let outcome = match self.undo(line, &order, &proof, &reason).await {
+                        Ok(outcome) => outcome,
+                        Err(failed) => self.keep_undo(&order, failed).await,
+                    };
                     self.end(index, outcome);
                 }
                 Seen::Waiting(message) => waiting_for = Some(message),
@@ -102,17 +105,38 @@ impl Group {
         }
     }
 
-    /// Takes a patch back that will not resolve: one of this run, or of one that was left open.
-    async fn undo(&mut self, line: &Line, order: &Arc<Order>, proof: &Proof, reason: &str) -> Outcome {
-        let (mut plan, mut not_kept) = (proof.plan.clone(), Vec::new());
-        if plan.is_empty() {
-            match self.left_by_others(order).await {
-                Ok(left) => (plan, not_kept) = left,
-                Err(outcome) => return outcome,
-            }
+    /// Leaves all that is unproven to the reconcile timer: Azure does not let us look.
+    async fn leave_all(&mut self, message: &str) {
+        let kept = self.keep_unproven(|_| true).await;
+        for index in 0..self.rotations.len() {
+            let Some(proof) = self.rotations.get(index).and_then(Rotation::proof) else { continue };
+            let outcome = match &kept {
+                Ok(()) => pending(proof.done, message),
+                Err(outcome) => outcome.clone(),
+            };
+            self.end(index, outcome);
+        }
+    }
+
+    /// Keeps what could not be taken back, so that the next delivery or the reconcile timer does.
+    async fn keep_undo(&mut self, order: &Arc<Order>, failed: Outcome) -> Outcome {
+        let kept = self.keep_unproven(|rotation| Arc::ptr_eq(&rotation.order, order)).await;
+        match kept {
+            Err(outcome) => outcome,
+            Ok(()) if failed.verdict.asks_for_redelivery() => failed,
+            Ok(()) => Outcome { verdict: Verdict::Pending, ..failed },
+        }
+    }
+
+    /// Takes a patch back that will not resolve: one of this run, or of one that was left open. The error says that it
+    /// could not be taken back.
+    async fn undo(&mut self, line: &Line, order: &Arc<Order>, proof: &Proof, reason: &str) -> Result<Outcome, Outcome> {
+        let (mut plan, mut not_kept) = (proof.plan.clone(), proof.not_kept.clone());
+        if plan.is_empty() && not_kept.is_empty() {
+            (plan, not_kept) = self.left_by_others(order).await?;
         }
         if plan.is_empty() && not_kept.is_empty() {
-            return Outcome::permanent(reason);
+            return Ok(Outcome::permanent(reason));
         }
         let undone = self.undo_in_turn(line, order, &plan).await;
         let lost = match not_kept.as_slice() {
@@ -120,40 +144,40 @@ impl Group {
             names => format!(" (but for {}: plain text is never kept, set it by hand)", names.join(", ")),
         };
         match undone {
-            Ok(()) => Outcome::new(Verdict::RolledBack, format!("the former values are back{lost}: {reason}")),
+            Ok(()) => Ok(Outcome::new(Verdict::RolledBack, format!("the former values are back{lost}: {reason}"))),
             Err(outcome) => {
                 let message = format!("{reason}; putting the former values back failed: {}", outcome.message);
-                Outcome { message, ..outcome }
+                Err(Outcome { message, ..outcome })
             }
         }
     }
 
-    async fn undo_in_turn(&mut self, line: &Line, order: &Order, plan: &keyrelay_model::Plan) -> Result<(), Outcome> {
+    async fn undo_in_turn(&mut self, line: &Line, order: &Order, plan: &Plan) -> Result<(), Outcome> {
         let _turn = line.turn().await;
         let mut lease = self.lease().await?;
         let undone = self.take_back(&mut lease, plan).await;
         if undone.is_ok() {
-            lease.document.forget(order);
+            lease.document.take_back(order);
         }
         let released = lease.release().await;
         undone?;
+        // What others have left of the same event would be written again.
+        let event = EventRecord::from(&order.event);
+        self.relay.pending.drop_works(&self.app, |work| work.is_about(&event) && !work.undo.is_empty()).await?;
         Ok(released?)
     }
 
-    /// What an instance that died, or an earlier run, has written for the same event.
-    async fn left_by_others(&self, order: &Order) -> Result<(keyrelay_model::Plan, Vec<String>), Outcome> {
-        let carried = order.carried.as_ref().map(|carried| carried.undo.clone()).unwrap_or_default();
-        if !carried.is_empty() {
-            return Ok(to_plan(&carried, self.vault_suffix()));
+    /// What instances that died, or earlier runs, have written for the same event.
+    async fn left_by_others(&self, order: &Order) -> Result<(Plan, Vec<String>), Outcome> {
+        let event = EventRecord::from(&order.event);
+        let entries = self.relay.pending.of_app(&self.app).await?;
+        let same = entries.iter().flat_map(|entry| &entry.value.works).filter(|work| work.is_about(&event));
+        let (mut plan, mut not_kept) = (Plan::default(), Vec::new());
+        for work in same {
+            let (left, lost) = to_plan(&work.undo, self.vault_suffix());
+            plan = plan.followed_by(left);
+            not_kept.extend(lost);
         }
-        let secret = state::secret(&order.event);
-        let version = order.event.version.as_ref().map(ToString::to_string);
-        let left = self.relay.pending.of_app(&self.app).await?;
-        let same = left.into_iter().find(|work| {
-            format!("{}/{}", work.event.vault_host, work.event.name).to_lowercase() == secret
-                && work.event.version == version
-                && !work.undo.is_empty()
-        });
-        Ok(same.map(|work| to_plan(&work.undo, self.vault_suffix())).unwrap_or_default())
+        Ok((plan, not_kept))
     }
 }

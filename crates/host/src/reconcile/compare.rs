@@ -16,6 +16,7 @@ use super::{Pass, Summary};
 use crate::admit::known_versions;
 use crate::config::Mode;
 use crate::outcome::chain;
+use crate::pending::{Entry, OpenWork, Work};
 use crate::record::Cause;
 use crate::relay::Trigger;
 use crate::route::route;
@@ -31,6 +32,8 @@ type SecretKey = String;
 struct Known {
     versions: HashMap<SecretKey, Arc<Versions>>,
     reminded: HashSet<SecretKey>,
+    /// Open work, by app and secret.
+    open: HashSet<(String, SecretKey)>,
 }
 
 /// Apps that are behind, and the event that they seem to have missed.
@@ -40,8 +43,9 @@ struct Missed {
 }
 
 impl Pass<'_> {
-    /// Compares all apps, from the site after `after`. Returns where to go on when the time was over.
-    pub(super) async fn compare(&self, after: Option<String>, summary: &mut Summary) -> Option<String> {
+    /// Compares all apps, from the site after `after`. Returns where to go on when the time was over; none at all if nothing
+    /// could be compared.
+    pub(super) async fn compare(&self, after: Option<String>, summary: &mut Summary) -> Option<Option<String>> {
         let sites = match self.sites().await {
             Ok(sites) => sites,
             Err(error) => {
@@ -52,15 +56,19 @@ impl Pass<'_> {
         let place = |site: &AppId| site.to_string().to_lowercase();
         let left: Vec<AppId> =
             sites.into_iter().filter(|site| after.as_ref().is_none_or(|after| place(site) > *after)).collect();
-        let mut known = Known::default();
+        let mut known = Known { open: self.open_work(summary).await?, ..Known::default() };
         let mut compared = 0;
         let mut last = after;
         for chunk in left.chunks(CHUNK) {
             if self.deadline.has_passed() {
                 summary.compared = Some(compared);
-                return last;
+                return Some(last);
             }
-            let apps = self.with_slots(chunk, summary).await;
+            let Some(apps) = self.with_slots(chunk, summary).await else {
+                // There was no time for the whole chunk: the next invocation begins with it.
+                summary.compared = Some(compared);
+                return Some(last);
+            };
             compared += apps.len();
             let missed = self.behind(apps, &mut known, summary).await;
             for Missed { event, apps } in missed {
@@ -77,7 +85,28 @@ impl Pass<'_> {
             last = chunk.last().map(place);
         }
         summary.compared = Some(compared);
-        None
+        Some(None)
+    }
+
+    /// Which apps have open work about which secret: the timer goes on with that, at its own pace.
+    async fn open_work(&self, summary: &mut Summary) -> Option<HashSet<(String, SecretKey)>> {
+        let read = async {
+            let mut open = HashSet::new();
+            for key in self.relay.pending.open_work().await? {
+                let entry: Option<Entry<OpenWork>> = self.relay.pending.read(&key).await?;
+                let Some(OpenWork { app, works }) = entry.map(|entry| entry.value) else { continue };
+                let secret = |work: &Work| format!("{}/{}", work.event.vault_host, work.event.name).to_lowercase();
+                open.extend(works.iter().map(|work| (app.to_lowercase(), secret(work))));
+            }
+            Ok::<_, keyrelay_store::StoreError>(open)
+        };
+        match read.await {
+            Ok(open) => Some(open),
+            Err(error) => {
+                summary.problem(format!("apps cannot be compared with their vaults: {}", chain(&error)));
+                None
+            }
+        }
     }
 
     /// The sites of the scope and those that rules name, in order.
@@ -93,8 +122,8 @@ impl Pass<'_> {
         Ok(sites)
     }
 
-    /// Sites and their slots, each with the statuses of its references.
-    async fn with_slots(&self, sites: &[AppId], summary: &mut Summary) -> Vec<(AppId, Vec<ReferenceStatus>)> {
+    /// Sites and their slots, each with the statuses of its references. None: there was no time for all.
+    async fn with_slots(&self, sites: &[AppId], summary: &mut Summary) -> Option<Vec<(AppId, Vec<ReferenceStatus>)>> {
         let at_once = self.relay.config.apps_at_once;
         let azure = &self.relay.resource_manager;
         let call = Call::until(self.deadline);
@@ -107,6 +136,7 @@ impl Pass<'_> {
             match slots {
                 Ok(slots) => apps.extend(slots.into_iter().map(|slot| slot.id)),
                 Err(error) if error.is_not_found() => {}
+                Err(error) if error.is_out_of_time() => return None,
                 Err(error) => summary.problem(chain(&error)),
             }
         }
@@ -122,10 +152,11 @@ impl Pass<'_> {
             match statuses {
                 Ok(statuses) => found.push((app, statuses)),
                 Err(error) if error.is_not_found() => {}
+                Err(error) if error.is_out_of_time() => return None,
                 Err(error) => summary.problem(chain(&error)),
             }
         }
-        found
+        Some(found)
     }
 
     /// The events that these apps seem to have missed. Sees to reminders on the way.
@@ -162,7 +193,8 @@ impl Pass<'_> {
                 if known.reminded.insert(key.clone()) {
                     self.remind(target, version, attributes, now, summary).await;
                 }
-                if is_behind(&row, target, versions, &newest) {
+                let is_open = known.open.contains(&(app.to_string().to_lowercase(), key.clone()));
+                if !is_open && is_behind(&row, target, versions, &newest) {
                     let missed = missed.entry(key).or_insert_with(|| Missed {
                         event: event(target, version, attributes, newest.len() == 1),
                         apps: Vec::new(),

@@ -7,11 +7,13 @@ use keyrelay_model::{AppId, Event};
 use keyrelay_store::StoreError;
 
 use super::{PATIENCE, Pass, Summary, elapsed, is_final};
+use crate::config::Mode;
 use crate::order::Carried;
 use crate::outcome::Outcome;
 use crate::pending::{Entry, OpenWork, Work};
 use crate::record::{Cause, Former, Run};
 use crate::relay::Trigger;
+use crate::route::route;
 use crate::run_id::RunId;
 
 /// What became of one work.
@@ -61,7 +63,7 @@ impl Pass<'_> {
         let (mut finished, mut carried) = (0, 0);
         entry.value.works = later;
         // Together, so that they can share a write.
-        for done in join_all(due.into_iter().map(|work| self.finish(&app, work))).await {
+        for done in join_all(due.into_iter().map(|work| self.finish(key, &app, work))).await {
             match done {
                 Done::Finished => finished += 1,
                 Done::CarriedOn => carried += 1,
@@ -77,7 +79,7 @@ impl Pass<'_> {
         Ok((finished, waiting))
     }
 
-    async fn finish(&self, app: &AppId, work: Work) -> Done {
+    async fn finish(&self, key: &str, app: &AppId, work: Work) -> Done {
         let event = match Event::try_from(&work.event) {
             Ok(event) => event,
             Err(error) => {
@@ -85,6 +87,10 @@ impl Pass<'_> {
                 return Done::Stays(Box::new(work));
             }
         };
+        if route(&self.relay.config, &self.relay.shelf.names(), &event.name).mode != Mode::Enforce {
+            // Nothing may be taken back now either.
+            return Done::Stays(Box::new(work));
+        }
         let trigger = Trigger {
             invocation: self.invocation.to_owned(),
             cause: Cause::Pending,
@@ -104,7 +110,15 @@ impl Pass<'_> {
         if elapsed(work.since, Timestamp::now()) > PATIENCE {
             return self.give_up(app, work, run).await;
         }
-        if run.asks_for_redelivery() { Done::Stays(Box::new(work)) } else { Done::CarriedOn }
+        // Whatever the run has left to do is in an entry of its own.
+        match self.relay.pending.of_app(app).await {
+            Ok(entries) => {
+                let mut works = entries.iter().filter(|entry| entry.key != key).flat_map(|entry| &entry.value.works);
+                let is_carried_on = works.any(|other| other.run == work.run && other.is_about(&work.event));
+                if is_carried_on { Done::CarriedOn } else { Done::Stays(Box::new(work)) }
+            }
+            Err(_) => Done::Stays(Box::new(work)),
+        }
     }
 
     /// Writes the final verdict into the run that left the work open.
@@ -130,6 +144,10 @@ impl Pass<'_> {
             return Done::Stays(Box::new(work));
         }
         run.log(Some(&work.event.id));
+        let is_given_up = |other: &Work| other.run == work.run && other.is_about(&work.event);
+        if self.relay.pending.drop_works(app, is_given_up).await.is_err() {
+            return Done::Stays(Box::new(work));
+        }
         self.settle(app, work, &run).await
     }
 }

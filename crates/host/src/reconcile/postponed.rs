@@ -1,11 +1,13 @@
 //! Events that were left to later: versions that were not valid yet, resubmitted runs, reminders.
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use keyrelay_model::Event;
+use keyrelay_model::{Event, Verdict};
 use keyrelay_store::StoreError;
 
-use super::{Pass, Summary, cause_of, reminders};
+use super::{PATIENCE, Pass, Summary, cause_of, elapsed, is_final, reminders};
 use crate::outcome::{Outcome, chain};
 use crate::pending::{Entry, Postponed};
 use crate::record::{Cause, Run};
@@ -37,7 +39,7 @@ impl Pass<'_> {
         let words = |error: StoreError| chain(&error);
         let entry: Option<Entry<Postponed>> = self.relay.pending.read(key).await.map_err(words)?;
         let Some(entry) = entry else { return Ok(true) };
-        let Postponed { run, event, cause, due, .. } = &entry.value;
+        let Postponed { run, event, cause, due, tried_since, .. } = &entry.value;
         if *due > Timestamp::now() || self.deadline.has_passed() {
             return Ok(false);
         }
@@ -54,8 +56,19 @@ impl Pass<'_> {
             carried: None,
         };
         let later = self.relay.run(trigger, Ok(event), self.deadline).await;
-        if later.asks_for_redelivery() {
+        let now = Timestamp::now();
+        let first_tried = tried_since.unwrap_or(now);
+        let tried_for = elapsed(first_tried, now);
+        if later.asks_for_redelivery() && tried_for < PATIENCE {
+            let mut entry = entry;
+            entry.value.tried_since = Some(first_tried);
+            entry.value.due = now + pause_after(tried_for);
+            self.relay.pending.leave(entry).await.map_err(words)?;
             return Ok(false);
+        }
+        if later.asks_for_redelivery() {
+            let hours = PATIENCE.as_secs() / 3_600;
+            tracing::error!(run.id = %later.id, "a postponed event is given up after {hours} hours: see the run");
         }
         if let (Cause::Pending, Some(first)) = (*cause, run) {
             self.relay.history.amend(first, |first| settle(first, &later)).await.map_err(words)?;
@@ -65,10 +78,16 @@ impl Pass<'_> {
     }
 }
 
-/// Says in the run that left the event to later what came of it.
+/// How long an event is left alone that has been tried for so long.
+fn pause_after(tried_for: Duration) -> Duration {
+    (tried_for / 2).min(Duration::from_mins(30))
+}
+
+/// Says in the run that left the event to later what came of it. What is still open then is told by the later run.
 fn settle(first: &mut Run, later: &Run) {
     if let Some(ended) = first.ended.as_mut().filter(|ended| !ended.is_final()) {
         let message = format!("{}; then run {} handled it", ended.message, later.id);
-        *ended = Outcome::new(later.verdict(), message);
+        let verdict = if is_final(later) { later.verdict() } else { Verdict::Unchanged };
+        *ended = Outcome::new(verdict, message);
     }
 }

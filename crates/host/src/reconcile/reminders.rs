@@ -46,7 +46,15 @@ pub(super) async fn remind(
     let at = Timestamp::now();
     let reason = format!("the version expires within {days} days");
     let event_record = EventRecord::from(&event);
-    let postponed = Postponed { run: None, event: event_record, cause: Cause::Reminder, due: at, since: at, reason };
+    let postponed = Postponed {
+        run: None,
+        event: event_record,
+        cause: Cause::Reminder,
+        due: at,
+        since: at,
+        reason,
+        tried_since: None,
+    };
     pending.postpone(&postponed).await?;
     mark(store, &event).await?;
     Ok(true)
