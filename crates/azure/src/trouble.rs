@@ -104,7 +104,7 @@ impl Kind {
             ),
             Self::TooManyRequests => row(
                 "429, with or without `Retry-After`",
-                "all requests of that kind in the subscription wait: as long as it says, else 0.5 s doubling to 8 s; then sent again, up to 8 times",
+                "all requests of that kind in the subscription wait: as long as it says, 5 minutes at most, else 0.5 s doubling to 8 s; then sent again, up to 8 times",
                 End::Momentary,
                 "see who else uses up the limit of the identity",
             ),

@@ -114,11 +114,15 @@ impl Group {
 
     /// Has Azure resolve all references anew, unless those of the secrets are good already, or were resolved by a write.
     async fn refresh(&mut self, lease: &mut Lease<AppState>, statuses: &[ReferenceStatus]) -> Result<(), Outcome> {
+        // What another rotation of the group has just written is that one's to prove.
+        let plans = self.rotations.iter().filter_map(Rotation::proof).map(|proof| &proof.plan);
+        let written: Vec<_> = plans.flat_map(Plan::changes).map(|(name, _)| name.clone()).collect();
         let mut needed = false;
         for index in 0..self.rotations.len() {
             let Some(Rotation { order, stage: Stage::Refresh, .. }) = self.rotations.get(index) else { continue };
             let order = Arc::clone(order);
-            let awaited = self.awaited(&order, statuses);
+            let mut awaited = self.awaited(&order, statuses);
+            awaited.retain(|it| !written.contains(&it.setting));
             let outcome = if awaited.is_empty() {
                 let message =
                     "no setting of the app references the secret without a version: a refresh changes nothing";

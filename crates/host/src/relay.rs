@@ -63,7 +63,7 @@ pub struct Relay {
 }
 
 /// How long one rotation may take, if nobody waits for the answer: others wait for their turn.
-const ONE_ROTATION: Duration = Duration::from_secs(60);
+const ONE_ROTATION: Duration = Duration::from_secs(45);
 
 /// What makes a run, and what it is limited to.
 #[derive(Debug, Clone)]

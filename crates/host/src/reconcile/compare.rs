@@ -173,7 +173,7 @@ impl Pass<'_> {
             for row in statuses {
                 let Ok(reference) = Reference::parse(&row.reference, suffix) else { continue };
                 let target = reference.target();
-                if !self.is_watched(target) {
+                if !self.is_watched(target, &app) {
                     continue;
                 }
                 let key = format!("{}/{}", target.vault_host, target.secret).to_lowercase();
@@ -208,12 +208,14 @@ impl Pass<'_> {
         missed.into_values().collect()
     }
 
-    /// Whether events of the secret would be handled.
-    fn is_watched(&self, target: &Target) -> bool {
+    /// Whether events of the secret would be handled for the app.
+    fn is_watched(&self, target: &Target, app: &AppId) -> bool {
         let config = &self.relay.config;
         let vault = target.vault_host.vault();
-        let allowed = config.vaults.is_empty() || config.vaults.iter().any(|allowed| allowed == vault);
-        allowed && route(config, &self.relay.shelf.names(), &target.secret).mode != Mode::Off
+        let is_allowed = config.vaults.is_empty() || config.vaults.iter().any(|allowed| allowed == vault);
+        let route = route(config, &self.relay.shelf.names(), &target.secret);
+        let is_named = route.rule.is_none_or(|rule| rule.apps.is_empty() || rule.apps.contains(app));
+        is_allowed && is_named && route.mode != Mode::Off
     }
 
     async fn remind(

@@ -14,3 +14,4 @@ mod secrecy;
 mod start;
 mod store;
 mod together;
+mod undo;

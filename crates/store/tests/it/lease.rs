@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use keyrelay_store::{Acquired, Lease, LeaseError, Store};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::place::{Place, in_both_places};
 
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -22,6 +23,7 @@ in_both_places! {
     after_its_time_a_lease_is_anybodys_and_the_former_holder_learns_it,
     renewing_begins_the_time_anew,
     of_many_who_ask_at_once_one_gets_it,
+    an_end_that_a_wrong_clock_wrote_keeps_nobody_out,
 }
 
 async fn acquire(store: &Store, name: &str, duration: Duration) -> Result<Lease<Document>, (String, Duration)> {
@@ -87,4 +89,12 @@ async fn of_many_who_ask_at_once_one_gets_it(place: Place) {
     });
     let got = futures::future::join_all(asking).await;
     assert_eq!(got.into_iter().filter(|got| *got).count(), 1);
+}
+
+async fn an_end_that_a_wrong_clock_wrote_keeps_nobody_out(place: Place) {
+    let store = place.store();
+    let lease = json!({ "name": "old", "id": "00000000-0000-0000-0000-000000000001", "until": "2099-01-01T00:00:00Z" });
+    store.write("leases/orders", &json!({ "lease": lease, "count": 7 })).await.unwrap();
+    let lease = acquire(&store, "new", LONG).await.unwrap();
+    assert_eq!(lease.document.count, 7);
 }

@@ -10,6 +10,7 @@ in_both_places! {
     only_what_was_read_is_replaced,
     of_many_who_add_one_nobody_is_lost,
     a_folder_lists_its_keys_in_order,
+    a_key_comes_out_as_it_went_in,
     what_is_not_there_is_deleted_already,
 }
 
@@ -96,4 +97,19 @@ async fn a_folder_that_is_gone_is_out_of_reach_or_empty_and_never_a_panic() {
     drop(folder);
     let _ = store.read("a").await;
     assert!(store.create("a", &1).await.is_err());
+}
+
+async fn a_key_comes_out_as_it_went_in(place: Place) {
+    let store = place.store();
+    // What a resource group may be called, and what else an id may hold.
+    for key in ["pending/gr\u{f6}\u{df}e (1)/a b.json", "pending/50%25/~a#b.json"] {
+        store.write(key, &1).await.unwrap();
+        let listed = store.list("pending").await.unwrap();
+        assert_eq!(listed, [key]);
+        let folder = key.rsplit_once('/').unwrap().0;
+        assert_eq!(store.folders("pending").await.unwrap(), [folder.trim_start_matches("pending/")]);
+        assert_eq!(store.list(folder).await.unwrap(), [key]);
+        assert!(store.read_json::<u32>(key).await.unwrap().is_some());
+        store.delete(key).await.unwrap();
+    }
 }
