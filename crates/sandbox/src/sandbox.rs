@@ -8,6 +8,7 @@ use std::thread;
 
 use tokio::sync::Semaphore;
 
+use crate::binary;
 use crate::bindings::PolicyPre;
 use crate::cell::Cell;
 use crate::digest::Digest;
@@ -88,6 +89,11 @@ impl Sandbox {
             Ok(precompiled::wrap(Digest::of(&bytes), &shared.compilers.precompile(&bytes)?))
         })
         .await
+    }
+
+    /// What a policy's file imports, by the names of the interfaces.
+    pub fn imports(&self, bytes: &[u8]) -> Result<Vec<String>, LoadError> {
+        binary::imports(bytes)
     }
 
     async fn load_from(
