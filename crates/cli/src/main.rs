@@ -1,16 +1,27 @@
 #![doc = include_str!("../README.md")]
 
+mod ask;
+mod bench;
+mod case;
+mod compile;
 mod demo;
+mod events;
+mod inspect;
 mod local;
+mod lock;
 mod out;
+mod place;
+mod run;
 mod runs;
+mod test;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// See what keyrelay did, and rehearse a rotation on your own machine.
+/// Write and test policies, see what keyrelay did, and rehearse a rotation on your own machine.
 ///
+/// `test`, `run`, `events`, `inspect`, `bench`, `compile` and `lock` are for those who write policies.
 /// `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure, and the real keyrelay-host in it, started and
 /// called as the Functions host does. `runs` reads the store of a keyrelay-host, wherever it runs.
 #[derive(Debug, Parser)]
@@ -22,6 +33,13 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Test(test::Test),
+    Run(run::Run),
+    Events(events::Events),
+    Inspect(inspect::Inspect),
+    Bench(bench::Bench),
+    Compile(compile::Compile),
+    Lock(lock::LockCommand),
     Local(local::Local),
     Demo(demo::Demo),
     Runs(Box<runs::Runs>),
@@ -34,6 +52,13 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Test(test) => test.run().await,
+        Command::Run(run) => run.run().await,
+        Command::Events(events) => events.run(),
+        Command::Inspect(inspect) => inspect.run().await,
+        Command::Bench(bench) => bench.run().await,
+        Command::Compile(compile) => compile.run().await,
+        Command::Lock(lock) => lock.run().await,
         Command::Local(local) => local.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Runs(runs) => runs.run().await,

@@ -42,6 +42,8 @@ pub struct Config {
     pub lease: Duration,
     /// How long runs are kept.
     pub keep_runs: Duration,
+    /// Whether only the policies of `policies.lock` may run. None: if there is such a file.
+    pub locked: Option<bool>,
     /// What is logged of keyrelay itself.
     pub log: LogLevel,
     /// Rules for secrets; the first that matches wins.
@@ -99,7 +101,7 @@ impl fmt::Display for Problem {
 }
 
 /// The keys at the top of `keyrelay.toml`. Each has an app setting: `KEYRELAY_` and the key in upper case.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "mode",
     "scope",
     "vaults",
@@ -110,6 +112,7 @@ const KEYS: [&str; 12] = [
     "store",
     "lease_ms",
     "keep_runs_days",
+    "locked",
     "log",
     "rotation",
 ];
@@ -177,6 +180,7 @@ impl Config {
             // Longer than an invocation, so that it need not be renewed in the middle of one.
             lease: Duration::from_millis(table.integer("lease_ms", 1_000..=60_000).unwrap_or(30_000)),
             keep_runs: Duration::from_hours(24 * table.integer("keep_runs_days", 1..=3_650).unwrap_or(90)),
+            locked: table.flag("locked"),
             log: table.word("log", &LogLevel::WORDS).unwrap_or(LogLevel::Info),
             rules: table
                 .tables("rotation")

@@ -381,7 +381,8 @@ impl Settled {
     }
 }
 
-fn limits(rule: Option<&Rule>) -> Limits {
+/// The limits of a policy under a rule.
+pub fn limits(rule: Option<&Rule>) -> Limits {
     let overrides = rule.map(|rule| rule.limits).unwrap_or_default();
     let limits = Limits::default();
     Limits { time: overrides.time.unwrap_or(limits.time), memory: overrides.memory.unwrap_or(limits.memory), ..limits }

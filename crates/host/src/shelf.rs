@@ -1,26 +1,30 @@
-//! The policies of this process: every `policies/*.wasm`, loaded when it is first needed or when there is time.
+//! The policies of this process: every `policies/*.wasm`, loaded when it is first needed or when there is time, and taken
+//! up anew when its file changes.
+
+mod place;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use keyrelay_sandbox::{Policy, Sandbox, policy_files};
-use tokio::sync::OnceCell;
+use keyrelay_sandbox::{Lock, Policy, Sandbox, policy_files};
 
-use crate::outcome::chain;
+use place::{Place, Signature};
 
 /// The policies by name. Which files there are is known at once; a file is compiled the first time it is asked for.
+///
+/// Whoever has a policy keeps it: a decision under way ends with the one that it began with.
 #[derive(Debug)]
 pub struct Shelf {
     sandbox: Sandbox,
-    places: BTreeMap<String, Place>,
-}
-
-#[derive(Debug)]
-struct Place {
-    file: PathBuf,
-    policy: OnceCell<Result<Arc<Policy>, String>>,
+    folder: PathBuf,
+    /// The files that may run. None: all.
+    lock: Option<Lock>,
+    places: RwLock<BTreeMap<String, Arc<Place>>>,
+    /// Held while the folder is looked through.
+    looking: tokio::sync::Mutex<()>,
 }
 
 /// Why there is no policy to ask.
@@ -51,7 +55,7 @@ fn among(known: &[String]) -> String {
 impl Shelf {
     /// Looks which policies there are. Compiles nothing. A folder that is not there has none in it: events then fail
     /// with that reason and are kept, which is better than a handler that does not start.
-    pub fn open(folder: &Path, sandbox: Sandbox) -> io::Result<Self> {
+    pub fn open(folder: &Path, sandbox: Sandbox, lock: Option<Lock>) -> io::Result<Self> {
         let files = match policy_files(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::error!("there are no policies: {} does not exist", folder.display());
@@ -59,50 +63,83 @@ impl Shelf {
             }
             files => files?,
         };
-        let place = |(name, file)| (name, Place { file, policy: OnceCell::new() });
-        Ok(Self { sandbox, places: files.into_iter().map(place).collect() })
+        let place = |(name, file): (String, PathBuf)| (name, Arc::new(Place::new(Signature::of(&file), file)));
+        Ok(Self {
+            sandbox,
+            folder: folder.to_owned(),
+            lock,
+            places: RwLock::new(files.into_iter().map(place).collect()),
+            looking: tokio::sync::Mutex::default(),
+        })
     }
 
     /// The names of all policies, loaded or not.
     pub fn names(&self) -> Vec<String> {
-        self.places.keys().cloned().collect()
+        self.places.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     /// A policy, compiled if it was not yet.
     pub async fn policy(&self, name: &str) -> Result<Arc<Policy>, NoPolicy> {
+        let place = self.place(name);
         let missing = || NoPolicy::Missing { name: name.to_owned(), known: self.names() };
-        let place = self.places.get(name).ok_or_else(missing)?;
-        let loaded = place.policy.get_or_init(|| self.load(name, &place.file)).await;
-        loaded.clone().map_err(|reason| NoPolicy::Quarantined { name: name.to_owned(), reason })
+        let loaded = place.ok_or_else(missing)?.policy(self, name).await;
+        loaded.map_err(|reason| NoPolicy::Quarantined { name: name.to_owned(), reason })
     }
 
     /// Compiles what has not been asked for yet, one after the other, so that no event has to wait for it later.
     pub async fn load_all(&self) {
-        for name in self.places.keys() {
+        let names = self.names();
+        for name in &names {
             // A quarantined one was logged when it was loaded; its secret's events will say it again.
             let _ = self.policy(name).await;
         }
-        tracing::info!(policies = self.places.len(), "all policies are loaded");
+        tracing::info!(policies = names.len(), "all policies are loaded");
     }
 
-    async fn load(&self, name: &str, file: &Path) -> Result<Arc<Policy>, String> {
-        match self.sandbox.load_file(file).await {
-            Ok(policy) => {
-                let about = policy.about();
-                tracing::info!(
-                    policy.name = name,
-                    policy.digest = %policy.digest(),
-                    policy.version = about.version,
-                    policy.summary = about.summary,
-                    "policy loaded"
-                );
-                Ok(Arc::new(policy))
-            }
+    /// Takes up what has changed in the folder. A file that cannot be used never replaces one that can.
+    /// Returns whether anything was taken up.
+    pub async fn take_up_changes(&self) -> bool {
+        let _looking = self.looking.lock().await;
+        let files = match policy_files(&self.folder) {
+            Ok(files) => files,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
-                let reason = chain(&error);
-                tracing::error!(policy.name = name, policy.file = %file.display(), "policy quarantined: {reason}");
-                Err(reason)
+                tracing::error!("{} cannot be read, the policies stay as they are: {error}", self.folder.display());
+                return false;
             }
+        };
+        let mut changed = false;
+        for gone in self.names().into_iter().filter(|name| files.iter().all(|(it, _)| it != name)) {
+            self.places.write().unwrap_or_else(PoisonError::into_inner).remove(&gone);
+            tracing::info!(policy.name = gone, "policy removed");
+            changed = true;
         }
+        for (name, file) in files {
+            changed |= self.take_up(name, file).await;
+        }
+        changed
+    }
+
+    async fn take_up(&self, name: String, file: PathBuf) -> bool {
+        let signature = Signature::of(&file);
+        let known = self.place(&name);
+        if known.as_ref().is_some_and(|known| known.was_seen_as(&signature)) {
+            return false;
+        }
+        let place = Place::new(signature.clone(), file);
+        let loaded = place.policy(self, &name).await;
+        if let (Some(known), Err(_)) = (&known, &loaded)
+            && known.is_good()
+        {
+            tracing::warn!(policy.name = name, "the former policy stays until its file can be used");
+            known.see(signature);
+            return false;
+        }
+        self.places.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(place));
+        true
+    }
+
+    fn place(&self, name: &str) -> Option<Arc<Place>> {
+        self.places.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 }

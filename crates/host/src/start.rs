@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use keyrelay_azure::{Credential, Http, Identity, KeyVault, ResourceManager, Scope};
-use keyrelay_sandbox::Sandbox;
+use keyrelay_sandbox::{LOCK_FILE, Lock, Sandbox};
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
@@ -84,6 +84,9 @@ pub async fn serve(config: Config, app_root: &Path, environment: &BTreeMap<Strin
     tokio::spawn(async move {
         loading.shelf.load_all().await;
         loading.check_rules().await;
+        if loading.shelf.can_change() {
+            loading.shelf.watch(|| loading.check_rules()).await;
+        }
     });
     axum::serve(listener, server::router(relay)).await.context("serving ended")
 }
@@ -106,6 +109,18 @@ fn port(environment: &BTreeMap<String, String>) -> anyhow::Result<u16> {
     value.parse().with_context(|| format!("{name} is not a port"))
 }
 
+/// The lock, if it holds: it does where it is, unless the configuration says otherwise.
+fn lock(config: &Config, app_root: &Path) -> anyhow::Result<Option<Lock>> {
+    if config.locked == Some(false) {
+        return Ok(None);
+    }
+    let lock = Lock::read(app_root)?;
+    if config.locked == Some(true) && lock.is_none() {
+        anyhow::bail!("`locked` is true, and there is no {LOCK_FILE}: write it with `keyrelay lock`");
+    }
+    Ok(lock)
+}
+
 fn assemble(mut config: Config, app_root: &Path, environment: &BTreeMap<String, String>) -> anyhow::Result<Relay> {
     let own_app = own_app(environment);
     if let (true, Some(own)) = (config.scope.is_empty(), &own_app) {
@@ -120,7 +135,8 @@ fn assemble(mut config: Config, app_root: &Path, environment: &BTreeMap<String, 
     let credential = Arc::new(Credential::new(identity, &http));
     let folder = app_root.join("policies");
     let sandbox = Sandbox::new().context("cannot start the sandbox")?;
-    let shelf = Shelf::open(&folder, sandbox).with_context(|| format!("cannot read {}", folder.display()))?;
+    let lock = lock(&config, app_root)?;
+    let shelf = Shelf::open(&folder, sandbox, lock).with_context(|| format!("cannot read {}", folder.display()))?;
     let store = store::open(&config.store, app_root, &config.cloud, &credential)?;
     Ok(Relay {
         instance: instance(environment),

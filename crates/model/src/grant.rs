@@ -102,6 +102,15 @@ impl GrantedSecret {
     }
 }
 
+impl fmt::Display for GrantedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(vault) = &self.vault {
+            write!(f, "{vault}/")?;
+        }
+        write!(f, "{}", self.secret)
+    }
+}
+
 impl FromStr for GrantedSecret {
     type Err = NameError;
 

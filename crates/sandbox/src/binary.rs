@@ -41,6 +41,29 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     }
 }
 
+/// The names of what the file's component imports, but for the types of the contract.
+pub(crate) fn imports(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
+    let component = component(bytes)?;
+    let mut imports = Vec::new();
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(&component) {
+        match payload.map_err(|error| LoadError::Invalid(error.to_string()))? {
+            Payload::Version { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section {
+                    let import = import.map_err(|error| LoadError::Invalid(error.to_string()))?;
+                    imports.push(printable(import.name.name));
+                }
+            }
+            _ => {}
+        }
+    }
+    // The types of the contract are no way out, and have names without a package.
+    imports.retain(|import| import.contains(':') && !import.starts_with("keyrelay:policy/types"));
+    Ok(imports)
+}
+
 fn encode(module: &[u8]) -> Result<Vec<u8>, LoadError> {
     let no_component = |error| LoadError::NoComponent(printable(&format!("{error:#}")));
     let (_, types) = wit_component::metadata::decode(module).map_err(no_component)?;

@@ -9,6 +9,7 @@ use crate::cell::Cell;
 use crate::contract;
 use crate::error::LoadError;
 use crate::output::printable;
+use crate::precompiled::{NotUsed, Vouched};
 use crate::world;
 
 /// How deep a policy may call, in bytes of stack.
@@ -45,10 +46,34 @@ impl Compilers {
 
     /// Compiles and links a policy's file.
     pub(crate) fn compile(&self, bytes: &[u8]) -> Result<PolicyPre<Cell>, LoadError> {
-        let Compiler { engine, linker } = if bytes.len() < LARGE { &self.small } else { &self.large };
-        let component = Component::from_binary(engine, &binary::component(bytes)?)
-            .map_err(|error| LoadError::Invalid(printable(&format!("{error:#}"))))?;
+        let Compiler { engine, linker } = self.for_file(bytes);
+        let component = Component::from_binary(engine, &binary::component(bytes)?).map_err(invalid)?;
         contract::bind(engine, linker, &component)
+    }
+
+    /// Compiles a policy's file to what [`revive`](Self::revive) takes, for this machine and those that can do as much.
+    pub(crate) fn precompile(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+        self.for_file(bytes).engine.precompile_component(&binary::component(bytes)?).map_err(invalid)
+    }
+
+    /// Links what was compiled before of the policy's file `bytes`. The outer error says that it was not for this
+    /// engine, the inner one that it is no policy.
+    pub(crate) fn revive(
+        &self,
+        bytes: &[u8],
+        vouched: &Vouched<'_>,
+    ) -> Result<Result<PolicyPre<Cell>, LoadError>, NotUsed> {
+        let Compiler { engine, linker } = self.for_file(bytes);
+        #[expect(unsafe_code, reason = "the engine cannot check machine code; the lock vouches for every bit of it")]
+        // SAFETY: `Vouched` holds what `precompile` wrote: the digest of the whole file is in `policies.lock`, which only
+        // `keyrelay` writes, and only for its own work. The engine itself checks its version and the processor.
+        let component = unsafe { Component::deserialize(engine, vouched.serialized()) };
+        let component = component.map_err(|error| NotUsed::OtherEngine(printable(&format!("{error:#}"))))?;
+        Ok(contract::bind(engine, linker, &component))
+    }
+
+    fn for_file(&self, bytes: &[u8]) -> &Compiler {
+        if bytes.len() < LARGE { &self.small } else { &self.large }
     }
 }
 
@@ -59,6 +84,10 @@ impl Compiler {
         world::link(&mut linker)?;
         Ok(Self { engine, linker })
     }
+}
+
+fn invalid(error: wasmtime::Error) -> LoadError {
+    LoadError::Invalid(printable(&format!("{error:#}")))
 }
 
 fn config() -> Config {

@@ -3,6 +3,8 @@
 use std::io;
 use std::time::Duration;
 
+use crate::digest::Digest;
+
 /// The sandbox could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -83,6 +85,14 @@ pub enum LoadError {
         spoken: &'static str,
         /// The first difference.
         reason: String,
+    },
+    /// The lock is for other bytes, or for no file of this name.
+    #[error(
+        "`policies.lock` does not vouch for the file: its digest is {found}; if it is meant to run, write the lock again with `keyrelay lock`"
+    )]
+    NotLocked {
+        /// The digest of the file.
+        found: Digest,
     },
     /// It wants something that no policy gets.
     #[error("the policy imports `{0}`, which no policy gets: build it without")]

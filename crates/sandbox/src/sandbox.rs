@@ -8,12 +8,15 @@ use std::thread;
 
 use tokio::sync::Semaphore;
 
+use crate::binary;
 use crate::bindings::PolicyPre;
 use crate::cell::Cell;
 use crate::digest::Digest;
 use crate::engine::Compilers;
 use crate::error::{LoadError, SandboxError};
+use crate::lock::Locked;
 use crate::policy::Policy;
+use crate::precompiled::{self, NotUsed, Vouched, precompiled_file};
 use crate::ticker::Ticker;
 
 /// The largest policy file that is loaded, in bytes. A component made from Python has 18 MB.
@@ -28,6 +31,15 @@ pub(crate) struct Shared {
     compilers: Compilers,
     /// Compiling takes all processors and much memory: as many at once as there are processors, whoever asks.
     permits: Semaphore,
+}
+
+/// A policy that was loaded by its lock.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The policy.
+    pub policy: Policy,
+    /// Why it was compiled again, if it was although there is a precompiled form.
+    pub not_used: Option<NotUsed>,
 }
 
 /// A policy's file, compiled.
@@ -58,19 +70,51 @@ impl Sandbox {
         self.load_from(&name, move || read(path)).await
     }
 
+    /// Loads a policy from its file if the lock vouches for it, and takes the precompiled form beside it if the lock
+    /// vouches for that, too.
+    pub async fn load_locked(&self, path: &Path, locked: Locked) -> Result<Loaded, LoadError> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let file = path.to_owned();
+        let (compiled, not_used) = self.work(move |shared| shared.compile_locked(file, locked)).await?;
+        let policy = Policy::describe(Arc::clone(&self.0), &name, compiled).await?;
+        Ok(Loaded { policy, not_used })
+    }
+
+    /// Compiles a policy's file ahead. What is returned belongs into [`precompiled_file`](crate::precompiled_file), and
+    /// its digest into the lock.
+    pub async fn precompile(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
+        let path = path.to_owned();
+        self.work(move |shared| {
+            let bytes = read(path)?;
+            Ok(precompiled::wrap(Digest::of(&bytes), &shared.compilers.precompile(&bytes)?))
+        })
+        .await
+    }
+
+    /// What a policy's file imports, by the names of the interfaces.
+    pub fn imports(&self, bytes: &[u8]) -> Result<Vec<String>, LoadError> {
+        binary::imports(bytes)
+    }
+
     async fn load_from(
         &self,
         name: &str,
         bytes: impl FnOnce() -> Result<Vec<u8>, LoadError> + Send + 'static,
     ) -> Result<Policy, LoadError> {
-        let compiled = {
-            // The semaphore is never closed; without a permit it would only be slower.
-            let _permit = self.0.permits.acquire().await;
-            let shared = Arc::clone(&self.0);
-            let compiled = tokio::task::spawn_blocking(move || shared.compile(&bytes()?)).await;
-            compiled.map_err(|error| LoadError::Compile(error.to_string()))??
-        };
+        let compiled = self.work(move |shared| shared.compile(&bytes()?)).await?;
         Policy::describe(Arc::clone(&self.0), name, compiled).await
+    }
+
+    /// Does what takes long on a thread of its own.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, LoadError> + Send + 'static,
+    ) -> Result<T, LoadError> {
+        // The semaphore is never closed; without a permit it would only be slower.
+        let _permit = self.0.permits.acquire().await;
+        let shared = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+        done.map_err(|error| LoadError::Compile(error.to_string()))?
     }
 }
 
@@ -87,6 +131,32 @@ impl Shared {
         }
         let linked = self.compilers.compile(bytes)?;
         Ok(Compiled { digest: Digest::of(bytes), linked })
+    }
+
+    fn compile_locked(&self, path: PathBuf, locked: Locked) -> Result<(Compiled, Option<NotUsed>), LoadError> {
+        let beside = precompiled_file(&path);
+        let bytes = read(path)?;
+        let digest = Digest::of(&bytes);
+        if digest != locked.digest {
+            return Err(LoadError::NotLocked { found: digest });
+        }
+        let not_used = match locked.precompiled.map(|vouched| self.revive(&bytes, digest, beside.clone(), vouched)) {
+            Some(Ok(linked)) => return Ok((Compiled { digest, linked: linked? }, None)),
+            Some(Err(not_used)) => Some(not_used),
+            None => beside.exists().then_some(NotUsed::NotVouched),
+        };
+        Ok((self.compile(&bytes)?, not_used))
+    }
+
+    fn revive(
+        &self,
+        bytes: &[u8],
+        digest: Digest,
+        file: PathBuf,
+        vouched: Digest,
+    ) -> Result<Result<PolicyPre<Cell>, LoadError>, NotUsed> {
+        let file = read(file).map_err(|error| NotUsed::Unreadable(error.to_string()))?;
+        self.compilers.revive(bytes, &Vouched::check(digest, &file, vouched)?)
     }
 }
 

@@ -198,9 +198,8 @@ pub(super) fn value_of_setting(key: &str, text: &str) -> Result<Value, String> {
             let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
             Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
         }
-        "scope" | "vaults" | "answer_within_ms" | "apps_at_once" | "lease_ms" | "keep_runs_days" | "rotation" => {
-            as_toml()
-        }
+        "scope" | "vaults" | "answer_within_ms" | "apps_at_once" | "lease_ms" | "keep_runs_days" | "locked"
+        | "rotation" => as_toml(),
         "cloud" if text.starts_with('{') => as_toml(),
         _ => Ok(Value::String(text.to_owned())),
     }

@@ -8,6 +8,7 @@ mod harness;
 mod order;
 mod policies;
 mod reconcile;
+mod reload;
 mod resilience;
 mod rotation;
 mod secrecy;

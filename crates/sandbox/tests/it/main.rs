@@ -10,4 +10,5 @@ mod invalid_answers;
 mod isolation;
 mod limits;
 mod output;
+mod precompiled;
 mod world;

@@ -1,0 +1,137 @@
+//! `keyrelay bench`: what a decision costs.
+
+mod empty;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use keyrelay_model::{AppId, Event, Grant, ObjectKind, Occurrence, SettingName, SettingValue, Settings};
+use keyrelay_sandbox::{AppView, Limits, Policy, Sandbox, VisibleSetting, visible_settings};
+use serde_json::json;
+
+use crate::out;
+use crate::place;
+
+/// Measure a policy: decisions per second, and how long one takes, beside a policy that does nothing
+///
+/// The app that is decided about has settings of which every fifth references the event's secret. Build with optimisation
+/// for numbers that mean something: this program and the policy.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// The policy: a `.wasm`, or its project
+    policy: PathBuf,
+    /// How many settings the app has
+    #[arg(long, default_value_t = 50)]
+    settings: usize,
+    /// For how many seconds each of the two is measured
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was measured.
+struct Measured {
+    a_second: f64,
+    median: Duration,
+    /// 99 of 100 decisions were not slower.
+    percentile_99: Duration,
+}
+
+impl Bench {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let places = place::policies(&self.policy)?;
+        let [place] = places.as_slice() else {
+            bail!("{} has {} policies: name one of them", self.policy.display(), places.len())
+        };
+        let sandbox = Sandbox::new()?;
+        let policy = place.load(&sandbox).await?;
+        let empty = sandbox.load("empty", empty::module()?).await.context("the empty policy does not load")?;
+        let time = Duration::from_secs(self.seconds);
+        out::note(&format!("measuring for 2 times {} s, with {} settings", self.seconds, self.settings));
+        let subject = Subject::new(self.settings)?;
+        let (empty, policy) = (subject.measure(&empty, time).await?, subject.measure(&policy, time).await?);
+        let ratio = policy.median.as_secs_f64() / empty.median.as_secs_f64();
+        if self.json {
+            let as_json = |it: &Measured| {
+                json!({
+                    "decisions_a_second": it.a_second.round(),
+                    "median_us": it.median.as_secs_f64() * 1e6,
+                    "percentile_99_us": it.percentile_99.as_secs_f64() * 1e6,
+                })
+            };
+            let result = json!({ "policy": as_json(&policy), "empty": as_json(&empty), "ratio": ratio });
+            out::line(&result.to_string());
+            return Ok(());
+        }
+        out::line(&format!("{:12}  {:>12}  {:>10}  {:>10}", "", "a second", "median", "99 %"));
+        for (name, it) in [("empty", &empty), (place.name.as_str(), &policy)] {
+            let microseconds = |time: Duration| format!("{:.1} us", time.as_secs_f64() * 1e6);
+            let (median, slow) = (microseconds(it.median), microseconds(it.percentile_99));
+            out::line(&format!("{name:12}  {:>12.0}  {median:>10}  {slow:>10}", it.a_second));
+        }
+        out::line(&format!("{:12}  {ratio:.2} times the empty policy", "median"));
+        Ok(())
+    }
+}
+
+/// What is asked, again and again.
+struct Subject {
+    event: Event,
+    app: AppId,
+    settings: Vec<VisibleSetting>,
+    parameters: BTreeMap<String, String>,
+}
+
+impl Subject {
+    fn new(count: usize) -> anyhow::Result<Self> {
+        let event = Event {
+            id: "bench".to_owned(),
+            vault_host: "contoso-kv.vault.azure.net".parse()?,
+            kind: ObjectKind::Secret,
+            name: "sql".parse()?,
+            occurrence: Occurrence::NewVersionCreated,
+            version: Some("2".parse()?),
+            time: 1_793_424_739,
+            nanoseconds: 0,
+            not_before: None,
+            expires: None,
+        };
+        let mut settings = Settings::default();
+        for number in 0..count {
+            let value = match number % 5 {
+                0 => "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql;SecretVersion=1)",
+                _ => "some plain text, as settings have it",
+            };
+            settings.set(SettingName::listed(format!("SETTING_{number:04}")), SettingValue::new(value));
+        }
+        let settings = visible_settings(&settings, &Grant::default(), "vault.azure.net");
+        let app = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders".parse()?;
+        Ok(Self { event, app, settings, parameters: BTreeMap::new() })
+    }
+
+    async fn measure(&self, policy: &Policy, time: Duration) -> anyhow::Result<Measured> {
+        let view = AppView { id: &self.app, settings: &self.settings, parameters: &self.parameters };
+        // A tenth of the time to warm up.
+        let (began, mut times) = (Instant::now(), Vec::new());
+        while began.elapsed() < time + time / 10 {
+            let asked = Instant::now();
+            let answer = policy.decide(&self.event, &view, &Limits::default()).await;
+            answer.with_context(|| format!("policy `{}` does not decide", policy.name()))?;
+            if began.elapsed() > time / 10 {
+                times.push(asked.elapsed());
+            }
+        }
+        times.sort();
+        let at = |part: f64| times.get((times.len() as f64 * part) as usize).or(times.last()).copied();
+        Ok(Measured {
+            a_second: times.len() as f64 / time.as_secs_f64(),
+            median: at(0.5).context("nothing was measured")?,
+            percentile_99: at(0.99).context("nothing was measured")?,
+        })
+    }
+}

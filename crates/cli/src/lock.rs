@@ -1,0 +1,95 @@
+//! `keyrelay lock`: which policies may run.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, policy_files, precompiled_file};
+
+use crate::out;
+
+/// Write or check policies.lock: the digests of the policies that may run
+///
+/// Where there is such a file, keyrelay-host runs the policies in it and quarantines all others, unless `locked` in
+/// keyrelay.toml is false. A file that is no policy is not locked, and nothing is written.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct LockCommand {
+    /// The folder of the function app, with `policies/` in it
+    #[arg(default_value = ".")]
+    app: PathBuf,
+    /// Change nothing; end with 1 if the files are not those of the lock
+    #[arg(long)]
+    check: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  keyrelay lock
+      vouch for what is in policies/ now
+  keyrelay lock --check
+      in CI: is the lock up to date?";
+
+impl LockCommand {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let files = files(&self.app)?;
+        let known = Lock::read(&self.app)?.unwrap_or_default();
+        if self.check {
+            return check(&self.app, &known, &files);
+        }
+        let sandbox = Sandbox::new()?;
+        let mut lock = Lock::default();
+        for (name, file) in &files {
+            let policy = sandbox.load_file(file).await;
+            let digest = policy.with_context(|| format!("{} is no policy", file.display()))?.digest();
+            // What was made of the same file stays good.
+            let precompiled =
+                known.get(name).filter(|known| known.digest == digest).and_then(|known| known.precompiled);
+            lock.insert(name, Locked { digest, precompiled });
+        }
+        lock.write(&self.app)?;
+        out::note(&format!("{}: {} policies may run", self.app.join(LOCK_FILE).display(), files.len()));
+        Ok(())
+    }
+}
+
+/// The policies of a function app, by name.
+pub(crate) fn files(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let folder = app.join("policies");
+    let files = policy_files(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    ensure!(!files.is_empty(), "there is no policy in {}: build them first", folder.display());
+    Ok(files)
+}
+
+fn check(app: &Path, lock: &Lock, files: &[(String, PathBuf)]) -> anyhow::Result<()> {
+    let mut differences = Vec::new();
+    for (name, file) in files {
+        let digest_of = |file: &Path| -> anyhow::Result<Digest> {
+            let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            Ok(Digest::of(&bytes))
+        };
+        match lock.get(name) {
+            None => differences.push(format!("{name} is not in it")),
+            Some(locked) if locked.digest != digest_of(file)? => differences.push(format!("{name} is another file")),
+            Some(Locked { precompiled: Some(vouched), .. }) => {
+                let compiled = precompiled_file(file);
+                if !compiled.exists() || digest_of(&compiled)? != *vouched {
+                    differences.push(format!("the precompiled form of {name} is another file, or gone"));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    let is_gone = |name: &str| files.iter().all(|(file, _)| file != name);
+    differences.extend(lock.iter().filter(|(name, _)| is_gone(name)).map(|(name, _)| format!("{name} is gone")));
+    let file = app.join(LOCK_FILE);
+    ensure!(
+        differences.is_empty(),
+        "{} is not up to date: {}; write it with `keyrelay lock`",
+        file.display(),
+        differences.join(", ")
+    );
+    out::note(&format!("{} is up to date: {} policies", file.display(), files.len()));
+    Ok(())
+}

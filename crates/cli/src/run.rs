@@ -1,0 +1,180 @@
+//! `keyrelay run`: one decision.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use clap::Args;
+use keyrelay_host::config::Config;
+use keyrelay_host::route::route;
+use keyrelay_host::{relay, start};
+use keyrelay_model::{AppId, decode_events};
+use keyrelay_sandbox::Sandbox;
+use serde_json::{Value, json};
+
+use crate::ask::{Came, Outcome, Question};
+use crate::case::settings_of;
+use crate::out;
+use crate::place;
+
+/// Make one decision: an event and an app's settings in; the decision, the plan and the log out
+///
+/// Ends with 1 if the policy fails, or the check refuses what it wants.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Run {
+    /// The policy: a `.wasm`, or its project
+    policy: PathBuf,
+    /// The event as Event Grid sends it, in either schema: see `keyrelay events sample`
+    #[arg(long, value_name = "FILE")]
+    event: PathBuf,
+    /// The settings: an object of names and values, or what `az functionapp config appsettings list` prints
+    #[arg(long, value_name = "FILE")]
+    settings: PathBuf,
+    /// The app
+    #[arg(
+        long,
+        default_value = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.Web/sites/orders"
+    )]
+    app: AppId,
+    /// The folder with keyrelay.toml, whose rule for the secret holds: its grant, parameters and limits
+    #[arg(long, default_value = ".")]
+    config: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  keyrelay events sample SecretNewVersionCreated --vault contoso-kv --secret sql > event.json
+  az functionapp config appsettings list -g shop -n orders > settings.json
+  keyrelay run policies/pin.wasm --event event.json --settings settings.json";
+
+impl Run {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let places = place::policies(&self.policy)?;
+        let [place] = places.as_slice() else {
+            bail!("{} has {} policies: name one of them", self.policy.display(), places.len())
+        };
+        let question = self.question()?;
+        let policy = place.load(&Sandbox::new()?).await?;
+        let came = question.ask(&policy).await;
+        if self.json {
+            out::line(&as_json(&question, &came).to_string());
+        } else {
+            for line in as_text(&question, &came) {
+                out::line(&line);
+            }
+        }
+        match came.outcome {
+            Outcome::Error(reason) => Err(anyhow!("the policy fails: {reason}")),
+            Outcome::Refused(reason) => Err(anyhow!("the check refuses the patch: {reason}")),
+            _ => Ok(()),
+        }
+    }
+
+    fn question(&self) -> anyhow::Result<Question> {
+        let event = self.event()?;
+        let config = configuration(&self.config)?;
+        let route = route(&config, &[], &event.name);
+        let rule = route.rule;
+        Ok(Question {
+            settings: read_settings(&self.settings)?,
+            app: self.app.clone(),
+            parameters: rule.map(|rule| rule.parameters.clone()).unwrap_or_default(),
+            grant: rule.map(|rule| rule.grant.clone()).unwrap_or_default(),
+            limits: relay::limits(rule),
+            vault_suffix: config.cloud.vault_suffix.clone(),
+            event,
+        })
+    }
+
+    fn event(&self) -> anyhow::Result<keyrelay_model::Event> {
+        let file = self.event.display();
+        let events = decode_events(&read_json(&self.event)?);
+        let [event] = events.as_slice() else { bail!("{file} has {} events: one is decided about", events.len()) };
+        event.clone().map_err(|error| anyhow!("{file}: {error}"))
+    }
+}
+
+/// The configuration in a folder, without the app settings of anybody.
+pub(crate) fn configuration(folder: &Path) -> anyhow::Result<Config> {
+    start::configuration(folder, &std::collections::BTreeMap::new()).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+        anyhow!("the configuration has problems:{}", problems.concat())
+    })
+}
+
+fn read_json(file: &Path) -> anyhow::Result<Value> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))
+}
+
+fn read_settings(file: &Path) -> anyhow::Result<keyrelay_model::Settings> {
+    let expected =
+        || format!("{}: expected an object of names and values, or a list of `name` and `value`", file.display());
+    let text = |value: &Value| value.as_str().map(str::to_owned).with_context(expected);
+    let settings: Vec<(String, String)> = match read_json(file)? {
+        Value::Object(settings) => {
+            settings.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect::<anyhow::Result<_>>()?
+        }
+        Value::Array(settings) => settings
+            .iter()
+            .map(|setting| {
+                let field = |name: &str| setting.get(name).with_context(expected).and_then(text);
+                Ok((field("name")?, field("value")?))
+            })
+            .collect::<anyhow::Result<_>>()?,
+        _ => bail!(expected()),
+    };
+    settings_of(settings).with_context(expected)
+}
+
+fn decision(outcome: &Outcome) -> (&'static str, Option<&str>) {
+    match outcome {
+        Outcome::Patch(_) => ("patch", None),
+        Outcome::Refused(reason) => ("patch", Some(reason)),
+        Outcome::Refresh => ("refresh", None),
+        Outcome::Notice(text) => ("notice", Some(text)),
+        Outcome::Skip(reason) => ("skip", Some(reason)),
+        Outcome::Error(reason) => ("error", Some(reason)),
+    }
+}
+
+/// The plan in words: names and references, and of plain text only that it is.
+fn plan(question: &Question, outcome: &Outcome) -> Vec<String> {
+    match outcome {
+        Outcome::Patch(plan) => plan.describe(&question.vault_suffix),
+        _ => Vec::new(),
+    }
+}
+
+fn as_text(question: &Question, came: &Came) -> Vec<String> {
+    let (word, message) = decision(&came.outcome);
+    let mut lines = vec![match message {
+        Some(message) => format!("decision  {word}: {message}"),
+        None => format!("decision  {word}"),
+    }];
+    let plan = plan(question, &came.outcome);
+    if plan.is_empty() && matches!(came.outcome, Outcome::Patch(_)) {
+        lines.push("plan      nothing to change".to_owned());
+    }
+    lines.extend(plan.iter().map(|change| format!("plan      {change}")));
+    lines.extend(came.log.iter().map(|line| format!("log       {line}")));
+    lines.push(format!("took      {} us, {} KiB of memory", came.elapsed.as_micros(), came.memory >> 10));
+    lines
+}
+
+fn as_json(question: &Question, came: &Came) -> Value {
+    let (word, message) = decision(&came.outcome);
+    json!({
+        "decision": word,
+        "refused": matches!(came.outcome, Outcome::Refused(_)),
+        "message": message,
+        "plan": plan(question, &came.outcome),
+        "log": came.log,
+        "duration_us": u64::try_from(came.elapsed.as_micros()).unwrap_or(u64::MAX),
+        "memory_bytes": came.memory,
+    })
+}

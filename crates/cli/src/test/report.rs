@@ -1,0 +1,107 @@
+//! The results of cases: for people, as JSON, and in the format of JUnit.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+use serde_json::json;
+
+/// The result of one case.
+#[derive(Debug)]
+pub(super) struct Result {
+    pub(super) case: String,
+    /// Nothing, if it came out as expected.
+    pub(super) difference: Vec<String>,
+    pub(super) is_updated: bool,
+    /// What the policy printed.
+    pub(super) log: Vec<String>,
+    pub(super) elapsed: Duration,
+}
+
+/// The results of all cases, by policy.
+#[derive(Debug, Default)]
+pub(super) struct Report(Vec<(String, Result)>);
+
+impl Result {
+    fn is_good(&self) -> bool {
+        self.difference.is_empty()
+    }
+
+    fn word(&self) -> &'static str {
+        match (self.is_good(), self.is_updated) {
+            (true, true) => "new",
+            (true, false) => "ok",
+            (false, _) => "FAILED",
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("  {:6}  {}", self.word(), self.case);
+        if !self.is_good() {
+            // What the policy printed helps with what is not as expected only.
+            for line in self.difference.iter().chain(&self.log) {
+                let _ = write!(text, "\n          {line}");
+            }
+        }
+        text
+    }
+
+    pub(super) fn json(&self, policy: &str) -> String {
+        json!({
+            "policy": policy,
+            "case": self.case,
+            "result": self.word().to_lowercase(),
+            "difference": self.difference,
+            "log": self.log,
+            "duration_us": u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX),
+        })
+        .to_string()
+    }
+}
+
+impl Report {
+    pub(super) fn add(&mut self, policy: &str, result: Result) {
+        self.0.push((policy.to_owned(), result));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn failed(&self) -> usize {
+        self.0.iter().filter(|(_, result)| !result.is_good()).count()
+    }
+
+    pub(super) fn summary(&self, elapsed: Duration) -> String {
+        let updated = self.0.iter().filter(|(_, result)| result.is_updated).count();
+        let updated = if updated > 0 { format!(", {updated} of them new") } else { String::new() };
+        let (good, failed) = (self.len() - self.failed(), self.failed());
+        format!("{} cases: {good} as expected{updated}, {failed} failed, in {} ms", self.len(), elapsed.as_millis())
+    }
+
+    /// The text of a file in the format of JUnit: a suite for each policy.
+    pub(super) fn junit(&self) -> anyhow::Result<String> {
+        let mut report = quick_junit::Report::new("keyrelay");
+        let mut names: Vec<&str> = self.0.iter().map(|(policy, _)| policy.as_str()).collect();
+        names.dedup();
+        for name in names {
+            let mut suite = TestSuite::new(name);
+            for (_, result) in self.0.iter().filter(|(policy, _)| policy == name) {
+                let mut status = TestCaseStatus::success();
+                if !result.is_good() {
+                    status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                    status.set_description(result.difference.join("\n"));
+                }
+                let mut case = TestCase::new(&result.case, status);
+                case.set_classname(name).set_time(result.elapsed).set_system_out(result.log.join("\n"));
+                suite.add_test_case(case);
+            }
+            report.add_test_suite(suite);
+        }
+        Ok(report.to_string()?)
+    }
+}

@@ -1,0 +1,245 @@
+//! The commands for those who write policies, on the shipped ones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::harness::{Done, done};
+
+/// A folder with two policies, and a case of one of them.
+struct App(TempDir);
+
+const CASE: &str = r#"# A reference without a version is pinned.
+[event]
+secret = "sql"
+version = "2"
+
+[settings]
+SQL = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql)"
+PLAIN = "planted-value-plain"
+
+[expect]
+decision = "patch"
+
+[expect.set]
+SQL = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql;SecretVersion=2)"
+"#;
+
+impl App {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let policies = folder.path().join("policies");
+        fs::create_dir_all(policies.join("pin/cases")).unwrap();
+        for name in ["follow", "pin"] {
+            let built = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../policies/{name}.wasm"));
+            assert!(fs::copy(&built, policies.join(format!("{name}.wasm"))).is_ok(), "run `cargo xtask policies`");
+        }
+        fs::write(policies.join("pin/cases/pins.toml"), CASE).unwrap();
+        Self(folder)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        fs::write(self.file(name), content).unwrap();
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Done {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
+        command.args(arguments).current_dir(self.0.path()).kill_on_drop(true).stdin(Stdio::null());
+        done(command).await
+    }
+
+    /// Runs, expects success, and returns what was printed.
+    async fn good(&self, arguments: &[&str]) -> String {
+        let done = self.run(arguments).await;
+        assert_eq!(done.code, Some(0), "{}{}", done.output, done.errors);
+        done.output
+    }
+
+    /// Runs, expects failure, and returns what was printed.
+    async fn bad(&self, arguments: &[&str]) -> String {
+        let done = self.run(arguments).await;
+        assert_eq!(done.code, Some(1), "{}{}", done.output, done.errors);
+        format!("{}{}", done.output, done.errors)
+    }
+}
+
+#[tokio::test]
+async fn a_case_that_holds_is_ok() {
+    let app = App::new();
+    for policy in [".", "policies", "policies/pin.wasm"] {
+        let output = app.good(&["test", policy]).await;
+        assert!(output.contains("ok      pins"), "{output}");
+    }
+}
+
+#[tokio::test]
+async fn a_case_that_does_not_hold_shows_the_difference() {
+    let app = App::new();
+    app.write("policies/pin/cases/pins.toml", CASE.replace("SecretVersion=2)\"", "SecretVersion=3)\""));
+    let output = app.bad(&["test"]).await;
+    assert!(output.contains("FAILED  pins") && output.contains("1 of 1 cases failed"), "{output}");
+    assert!(output.contains("- SQL = ") && output.contains("+ SQL = "), "{output}");
+    assert!(output.contains("  decision = \"patch\""), "{output}");
+}
+
+#[tokio::test]
+async fn update_writes_what_came_out_and_leaves_the_rest() {
+    let app = App::new();
+    let without = CASE.split("[expect]").next().unwrap();
+    app.write("policies/pin/cases/pins.toml", without);
+    app.bad(&["test"]).await;
+    app.good(&["test", "--update"]).await;
+    assert_eq!(fs::read_to_string(app.file("policies/pin/cases/pins.toml")).unwrap(), CASE);
+}
+
+#[tokio::test]
+async fn a_case_that_cannot_be_read_fails_alone() {
+    let app = App::new();
+    app.write("policies/pin/cases/broken.toml", "[event]\nsecret = 1\n");
+    app.write(
+        "policies/pin/cases/grants.toml",
+        "[event]\nsecret = \"sql\"\n[grant]\nsets = []\n[expect]\ndecision = \"refresh\"\n",
+    );
+    let output = app.bad(&["test"]).await;
+    assert!(output.contains("2 of 3 cases failed"), "{output}");
+    assert!(
+        output.contains("ok      pins") && output.contains("broken.toml is no case") && output.contains("grant.sets"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn results_are_there_for_programs() {
+    let app = App::new();
+    let output = app.good(&["test", "--json", "--junit", "results.xml"]).await;
+    let result: Value = serde_json::from_str(output.trim()).unwrap();
+    assert_eq!((&result["policy"], &result["case"], &result["result"]), (&"pin".into(), &"pins".into(), &"ok".into()));
+    let junit = fs::read_to_string(app.file("results.xml")).unwrap();
+    assert!(junit.contains("<testsuite name=\"pin\" tests=\"1\"") && junit.contains("name=\"pins\""), "{junit}");
+}
+
+#[tokio::test]
+async fn nothing_to_test_is_no_success() {
+    let app = App::new();
+    fs::remove_dir_all(app.file("policies/pin")).unwrap();
+    assert!(app.bad(&["test"]).await.contains("nothing to test"));
+    assert!(app.bad(&["test", "policies/gone.wasm"]).await.contains("policies/gone"));
+}
+
+#[tokio::test]
+async fn every_sample_is_decided_about() {
+    let app = App::new();
+    app.write(
+        "settings.json",
+        r#"[{"name":"SQL","slotSetting":false,"value":"@Microsoft.KeyVault(VaultName=v-1;SecretName=sql)"}]"#,
+    );
+    let kinds = app.good(&["events", "--json"]).await;
+    assert_eq!(kinds.lines().count(), 10);
+    for line in kinds.lines() {
+        let kind: Value = serde_json::from_str(line).unwrap();
+        for schema in ["event-grid", "cloud-events"] {
+            let kind = kind["kind"].as_str().unwrap();
+            let sample =
+                app.good(&["events", "sample", kind, "--vault", "v-1", "--secret", "sql", "--schema", schema]).await;
+            app.write("event.json", sample);
+            let run = ["run", "policies/pin.wasm", "--event", "event.json", "--settings", "settings.json", "--json"];
+            // Nobody can send keyrelay's own event.
+            if kind == "SecretExpiryReminder" {
+                app.bad(&run).await;
+                continue;
+            }
+            let result: Value = serde_json::from_str(&app.good(&run).await).unwrap();
+            let expected = if kind == "SecretNewVersionCreated" || kind == "CertificateNewVersionCreated" {
+                "patch"
+            } else {
+                "skip"
+            };
+            assert!(result["decision"] == expected || kind.starts_with("Key"), "{kind} {result}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_decision_shows_its_plan_and_no_plain_text() {
+    let app = App::new();
+    app.write(
+        "event.json",
+        app.good(&["events", "sample", "SecretNewVersionCreated", "--secret", "sql", "--version", "2"]).await,
+    );
+    app.write(
+        "settings.json",
+        r#"{"SQL":"@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql)","PLAIN":"planted-value-plain"}"#,
+    );
+    let output = app.good(&["run", "policies/pin.wasm", "--event", "event.json", "--settings", "settings.json"]).await;
+    assert!(output.contains("decision  patch") && output.contains("SecretVersion=2)"), "{output}");
+    assert!(output.contains(" us, ") && !output.contains("planted"), "{output}");
+    app.write("settings.json", "[1]");
+    let refused = app.bad(&["run", "policies/pin.wasm", "--event", "event.json", "--settings", "settings.json"]).await;
+    assert!(refused.contains("settings.json") && refused.contains("`name` and `value`"), "{refused}");
+}
+
+#[tokio::test]
+async fn inspecting_says_what_a_policy_is_and_what_is_none() {
+    let app = App::new();
+    app.write(
+        "keyrelay.toml",
+        "[[rotation]]\nsecret = \"sql-*\"\npolicy = \"pin\"\ngrant = { set = [\"SQL_PASSWORD\"] }\n",
+    );
+    let output = app.good(&["inspect", "policies/pin.wasm"]).await;
+    for part in ["pin 0.1.0: Pins", "imports       nothing", "secret = \"sql-*\"", "set = [\"SQL_PASSWORD\"]", "500 ms"]
+    {
+        assert!(output.contains(part), "{part}: {output}");
+    }
+    app.write("policies/broken.wasm", "broken");
+    let output = app.bad(&["inspect", "--json"]).await;
+    let broken = output.lines().find(|line| line.contains("\"broken\"")).unwrap();
+    let broken: Value = serde_json::from_str(broken).unwrap();
+    assert!(broken["quarantined"].as_str().unwrap().contains("not WebAssembly"), "{broken}");
+}
+
+#[tokio::test]
+async fn what_is_compiled_ahead_is_locked_and_used() {
+    let app = App::new();
+    app.good(&["compile"]).await;
+    app.good(&["lock", "--check"]).await;
+    assert!(app.good(&["inspect", "policies/pin.wasm"]).await.contains("precompiled   yes, for this machine"));
+    let mut compiled = fs::read(app.file("policies/pin.cwasm")).unwrap();
+    compiled[1000] ^= 1;
+    app.write("policies/pin.cwasm", compiled);
+    assert!(app.bad(&["lock", "--check"]).await.contains("the precompiled form of pin is another file"));
+    assert!(
+        app.good(&["inspect", "policies/pin.wasm"]).await.contains("not used: the precompiled file is not the one")
+    );
+    app.write("policies/new.wasm", fs::read(app.file("policies/follow.wasm")).unwrap());
+    assert!(app.bad(&["inspect", "policies/new.wasm"]).await.contains("policies.lock does not name it"));
+    app.good(&["lock"]).await;
+    app.good(&["inspect", "policies/new.wasm"]).await;
+}
+
+#[tokio::test]
+async fn what_is_no_policy_is_not_locked() {
+    let app = App::new();
+    app.write("policies/broken.wasm", "broken");
+    assert!(app.bad(&["lock"]).await.contains("broken.wasm is no policy"));
+    assert!(app.bad(&["compile"]).await.contains("broken.wasm is no policy"));
+    assert!(!app.file("policies.lock").exists());
+}
+
+#[tokio::test]
+async fn a_measurement_is_beside_the_empty_policy() {
+    let app = App::new();
+    let output = app.good(&["bench", "policies/follow.wasm", "--seconds", "1", "--json"]).await;
+    let result: Value = serde_json::from_str(&output).unwrap();
+    assert!(
+        result["ratio"].as_f64().unwrap() > 0.0 && result["policy"]["median_us"].as_f64().unwrap() > 0.0,
+        "{result}"
+    );
+}

@@ -1,0 +1,130 @@
+//! Machine code is used only if the lock vouches for every bit of it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use keyrelay_sandbox::{Digest, LoadError, Loaded, Locked, NotUsed, Sandbox, precompiled_file};
+use tempfile::TempDir;
+
+use crate::guest::Guest;
+
+/// A policy in a folder, with its precompiled form, and what the lock says of both.
+struct Precompiled {
+    sandbox: Sandbox,
+    _folder: TempDir,
+    wasm: PathBuf,
+    locked: Locked,
+}
+
+impl Precompiled {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let wasm = folder.path().join("policy.wasm");
+        let bytes = Guest::refreshing().module();
+        fs::write(&wasm, &bytes).unwrap();
+        let sandbox = Sandbox::new().unwrap();
+        let compiled = sandbox.precompile(&wasm).await.unwrap();
+        fs::write(precompiled_file(&wasm), &compiled).unwrap();
+        let locked = Locked { digest: Digest::of(&bytes), precompiled: Some(Digest::of(&compiled)) };
+        Self { sandbox, _folder: folder, wasm, locked }
+    }
+
+    async fn load(&self) -> Loaded {
+        self.sandbox.load_locked(&self.wasm, self.locked).await.unwrap()
+    }
+
+    fn compiled(&self) -> Vec<u8> {
+        fs::read(precompiled_file(&self.wasm)).unwrap()
+    }
+
+    fn replace_compiled(&self, bytes: &[u8]) {
+        fs::write(precompiled_file(&self.wasm), bytes).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_the_lock_vouches_for_is_used() {
+    let policy = Precompiled::new().await;
+    let loaded = policy.load().await;
+    assert_eq!(loaded.not_used, None);
+    assert_eq!(loaded.policy.digest(), policy.locked.digest);
+    assert_eq!(loaded.policy.name(), "policy");
+}
+
+#[tokio::test]
+async fn another_process_uses_it_too() {
+    let policy = Precompiled::new().await;
+    let other = Sandbox::new().unwrap();
+    assert_eq!(other.load_locked(&policy.wasm, policy.locked).await.unwrap().not_used, None);
+}
+
+#[tokio::test]
+async fn a_flipped_bit_anywhere_is_refused_and_the_policy_is_compiled_again() {
+    let policy = Precompiled::new().await;
+    let good = policy.compiled();
+    // Compiling takes its time: some places of each part of the file.
+    for place in (0..good.len()).step_by(good.len() / 40).chain([good.len() - 1]) {
+        let mut bad = good.clone();
+        bad[place] ^= 1 << (place % 8);
+        policy.replace_compiled(&bad);
+        let not_used = policy.load().await.not_used;
+        assert!(matches!(not_used, Some(NotUsed::OtherDigest { .. })), "{place}: {not_used:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_vouches_for_is_not_used() {
+    let mut policy = Precompiled::new().await;
+    policy.locked.precompiled = None;
+    assert_eq!(policy.load().await.not_used, Some(NotUsed::NotVouched));
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_said() {
+    let policy = Precompiled::new().await;
+    fs::remove_file(precompiled_file(&policy.wasm)).unwrap();
+    assert!(matches!(policy.load().await.not_used, Some(NotUsed::Unreadable(_))));
+}
+
+#[tokio::test]
+async fn the_precompiled_form_of_another_policy_is_not_used_even_if_the_lock_says_so() {
+    let mut policy = Precompiled::new().await;
+    let other = policy.wasm.with_file_name("other.wasm");
+    fs::write(&other, Guest::deciding("unreachable").module()).unwrap();
+    let compiled = policy.sandbox.precompile(&other).await.unwrap();
+    policy.replace_compiled(&compiled);
+    policy.locked.precompiled = Some(Digest::of(&compiled));
+    assert_eq!(policy.load().await.not_used, Some(NotUsed::OtherPolicy));
+}
+
+#[tokio::test]
+async fn what_another_engine_made_is_not_used() {
+    let mut policy = Precompiled::new().await;
+    // The engine's own part, without what it says about itself.
+    let mut compiled = policy.compiled();
+    let engine = compiled.windows(2).position(|two| two == b"48").map_or(0, |place| place);
+    assert!(engine > 0, "the engine's version is in the file");
+    compiled[engine] = b'3';
+    policy.replace_compiled(&compiled);
+    policy.locked.precompiled = Some(Digest::of(&compiled));
+    let not_used = policy.load().await.not_used;
+    assert!(matches!(not_used, Some(NotUsed::OtherEngine(_))), "{not_used:?}");
+}
+
+#[tokio::test]
+async fn a_policy_that_the_lock_does_not_know_is_refused() {
+    let policy = Precompiled::new().await;
+    let other = Locked { digest: Digest::of(b"other"), precompiled: None };
+    let error = policy.sandbox.load_locked(&policy.wasm, other).await.unwrap_err();
+    assert!(matches!(error, LoadError::NotLocked { found } if found == policy.locked.digest), "{error:?}");
+    assert!(error.to_string().contains("keyrelay lock"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_policy_is_not_precompiled() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("broken.wasm");
+    fs::write(&file, "broken").unwrap();
+    let error = Sandbox::new().unwrap().precompile(&file).await.unwrap_err();
+    assert!(matches!(error, LoadError::NotWebAssembly), "{error:?}");
+}
