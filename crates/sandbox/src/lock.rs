@@ -141,7 +141,7 @@ impl Lock {
 
 impl std::fmt::Display for Lock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{HEAD}format = {FORMAT}\n")?;
+        writeln!(f, "{HEAD}format = {FORMAT}")?;
         for (name, Locked { digest, precompiled }) in &self.policies {
             // A name may hold whatever a file's name may.
             let name = toml::Value::from(name.as_str());

@@ -80,7 +80,7 @@ impl Sandbox {
         Ok(Loaded { policy, not_used })
     }
 
-    /// Compiles a policy's file ahead. What is returned belongs into [`precompiled_file`](crate::precompiled_file), and
+    /// Compiles a policy's file ahead. What is returned belongs into [`precompiled_file`], and
     /// its digest into the lock.
     pub async fn precompile(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
         let path = path.to_owned();

@@ -72,6 +72,17 @@ impl App {
 }
 
 #[tokio::test]
+async fn all_cases_of_the_shipped_policies_hold() {
+    let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    let app = App::new();
+    let output = app.good(&["test", &policies.display().to_string(), "--json"]).await;
+    for name in ["alternate", "announce", "follow", "pin", "unpin"] {
+        let cases = output.lines().filter(|line| line.contains(&format!("\"policy\":\"{name}\""))).count();
+        assert!(cases >= 8, "{name}: {cases}");
+    }
+}
+
+#[tokio::test]
 async fn a_case_that_holds_is_ok() {
     let app = App::new();
     for policy in [".", "policies", "policies/pin.wasm"] {
