@@ -2,6 +2,7 @@
 
 mod ask;
 mod bench;
+mod build;
 mod case;
 mod compile;
 mod demo;
@@ -9,6 +10,7 @@ mod events;
 mod inspect;
 mod local;
 mod lock;
+mod new;
 mod out;
 mod place;
 mod run;
@@ -21,7 +23,7 @@ use clap::{Parser, Subcommand};
 
 /// Write and test policies, see what keyrelay did, and rehearse a rotation on your own machine.
 ///
-/// `test`, `run`, `events`, `inspect`, `bench`, `compile` and `lock` are for those who write policies.
+/// `new`, `build`, `test`, `run`, `events`, `inspect`, `bench`, `compile` and `lock` are for those who write policies.
 /// `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure, and the real keyrelay-host in it, started and
 /// called as the Functions host does. `runs` reads the store of a keyrelay-host, wherever it runs.
 #[derive(Debug, Parser)]
@@ -33,6 +35,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::New),
+    Build(build::Build),
     Test(test::Test),
     Run(run::Run),
     Events(events::Events),
@@ -52,6 +56,8 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::New(new) => new.run(),
+        Command::Build(build) => build.run().await,
         Command::Test(test) => test.run().await,
         Command::Run(run) => run.run().await,
         Command::Events(events) => events.run(),

@@ -56,6 +56,11 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
         // A green run is not to look like more than it is.
         print(&format!("the store was tested in folders only, not in a blob container: {missing}"));
     }
+    for (program, language) in [("npm", "JavaScript"), ("python3", "Python")] {
+        if !shell::is_there(program) {
+            print(&format!("no policy was made in {language}: `{program}` is not installed"));
+        }
+    }
     print(&format!("{} passed, {} failed", counts.passed, counts.failed));
     Ok(())
 }

@@ -5,4 +5,5 @@
 mod author;
 mod blobs;
 mod harness;
+mod languages;
 mod runs;

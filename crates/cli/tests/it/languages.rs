@@ -1,0 +1,95 @@
+//! From nothing to passing cases in each language, with the language's own tools.
+//!
+//! What is not installed is not tried: `cargo xtask test` says so at its end.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// The first build downloads what it needs.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+struct Project(TempDir);
+
+impl Project {
+    async fn run(&self, folder: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
+        command.args(arguments).current_dir(self.0.path().join(folder)).kill_on_drop(true).stdin(Stdio::null());
+        // The target folder is the project's own, as it is for whoever tries it.
+        command.env_remove("CARGO_TARGET_DIR");
+        let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("not in time").unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    }
+
+    async fn good(&self, folder: &str, arguments: &[&str]) -> String {
+        let (code, output) = self.run(folder, arguments).await;
+        assert_eq!(code, Some(0), "{arguments:?}\n{output}");
+        output
+    }
+}
+
+async fn is_there(program: &str) -> bool {
+    Command::new(program).arg("--version").output().await.is_ok_and(|output| output.status.success())
+}
+
+/// Makes a project, builds it, and runs its cases, which are the same in all languages.
+async fn check(lang: &str) {
+    let project = Project(tempfile::tempdir().unwrap());
+    project.good("", &["new", "pin-it", "--lang", lang]).await;
+    let (code, output) = project.run("pin-it", &["test"]).await;
+    assert!(code == Some(1) && output.contains("keyrelay build"), "{output}");
+    project.good("pin-it", &["build"]).await;
+    let output = project.good("pin-it", &["test"]).await;
+    assert!(output.contains("3 cases: 3 as expected"), "{output}");
+    let described = project.good("pin-it", &["inspect"]).await;
+    assert!(described.contains("pin-it 0.1.0: Pins every reference"), "{described}");
+    assert!(project.0.path().join("pin-it/policies/pin-it.wasm").is_file());
+}
+
+#[tokio::test]
+async fn a_policy_in_rust() {
+    check("rust").await;
+}
+
+#[tokio::test]
+async fn a_policy_in_javascript() {
+    if is_there("node").await && is_there("npm").await {
+        check("js").await;
+    }
+}
+
+#[tokio::test]
+async fn a_policy_in_python() {
+    if is_there("python3").await {
+        check("python").await;
+    }
+}
+
+#[tokio::test]
+async fn a_project_is_not_made_over_another() {
+    let project = Project(tempfile::tempdir().unwrap());
+    project.good("", &["new", "one", "--lang", "js"]).await;
+    let (code, output) = project.run("", &["new", "one", "--lang", "rust"]).await;
+    assert!(code == Some(1) && output.contains("is there already"), "{output}");
+    assert!(!project.0.path().join("one/Cargo.toml").exists());
+}
+
+#[tokio::test]
+async fn what_cannot_be_built_is_said() {
+    let project = Project(tempfile::tempdir().unwrap());
+    let (code, output) = project.run("", &["build"]).await;
+    assert!(code == Some(1) && output.contains("neither Cargo.toml"), "{output}");
+    let (code, output) = project.run("", &["build", "gone"]).await;
+    assert!(code == Some(1) && output.contains("gone"), "{output}");
+    project.good("", &["new", "one", "--lang", "python"]).await;
+    std::fs::remove_file(project.0.path().join("one/policy.py")).unwrap();
+    if is_there("python3").await {
+        let (code, output) = project.run("", &["build", "one"]).await;
+        assert!(code == Some(1) && output.contains("policy.py"), "{output}");
+    }
+    assert!(!Path::new("policies/one.wasm").exists());
+}
