@@ -5,5 +5,6 @@
 mod author;
 mod blobs;
 mod harness;
+mod hostile;
 mod languages;
 mod runs;
