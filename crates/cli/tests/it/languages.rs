@@ -69,6 +69,29 @@ async fn a_policy_in_python() {
     }
 }
 
+/// The inline code of a Logic App, as it is in the repository.
+#[tokio::test]
+async fn the_migrated_logic_app() {
+    if !is_there("node").await || !is_there("npm").await {
+        return;
+    }
+    let project = Project(tempfile::tempdir().unwrap());
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/from-logic-app");
+    for folder in ["", "wit", "cases"] {
+        let to = project.0.path().join("from-logic-app").join(folder);
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(example.join(folder)).unwrap() {
+            let file = entry.unwrap().path();
+            if file.is_file() {
+                std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+            }
+        }
+    }
+    project.good("from-logic-app", &["build"]).await;
+    let output = project.good("from-logic-app", &["test"]).await;
+    assert!(output.contains("4 cases: 4 as expected"), "{output}");
+}
+
 #[tokio::test]
 async fn a_project_is_not_made_over_another() {
     let project = Project(tempfile::tempdir().unwrap());
