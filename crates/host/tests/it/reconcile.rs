@@ -169,3 +169,25 @@ fn make_due(app: &Harness) {
         std::fs::write(&file, entry.to_string()).unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_comparison_that_was_not_possible_is_made_the_next_time() {
+    let app = Setup::new().site("orders", &format!("SQL = \"{}\"", pinned())).start().await;
+    let away = Effect::status(403, "AuthorizationFailed");
+    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, away).path("providers/Microsoft.Web/sites"));
+    app.reconcile().await;
+    assert!(recorded(&app, "drift").is_empty());
+    app.azure.cloud.switch_off_faults();
+    app.reconcile().await;
+    assert_eq!(recorded(&app, "drift"), ["verified"], "{}", app.log());
+}
+
+#[tokio::test]
+async fn a_comparison_that_a_wrong_clock_put_into_the_future_is_made_again() {
+    let app = Setup::new().site("orders", &format!("SQL = \"{}\"", pinned())).start().await;
+    let progress = serde_json::json!({ "compared": "2099-01-01T00:00:00Z", "after": null });
+    std::fs::create_dir_all(app.store()).unwrap();
+    std::fs::write(app.store().join("reconcile.json"), progress.to_string()).unwrap();
+    app.reconcile().await;
+    assert_eq!(recorded(&app, "drift"), ["verified"], "{}", app.log());
+}

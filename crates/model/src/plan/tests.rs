@@ -380,3 +380,18 @@ fn a_difference_makes_one_of_the_other() {
     assert_eq!(plan.undo(&to).apply_to(&to), from);
     assert!(Plan::difference(&to, &to).is_empty());
 }
+
+#[test]
+fn a_plan_that_goes_on_from_another_answers_for_both() {
+    let value = |text: &str| Some(SettingValue::new(text));
+    let change = |name: &str, before, after| (SettingName::listed(name), Change { before, after });
+    let mut earlier = Plan::recorded([change("A", value("1"), value("2")), change("B", value("1"), value("2"))]);
+    let mut later = Plan::recorded([change("A", value("2"), value("3"))]);
+    later.take_over(&mut earlier);
+    assert_eq!(later, Plan::recorded([change("A", value("1"), value("3"))]));
+    assert_eq!(earlier, Plan::recorded([change("B", value("1"), value("2"))]));
+    // Back to what was there: nothing is left to answer for.
+    let mut back = Plan::recorded([change("B", value("2"), value("1"))]);
+    back.take_over(&mut earlier);
+    assert!(back.is_empty() && earlier.is_empty());
+}
