@@ -5,8 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use keyrelay_sandbox::{Policy, Sandbox, policy_files};
 
+use crate::out;
+
 /// The files by which a project is known.
 const PROJECTS: [&str; 3] = ["Cargo.toml", "package.json", "pyproject.toml"];
+
+/// How files of a source end.
+const SOURCES: [&str; 5] = ["rs", "js", "py", "json", "wit"];
 
 /// A policy that can be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +47,32 @@ impl Place {
         Self { name, wasm: wasm.to_owned(), cases }
     }
 
-    /// Loads the policy.
+    /// A file of the source that is newer than the policy: what is tested is not what was written.
+    fn newer_source(&self) -> Option<PathBuf> {
+        let project = self.cases.parent().filter(|project| is_project(project))?;
+        let changed = |file: &Path| file.metadata().and_then(|metadata| metadata.modified()).ok();
+        let built = changed(&self.wasm)?;
+        let folders = [project.to_owned(), project.join("src"), project.join("wit")];
+        let entries = folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+        let is_source = |file: &PathBuf| {
+            let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            SOURCES.contains(&extension)
+        };
+        let mut sources = entries.map(|entry| entry.path()).filter(is_source);
+        sources.find(|file| changed(file).is_some_and(|changed| changed > built))
+    }
+
+    /// Loads the policy. Says so if its source is newer.
     pub(crate) async fn load(&self, sandbox: &Sandbox) -> anyhow::Result<Policy> {
         ensure!(
             self.wasm.exists(),
             "there is no {}: make it with `keyrelay build`, in the folder of the project",
             self.wasm.display()
         );
+        if let Some(source) = self.newer_source() {
+            let (wasm, source) = (self.wasm.display(), source.display());
+            out::warning(&format!("{wasm} is older than {source}: make it again with `keyrelay build`"));
+        }
         sandbox.load_file(&self.wasm).await.with_context(|| format!("{} is no policy", self.wasm.display()))
     }
 }

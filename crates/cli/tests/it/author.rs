@@ -138,6 +138,18 @@ async fn results_are_there_for_programs() {
 }
 
 #[tokio::test]
+async fn a_policy_that_is_older_than_its_source_is_said() {
+    let app = App::new();
+    app.write("policies/pin/package.json", "{}");
+    app.write("policies/pin/policy.js", "");
+    let later = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(4_000_000_000);
+    fs::File::options().write(true).open(app.file("policies/pin/policy.js")).unwrap().set_modified(later).unwrap();
+    let done = app.run(&["test"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.errors);
+    assert!(done.errors.contains("is older than") && done.errors.contains("policy.js"), "{}", done.errors);
+}
+
+#[tokio::test]
 async fn nothing_to_test_is_no_success() {
     let app = App::new();
     fs::remove_dir_all(app.file("policies/pin")).unwrap();
