@@ -15,13 +15,13 @@ pub(crate) fn script() -> Result<PathBuf, String> {
     let folder = policies::target_folder().join(format!("azurite-{VERSION}"));
     let script = folder.join("node_modules/azurite/dist/src/blob/main.js");
     let finished = folder.join("installed");
-    if !shell::is_there("node") {
+    if !shell::succeeds("node", &["--version"]) {
         return Err("`node` is not installed: install Node.js 20 or newer, with npm".to_owned());
     }
     if finished.is_file() && script.is_file() {
         return Ok(script);
     }
-    if !shell::is_there("npm") {
+    if !shell::succeeds("npm", &["--version"]) {
         return Err("`npm` is not installed: it comes with Node.js".to_owned());
     }
     shell::step(&format!("installing Azurite {VERSION} with npm (half a minute, once)"));

@@ -46,8 +46,8 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a program is installed.
-pub(crate) fn is_there(program: &str) -> bool {
-    let version = command(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    version.is_ok_and(|status| status.success())
+/// Whether a program is installed, and does this without an error.
+pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
+    let done = command(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    done.is_ok_and(|status| status.success())
 }

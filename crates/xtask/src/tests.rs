@@ -56,10 +56,11 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
         // A green run is not to look like more than it is.
         print(&format!("the store was tested in folders only, not in a blob container: {missing}"));
     }
-    for (program, language) in [("npm", "JavaScript"), ("python3", "Python")] {
-        if !shell::is_there(program) {
-            print(&format!("no policy was made in {language}: `{program}` is not installed"));
-        }
+    if !shell::succeeds("npm", &["--version"]) {
+        print("no policy was made in JavaScript: `npm` is not installed");
+    }
+    if !shell::succeeds("python3", &["-c", "import ensurepip, venv"]) {
+        print("no policy was made in Python: `python3` is not installed, or has no `venv`");
     }
     print(&format!("{} passed, {} failed", counts.passed, counts.failed));
     Ok(())
