@@ -83,8 +83,8 @@ async fn report(sandbox: &Sandbox, place: &Place, lock: Option<&Lock>) -> Report
             None => (Err("policies.lock does not name it".to_owned()), "no", "no".to_owned()),
             Some(entry) => match sandbox.load_locked(&place.wasm, *entry).await {
                 Err(error) => (Err(words(error)), "no", "no".to_owned()),
-                Ok(Loaded { policy, not_used: Some(reason) }) => (Ok(policy), "yes", format!("not used: {reason}")),
-                Ok(Loaded { policy, not_used: None }) => {
+                Ok(Loaded { policy, not_used: Some(reason), .. }) => (Ok(policy), "yes", format!("not used: {reason}")),
+                Ok(Loaded { policy, not_used: None, .. }) => {
                     let precompiled = if entry.precompiled.is_some() { "yes, for this machine" } else { "no" };
                     (Ok(policy), "yes", precompiled.to_owned())
                 }

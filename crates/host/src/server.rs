@@ -13,6 +13,7 @@ use futures::future::join_all;
 use keyrelay_azure::Deadline;
 use keyrelay_model::{Event, EventError};
 use serde_json::json;
+use tokio::sync::SetOnce;
 use tokio::time::timeout_at;
 
 use crate::invocation::{self, Answer, BodyError};
@@ -26,8 +27,11 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How much of an invocation's time is kept for writing down what was done.
 const KEEPING: Duration = Duration::from_millis(1_500);
 
+/// The relay, once it is put together.
+type Ready = Arc<SetOnce<Arc<Relay>>>;
+
 /// The routes. The Functions host asks for `/` to see whether we are ready, and at any time later.
-pub fn router(relay: Arc<Relay>) -> Router {
+pub fn router(relay: Ready) -> Router {
     Router::new()
         .route("/", get(ready))
         .route("/SecretEvent", post(secret_event))
@@ -41,14 +45,15 @@ async fn ready() -> impl IntoResponse {
 }
 
 /// One invocation of the function `SecretEvent`: one event, or a batch of them.
-async fn secret_event(State(relay): State<Arc<Relay>>, headers: HeaderMap, body: Body) -> Answer {
+async fn secret_event(State(relay): State<Ready>, headers: HeaderMap, body: Body) -> Answer {
+    let relay = relay.wait().await;
     let deadline = Deadline::after(relay.config.answer_within);
     let id = invocation::invocation_id(&headers);
     let events = match invocation::read_body(body).await.and_then(|body| invocation::decode(&body)) {
         Ok(events) => events,
-        Err(error) => return without_events(&relay, &id, &error).await,
+        Err(error) => return without_events(relay, &id, &error).await,
     };
-    let runs = events.into_iter().map(|event| run_apart(Arc::clone(&relay), id.clone(), event, deadline));
+    let runs = events.into_iter().map(|event| run_apart(Arc::clone(relay), id.clone(), event, deadline));
     let answers = join_all(runs).await;
     Answer {
         redeliver: answers.iter().any(|answer| answer.redeliver),
@@ -91,7 +96,8 @@ async fn without_events(relay: &Relay, invocation: &str, error: &BodyError) -> A
 }
 
 /// One invocation of the function `Reconcile`, by the timer or by hand. What is in the body does not matter.
-async fn reconcile(State(relay): State<Arc<Relay>>, headers: HeaderMap) -> Answer {
+async fn reconcile(State(relay): State<Ready>, headers: HeaderMap) -> Answer {
+    let relay = Arc::clone(relay.wait().await);
     let id = invocation::invocation_id(&headers);
     let done = tokio::spawn(async move { reconcile::reconcile(&relay, &id).await }).await;
     match done {

@@ -9,6 +9,7 @@ use anyhow::Context;
 use keyrelay_azure::{Credential, Http, Identity, KeyVault, ResourceManager, Scope};
 use keyrelay_sandbox::{LOCK_FILE, Lock, Sandbox};
 use tokio::net::TcpListener;
+use tokio::sync::SetOnce;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
@@ -61,34 +62,48 @@ pub fn configuration(app_root: &Path, environment: &BTreeMap<String, String>) ->
     Config::read(&text, environment)
 }
 
-/// Puts the parts together, listens, and serves until the process is killed.
+/// Listens, puts the parts together, and serves until the process is killed.
+///
+/// The Functions host waits for the first answer, and asks again every 25 ms or so: it gets one while the parts are put
+/// together, and events wait for them.
 pub async fn serve(config: Config, app_root: &Path, environment: &BTreeMap<String, String>) -> anyhow::Result<()> {
     let port = port(environment)?;
-    let relay = Arc::new(assemble(config, app_root, environment)?);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    tracing::info!(
-        address = %address,
-        version = env!("CARGO_PKG_VERSION"),
-        mode = ?relay.config.mode,
-        store = %relay.store,
-        instance = relay.instance,
-        policies = relay.shelf.names().join(", "),
-        "keyrelay-host is ready"
-    );
+    let relay = Arc::new(SetOnce::new());
+    let serving = axum::serve(listener, server::router(Arc::clone(&relay)));
+    let (app_root, environment) = (app_root.to_owned(), environment.clone());
+    let assembled = tokio::task::spawn_blocking(move || assemble(config, &app_root, &environment));
+    let working = async {
+        let assembled = Arc::new(assembled.await.context("putting the parts together failed")??);
+        tracing::info!(
+            address = %address,
+            version = env!("CARGO_PKG_VERSION"),
+            mode = ?assembled.config.mode,
+            store = %assembled.store,
+            instance = assembled.instance,
+            policies = assembled.shelf.names().join(", "),
+            "keyrelay-host is ready"
+        );
+        // Nobody else sets it.
+        let _ = relay.set(Arc::clone(&assembled));
+        look_after(&assembled).await;
+        Ok(())
+    };
+    let serving = async { serving.await.context("serving ended") };
+    tokio::try_join!(working, serving).map(drop)
+}
+
+/// What is done without being asked: looks through the policies and rules, and at what changes in `policies/`.
+async fn look_after(relay: &Relay) {
     if relay.config.scope.is_empty() && relay.config.rules.iter().all(|rule| rule.apps.is_empty()) {
         tracing::warn!("no app will be found: `scope` is empty, and no rotation names apps");
     }
-    // The Functions host waits for the first answer, so nothing is compiled before it can be given.
-    let loading = Arc::clone(&relay);
-    tokio::spawn(async move {
-        loading.shelf.load_all().await;
-        loading.check_rules().await;
-        if loading.shelf.can_change() {
-            loading.shelf.watch(|| loading.check_rules()).await;
-        }
-    });
-    axum::serve(listener, server::router(relay)).await.context("serving ended")
+    relay.shelf.load_all().await;
+    relay.check_rules().await;
+    if relay.shelf.can_change() {
+        relay.shelf.watch(|| relay.check_rules()).await;
+    }
 }
 
 /// What others see in a lease: the instance of the function app, and which process on it. A process that was restarted is

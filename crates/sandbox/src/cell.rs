@@ -20,7 +20,9 @@ const LEAST_COPIED: usize = 16 << 10;
 
 /// What belongs to one instance of a policy.
 pub(crate) struct Cell {
-    wasi: WasiCtx,
+    world: World,
+    /// Made of the world when it is asked for: a policy in Rust never does.
+    wasi: Option<WasiCtx>,
     resources: ResourceTable,
     limiter: Limiter,
     output: Output,
@@ -38,7 +40,8 @@ impl Cell {
     pub(crate) fn open(engine: &Engine, world: &World, limits: &Limits) -> Store<Self> {
         let output = Output::new(limits.log);
         let cell = Self {
-            wasi: world.wasi(&output),
+            world: *world,
+            wasi: None,
             resources: ResourceTable::new(),
             limiter: Limiter::new(limits),
             output,
@@ -92,6 +95,7 @@ pub(crate) fn close<R>(store: Store<Cell>, answered: Option<wasmtime::Result<R>>
 
 impl WasiView for Cell {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+        let Self { world, wasi, output, resources, .. } = self;
+        WasiCtxView { ctx: wasi.get_or_insert_with(|| world.wasi(output)), table: resources }
     }
 }

@@ -1,11 +1,11 @@
 //! Whether a component is a policy, and what it is instead.
 
-use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
 use crate::bindings::PolicyPre;
 use crate::cell::Cell;
+use crate::engine::Compiler;
 use crate::error::LoadError;
 use crate::output::printable;
 
@@ -20,11 +20,8 @@ const LINKED: [&str; 6] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// Checks that a component is a policy and links it.
-pub(crate) fn bind(
-    engine: &Engine,
-    linker: &Linker<Cell>,
-    component: &Component,
-) -> Result<PolicyPre<Cell>, LoadError> {
+pub(crate) fn bind(compiler: &Compiler, component: &Component) -> Result<PolicyPre<Cell>, LoadError> {
+    let engine = compiler.engine();
     let component_type = component.component_type();
     let imports: Vec<&str> = component_type.imports(engine).map(|(name, _)| name).collect();
     let wanted = imports.iter().find_map(|import| Some(import.strip_prefix(PACKAGE)?.split_once('@')?.1));
@@ -45,7 +42,12 @@ pub(crate) fn bind(
     }
     let other_types =
         |error: wasmtime::Error| LoadError::OtherTypes { spoken: VERSION, reason: printable(&format!("{error:#}")) };
-    let linked = linker.instantiate_pre(component).map_err(other_types)?;
+    let linked = if imports.iter().any(|name| !name.starts_with(PACKAGE)) {
+        compiler.wasi()?.instantiate_pre(component)
+    } else {
+        Linker::new(engine).instantiate_pre(component)
+    };
+    let linked = linked.map_err(other_types)?;
     PolicyPre::new(linked).map_err(other_types)
 }
 

@@ -1,5 +1,7 @@
 //! How the engine is set up.
 
+use std::sync::OnceLock;
+
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine};
 
@@ -27,9 +29,10 @@ pub(crate) struct Compilers {
     large: Compiler,
 }
 
-struct Compiler {
+pub(crate) struct Compiler {
     engine: Engine,
-    linker: Linker<Cell>,
+    /// WASI, once there is a policy that asks for it. Those in Rust do not, and it is many functions to link.
+    wasi: OnceLock<wasmtime::Result<Linker<Cell>>>,
 }
 
 impl Compilers {
@@ -46,9 +49,9 @@ impl Compilers {
 
     /// Compiles and links a policy's file.
     pub(crate) fn compile(&self, bytes: &[u8]) -> Result<PolicyPre<Cell>, LoadError> {
-        let Compiler { engine, linker } = self.for_file(bytes);
-        let component = Component::from_binary(engine, &binary::component(bytes)?).map_err(invalid)?;
-        contract::bind(engine, linker, &component)
+        let compiler = self.for_file(bytes);
+        let component = Component::from_binary(&compiler.engine, &binary::component(bytes)?).map_err(invalid)?;
+        contract::bind(compiler, &component)
     }
 
     /// Compiles a policy's file to what [`revive`](Self::revive) takes, for this machine and those that can do as much.
@@ -63,13 +66,13 @@ impl Compilers {
         bytes: &[u8],
         vouched: &Vouched<'_>,
     ) -> Result<Result<PolicyPre<Cell>, LoadError>, NotUsed> {
-        let Compiler { engine, linker } = self.for_file(bytes);
+        let compiler = self.for_file(bytes);
         #[expect(unsafe_code, reason = "the engine cannot check machine code; the lock vouches for every bit of it")]
         // SAFETY: `Vouched` holds what `precompile` wrote: the digest of the whole file is in `policies.lock`, which only
         // `keyrelay` writes, and only for its own work. The engine itself checks its version and the processor.
-        let component = unsafe { Component::deserialize(engine, vouched.serialized()) };
+        let component = unsafe { Component::deserialize(&compiler.engine, vouched.serialized()) };
         let component = component.map_err(|error| NotUsed::OtherEngine(printable(&format!("{error:#}"))))?;
-        Ok(contract::bind(engine, linker, &component))
+        Ok(contract::bind(compiler, &component))
     }
 
     fn for_file(&self, bytes: &[u8]) -> &Compiler {
@@ -79,10 +82,22 @@ impl Compilers {
 
 impl Compiler {
     fn new(config: &Config) -> wasmtime::Result<Self> {
-        let engine = Engine::new(config)?;
-        let mut linker = Linker::new(&engine);
-        world::link(&mut linker)?;
-        Ok(Self { engine, linker })
+        Ok(Self { engine: Engine::new(config)?, wasi: OnceLock::new() })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// What a component may import.
+    pub(crate) fn wasi(&self) -> Result<&Linker<Cell>, LoadError> {
+        let link = || {
+            let mut linker = Linker::new(&self.engine);
+            world::link(&mut linker)?;
+            Ok(linker)
+        };
+        let linked = self.wasi.get_or_init(link);
+        linked.as_ref().map_err(|error| LoadError::Invalid(format!("WASI cannot be linked: {error:#}")))
     }
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
 pub struct Loaded {
     /// The policy.
     pub policy: Policy,
+    /// Whether its precompiled form was taken: then it is loaded again in no time.
+    pub was_precompiled: bool,
     /// Why it was compiled again, if it was although there is a precompiled form.
     pub not_used: Option<NotUsed>,
 }
@@ -77,7 +79,7 @@ impl Sandbox {
         let file = path.to_owned();
         let (compiled, not_used) = self.work(move |shared| shared.compile_locked(file, locked)).await?;
         let policy = Policy::describe(Arc::clone(&self.0), &name, compiled).await?;
-        Ok(Loaded { policy, not_used })
+        Ok(Loaded { policy, was_precompiled: locked.precompiled.is_some() && not_used.is_none(), not_used })
     }
 
     /// Compiles a policy's file ahead. What is returned belongs into [`precompiled_file`], and

@@ -1,0 +1,51 @@
+//! The budget: each thing that keyrelay does, beside the least that it could cost, in one run.
+//!
+//! `cargo bench --package keyrelay-bench` measures, and prints the table at its end. With `-- GROUP` behind it, it measures
+//! one group: decision, invocation, start, memory or crowd.
+
+#![expect(clippy::print_stdout, reason = "the table is the result")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be made ends")]
+
+mod app;
+mod bare;
+mod crowd;
+mod decision;
+mod invocation;
+mod process;
+mod start;
+mod table;
+
+use std::time::Duration;
+
+use criterion::Criterion;
+
+use crate::table::Table;
+
+fn main() {
+    let estimates = process::target_folder().join("criterion");
+    let mut table = Table::new(&estimates);
+    let mut criterion = Criterion::default()
+        .output_directory(&estimates)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(4))
+        .configure_from_args();
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let is_wanted = |group: &str| filter.is_empty() || filter.split('/').next() == Some(group);
+    if is_wanted("decision") {
+        decision::measure(&mut criterion);
+    }
+    if is_wanted("invocation") {
+        invocation::measure(&mut criterion);
+    }
+    if is_wanted("start") {
+        start::measure(&mut criterion);
+    }
+    if is_wanted("memory") {
+        table.memory(&start::memory());
+    }
+    if is_wanted("crowd") {
+        table.crowd(&crowd::measure());
+    }
+    criterion.final_summary();
+    println!("\n{table}");
+}

@@ -1,0 +1,138 @@
+//! Servers that are programs of their own, and what they take.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to answer. Far beyond what it needs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A store as in Azure. Nothing is asked of it by a process that has nothing to do.
+pub(crate) const NO_CONTAINER: &str = "http://127.0.0.1:9/account/keyrelay";
+
+/// A server, until it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// The axum server that links wasmtime and loads nothing.
+    pub(crate) fn floor() -> Self {
+        let address = free_address();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay-floor"));
+        command.arg(address.port().to_string()).stdout(Stdio::null());
+        Self { child: command.spawn().unwrap(), address }
+    }
+
+    /// keyrelay-host in the folder of a function app, started as the Functions host does it.
+    pub(crate) fn keyrelay(app: &Path) -> Self {
+        Self::keyrelay_to(app, NO_CONTAINER, Stdio::null())
+    }
+
+    fn keyrelay_to(app: &Path, store: &str, stdout: Stdio) -> Self {
+        let address = free_address();
+        let mut command = Command::new(app.join("keyrelay-host"));
+        command.current_dir(app).env_clear().stdout(stdout);
+        command.env("FUNCTIONS_CUSTOMHANDLER_PORT", address.port().to_string());
+        command.env("FUNCTIONS_APP_ROOT_PATH", app);
+        command.env("KEYRELAY_STORE", store);
+        // There is nobody, and nobody is asked.
+        command.env("IDENTITY_ENDPOINT", "http://127.0.0.1:9/token").env("IDENTITY_HEADER", "none");
+        Self { child: command.spawn().unwrap(), address }
+    }
+
+    /// keyrelay-host, once it has done what it does on its own after the start.
+    pub(crate) fn keyrelay_at_rest(app: &Path, store: &str) -> Self {
+        let mut server = Self::keyrelay_to(app, store, Stdio::piped());
+        let lines = BufReader::new(server.child.stdout.take().unwrap());
+        wait_for_line(lines, "policies are loaded");
+        server.until_ready();
+        // What it has given back by then stays given back.
+        thread::sleep(Duration::from_secs(1));
+        server
+    }
+
+    /// Waits for the first answer to `GET /`.
+    pub(crate) fn until_ready(&self) {
+        let began = Instant::now();
+        while !self.is_ready() {
+            assert!(began.elapsed() < PATIENCE, "nobody answers on {}", self.address);
+            thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(self.address) else { return false };
+        let mut answer = [0; 12];
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").is_ok()
+            && stream.read_exact(&mut answer).is_ok()
+            && answer.ends_with(b" 200")
+    }
+
+    /// The memory that it has, in bytes, shared pages included.
+    pub(crate) fn memory(&self) -> u64 {
+        resident(&PathBuf::from(format!("/proc/{}", self.child.id()))).unwrap()
+    }
+}
+
+/// The memory of the largest process that runs a program in a folder, in bytes.
+pub(crate) fn memory_of_programs_in(folder: &Path) -> u64 {
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let ours = processes.filter(|process| {
+        let line = fs::read(process.join("cmdline")).unwrap_or_default();
+        line.starts_with(folder.as_os_str().as_encoded_bytes())
+    });
+    ours.filter_map(|process| resident(&process)).max().unwrap_or(0)
+}
+
+/// What Linux says a process has in memory, in bytes.
+fn resident(process: &Path) -> Option<u64> {
+    let status = fs::read_to_string(process.join("status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_for_line(mut lines: BufReader<ChildStdout>, words: &str) {
+    let mut line = String::new();
+    while !line.contains(words) {
+        line.clear();
+        assert!(lines.read_line(&mut line).unwrap() > 0, "keyrelay-host ended before it said `{words}`");
+    }
+    // Somebody has to read the rest.
+    thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+}
+
+/// Where cargo builds to.
+pub(crate) fn target_folder() -> PathBuf {
+    // This program lies in `<target>/release/deps`.
+    std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
+}
+
+/// A program of the workspace, built like this one.
+pub(crate) fn binary(name: &'static str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--release", "--package", "keyrelay-host", "--target-dir"]).arg(target_folder());
+        assert!(cargo.status().unwrap().success(), "keyrelay-host cannot be built");
+    });
+    target_folder().join("release").join(name)
+}
