@@ -99,7 +99,8 @@ impl Http {
         Ok(Self { client, limits, lanes: Arc::default() })
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    /// The client beneath, for what else this program speaks to: it shares connections and root certificates, not limits.
+    pub fn client(&self) -> &Client {
         &self.client
     }
 

@@ -152,7 +152,7 @@ fn assemble(mut config: Config, app_root: &Path, environment: &BTreeMap<String, 
     let sandbox = Sandbox::new().context("cannot start the sandbox")?;
     let lock = lock(&config, app_root)?;
     let shelf = Shelf::open(&folder, sandbox, lock).with_context(|| format!("cannot read {}", folder.display()))?;
-    let store = store::open(&config.store, app_root, &config.cloud, &credential)?;
+    let store = store::open(&config.store, app_root, &config.cloud, &credential, &http)?;
     Ok(Relay {
         instance: instance(environment),
         history: History::new(store.clone()),

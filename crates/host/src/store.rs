@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use async_trait::async_trait;
-use keyrelay_azure::{Cloud, Credential, Deadline};
+use keyrelay_azure::{Cloud, Credential, Deadline, Http};
 use keyrelay_store::{Store, Tokens};
 
 use crate::config::StorePlace;
@@ -15,7 +15,13 @@ use crate::config::StorePlace;
 const TOKEN: Duration = Duration::from_secs(5);
 
 /// Opens the store. Nothing is asked of it yet, so this says nothing about whether it can be reached.
-pub fn open(place: &StorePlace, app_root: &Path, cloud: &Cloud, credential: &Arc<Credential>) -> anyhow::Result<Store> {
+pub fn open(
+    place: &StorePlace,
+    app_root: &Path,
+    cloud: &Cloud,
+    credential: &Arc<Credential>,
+    http: &Http,
+) -> anyhow::Result<Store> {
     match place {
         StorePlace::Folder(folder) => {
             Store::folder(&app_root.join(folder)).with_context(|| format!("cannot use the folder {}", folder.display()))
@@ -23,7 +29,8 @@ pub fn open(place: &StorePlace, app_root: &Path, cloud: &Cloud, credential: &Arc
         StorePlace::Container(url) => {
             let audience = cloud.storage_audience.clone();
             let tokens = StorageTokens { credential: Arc::clone(credential), audience };
-            Store::container(url, Arc::new(tokens)).with_context(|| format!("cannot use the container {url}"))
+            Store::container(url, Arc::new(tokens), http.client())
+                .with_context(|| format!("cannot use the container {url}"))
         }
     }
 }

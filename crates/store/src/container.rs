@@ -10,6 +10,8 @@ use object_store::azure::{AzureCredential, MicrosoftAzure, MicrosoftAzureBuilder
 use object_store::{BackoffConfig, ClientOptions, CredentialProvider, RetryConfig};
 use url::{Host, Url};
 
+use crate::client::Shared;
+
 /// Where bearer tokens for the store come from.
 #[async_trait]
 pub trait Tokens: fmt::Debug + Send + Sync {
@@ -107,12 +109,13 @@ impl fmt::Display for ContainerUrl {
     }
 }
 
-pub(crate) fn open(url: &ContainerUrl, tokens: Arc<dyn Tokens>) -> Result<MicrosoftAzure, ContainerError> {
-    let options = ClientOptions::new()
-        // Plain http gets no further than this machine: see `ContainerUrl`.
-        .with_allow_http(url.service.scheme() == "http")
-        .with_connect_timeout(Duration::from_secs(2))
-        .with_timeout(Duration::from_secs(5));
+pub(crate) fn open(
+    url: &ContainerUrl,
+    tokens: Arc<dyn Tokens>,
+    client: &reqwest::Client,
+) -> Result<MicrosoftAzure, ContainerError> {
+    // Plain http gets no further than this machine: see `ContainerUrl`.
+    let options = ClientOptions::new().with_allow_http(url.service.scheme() == "http");
     let retry = RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(100),
@@ -128,6 +131,7 @@ pub(crate) fn open(url: &ContainerUrl, tokens: Arc<dyn Tokens>) -> Result<Micros
         .with_endpoint(url.service.as_str().trim_end_matches('/').to_owned())
         .with_credentials(Arc::new(Bearer(tokens)))
         .with_client_options(options)
+        .with_http_connector(Shared(client.clone()))
         .with_retry(retry)
         .build()?;
     Ok(objects)

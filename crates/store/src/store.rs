@@ -53,9 +53,13 @@ impl Store {
         Ok(Self { objects: Arc::new(objects), lock: Some(lock), tokens: None, place })
     }
 
-    /// The store in a blob container. Asks nothing of it yet.
-    pub fn container(url: &ContainerUrl, tokens: Arc<dyn Tokens>) -> Result<Self, ContainerError> {
-        let objects = container::open(url, Arc::clone(&tokens))?;
+    /// The store in a blob container, reached through `client`. Asks nothing of it yet.
+    pub fn container(
+        url: &ContainerUrl,
+        tokens: Arc<dyn Tokens>,
+        client: &reqwest::Client,
+    ) -> Result<Self, ContainerError> {
+        let objects = container::open(url, Arc::clone(&tokens), client)?;
         Ok(Self { objects: Arc::new(objects), lock: None, tokens: Some(tokens), place: url.to_string() })
     }
 

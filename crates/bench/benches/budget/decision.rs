@@ -65,7 +65,7 @@ struct Subject {
 impl Subject {
     fn new(count: usize) -> Self {
         let envelope: Value = serde_json::from_str(&app::invocation("secrets/sql", "SecretNewVersionCreated")).unwrap();
-        let event = decode_events(&envelope["Data"]["event"]).remove(0).unwrap();
+        let event = decode_events(envelope.pointer("/Data/event").unwrap()).remove(0).unwrap();
         let mut settings = Settings::default();
         for number in 0..count {
             let value = match number % 5 {

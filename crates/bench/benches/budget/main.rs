@@ -15,7 +15,7 @@ mod process;
 mod start;
 mod table;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use criterion::Criterion;
 
@@ -23,7 +23,9 @@ use crate::table::Table;
 
 fn main() {
     let estimates = process::target_folder().join("criterion");
-    let mut table = Table::new(&estimates);
+    #[expect(clippy::disallowed_methods, reason = "what was measured before this moment is not shown")]
+    let began = SystemTime::now();
+    let mut table = Table::new(&estimates, began);
     let mut criterion = Criterion::default()
         .output_directory(&estimates)
         .warm_up_time(Duration::from_secs(1))

@@ -19,9 +19,9 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The measurements that are in this folder from now on.
-    pub(crate) fn new(estimates: &Path) -> Self {
-        Self { estimates: estimates.to_owned(), began: SystemTime::now(), rows: Vec::new() }
+    /// The measurements that are in this folder since this moment.
+    pub(crate) fn new(estimates: &Path, began: SystemTime) -> Self {
+        Self { estimates: estimates.to_owned(), began, rows: Vec::new() }
     }
 
     pub(crate) fn memory(&mut self, memory: &Memory) {

@@ -45,7 +45,8 @@ impl StoreOption {
                     None => Identity::Developer,
                 };
                 let http = Http::new().context("cannot make an HTTP client")?;
-                store::open(&container, here, &config.cloud, &Arc::new(Credential::new(identity, &http)))
+                let credential = Arc::new(Credential::new(identity, &http));
+                store::open(&container, here, &config.cloud, &credential, &http)
             }
         }
     }

@@ -42,7 +42,7 @@ impl Stored {
         let cloud = &app.azure.cloud;
         let Some(service) = cloud.storage_url() else { return Self(Store::folder(&app.store()).unwrap()) };
         let container = ContainerUrl::in_service(service, "keyrelay").unwrap();
-        Self(Store::container(&container, Arc::new(Token(cloud.storage_token()))).unwrap())
+        Self(Store::container(&container, Arc::new(Token(cloud.storage_token())), &crate::harness::client()).unwrap())
     }
 
     /// All records of runs, oldest first.

@@ -204,6 +204,8 @@ impl Harness {
         match &self.azurite {
             Some(azurite) => azurite.stop().await,
             None => {
+                // The handler answers before it has made it.
+                self.until("the store is there", |app| app.store().is_dir()).await;
                 fs::rename(self.store(), self.folder.path().join("away")).unwrap();
                 fs::write(self.store(), "").unwrap();
             }

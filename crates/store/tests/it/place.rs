@@ -45,7 +45,7 @@ impl Place {
     pub(crate) fn store(&self) -> Store {
         let Some((cloud, _)) = &self.cloud else { return Store::folder(&self.folder.path().join("store")).unwrap() };
         let url = keyrelay_store::ContainerUrl::in_service(cloud.storage_url().unwrap(), "keyrelay").unwrap();
-        Store::container(&url, Arc::new(IdentityTokens::of(cloud))).unwrap()
+        Store::container(&url, Arc::new(IdentityTokens::of(cloud)), &client()).unwrap()
     }
 
     /// What is behind the store, if it is a container.
@@ -53,6 +53,10 @@ impl Place {
         let (cloud, azurite) = self.cloud.as_ref().unwrap();
         (cloud, azurite)
     }
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// Tokens as an app gets them.
@@ -73,7 +77,7 @@ impl IdentityTokens {
 impl Tokens for IdentityTokens {
     async fn token(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
         let url = format!("{}?resource=https://storage.azure.com&api-version=2019-08-01", self.endpoint);
-        let request = reqwest::Client::builder().no_proxy().build()?.get(url).header("x-identity-header", &self.header);
+        let request = client().get(url).header("x-identity-header", &self.header);
         let answer: Value = request.send().await?.error_for_status()?.json().await?;
         let token = answer.get("access_token").and_then(Value::as_str).ok_or("no token")?;
         Ok(token.to_owned())
