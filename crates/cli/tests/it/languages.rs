@@ -78,27 +78,59 @@ async fn a_policy_in_python() {
     }
 }
 
+/// A project of the folder `examples`, copied with what its links lead to and without what was built.
+fn example(name: &str) -> Project {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").canonicalize().unwrap();
+    let project = Project(tempfile::tempdir().unwrap());
+    copy(&examples.join(name), &project.0.path().join(name));
+    let manifest = project.0.path().join(name).join("Cargo.toml");
+    if let Ok(text) = std::fs::read_to_string(&manifest) {
+        let crates = examples.with_file_name("crates");
+        std::fs::write(&manifest, text.replace("../../../crates", crates.to_str().unwrap())).unwrap();
+    }
+    project
+}
+
+fn copy(from: &Path, to: &Path) {
+    const BUILT: [&str; 5] = ["policies", "target", "node_modules", ".venv", "__pycache__"];
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if path.is_file() {
+            std::fs::copy(&path, to.join(name)).unwrap();
+        } else if !BUILT.iter().any(|built| name == *built) {
+            copy(&path, &to.join(name));
+        }
+    }
+}
+
+/// Builds an example and runs its cases.
+async fn passes(name: &str, cases: usize) {
+    let project = example(name);
+    project.good(name, &["build"]).await;
+    let output = project.good(name, &["test"]).await;
+    assert!(output.contains(&format!("{cases} cases: {cases} as expected")), "{output}");
+}
+
 /// The inline code of a Logic App, as it is in the repository.
 #[tokio::test]
 async fn the_migrated_logic_app() {
-    if !is_there("node").await || !is_there("npm").await {
-        return;
+    if is_there("node").await && is_there("npm").await {
+        passes("from-logic-app", 4).await;
     }
-    let project = Project(tempfile::tempdir().unwrap());
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/from-logic-app");
-    for folder in ["", "wit", "cases"] {
-        let to = project.0.path().join("from-logic-app").join(folder);
-        std::fs::create_dir_all(&to).unwrap();
-        for entry in std::fs::read_dir(example.join(folder)).unwrap() {
-            let file = entry.unwrap().path();
-            if file.is_file() {
-                std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
-            }
-        }
+}
+
+/// Every case names the whole decision, so languages that pass the same cases decide the same.
+#[tokio::test]
+async fn one_rule_in_three_languages() {
+    const CASES: usize = 19;
+    passes("three-languages/rust", CASES).await;
+    if is_there("node").await && is_there("npm").await {
+        passes("three-languages/js", CASES).await;
     }
-    project.good("from-logic-app", &["build"]).await;
-    let output = project.good("from-logic-app", &["test"]).await;
-    assert!(output.contains("4 cases: 4 as expected"), "{output}");
+    if is_python_whole().await {
+        passes("three-languages/python", CASES).await;
+    }
 }
 
 #[tokio::test]
