@@ -1,7 +1,7 @@
 //! `keyrelay compile`: policies compiled ahead.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
@@ -14,8 +14,8 @@ use crate::out;
 /// Compile policies ahead, so that keyrelay-host starts at once
 ///
 /// Makes `policies/NAME.cwasm` beside each `policies/NAME.wasm`, and writes policies.lock, which vouches for both. What is
-/// made is machine code: it is used only if the lock has its digest, and only by the same version of the engine on a
-/// processor that can do as much as this one; else the policy is compiled again, and the log says so.
+/// made is machine code: it is used only if the lock has its digest, and only by the same version of the engine on the
+/// same kind of processor (x86-64 in Azure); else the policy is compiled again, and the log says so.
 #[derive(Debug, Args)]
 pub(crate) struct Compile {
     /// The folder of the function app, with `policies/` in it
@@ -25,23 +25,29 @@ pub(crate) struct Compile {
 
 impl Compile {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let sandbox = Sandbox::new()?;
-        let mut lock = Lock::default();
-        for (name, file) in files(&self.app)? {
-            let began = Instant::now();
-            let words = || format!("{} is no policy", file.display());
-            // First what it is: nobody shall vouch for what is none.
-            let digest = sandbox.load_file(&file).await.with_context(words)?.digest();
-            let compiled = sandbox.precompile(&file).await.with_context(words)?;
-            let beside = precompiled_file(&file);
-            fs::write(&beside, &compiled).with_context(|| format!("cannot write {}", beside.display()))?;
-            lock.insert(&name, Locked { digest, precompiled: Some(Digest::of(&compiled)) });
-            let (size, took) = (compiled.len() >> 10, began.elapsed().as_millis());
-            out::note(&format!("{}: {size} KiB, in {took} ms", beside.display()));
-        }
-        // Last: until then the old lock does not vouch for the new files, which are compiled again.
-        lock.write(&self.app)?;
+        policies(&self.app).await?;
         out::note(&format!("{} vouches for them", self.app.join(LOCK_FILE).display()));
         Ok(())
     }
+}
+
+/// Compiles the policies of a function app, and vouches for them.
+pub(crate) async fn policies(app: &Path) -> anyhow::Result<()> {
+    let sandbox = Sandbox::new()?;
+    let mut lock = Lock::default();
+    for (name, file) in files(app)? {
+        let began = Instant::now();
+        let words = || format!("{} is no policy", file.display());
+        // First what it is: nobody shall vouch for what is none.
+        let digest = sandbox.load_file(&file).await.with_context(words)?.digest();
+        let compiled = sandbox.precompile(&file).await.with_context(words)?;
+        let beside = precompiled_file(&file);
+        fs::write(&beside, &compiled).with_context(|| format!("cannot write {}", beside.display()))?;
+        lock.insert(&name, Locked { digest, precompiled: Some(Digest::of(&compiled)) });
+        let (size, took) = (compiled.len() >> 10, began.elapsed().as_millis());
+        out::note(&format!("compiled {name}: {size} KiB, in {took} ms"));
+    }
+    // Last: until then the old lock does not vouch for the new files, which are compiled again.
+    lock.write(app)?;
+    Ok(())
 }

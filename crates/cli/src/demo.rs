@@ -16,6 +16,7 @@ use keyrelay_local_azure::functions_host::FunctionsHostOptions;
 use keyrelay_local_azure::{LocalAzure, LocalAzureOptions, Service, World};
 
 use crate::out;
+use keyrelay_sandbox::{Lock, Locked};
 use observe::{HandlerLines, until};
 use sinks::Sink;
 
@@ -77,6 +78,12 @@ fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     })?;
     let policies = copied.join("policies");
     std::fs::copy(policies.join("pin.wasm"), policies.join(format!("{SECRET}.wasm"))).context("no policy `pin`")?;
+    // In a package, a policy has to be vouched for, too.
+    if let Some(mut lock) = Lock::read(&copied)? {
+        let pin = lock.get("pin").copied().context("policies.lock does not know the policy `pin`")?;
+        lock.insert(SECRET, Locked { precompiled: None, ..pin });
+        lock.write(&copied)?;
+    }
     Ok(copied)
 }
 

@@ -33,25 +33,31 @@ Examples:
 
 impl LockCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let files = files(&self.app)?;
-        let known = Lock::read(&self.app)?.unwrap_or_default();
         if self.check {
-            return check(&self.app, &known, &files);
+            let known = Lock::read(&self.app)?.unwrap_or_default();
+            return check(&self.app, &known, &files(&self.app)?);
         }
-        let sandbox = Sandbox::new()?;
-        let mut lock = Lock::default();
-        for (name, file) in &files {
-            let policy = sandbox.load_file(file).await;
-            let digest = policy.with_context(|| format!("{} is no policy", file.display()))?.digest();
-            // What was made of the same file stays good.
-            let precompiled =
-                known.get(name).filter(|known| known.digest == digest).and_then(|known| known.precompiled);
-            lock.insert(name, Locked { digest, precompiled });
-        }
-        lock.write(&self.app)?;
-        out::note(&format!("{}: {} policies may run", self.app.join(LOCK_FILE).display(), files.len()));
+        let count = vouch(&self.app).await?;
+        out::note(&format!("{}: {count} policies may run", self.app.join(LOCK_FILE).display()));
         Ok(())
     }
+}
+
+/// Writes the lock of a function app, for the policies that are in it. Returns how many there are.
+pub(crate) async fn vouch(app: &Path) -> anyhow::Result<usize> {
+    let files = files(app)?;
+    let known = Lock::read(app)?.unwrap_or_default();
+    let sandbox = Sandbox::new()?;
+    let mut lock = Lock::default();
+    for (name, file) in &files {
+        let policy = sandbox.load_file(file).await;
+        let digest = policy.with_context(|| format!("{} is no policy", file.display()))?.digest();
+        // What was made of the same file stays good.
+        let precompiled = known.get(name).filter(|known| known.digest == digest).and_then(|known| known.precompiled);
+        lock.insert(name, Locked { digest, precompiled });
+    }
+    lock.write(app)?;
+    Ok(files.len())
 }
 
 /// The policies of a function app, by name.

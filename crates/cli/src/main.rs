@@ -12,6 +12,7 @@ mod local;
 mod lock;
 mod new;
 mod out;
+mod package;
 mod place;
 mod run;
 mod runs;
@@ -23,7 +24,7 @@ use clap::{Parser, Subcommand};
 
 /// Write and test policies, see what keyrelay did, and rehearse a rotation on your own machine.
 ///
-/// `new`, `build`, `test`, `run`, `events`, `inspect`, `bench`, `compile` and `lock` are for those who write policies.
+/// `new`, `build`, `test`, `run`, `events`, `inspect`, `bench`, `compile`, `lock` and `package` are for those who write policies.
 /// `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure, and the real keyrelay-host in it, started and
 /// called as the Functions host does. `runs` reads the store of a keyrelay-host, wherever it runs.
 #[derive(Debug, Parser)]
@@ -44,6 +45,7 @@ enum Command {
     Bench(bench::Bench),
     Compile(compile::Compile),
     Lock(lock::LockCommand),
+    Package(package::Package),
     Local(local::Local),
     Demo(demo::Demo),
     Runs(Box<runs::Runs>),
@@ -65,6 +67,7 @@ async fn main() -> ExitCode {
         Command::Bench(bench) => bench.run().await,
         Command::Compile(compile) => compile.run().await,
         Command::Lock(lock) => lock.run().await,
+        Command::Package(package) => package.run().await,
         Command::Local(local) => local.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Runs(runs) => runs.run().await,

@@ -54,9 +54,17 @@ impl Compilers {
         contract::bind(compiler, &component)
     }
 
-    /// Compiles a policy's file to what [`revive`](Self::revive) takes, for this machine and those that can do as much.
-    pub(crate) fn precompile(&self, bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
-        self.for_file(bytes).engine.precompile_component(&binary::component(bytes)?).map_err(invalid)
+    /// Compiles a policy's file to what [`revive`](Self::revive) takes, on every machine of this kind: the result does
+    /// not depend on the processor at hand.
+    pub(crate) fn precompile(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+        let mut config = config();
+        config.memory_init_cow(bytes.len() >= LARGE);
+        if cfg!(target_os = "linux") {
+            // Named, a target has none of the features that are found by looking at the processor.
+            config.target(&format!("{}-unknown-linux", std::env::consts::ARCH)).map_err(invalid)?;
+        }
+        let engine = Engine::new(&config).map_err(invalid)?;
+        engine.precompile_component(&binary::component(bytes)?).map_err(invalid)
     }
 
     /// Links what was compiled before of the policy's file `bytes`. The outer error says that it was not for this

@@ -82,13 +82,13 @@ impl Sandbox {
         Ok(Loaded { policy, was_precompiled: locked.precompiled.is_some() && not_used.is_none(), not_used })
     }
 
-    /// Compiles a policy's file ahead. What is returned belongs into [`precompiled_file`], and
-    /// its digest into the lock.
+    /// Compiles a policy's file ahead. What is returned belongs into [`precompiled_file`], and its digest into the lock.
+    /// The same file gives the same bytes on every machine with this kind of processor.
     pub async fn precompile(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
         let path = path.to_owned();
-        self.work(move |shared| {
+        self.work(move |_| {
             let bytes = read(path)?;
-            Ok(precompiled::wrap(Digest::of(&bytes), &shared.compilers.precompile(&bytes)?))
+            Ok(precompiled::wrap(Digest::of(&bytes), &Compilers::precompile(&bytes)?))
         })
         .await
     }

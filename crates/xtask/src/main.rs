@@ -5,6 +5,7 @@ mod azurite;
 mod clients;
 mod policies;
 mod shell;
+mod shipped;
 mod tests;
 
 use std::process::ExitCode;
@@ -36,6 +37,13 @@ enum Command {
     Policies,
     /// Put the function app together in `target/app`
     App,
+    /// Make `dist/keyrelay.zip`, the package that is deployed
+    Package,
+    /// Run the benchmarks, of the program that is shipped
+    Bench {
+        /// Only this group, and options of criterion
+        arguments: Vec<String>,
+    },
     /// Run Microsoft's Python libraries against the stand-in for Azure (needs Python 3)
     Clients,
 }
@@ -46,6 +54,8 @@ fn main() -> ExitCode {
         Command::Test { filter } => tests::run(filter.as_deref()),
         Command::Policies => policies::build(),
         Command::App => app::assemble().map(drop),
+        Command::Package => shipped::package().map(drop),
+        Command::Bench { arguments } => shipped::bench(&arguments),
         Command::Clients => clients::run(),
     };
     match result {

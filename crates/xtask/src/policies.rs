@@ -14,7 +14,7 @@ const FOR_TESTS: &str = "scripted-policy";
 
 /// Builds every policy that has its source in `policies/`, and puts the module beside it; and the one for tests.
 pub(crate) fn build() -> anyhow::Result<()> {
-    install_target()?;
+    install_target(TARGET)?;
     let names = names()?;
     shell::step(&format!("building the policies {}", names.join(", ")));
     let mut cargo = shell::cargo();
@@ -56,15 +56,15 @@ fn names() -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Asks rustup for the WebAssembly target, unless the compiler has it.
-fn install_target() -> anyhow::Result<()> {
-    let output = shell::command("rustc").args(["--print", "target-libdir", "--target", TARGET]).output();
+/// Asks rustup for a target, unless the compiler has it.
+pub(crate) fn install_target(target: &str) -> anyhow::Result<()> {
+    let output = shell::command("rustc").args(["--print", "target-libdir", "--target", target]).output();
     let output = output.context("cannot run `rustc`: install Rust with rustup")?;
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if output.status.success() && folder.is_dir() {
         return Ok(());
     }
-    shell::step(&format!("installing the {TARGET} target with rustup"));
-    shell::run(shell::command("rustup").args(["target", "add", TARGET]))
-        .with_context(|| format!("cannot install the {TARGET} target: run `rustup target add {TARGET}`"))
+    shell::step(&format!("installing the {target} target with rustup"));
+    shell::run(shell::command("rustup").args(["target", "add", target]))
+        .with_context(|| format!("cannot install the {target} target: run `rustup target add {target}`"))
 }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, bail};
 
-use crate::{azurite, policies, shell};
+use crate::{azurite, policies, shell, shipped};
 
 /// What every planted value begins with: the tests put it into plain-text settings and secrets.
 const PLANTED: &str = "planted-value-";
@@ -20,6 +20,7 @@ struct Counts {
 /// Builds what the tests need and runs them all.
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     policies::build()?;
+    let package = if shipped::can_build() { Some(shipped::package()?) } else { None };
     let azurite = azurite::script();
     if let Err(missing) = &azurite {
         shell::step(&format!("no blob container for the tests: {missing}"));
@@ -29,6 +30,9 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     cargo.args(["test", "--workspace", "--no-fail-fast"]).args(filter).stdout(Stdio::piped());
     if let Ok(script) = &azurite {
         cargo.env("KEYRELAY_AZURITE", script);
+    }
+    if let Some(package) = &package {
+        cargo.env("KEYRELAY_PACKAGE", package);
     }
     let mut child = cargo.spawn().context("cannot run cargo")?;
     let output = child.stdout.take().context("cargo has no output")?;
@@ -55,6 +59,9 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     if let Err(missing) = azurite {
         // A green run is not to look like more than it is.
         print(&format!("the store was tested in folders only, not in a blob container: {missing}"));
+    }
+    if package.is_none() {
+        print("no package was made: that takes Linux on x86-64");
     }
     if !shell::succeeds("npm", &["--version"]) {
         print("no policy was made in JavaScript: `npm` is not installed");

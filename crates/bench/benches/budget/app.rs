@@ -30,7 +30,7 @@ pub(crate) fn folder(configuration: &str) -> TempDir {
         fs::create_dir(app.join(function)).unwrap();
         fs::copy(root().join(function).join("function.json"), app.join(function).join("function.json")).unwrap();
     }
-    fs::copy(process::binary("keyrelay-host"), app.join("keyrelay-host")).unwrap();
+    fs::copy(process::keyrelay_host(), app.join("keyrelay-host")).unwrap();
     fs::create_dir(app.join("policies")).unwrap();
     fs::write(app.join("keyrelay.toml"), configuration).unwrap();
     folder

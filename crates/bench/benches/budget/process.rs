@@ -126,13 +126,17 @@ pub(crate) fn target_folder() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
 }
 
-/// A program of the workspace, built like this one.
-pub(crate) fn binary(name: &'static str) -> PathBuf {
+/// keyrelay-host: the one that `KEYRELAY_HOST` names, as `cargo xtask bench` does; else built like this program.
+#[expect(clippy::disallowed_methods, reason = "how `cargo xtask bench` says it")]
+pub(crate) fn keyrelay_host() -> PathBuf {
+    if let Some(shipped) = std::env::var_os("KEYRELAY_HOST") {
+        return shipped.into();
+    }
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--release", "--package", "keyrelay-host", "--target-dir"]).arg(target_folder());
         assert!(cargo.status().unwrap().success(), "keyrelay-host cannot be built");
     });
-    target_folder().join("release").join(name)
+    target_folder().join("release").join("keyrelay-host")
 }

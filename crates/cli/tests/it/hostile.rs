@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::guest::Guest as Module;
 use crate::harness::{Done, done};
 
 /// A folder with one policy in it.
@@ -126,4 +127,85 @@ async fn files_that_are_no_policies_are_named_for_what_they_are() {
 async fn half_a_policy_is_refused() {
     let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/pin.wasm")).unwrap();
     is_quarantined(&whole[..whole.len() / 2], "ends in the middle").await;
+}
+
+/// Has a guest that loads well, and decides badly, inspected, tested and run.
+async fn is_ended(module: &Module, expected: &str) {
+    let guest = Guest::new(&module.component());
+    let inspected = guest.run(&["inspect", "guest.wasm"]).await;
+    assert!(
+        inspected.code == Some(0) && inspected.output.contains("a text"),
+        "{}{}",
+        inspected.output,
+        inspected.errors
+    );
+    guest.write("case.toml", "[event]\nsecret = \"sql\"\nversion = \"2\"\n[limits]\ntime_ms = 200\n");
+    let sample = guest.run(&["events", "sample", "SecretNewVersionCreated", "--secret", "sql"]).await;
+    guest.write("event.json", &sample.output);
+    guest.write("settings.json", "{}");
+    guest.write("keyrelay.toml", "[[rotation]]\nsecret = \"sql\"\nlimits = { time_ms = 200 }\n");
+    for arguments in [
+        &["test", "guest.wasm", "case.toml"][..],
+        &["run", "guest.wasm", "--event", "event.json", "--settings", "settings.json"],
+    ] {
+        let done = tokio::time::timeout(Duration::from_secs(60), guest.run(arguments)).await.unwrap();
+        let said = done.output + &done.errors;
+        assert!(done.code == Some(1) && said.contains(expected), "{arguments:?}: {said}");
+        assert!(said.len() < 40_000, "{} bytes", said.len());
+    }
+}
+
+#[tokio::test]
+async fn one_that_grows_is_ended() {
+    let endless = "(loop $again (drop (memory.grow (i32.const 1))) (br $again)) (unreachable)";
+    is_ended(&Module::deciding(endless), "memory").await;
+}
+
+#[tokio::test]
+async fn one_that_calls_itself_is_ended() {
+    let functions = "(func $deeper (param i32) (result i32)
+        (i32.add (local.get 0) (call $deeper (i32.add (local.get 0) (i32.const 1)))))";
+    let guest = Module { functions: functions.to_owned(), ..Module::deciding("(call $deeper (i32.const 0))") };
+    is_ended(&guest, "stack").await;
+}
+
+#[tokio::test]
+async fn one_that_lies_about_where_its_answer_is_is_ended() {
+    is_ended(&Module::deciding("(i32.const 0x7ffffff0)"), "out of bounds").await;
+    is_ended(&Module::deciding("(i32.const 65)"), "aligned").await;
+    let text = "(call $answer (i32.const 2) (i32.const 0x7ffffff0) (i32.const 100) (i32.const 0) (i32.const 0))";
+    is_ended(&Module::deciding(text), "out of bounds").await;
+}
+
+#[tokio::test]
+async fn one_that_answers_too_much_is_ended() {
+    let giant = "(drop (memory.grow (i32.const 16)))
+                 (call $answer (i32.const 3) (i32.const 0) (i32.const 1000000) (i32.const 0) (i32.const 0))";
+    is_ended(&Module::deciding(giant), "answer").await;
+}
+
+#[tokio::test]
+async fn one_that_floods_the_log_is_ended() {
+    let imports = r#"
+        (import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))
+        (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-write-and-flush"
+          (func $write (param i32 i32 i32 i32)))"#;
+    let decide = "(local $stream i32) (local.set $stream (call $stdout))
+        (loop $again
+          (call $write (local.get $stream) (i32.const 1024) (i32.const 6) (i32.const 2048)) (br $again))
+        (unreachable)";
+    is_ended(&Module { imports: imports.to_owned(), ..Module::deciding(decide) }, "printed more than 16 KiB").await;
+}
+
+#[tokio::test]
+async fn one_that_asks_for_ever_more_is_ended() {
+    let imports = r#"(import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))"#;
+    let decide = "(loop $again (drop (call $stdout)) (br $again)) (unreachable)";
+    is_ended(&Module { imports: imports.to_owned(), ..Module::deciding(decide) }, "1000").await;
+}
+
+#[tokio::test]
+async fn one_that_never_says_what_it_is_is_quarantined() {
+    let endless = "(loop $again (br $again)) (unreachable)".to_owned();
+    is_quarantined(&Module { describe: endless, ..Module::refreshing() }.component(), "did not answer within").await;
 }

@@ -4,7 +4,12 @@
 
 mod author;
 mod blobs;
+// The sandbox's own hostile guests.
+#[path = "../../../sandbox/tests/it/guest.rs"]
+#[expect(dead_code, reason = "its other half runs guests without a command")]
+mod guest;
 mod harness;
 mod hostile;
 mod languages;
+mod package;
 mod runs;

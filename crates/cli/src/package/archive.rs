@@ -1,0 +1,66 @@
+//! Zip files that are the same, byte for byte, whenever and wherever they are made.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Cursor, Read as _, Write as _};
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
+
+use super::contents::HOST;
+
+/// The most that is unpacked, in bytes: of one file, and of all.
+const LARGEST: u64 = 512 << 20;
+
+/// Packs a folder: files in the order of their names, all of the same time, `keyrelay-host` executable.
+pub(super) fn pack(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(9))
+        .last_modified_time(DateTime::default());
+    for (name, bytes) in files(folder, "")? {
+        let mode = if name == HOST { 0o755 } else { 0o644 };
+        let words = || format!("cannot pack {name}");
+        writer.start_file(name.as_str(), options.unix_permissions(mode)).with_context(words)?;
+        writer.write_all(&bytes).with_context(words)?;
+    }
+    Ok(writer.finish().context("cannot pack")?.into_inner())
+}
+
+fn files(folder: &Path, prefix: &str) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        let name = format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
+        if path.is_dir() {
+            found.append(&mut files(&path, &format!("{name}/"))?);
+        } else {
+            found.insert(name, super::read(&path)?);
+        }
+    }
+    Ok(found)
+}
+
+/// All files of a package.
+pub(super) fn unpack(file: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let words = || format!("{} is neither a folder nor a package", file.display());
+    let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut archive = ZipArchive::new(opened).with_context(words)?;
+    let mut files = BTreeMap::new();
+    let mut left = LARGEST;
+    for number in 0..archive.len() {
+        let entry = archive.by_index(number).with_context(words)?;
+        if entry.is_file() {
+            let name = entry.name().with_context(words)?.into_owned();
+            let mut bytes = Vec::new();
+            entry.take(left + 1).read_to_end(&mut bytes).with_context(|| format!("cannot unpack {name}"))?;
+            left = left.saturating_sub(bytes.len() as u64);
+            ensure!(left > 0, "{} has more than {} MiB in it", file.display(), LARGEST >> 20);
+            files.insert(name, bytes);
+        }
+    }
+    Ok(files)
+}

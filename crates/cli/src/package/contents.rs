@@ -1,0 +1,124 @@
+//! What is in a package, before it is compiled and locked.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail, ensure};
+use keyrelay_sandbox::{Digest, Lock, policy_files};
+
+use super::{archive, read};
+
+/// The custom handler.
+pub(super) const HOST: &str = "keyrelay-host";
+
+/// Files by their names, which have `/` between their parts.
+pub(super) struct Contents(BTreeMap<String, Vec<u8>>);
+
+impl Contents {
+    /// What belongs into a package, of a folder or of a package.
+    pub(super) fn read(base: &Path) -> anyhow::Result<Self> {
+        let files = if base.is_dir() { folder(base)? } else { archive::unpack(base)? };
+        let mut contents = Self(files.into_iter().filter(|(name, _)| belongs(name)).collect());
+        ensure!(
+            contents.get("host.json").is_some(),
+            "there is no host.json in {}: name the folder of a function app, or a package of keyrelay",
+            base.display()
+        );
+        if base.is_dir() {
+            contents.check_lock(base)?;
+        }
+        contents.0.entry("keyrelay.toml".to_owned()).or_default();
+        Ok(contents)
+    }
+
+    /// Puts all policies of a folder in.
+    pub(super) fn put_policies(&mut self, folder: &Path) -> anyhow::Result<()> {
+        let files = policy_files(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        ensure!(!files.is_empty(), "there is no policy in {}: build them with `keyrelay build`", folder.display());
+        let mut put = Self(BTreeMap::new());
+        for (name, file) in files {
+            put.put(&format!("policies/{name}.wasm"), read(&file)?);
+        }
+        let absolute = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+        put.check_lock(absolute.parent().unwrap_or(&absolute))?;
+        self.0.append(&mut put.0);
+        Ok(())
+    }
+
+    pub(super) fn put(&mut self, name: &str, bytes: Vec<u8>) {
+        self.0.insert(name.to_owned(), bytes);
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.get(name).map(Vec::as_slice)
+    }
+
+    /// Files whose names end like this, with what is before.
+    pub(super) fn ending<'a>(&'a self, end: &'a str) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.0.iter().filter_map(move |(name, bytes)| Some((name.strip_suffix(end)?, bytes.as_slice())))
+    }
+
+    pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        for (name, bytes) in &self.0 {
+            let file = folder.join(name);
+            let parent = file.parent().unwrap_or(folder);
+            let written = fs::create_dir_all(parent).and_then(|()| fs::write(&file, bytes));
+            written.with_context(|| format!("cannot write {}", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// If somebody has vouched for the policies of a folder, nothing else is packed.
+    fn check_lock(&self, folder: &Path) -> anyhow::Result<()> {
+        let Some(lock) = Lock::read(folder)? else { return Ok(()) };
+        for (path, bytes) in self.ending(".wasm") {
+            let name = path.trim_start_matches("policies/");
+            let hint = format!("look at it, then vouch for it with `keyrelay lock {}`", folder.display());
+            match lock.get(name) {
+                None => bail!("policies.lock does not know the policy {name}: {hint}"),
+                Some(locked) if locked.digest != Digest::of(bytes) => {
+                    bail!("the policy {name} is not the file that policies.lock vouches for: {hint}")
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a file is part of a package. What is compiled and locked is made anew.
+fn belongs(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('/').collect();
+    match parts.as_slice() {
+        ["host.json" | "keyrelay.toml" | HOST] => true,
+        [function, "function.json"] => !function.starts_with('.'),
+        ["policies", policy] => policy.ends_with(".wasm") && !policy.starts_with('.'),
+        _ => false,
+    }
+}
+
+/// The files of a folder that may belong into a package.
+fn folder(base: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    let words = |path: &Path| format!("cannot read {}", path.display());
+    for entry in fs::read_dir(base).with_context(|| words(base))? {
+        let path = entry.with_context(|| words(base))?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        if path.is_dir() {
+            let function = path.join("function.json");
+            if function.is_file() {
+                files.insert(format!("{name}/function.json"), read(&function)?);
+            }
+        } else if belongs(name) {
+            files.insert(name.to_owned(), read(&path)?);
+        }
+    }
+    let policies = base.join("policies");
+    if policies.is_dir() {
+        for (name, file) in policy_files(&policies).with_context(|| words(&policies))? {
+            files.insert(format!("policies/{name}.wasm"), read(&file)?);
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Both phases: everything but the subscription, the package, then the subscription.
+#
+#   deploy.sh PACKAGE [ADDRESS] [-- ARGUMENTS OF terraform apply]
+#
+# Run it in your own configuration. ADDRESS is how the module is called there: `module.keyrelay` unless you say otherwise,
+# and it is expected to pass its outputs `function_app_name` and `resource_group_name` on.
+# Needs terraform and the Azure CLI, both signed in. It can be run again: it goes on where it was.
+set -euo pipefail
+
+usage() {
+    sed -n '2,8p' "$0" | cut -c3- >&2
+    exit 2
+}
+
+[ $# -ge 1 ] || usage
+package=$1
+shift
+[ -f "$package" ] || { echo "there is no package $package: make it with \`cargo xtask package\` or \`keyrelay package\`" >&2; exit 1; }
+address=module.keyrelay
+if [ $# -gt 0 ] && [ "$1" != -- ]; then
+    address=$1
+    shift
+fi
+[ "${1:-}" != -- ] || shift
+
+echo "1 of 3: everything that the package needs"
+terraform apply "$@" -target="$address.azurerm_function_app_flex_consumption.this"
+
+echo "2 of 3: the package"
+az functionapp deployment source config-zip --src "$package" \
+    --name "$(terraform output -raw function_app_name)" \
+    --resource-group "$(terraform output -raw resource_group_name)"
+
+echo "3 of 3: the subscription, and everything else"
+terraform apply "$@"

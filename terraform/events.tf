@@ -1,0 +1,56 @@
+# A vault has one system topic, in its own region.
+resource "azurerm_eventgrid_system_topic" "this" {
+  name                = "${var.name}-vault"
+  resource_group_name = var.resource_group_name
+  location            = var.vault.location
+  source_resource_id  = var.vault.id
+  topic_type          = "Microsoft.KeyVault.vaults"
+  tags                = var.tags
+
+  identity {
+    type = "SystemAssigned"
+  }
+}
+
+# Azure refuses a subscription to a function that is not deployed yet: see `deploy.sh`.
+resource "azurerm_eventgrid_system_topic_event_subscription" "this" {
+  count = var.subscribe ? 1 : 0
+
+  name                 = var.name
+  resource_group_name  = var.resource_group_name
+  system_topic         = azurerm_eventgrid_system_topic.this.name
+  included_event_types = sort(var.event_types)
+
+  azure_function_endpoint {
+    function_id = "${azurerm_function_app_flex_consumption.this.id}/functions/SecretEvent"
+    # All events of a batch are run side by side, and all are delivered again if one fails: so one at a time.
+    max_events_per_batch              = 1
+    preferred_batch_size_in_kilobytes = 64
+  }
+
+  # The most that there is: for a day, keyrelay may be away.
+  retry_policy {
+    event_time_to_live    = 1440
+    max_delivery_attempts = 30
+  }
+
+  storage_blob_dead_letter_destination {
+    storage_account_id          = azurerm_storage_account.this.id
+    storage_blob_container_name = azurerm_storage_container.dead_letter.name
+  }
+
+  dead_letter_identity {
+    type = "SystemAssigned"
+  }
+
+  dynamic "subject_filter" {
+    for_each = var.subject_begins_with == null ? [] : [var.subject_begins_with]
+
+    content {
+      subject_begins_with = subject_filter.value
+      case_sensitive      = false # As Key Vault compares names.
+    }
+  }
+
+  depends_on = [azurerm_role_assignment.dead_letter]
+}

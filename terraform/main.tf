@@ -1,0 +1,119 @@
+locals {
+  # Storage accounts have names of their own kind: up to 24 letters and digits, unique in Azure.
+  storage_name = "${substr(replace(var.name, "-", ""), 0, 16)}${substr(sha256("${var.resource_group_name}/${var.name}"), 0, 8)}"
+  vault_name   = element(split("/", var.vault.id), 8)
+}
+
+resource "azurerm_storage_account" "this" {
+  #checkov:skip=CKV_AZURE_33:Queues are not used.
+  #checkov:skip=CKV_AZURE_59:The Functions host, Event Grid and whoever reads the runs reach it over the internet, with Entra tokens only; there are no keys. Restrict it to a network together with the function app.
+  #checkov:skip=CKV_AZURE_206:What is in it can be made anew: the package by deploying, leases and pending work by the vault. Zone redundancy is enough.
+  #checkov:skip=CKV2_AZURE_1:Names, references and digests are stored, no secret: keys of Microsoft will do.
+  #checkov:skip=CKV2_AZURE_33:As above: a private endpoint needs a network, which is the caller's.
+  #checkov:skip=CKV2_AZURE_38:Leases are written many times a minute: soft delete would keep each state.
+  #checkov:skip=CKV2_AZURE_40:Shared keys are off.
+  #checkov:skip=CKV2_AZURE_41:There are no keys, so there are no signatures to expire.
+  name                            = local.storage_name
+  resource_group_name             = var.resource_group_name
+  location                        = var.location
+  account_tier                    = "Standard"
+  account_replication_type        = "ZRS"
+  min_tls_version                 = "TLS1_2"
+  shared_access_key_enabled       = false
+  default_to_oauth_authentication = true
+  allow_nested_items_to_be_public = false
+  local_user_enabled              = false
+  tags                            = var.tags
+}
+
+# The store: leases, pending work, the run history.
+resource "azurerm_storage_container" "store" {
+  #checkov:skip=CKV2_AZURE_21:Reads are logged by the diagnostic setting in monitoring.tf.
+  name               = "keyrelay"
+  storage_account_id = azurerm_storage_account.this.id
+}
+
+# What Flex Consumption starts from.
+resource "azurerm_storage_container" "package" {
+  #checkov:skip=CKV2_AZURE_21:Reads are logged by the diagnostic setting in monitoring.tf.
+  name               = "package"
+  storage_account_id = azurerm_storage_account.this.id
+}
+
+# Events that could not be delivered for a day.
+resource "azurerm_storage_container" "dead_letter" {
+  #checkov:skip=CKV2_AZURE_21:Reads are logged by the diagnostic setting in monitoring.tf.
+  name               = "dead-letter"
+  storage_account_id = azurerm_storage_account.this.id
+}
+
+# An identity of its own, so that its roles are there before the app is, and outlive it.
+resource "azurerm_user_assigned_identity" "this" {
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  tags                = var.tags
+}
+
+resource "azurerm_service_plan" "this" {
+  #checkov:skip=CKV_AZURE_211:FC1 is the plan that scales to zero; it is meant for production.
+  #checkov:skip=CKV_AZURE_212:Flex Consumption has no fixed number of instances.
+  #checkov:skip=CKV_AZURE_225:Event Grid delivers again for a day, and the hourly comparison finds the rest: a zone may fail.
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  os_type             = "Linux"
+  sku_name            = "FC1"
+  tags                = var.tags
+}
+
+resource "azurerm_function_app_flex_consumption" "this" {
+  name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  service_plan_id     = azurerm_service_plan.this.id
+  tags                = var.tags
+
+  # A custom handler. Another version is accepted and never starts.
+  runtime_name    = "custom"
+  runtime_version = "1.0"
+
+  # The smallest there is: keyrelay takes about 12 MB.
+  instance_memory_in_mb  = 512
+  maximum_instance_count = 40
+
+  storage_container_type            = "blobContainer"
+  storage_container_endpoint        = "${azurerm_storage_account.this.primary_blob_endpoint}${azurerm_storage_container.package.name}"
+  storage_authentication_type       = "UserAssignedIdentity"
+  storage_user_assigned_identity_id = azurerm_user_assigned_identity.this.id
+
+  https_only                                     = true
+  webdeploy_publish_basic_authentication_enabled = false
+  public_network_access_enabled                  = true # Event Grid comes from the internet.
+
+  identity {
+    type         = "UserAssigned"
+    identity_ids = [azurerm_user_assigned_identity.this.id]
+  }
+
+  site_config {
+    application_insights_connection_string = azurerm_application_insights.this.connection_string
+    minimum_tls_version                    = "1.2"
+    scm_minimum_tls_version                = "1.2"
+    http2_enabled                          = true
+  }
+
+  app_settings = merge({
+    # The provider puts a connection string without a key beside these; never set `AzureWebJobsStorage` itself.
+    AzureWebJobsStorage__accountName = azurerm_storage_account.this.name
+    AzureWebJobsStorage__credential  = "managedidentity"
+    AzureWebJobsStorage__clientId    = azurerm_user_assigned_identity.this.client_id
+    KEYRELAY_CLIENT_ID               = azurerm_user_assigned_identity.this.client_id
+    KEYRELAY_CLOUD                   = var.cloud
+    KEYRELAY_MODE                    = var.mode
+    KEYRELAY_SCOPE                   = join(",", sort(var.scopes))
+    KEYRELAY_VAULTS                  = local.vault_name
+  }, var.app_settings)
+
+  depends_on = [azurerm_role_assignment.storage, azurerm_storage_container.store]
+}

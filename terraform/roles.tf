@@ -1,0 +1,107 @@
+# What keyrelay may do to apps. Each action is there because of one call, which the comment names.
+locals {
+  read_actions = [
+    # GET .../providers/Microsoft.Web/sites: the apps of a scope.
+    "Microsoft.Web/sites/Read",
+    # GET {site}/slots.
+    "Microsoft.Web/sites/slots/Read",
+    # GET {site}/config/configreferences/appsettings: references and their status, without plain text.
+    "Microsoft.Web/sites/config/Read",
+    "Microsoft.Web/sites/slots/config/Read",
+    # GET {site}/providers/Microsoft.Authorization/permissions: `keyrelay doctor` asks what it may do.
+    "Microsoft.Authorization/permissions/read",
+  ]
+
+  # POST {site}/config/configreferences/appsettings/refresh. Which action Azure checks for it is not documented: these
+  # are all POST calls below `config`, without the one that shows plain text, which is taken away below.
+  refresh_actions = [
+    "Microsoft.Web/sites/config/*/action",
+    "Microsoft.Web/sites/slots/config/*/action",
+  ]
+
+  patch_actions = [
+    # POST {site}/config/appsettings/list: settings can only be written whole, so they have to be read whole.
+    "Microsoft.Web/sites/config/list/Action",
+    "Microsoft.Web/sites/slots/config/list/Action",
+    # PUT {site}/config/appsettings.
+    "Microsoft.Web/sites/config/Write",
+    "Microsoft.Web/sites/slots/config/Write",
+  ]
+
+  # Custom roles are kept in a subscription, or in a resource group that belongs to one.
+  role_scope = "/subscriptions/${split("/", var.vault.id)[2]}"
+}
+
+resource "azurerm_role_definition" "refresh" {
+  count = var.permissions == "refresh" ? 1 : 0
+
+  name              = "keyrelay refresh (${var.name})"
+  description       = "Reads the status of Key Vault references and has them resolved again. Sees no setting's value, writes none."
+  scope             = local.role_scope
+  assignable_scopes = var.scopes
+
+  permissions {
+    actions     = concat(local.read_actions, local.refresh_actions)
+    not_actions = ["Microsoft.Web/sites/config/list/Action", "Microsoft.Web/sites/slots/config/list/Action"]
+  }
+}
+
+resource "azurerm_role_definition" "patch" {
+  count = var.permissions == "patch" ? 1 : 0
+
+  name              = "keyrelay patch (${var.name})"
+  description       = "Reads and writes app settings, and has Key Vault references resolved again. Deploys no code, reads no secret."
+  scope             = local.role_scope
+  assignable_scopes = var.scopes
+
+  permissions {
+    actions = concat(local.read_actions, local.refresh_actions, local.patch_actions)
+  }
+}
+
+# What keyrelay may do in the vault: see which versions there are, and which is enabled. Not one value.
+resource "azurerm_role_definition" "versions" {
+  name              = "keyrelay versions (${var.name})"
+  description       = "Lists the versions of secrets with their attributes, without their values."
+  scope             = var.vault.id
+  assignable_scopes = [var.vault.id]
+
+  permissions {
+    # GET {vault}/secrets/{name}/versions.
+    data_actions = ["Microsoft.KeyVault/vaults/secrets/readMetadata/action"]
+  }
+}
+
+resource "azurerm_role_assignment" "apps" {
+  for_each = var.scopes
+
+  scope              = each.value
+  role_definition_id = one(concat(azurerm_role_definition.refresh, azurerm_role_definition.patch)).role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.this.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
+resource "azurerm_role_assignment" "versions" {
+  scope              = var.vault.id
+  role_definition_id = azurerm_role_definition.versions.role_definition_resource_id
+  principal_id       = azurerm_user_assigned_identity.this.principal_id
+  principal_type     = "ServicePrincipal"
+}
+
+# The Functions host keeps its locks and the timer's state in containers that it makes itself, and reads the package; this
+# is the role that Microsoft names for it. keyrelay's own container, `keyrelay`, is in the same account.
+# Whoever is this identity could replace the package: that is why nobody else gets it.
+resource "azurerm_role_assignment" "storage" {
+  scope                = azurerm_storage_account.this.id
+  role_definition_name = "Storage Blob Data Owner"
+  principal_id         = azurerm_user_assigned_identity.this.principal_id
+  principal_type       = "ServicePrincipal"
+}
+
+# Event Grid puts events there that could not be delivered.
+resource "azurerm_role_assignment" "dead_letter" {
+  scope                = azurerm_storage_container.dead_letter.id
+  role_definition_name = "Storage Blob Data Contributor"
+  principal_id         = azurerm_eventgrid_system_topic.this.identity[0].principal_id
+  principal_type       = "ServicePrincipal"
+}
