@@ -28,8 +28,8 @@ locals {
     "Microsoft.Web/sites/slots/config/Write",
   ]
 
-  # Custom roles are kept in a subscription, or in a resource group that belongs to one.
-  role_scope = "/subscriptions/${split("/", var.vault.id)[2]}"
+  # Azure keeps a custom role in a subscription or a resource group, never in a resource.
+  vault_group = join("/", slice(split("/", var.vault.id), 0, 5))
 }
 
 resource "azurerm_role_definition" "refresh" {
@@ -37,7 +37,7 @@ resource "azurerm_role_definition" "refresh" {
 
   name              = "keyrelay refresh (${var.name})"
   description       = "Reads the status of Key Vault references and has them resolved again. Sees no setting's value, writes none."
-  scope             = local.role_scope
+  scope             = sort(var.scopes)[0]
   assignable_scopes = var.scopes
 
   permissions {
@@ -51,7 +51,7 @@ resource "azurerm_role_definition" "patch" {
 
   name              = "keyrelay patch (${var.name})"
   description       = "Reads and writes app settings, and has Key Vault references resolved again. Deploys no code, reads no secret."
-  scope             = local.role_scope
+  scope             = sort(var.scopes)[0]
   assignable_scopes = var.scopes
 
   permissions {
@@ -63,8 +63,8 @@ resource "azurerm_role_definition" "patch" {
 resource "azurerm_role_definition" "versions" {
   name              = "keyrelay versions (${var.name})"
   description       = "Lists the versions of secrets with their attributes, without their values."
-  scope             = var.vault.id
-  assignable_scopes = [var.vault.id]
+  scope             = local.vault_group
+  assignable_scopes = [local.vault_group]
 
   permissions {
     # GET {vault}/secrets/{name}/versions.

@@ -1,0 +1,261 @@
+# With a mocked provider: nothing is made, and nobody has to sign in.
+
+mock_provider "azurerm" {
+  mock_resource "azurerm_storage_account" {
+    defaults = {
+      id                    = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.Storage/storageAccounts/mocked"
+      primary_blob_endpoint = "https://mocked.blob.core.windows.net/"
+    }
+  }
+  mock_resource "azurerm_storage_container" {
+    defaults = {
+      id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.Storage/storageAccounts/mocked/blobServices/default/containers/mocked"
+    }
+  }
+  mock_resource "azurerm_service_plan" {
+    defaults = {
+      id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.Web/serverFarms/mocked"
+    }
+  }
+  mock_resource "azurerm_function_app_flex_consumption" {
+    defaults = {
+      id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.Web/sites/keyrelay"
+    }
+  }
+  mock_resource "azurerm_user_assigned_identity" {
+    defaults = {
+      id           = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.ManagedIdentity/userAssignedIdentities/mocked"
+      client_id    = "00000000-0000-0000-0000-00000000000c"
+      principal_id = "00000000-0000-0000-0000-00000000000d"
+    }
+  }
+  mock_resource "azurerm_log_analytics_workspace" {
+    defaults = {
+      id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.OperationalInsights/workspaces/mocked"
+    }
+  }
+  mock_resource "azurerm_application_insights" {
+    defaults = {
+      id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.Insights/components/mocked"
+    }
+  }
+  mock_resource "azurerm_eventgrid_system_topic" {
+    defaults = {
+      id       = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.EventGrid/systemTopics/mocked"
+      identity = { principal_id = "00000000-0000-0000-0000-00000000000e" }
+    }
+  }
+  mock_resource "azurerm_role_definition" {
+    defaults = {
+      role_definition_resource_id = "/subscriptions/00000000-0000-0000-0000-000000000001/providers/Microsoft.Authorization/roleDefinitions/00000000-0000-0000-0000-00000000000f"
+    }
+  }
+}
+
+variables {
+  name                = "contoso-keyrelay"
+  resource_group_name = "keyrelay"
+  location            = "westeurope"
+  vault = {
+    id       = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv"
+    location = "northeurope"
+  }
+  scopes = ["/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop"]
+}
+
+# Guards the promise that what is named in the README is enough.
+run "defaults" {
+  command = apply
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.runtime_name == "custom" && azurerm_function_app_flex_consumption.this.runtime_version == "1.0"
+    error_message = "Azure accepts another runtime version, and the app never starts."
+  }
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.app_settings["KEYRELAY_SCOPE"] == "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop"
+    error_message = "keyrelay looks for apps where it has its role."
+  }
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.app_settings["KEYRELAY_VAULTS"] == "contoso-kv"
+    error_message = "keyrelay takes events of the vault that was named."
+  }
+  assert {
+    condition     = !contains(keys(azurerm_function_app_flex_consumption.this.app_settings), "AzureWebJobsStorage")
+    error_message = "An AzureWebJobsStorage of ours, even an empty one, breaks the host's identity-based connection."
+  }
+  assert {
+    condition     = length(setintersection(keys(azurerm_function_app_flex_consumption.this.app_settings), ["FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"])) == 0
+    error_message = "These are refused on Flex Consumption."
+  }
+  assert {
+    condition     = !azurerm_storage_account.this.shared_access_key_enabled
+    error_message = "There are no keys to the storage account."
+  }
+  assert {
+    condition     = length(azurerm_storage_account.this.name) <= 24 && can(regex("^[a-z0-9]+$", azurerm_storage_account.this.name))
+    error_message = "Storage accounts have up to 24 letters and digits."
+  }
+  assert {
+    condition     = azurerm_eventgrid_system_topic.this.location == "northeurope" && azurerm_eventgrid_system_topic.this.topic_type == "Microsoft.KeyVault.vaults"
+    error_message = "A system topic is in the region of its vault, not in ours."
+  }
+  assert {
+    condition     = length(azurerm_eventgrid_system_topic_event_subscription.this[0].included_event_types) == 9
+    error_message = "All nine kinds of events are delivered."
+  }
+  assert {
+    condition     = endswith(azurerm_eventgrid_system_topic_event_subscription.this[0].azure_function_endpoint[0].function_id, "/functions/SecretEvent")
+    error_message = "The name of the function is the name of its folder in the package."
+  }
+  assert {
+    condition     = azurerm_eventgrid_system_topic_event_subscription.this[0].azure_function_endpoint[0].max_events_per_batch == 1
+    error_message = "In a batch, one event that fails has all delivered again."
+  }
+  assert {
+    condition     = azurerm_eventgrid_system_topic_event_subscription.this[0].storage_blob_dead_letter_destination[0].storage_blob_container_name == "dead-letter"
+    error_message = "An event that cannot be delivered is kept."
+  }
+}
+
+# Guards against rights that nobody notices: the lists of the roles, as they are.
+run "patch_role" {
+  command = apply
+
+  assert {
+    condition = sort([for action in azurerm_role_definition.patch[0].permissions[0].actions : lower(action)]) == sort([
+      "microsoft.authorization/permissions/read",
+      "microsoft.web/sites/config/*/action",
+      "microsoft.web/sites/config/list/action",
+      "microsoft.web/sites/config/read",
+      "microsoft.web/sites/config/write",
+      "microsoft.web/sites/read",
+      "microsoft.web/sites/slots/config/*/action",
+      "microsoft.web/sites/slots/config/list/action",
+      "microsoft.web/sites/slots/config/read",
+      "microsoft.web/sites/slots/config/write",
+      "microsoft.web/sites/slots/read",
+    ])
+    error_message = "The role that may patch has other actions."
+  }
+  assert {
+    condition     = azurerm_role_definition.versions.permissions[0].data_actions == toset(["Microsoft.KeyVault/vaults/secrets/readMetadata/action"])
+    error_message = "In the vault, keyrelay sees versions and nothing else."
+  }
+  assert {
+    condition     = length(azurerm_role_definition.refresh) == 0
+    error_message = "There is one role for apps."
+  }
+  assert {
+    condition     = alltrue([for assignment in azurerm_role_assignment.apps : assignment.principal_id == "00000000-0000-0000-0000-00000000000d"])
+    error_message = "The role is given to keyrelay's identity."
+  }
+}
+
+# Guards "refresh only": no setting is seen, none is written.
+run "refresh_role" {
+  command = apply
+
+  variables {
+    permissions = "refresh"
+  }
+
+  assert {
+    condition     = length(azurerm_role_definition.patch) == 0
+    error_message = "There is one role for apps."
+  }
+  assert {
+    condition     = alltrue([for action in azurerm_role_definition.refresh[0].permissions[0].actions : !endswith(lower(action), "/write") && !endswith(lower(action), "/list/action") && action != "*"])
+    error_message = "Who may refresh may not write, or see plain text."
+  }
+  assert {
+    condition     = toset([for action in azurerm_role_definition.refresh[0].permissions[0].not_actions : lower(action)]) == toset(["microsoft.web/sites/config/list/action", "microsoft.web/sites/slots/config/list/action"])
+    error_message = "The wildcard for refresh must not let plain text through."
+  }
+}
+
+# Guards the first phase: Azure refuses a subscription to a function that is not there.
+run "before_the_package" {
+  command = apply
+
+  variables {
+    subscribe = false
+  }
+
+  assert {
+    condition     = length(azurerm_eventgrid_system_topic_event_subscription.this) == 0
+    error_message = "Nothing is subscribed yet."
+  }
+}
+
+# Guards the filters: they are Event Grid's work, so that what is not wanted costs nothing.
+run "filters" {
+  command = apply
+
+  variables {
+    event_types         = ["Microsoft.KeyVault.SecretNewVersionCreated"]
+    subject_begins_with = "sql-"
+  }
+
+  assert {
+    condition     = azurerm_eventgrid_system_topic_event_subscription.this[0].included_event_types == tolist(["Microsoft.KeyVault.SecretNewVersionCreated"])
+    error_message = "Only the event types that were named are delivered."
+  }
+  assert {
+    condition     = azurerm_eventgrid_system_topic_event_subscription.this[0].subject_filter[0].subject_begins_with == "sql-" && !azurerm_eventgrid_system_topic_event_subscription.this[0].subject_filter[0].case_sensitive
+    error_message = "Names of secrets compare without case."
+  }
+}
+
+# Guards the other clouds: keyrelay has to ask their endpoints.
+run "clouds" {
+  command = apply
+
+  variables {
+    cloud = "china"
+  }
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.app_settings["KEYRELAY_CLOUD"] == "china"
+    error_message = "The cloud reaches keyrelay."
+  }
+}
+
+# Guards several scopes: one assignment each, and one setting with all of them.
+run "scopes" {
+  command = apply
+
+  variables {
+    scopes = ["/subscriptions/00000000-0000-0000-0000-000000000002", "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop"]
+  }
+
+  assert {
+    condition     = length(azurerm_role_assignment.apps) == 2
+    error_message = "Each scope has its assignment."
+  }
+  assert {
+    condition     = length(split(",", azurerm_function_app_flex_consumption.this.app_settings["KEYRELAY_SCOPE"])) == 2
+    error_message = "Each scope is looked through."
+  }
+}
+
+# Guards alerts: one for each thing that has to wake somebody up, and each goes to the group.
+run "alerts" {
+  command = apply
+
+  variables {
+    action_group_ids = ["/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/ops/providers/Microsoft.Insights/actionGroups/night"]
+  }
+
+  assert {
+    condition     = toset(keys(azurerm_monitor_scheduled_query_rules_alert_v2.this)) == toset(["rotation-failed", "policy-quarantined", "pending-too-long"])
+    error_message = "An alert is missing."
+  }
+  assert {
+    condition     = toset(keys(azurerm_monitor_metric_alert.dead_letter)) == toset(["dead-lettered", "dropped"])
+    error_message = "Events that are lost have an alert."
+  }
+  assert {
+    condition     = alltrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.this : length(alert.action) == 1])
+    error_message = "Every alert goes to the action group."
+  }
+}
