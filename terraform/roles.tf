@@ -13,10 +13,18 @@ locals {
   ]
 
   # POST {site}/config/configreferences/appsettings/refresh. Which action Azure checks for it is not documented: these
-  # are all POST calls below `config`, without the one that shows plain text, which is taken away below.
+  # are all POST calls below `config`, without those that show plain text, which are taken away below.
   refresh_actions = [
     "Microsoft.Web/sites/config/*/action",
     "Microsoft.Web/sites/slots/config/*/action",
+  ]
+
+  # What shows plain text: settings, and settings as they were.
+  plain_text_actions = [
+    "Microsoft.Web/sites/config/list/Action",
+    "Microsoft.Web/sites/slots/config/list/Action",
+    "Microsoft.Web/sites/config/snapshots/listsecrets/action",
+    "Microsoft.Web/sites/slots/config/snapshots/listsecrets/action",
   ]
 
   patch_actions = [
@@ -42,7 +50,7 @@ resource "azurerm_role_definition" "refresh" {
 
   permissions {
     actions     = concat(local.read_actions, local.refresh_actions)
-    not_actions = ["Microsoft.Web/sites/config/list/Action", "Microsoft.Web/sites/slots/config/list/Action"]
+    not_actions = local.plain_text_actions
   }
 }
 
@@ -56,6 +64,8 @@ resource "azurerm_role_definition" "patch" {
 
   permissions {
     actions = concat(local.read_actions, local.refresh_actions, local.patch_actions)
+    # Settings are read to be written; nobody needs those of earlier times.
+    not_actions = setsubtract(local.plain_text_actions, local.patch_actions)
   }
 }
 

@@ -138,6 +138,10 @@ run "patch_role" {
     error_message = "The role that may patch has other actions."
   }
   assert {
+    condition     = toset([for action in azurerm_role_definition.patch[0].permissions[0].not_actions : lower(action)]) == toset(["microsoft.web/sites/config/snapshots/listsecrets/action", "microsoft.web/sites/slots/config/snapshots/listsecrets/action"])
+    error_message = "The wildcard for refresh must not let the settings of earlier times through."
+  }
+  assert {
     condition     = azurerm_role_definition.versions.permissions[0].data_actions == toset(["Microsoft.KeyVault/vaults/secrets/readMetadata/action"])
     error_message = "In the vault, keyrelay sees versions and nothing else."
   }
@@ -168,7 +172,7 @@ run "refresh_role" {
     error_message = "Who may refresh may not write, or see plain text."
   }
   assert {
-    condition     = toset([for action in azurerm_role_definition.refresh[0].permissions[0].not_actions : lower(action)]) == toset(["microsoft.web/sites/config/list/action", "microsoft.web/sites/slots/config/list/action"])
+    condition     = toset([for action in azurerm_role_definition.refresh[0].permissions[0].not_actions : lower(action)]) == toset(["microsoft.web/sites/config/list/action", "microsoft.web/sites/slots/config/list/action", "microsoft.web/sites/config/snapshots/listsecrets/action", "microsoft.web/sites/slots/config/snapshots/listsecrets/action"])
     error_message = "The wildcard for refresh must not let plain text through."
   }
 }

@@ -106,6 +106,11 @@ impl AzureError {
         self.failure.answer()
     }
 
+    /// Whether Azure says that whoever asks may not.
+    pub fn is_forbidden(&self) -> bool {
+        self.failure.status() == Some(403)
+    }
+
     /// Whether Azure says that there is no such thing.
     pub fn is_not_found(&self) -> bool {
         matches!(self.failure.status(), Some(404 | 410))

@@ -11,6 +11,7 @@ mod paging;
 mod request_log;
 mod resource_manager;
 mod retry;
+mod rights;
 mod transport;
 mod trouble;
 
@@ -23,6 +24,8 @@ pub use key_vault::{KeyVault, SecretVersionInfo};
 pub use lane::Rate;
 pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
 pub use resource_manager::{
-    Progress, ReferenceStatus, Replaced, ResourceManager, Scope, ScopeError, Site, Status, Writing,
+    EventSubscription, Progress, ReferenceStatus, Replaced, ResourceManager, Scope, ScopeError, Site, Status,
+    SystemTopic, Writing,
 };
+pub use rights::{Permission, Rights};
 pub use trouble::{End, Row as TroubleRow, troubles};

@@ -28,6 +28,12 @@ pub enum Operation {
     ListSlots,
     /// The versions of a secret.
     ListVersions,
+    /// What an identity may do.
+    ReadRights,
+    /// The system topics of a subscription.
+    ListTopics,
+    /// The event subscriptions of a topic.
+    ListSubscriptions,
 }
 
 /// One finished request: all attempts at it, seen as one.
@@ -74,6 +80,9 @@ impl Operation {
             Self::ListSites => "list the sites",
             Self::ListSlots => "list the slots",
             Self::ListVersions => "list the versions",
+            Self::ReadRights => "read the rights",
+            Self::ListTopics => "list the system topics",
+            Self::ListSubscriptions => "list the event subscriptions",
         }
     }
 

@@ -1,5 +1,6 @@
 //! Settings, references, sites and slots: what Resource Manager is asked for.
 
+mod looking;
 mod reference_status;
 mod scope;
 mod site;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
+pub use looking::{EventSubscription, SystemTopic};
 pub use reference_status::{Progress, ReferenceStatus, Status};
 pub use scope::{Scope, ScopeError};
 pub use site::Site;
@@ -104,7 +106,8 @@ impl ResourceManager {
         }
     }
 
-    /// Makes Azure resolve all references of an app anew. Needs `config/Write`. Whether the app restarts is up to Azure.
+    /// Makes Azure resolve all references of an app anew. Which action below `config` Azure checks is not documented.
+    /// Whether the app restarts is up to Azure.
     pub async fn refresh_references(&self, app: &AppId, call: &Call) -> Result<(), AzureError> {
         let path = format!("{app}/config/configreferences/appsettings/refresh");
         let mut request = self.request(Operation::RefreshReferences, app, &path, Action::Post);

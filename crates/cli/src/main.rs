@@ -6,6 +6,7 @@ mod build;
 mod case;
 mod compile;
 mod demo;
+mod doctor;
 mod events;
 mod inspect;
 mod local;
@@ -26,7 +27,8 @@ use clap::{Parser, Subcommand};
 ///
 /// `new`, `build`, `test`, `run`, `events`, `inspect`, `bench`, `compile`, `lock` and `package` are for those who write policies.
 /// `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure, and the real keyrelay-host in it, started and
-/// called as the Functions host does. `runs` reads the store of a keyrelay-host, wherever it runs.
+/// called as the Functions host does. `runs` reads the store of a keyrelay-host, wherever it runs;
+/// `doctor` looks at everything that it needs.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Arguments {
@@ -48,6 +50,7 @@ enum Command {
     Package(package::Package),
     Local(local::Local),
     Demo(demo::Demo),
+    Doctor(doctor::Doctor),
     Runs(Box<runs::Runs>),
     /// The app of the demonstration
     #[command(hide = true)]
@@ -70,6 +73,7 @@ async fn main() -> ExitCode {
         Command::Package(package) => package.run().await,
         Command::Local(local) => local.run().await,
         Command::Demo(demo) => demo.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
         Command::Runs(runs) => runs.run().await,
         Command::TelemetryClock => demo::telemetry_clock().await,
     };

@@ -53,7 +53,7 @@ pub(crate) fn is_unprintable(c: char) -> bool {
 }
 
 /// The text on one line, without what is [unprintable](is_unprintable).
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let shown = |c| match c {
         '\n' | '\r' | '\t' => Some(' '),
         c => (!is_unprintable(c)).then_some(c),

@@ -1,6 +1,6 @@
 //! What the listeners share: the state of everything, and the few things that concern several services.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::requests::Requests;
 use crate::resource_manager::RateLimits;
 use crate::storage::Storage;
 use crate::vaults::{self, NewVersion, Occurrence, Secret, Vault, VaultError, Vaults, Version};
-use crate::world::World;
+use crate::world::{Role, World};
 
 /// The state of one stand-in.
 pub(crate) struct Backend {
@@ -35,8 +35,23 @@ pub(crate) struct Backend {
     pub(crate) storage: Option<Storage>,
     pub(crate) requests: Requests,
     pub(crate) rate_limits: RateLimits,
+    pub(crate) roles: Vec<Role>,
+    subscribed: Mutex<Vec<Subscribed>>,
     events: mpsc::UnboundedSender<PublishedEvent>,
     stopped: CancellationToken,
+}
+
+/// An event subscription, as Resource Manager shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Subscribed {
+    pub(crate) name: String,
+    pub(crate) vault: String,
+    /// The vault's id.
+    pub(crate) topic: String,
+    /// The id of the function that the events go to.
+    pub(crate) function: String,
+    pub(crate) event_types: Vec<String>,
+    pub(crate) has_dead_letter: bool,
 }
 
 impl Backend {
@@ -60,10 +75,17 @@ impl Backend {
             storage,
             requests: Requests::new(),
             rate_limits: RateLimits::new(options.limits_requests),
+            roles: world.roles.clone(),
+            subscribed: Mutex::default(),
             options,
             events,
             stopped: CancellationToken::new(),
         }
+    }
+
+    /// The event subscriptions that Resource Manager shows.
+    pub(crate) fn subscribed(&self) -> MutexGuard<'_, Vec<Subscribed>> {
+        self.subscribed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a new version of a secret and hands its event to Event Grid.

@@ -19,7 +19,7 @@ use url::Url;
 use crate::app_process::{self, AppLine};
 use crate::azure_cloud::Audience;
 use crate::azurite::{ACCOUNT, Azurite, AzuriteError};
-use crate::backend::Backend;
+use crate::backend::{Backend, Subscribed};
 use crate::exchange::exchange;
 use crate::identity::{ENDPOINT_PATH, Identity};
 use crate::published_event::PublishedEvent;
@@ -216,6 +216,11 @@ impl Cloud {
     pub fn storage_token(&self) -> String {
         let identities = &self.backend.identities;
         identities.make_token(&identities.outsider.name, Audience::Storage, Timestamp::now()).0
+    }
+
+    /// Has Resource Manager show an event subscription.
+    pub(crate) fn show(&self, subscribed: Subscribed) {
+        self.backend.subscribed().push(subscribed);
     }
 
     fn environment_for(&self, identity: &Identity) -> Vec<(String, String)> {

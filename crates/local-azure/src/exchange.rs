@@ -99,7 +99,7 @@ async fn carry_out(backend: &Arc<Backend>, call: &Call, caller: &str, now: Times
     let response = match call.service {
         Service::Identity => backend.identities.answer(call, now),
         Service::KeyVault => key_vault::answer(backend, call, caller, now),
-        Service::ResourceManager => resource_manager::answer(backend, call),
+        Service::ResourceManager => resource_manager::answer(backend, call, caller),
         Service::Storage => storage::answer(backend, call).await,
     };
     pass(backend, Moment::CarriedOut, call).await?;

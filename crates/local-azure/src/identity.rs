@@ -134,6 +134,13 @@ impl Identities {
         }
     }
 
+    /// The name of the identity with this object id.
+    pub(crate) fn named(&self, apps: &Apps, principal: &str) -> Option<String> {
+        let assigned = self.user_assigned.iter().map(|(_, identity)| identity);
+        let mut all = apps.iter().filter_map(|app| app.identity.as_ref()).chain(assigned).chain([&self.outsider]);
+        all.find(|identity| identity.principal_id == principal).map(|identity| identity.name.clone())
+    }
+
     /// Makes every token that was handed out unknown.
     pub(crate) fn revoke_all(&self) {
         self.lock().clear();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
+use crate::backend::Subscribed;
 use crate::cloud::{Cloud, CloudError, CloudOptions};
 use crate::event_grid::{EventGrid, EventGridError, EventGridOptions, EventSubscription, SubscribeError};
 use crate::functions_host::{FunctionsHost, FunctionsHostError, FunctionsHostOptions};
@@ -85,8 +86,14 @@ impl LocalAzure {
         let LocalAzureOptions { world, site, cloud, event_grid, mut functions_host, max_events_per_batch } = options;
         let (publish, published) = mpsc::unbounded_channel();
         let mut environment = site.as_ref().map(|site| settings_of(&world, site)).unwrap_or_default();
-        let topics: Vec<(String, String)> =
-            world.vaults.iter().map(|vault| topic(&world.subscription, vault)).collect();
+        let topics: Vec<(Vault, String)> = world
+            .vaults
+            .iter()
+            .filter(|vault| vault.subscribed)
+            .map(|vault| (vault.clone(), topic(&world.subscription, vault)))
+            .collect();
+        let function = function_id(&world, site.as_deref());
+        let has_dead_letter = event_grid.dead_letter.is_some();
         let vault_suffix = world.cloud.vault_suffix();
         let cloud = Cloud::start(world, cloud, publish).await?;
         environment.extend(match &site {
@@ -107,9 +114,14 @@ impl LocalAzure {
         let functions_host = FunctionsHost::start(functions_host).await?;
         for (vault, topic) in topics {
             let endpoint = functions_host.event_grid_endpoint(FUNCTION);
-            let mut subscription = EventSubscription::new(format!("keyrelay-{vault}"), topic, endpoint);
+            let name = format!("keyrelay-{}", vault.name);
+            let mut subscription = EventSubscription::new(&name, &topic, endpoint);
             subscription.max_events_per_batch = max_events_per_batch;
+            subscription.included_event_types.clone_from(&vault.event_types);
             event_grid.subscribe(subscription).await?;
+            let Vault { name: vault, event_types, .. } = vault;
+            let function = function.clone();
+            cloud.show(Subscribed { name, vault, topic, function, event_types, has_dead_letter });
         }
         // One that never gets ready is a state like any other: the caller may want to see it.
         functions_host.wait_while_starting().await;
@@ -126,14 +138,21 @@ fn endpoints(cloud: &Cloud, vault_suffix: &str) -> String {
     )
 }
 
-/// A vault's name and its Resource Manager id, which is the topic of its events.
-fn topic(subscription: &str, vault: &Vault) -> (String, String) {
-    let group = &vault.resource_group;
-    let id = format!(
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{}",
-        vault.name
-    );
-    (vault.name.clone(), id)
+/// A vault's Resource Manager id, which is the topic of its events.
+fn topic(subscription: &str, vault: &Vault) -> String {
+    let Vault { name, resource_group: group, .. } = vault;
+    format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{name}")
+}
+
+/// The id of the function that events go to.
+fn function_id(world: &World, site: Option<&str>) -> String {
+    let site = site.unwrap_or("outsider");
+    let found = world.sites.iter().find(|it| it.name.eq_ignore_ascii_case(site));
+    let group = found.map_or("local", |it| it.resource_group.as_str());
+    let subscription = &world.subscription;
+    format!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{site}/functions/{FUNCTION}"
+    )
 }
 
 /// What App Service puts into the environment of a site: its settings, and who it is.

@@ -3,6 +3,8 @@
 mod bodies;
 mod rate_limits;
 mod refusal;
+mod rights;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,11 +49,11 @@ pub(crate) fn add_headers(backend: &Backend, call: &Call, caller: &str, response
 }
 
 /// Carries a request out.
-pub(crate) fn answer(backend: &Arc<Backend>, call: &Call) -> Response {
-    carry_out(backend, call).unwrap_or_else(Refusal::into_response)
+pub(crate) fn answer(backend: &Arc<Backend>, call: &Call, caller: &str) -> Response {
+    carry_out(backend, call, caller).unwrap_or_else(Refusal::into_response)
 }
 
-fn carry_out(backend: &Arc<Backend>, call: &Call) -> Result<Response, Refusal> {
+fn carry_out(backend: &Arc<Backend>, call: &Call, caller: &str) -> Result<Response, Refusal> {
     let segments = call.segments();
     // Ids compare without case.
     let lower: Vec<String> = segments.iter().map(|segment| segment.to_lowercase()).collect();
@@ -63,8 +65,18 @@ fn carry_out(backend: &Arc<Backend>, call: &Call) -> Result<Response, Refusal> {
     if !subscription.eq_ignore_ascii_case(&backend.subscription) {
         return Err(Refusal::NoSubscription((*subscription).to_owned()));
     }
+    rights::check(backend, call, caller, rest)?;
+    let provider = rest.iter().rposition(|part| *part == "providers");
+    if let Some(at) = provider
+        && let Some(["providers", "microsoft.authorization", asked @ ..]) = rest.get(at..)
+    {
+        let place = call.path.to_lowercase();
+        let place = place.split("/providers/microsoft.authorization").next().unwrap_or_default();
+        return rights::authorization(backend, call, caller, place, asked);
+    }
     match (&call.method, rest) {
         (&Method::GET, ["providers", "microsoft.web", "sites"]) => Ok(sites(backend, call, |_| true)),
+        (_, ["providers", "microsoft.eventgrid", rest @ ..]) => topics::in_subscription(backend, call, rest),
         (method, ["resourcegroups", group, rest @ ..]) => {
             let name = group_named(backend, group)?;
             match (method, rest) {
@@ -72,6 +84,7 @@ fn carry_out(backend: &Arc<Backend>, call: &Call) -> Result<Response, Refusal> {
                 (&Method::GET, ["providers", "microsoft.web", "sites"]) => {
                     Ok(sites(backend, call, |app| app.resource_group.eq_ignore_ascii_case(name)))
                 }
+                (_, ["providers", "microsoft.eventgrid", rest @ ..]) => topics::in_group(backend, call, rest),
                 (_, ["providers", "microsoft.web", "sites", site, rest @ ..]) => {
                     site_operation(backend, call, name, site, rest)
                 }

@@ -29,6 +29,25 @@ pub struct World {
     /// Identities that every app may use by their client id.
     #[serde(default, rename = "identity")]
     pub identities: Vec<UserAssignedIdentity>,
+    /// What identities may do in Resource Manager. One without any role may do everything.
+    #[serde(default, rename = "role")]
+    pub roles: Vec<Role>,
+}
+
+/// What an identity may do at a place: a role and its assignment in one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// Whose it is: `site`, `site/slot`, or the name of a user-assigned identity.
+    pub identity: String,
+    /// Where it holds: the beginning of a resource id. Default: everywhere.
+    #[serde(default)]
+    pub scope: String,
+    /// What may be done; `*` stands for anything.
+    pub actions: Vec<String>,
+    /// What is excepted from that.
+    #[serde(default)]
+    pub not_actions: Vec<String>,
 }
 
 /// A vault and what is in it.
@@ -45,6 +64,12 @@ pub struct Vault {
     /// Whose identity has no access to the vault: `site`, `site/slot`, or the name of a user-assigned identity.
     #[serde(default)]
     pub denies: Vec<String>,
+    /// Whether its events are delivered to the function app.
+    #[serde(default = "yes")]
+    pub subscribed: bool,
+    /// The event types that are delivered; none means all.
+    #[serde(default)]
+    pub event_types: Vec<String>,
 }
 
 /// A function app or web app.

@@ -9,7 +9,7 @@ use wasmtime::ResourceLimiter;
 pub struct Limits {
     /// How long the policy may run. Time in which the machine runs something else does not count.
     pub time: Duration,
-    /// The size of each of its memories, in bytes.
+    /// The size of all its memories together, in bytes.
     pub memory: usize,
     /// What its answer may take in our memory, in bytes.
     pub answer: usize,
@@ -75,10 +75,11 @@ impl Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        if desired > self.memory_limit {
+        let memory = self.memory.saturating_add(desired.saturating_sub(current));
+        if memory > self.memory_limit {
             return Err(self.exceed(Exceeded::Memory));
         }
-        self.memory = self.memory.saturating_add(desired.saturating_sub(current));
+        self.memory = memory;
         Ok(true)
     }
 

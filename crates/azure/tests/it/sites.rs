@@ -38,7 +38,8 @@ async fn a_subscription_and_a_group_are_asked_for_by_their_ids() {
 #[tokio::test]
 async fn sites_are_read_as_far_as_they_go() {
     let rows = json!([
-        { "id": ORDERS, "kind": "functionapp,linux", "properties": { "state": "Running", "enabled": true } },
+        { "id": ORDERS, "kind": "functionapp,linux", "identity": { "type": "SystemAssigned" },
+          "properties": { "state": "Running", "enabled": true, "keyVaultReferenceIdentity": "SystemAssigned" } },
         { "id": ORDERS.replace("orders", "bare") },
         { "id": ORDERS.replace("orders", "off"), "kind": null, "properties": { "state": null, "enabled": false } },
         { "id": "not an id" },
@@ -52,6 +53,8 @@ async fn sites_are_read_as_far_as_they_go() {
         kind: kind.map(str::to_owned),
         state: state.map(str::to_owned),
         enabled,
+        identity: (name == "orders").then(|| "SystemAssigned".to_owned()),
+        reference_identity: (name == "orders").then(|| "SystemAssigned".to_owned()),
     };
     let expected = [
         site("orders", Some("functionapp,linux"), Some("Running"), true),

@@ -17,6 +17,7 @@ pub(super) enum Refusal {
     NoResourceGroup(String),
     NoApp { name: String, group: String },
     NoReference(String),
+    Forbidden { caller: String, action: String, scope: String },
     Unreadable(String),
     NoProperties,
     InvalidProperties,
@@ -54,6 +55,13 @@ impl Refusal {
             Self::NoReference(setting) => {
                 let message = format!("Cannot find AppSetting reference with name {setting}.");
                 unwrapped_error(Status::NOT_FOUND, "NotFound", &message)
+            }
+            Self::Forbidden { caller, action, scope } => {
+                let message = format!(
+                    "The client '{caller}' does not have authorization to perform action '{action}' over scope \
+                     '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials."
+                );
+                error(Status::FORBIDDEN, "AuthorizationFailed", &message)
             }
             Self::Unreadable(place) => {
                 let message = format!("The request content was invalid and could not be deserialized: '{place}'.");

@@ -1,0 +1,125 @@
+//! Whether the vaults' events reach keyrelay.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use keyrelay_azure::{AzureError, Call, EventSubscription, SystemTopic};
+
+use super::apps::App;
+use super::finding::Findings;
+use super::surroundings::Surroundings;
+use crate::out;
+
+/// The event that starts a rotation.
+const NEW_VERSION: &str = "Microsoft.KeyVault.SecretNewVersionCreated";
+
+/// The function that events go to.
+const FUNCTION: &str = "/functions/SecretEvent";
+
+pub(super) async fn look(surroundings: &Surroundings, apps: &[App], call: &Call, findings: &mut Findings) {
+    let named = surroundings.config.vaults.iter().map(|vault| vault.to_lowercase());
+    let referenced = apps.iter().flat_map(|app| &app.references).filter_map(|it| it.vault_name.as_deref());
+    let allowed = |vault: &String| {
+        surroundings.config.vaults.is_empty()
+            || surroundings.config.vaults.iter().any(|it| it.eq_ignore_ascii_case(vault))
+    };
+    let vaults: BTreeSet<String> = named.chain(referenced.map(str::to_lowercase).filter(allowed)).collect();
+    if vaults.is_empty() {
+        return;
+    }
+    let topics = match topics(surroundings, call).await {
+        Ok(topics) => topics,
+        Err(error) => {
+            let fix = "run this as somebody with the role Reader: keyrelay itself needs no right to see subscriptions";
+            return findings.bad("events", format!("system topics cannot be listed: {}", out::chain(&error)), fix);
+        }
+    };
+    for vault in vaults {
+        let topic = topics.iter().filter(|topic| source_of(topic).is_some_and(|it| it.eq_ignore_ascii_case(&vault)));
+        let mut subscriptions = Vec::new();
+        for topic in topic {
+            match surroundings.resource_manager.event_subscriptions(topic, call).await {
+                Ok(found) => subscriptions.extend(found),
+                Err(error) => {
+                    let fix = "run this as somebody with the role Reader";
+                    findings.bad("events", format!("{vault}: {}", out::chain(&error)), fix);
+                }
+            }
+        }
+        report(surroundings, &vault, &subscriptions, findings);
+    }
+}
+
+/// All system topics in the subscriptions of the scope and of keyrelay itself.
+async fn topics(surroundings: &Surroundings, call: &Call) -> Result<Vec<SystemTopic>, AzureError> {
+    let scopes = surroundings.config.scope.iter().map(|scope| scope.subscription().to_lowercase());
+    let own = surroundings.own.iter().map(|own| own.subscription().to_lowercase());
+    let mut topics = BTreeMap::new();
+    for subscription in scopes.chain(own).collect::<BTreeSet<_>>() {
+        let found = surroundings.resource_manager.system_topics(&subscription, call).await?;
+        topics.extend(found.into_iter().map(|topic| (topic.id.to_lowercase(), topic)));
+    }
+    Ok(topics.into_values().collect())
+}
+
+/// The vault whose events a topic has.
+fn source_of(topic: &SystemTopic) -> Option<&str> {
+    let (kind, name) = topic.source.rsplit_once('/')?;
+    let is_vault = kind.to_lowercase().ends_with("/providers/microsoft.keyvault/vaults");
+    is_vault.then_some(name)
+}
+
+fn report(surroundings: &Surroundings, vault: &str, subscriptions: &[EventSubscription], findings: &mut Findings) {
+    let ours: Vec<&EventSubscription> = subscriptions.iter().filter(|it| is_ours(surroundings, it)).collect();
+    let Some(first) = ours.first() else {
+        let elsewhere: Vec<String> = subscriptions.iter().map(|it| format!("{} to {}", it.name, it.endpoint)).collect();
+        let words = match elsewhere.is_empty() {
+            true => format!("{vault}: nobody has subscribed to its events"),
+            false => format!("{vault}: its events go elsewhere: {}", elsewhere.join(", ")),
+        };
+        let function = match &surroundings.own {
+            Some(own) => format!("{own}{FUNCTION}"),
+            None => format!("ID-OF-KEYRELAYS-FUNCTION-APP{FUNCTION}"),
+        };
+        let fix = format!(
+            "az eventgrid system-topic event-subscription create --name keyrelay --resource-group GROUP \
+             --system-topic-name TOPIC-OF-{vault} --endpoint-type azurefunction --endpoint {function}  \
+             (or let the Terraform module do it)"
+        );
+        return findings.bad("events", words, fix);
+    };
+    let wanted = |it: &&&EventSubscription| {
+        it.included_event_types.is_empty()
+            || it.included_event_types.iter().any(|kind| kind.eq_ignore_ascii_case(NEW_VERSION))
+    };
+    let Some(good) = ours.iter().find(wanted) else {
+        let words = format!("{vault}: {} leaves {NEW_VERSION} out, so no rotation is ever started", first.name);
+        let fix = format!(
+            "add it: az eventgrid system-topic event-subscription update --name {} --included-event-types {NEW_VERSION} ...",
+            first.name
+        );
+        return findings.bad("events", words, fix);
+    };
+    if !good.state.eq_ignore_ascii_case("Succeeded") {
+        let words = format!("{vault}: {} is in the state {}", good.name, good.state);
+        return findings.bad("events", words, "deploy the package, then make the event subscription again");
+    }
+    let has_ended = |text: &String| text.parse::<Timestamp>().is_ok_and(|end| end < Timestamp::now());
+    if let Some(end) = good.expires.as_ref().filter(|end| has_ended(end)) {
+        let words = format!("{vault}: {} ended at {end}", good.name);
+        return findings.bad("events", words, "make the event subscription again, without an end");
+    }
+    let kept =
+        if good.has_dead_letter { "" } else { "; no dead letter: what cannot be delivered for a day is dropped" };
+    findings.good("events", format!("{vault}: {} delivers them{kept}", good.name));
+}
+
+/// Whether the events go to keyrelay: to its function, or to its webhook, which no id tells of.
+fn is_ours(surroundings: &Surroundings, subscription: &EventSubscription) -> bool {
+    let endpoint = subscription.endpoint.to_lowercase();
+    let function = FUNCTION.to_lowercase();
+    match &surroundings.own {
+        Some(own) => endpoint == format!("{own}{FUNCTION}").to_lowercase() || endpoint.ends_with("/events"),
+        None => endpoint.ends_with(&function) || endpoint.ends_with("/events"),
+    }
+}
