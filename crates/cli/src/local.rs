@@ -114,8 +114,9 @@ fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
     out::line(&format!("Functions host    {}", azure.functions_host.url()));
     out::line(&format!("master key        {}", azure.functions_host.master_key()));
     out::line("the first two speak https on the same ports, for clients that insist on it: see --certificate");
-    for (name, value) in azure.cloud.environment() {
-        out::line(&format!("{name}={value}"));
+    out::line("where keyrelay-host finds all this, for `keyrelay doctor` in another terminal:");
+    for (name, value) in &azure.environment {
+        out::line(&format!("  export {name}='{value}'"));
     }
     out::line("rotate a secret:");
     out::line(&format!("  curl -X PUT {resource_manager}local/vaults/{vault}/secrets/<name> -d <value>"));

@@ -16,6 +16,9 @@ const FUNCTION: &str = "SecretEvent";
 /// The app settings by which keyrelay finds its store: its own, and those of the Functions host's storage account.
 const STORES: [&str; 3] = ["KEYRELAY_STORE", "AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage__accountName"];
 
+/// What the variables begin with that say where something is, or who somebody is.
+const SURROUNDINGS: [&str; 4] = ["KEYRELAY_", "AzureWebJobsStorage__", "WEBSITE_", "IDENTITY_"];
+
 /// The store of an app that is not told of another one: a folder below the app's, because there is no storage account.
 const STORE_FOLDER: &str = ".keyrelay/store";
 
@@ -61,6 +64,8 @@ pub struct LocalAzure {
     pub event_grid: EventGrid,
     /// The Functions host.
     pub functions_host: FunctionsHost,
+    /// Where the function app finds everything, and who it is: its environment without settings of any other purpose.
+    pub environment: Vec<(String, String)>,
 }
 
 /// Why it does not start.
@@ -108,6 +113,8 @@ impl LocalAzure {
                 None => (STORES[0].to_owned(), STORE_FOLDER.to_owned()),
             });
         }
+        let is_surrounding = |name: &str| SURROUNDINGS.iter().any(|beginning| name.starts_with(beginning));
+        let surroundings = environment.iter().filter(|(name, _)| is_surrounding(name)).cloned().collect();
         functions_host.environment = environment;
 
         let event_grid = EventGrid::start(event_grid, published)?;
@@ -125,7 +132,7 @@ impl LocalAzure {
         }
         // One that never gets ready is a state like any other: the caller may want to see it.
         functions_host.wait_while_starting().await;
-        Ok(Self { cloud, event_grid, functions_host })
+        Ok(Self { cloud, event_grid, functions_host, environment: surroundings })
     }
 }
 

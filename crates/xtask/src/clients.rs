@@ -72,8 +72,10 @@ fn announced(output: &mut impl BufRead) -> anyhow::Result<Vec<(String, String)>>
             variables.push(("RESOURCE_MANAGER_URL".to_owned(), url));
         } else if let Some(url) = url("Key Vault") {
             variables.push(("KEY_VAULT_URL".to_owned(), url));
-        } else if let Some((name, value)) = line.split_once('=').filter(|(name, _)| name.starts_with("IDENTITY_")) {
-            variables.push((name.to_owned(), value.to_owned()));
+        } else if let Some((name, value)) =
+            line.trim().strip_prefix("export IDENTITY_").and_then(|it| it.split_once('='))
+        {
+            variables.push((format!("IDENTITY_{name}"), value.trim_matches('\'').to_owned()));
         }
         if variables.len() == 4 {
             return Ok(variables);

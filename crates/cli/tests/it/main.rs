@@ -4,6 +4,7 @@
 
 mod author;
 mod blobs;
+mod doctor;
 // The sandbox's own hostile guests.
 #[path = "../../../sandbox/tests/it/guest.rs"]
 #[expect(dead_code, reason = "its other half runs guests without a command")]

@@ -59,6 +59,10 @@ fn action(method: &Method, rest: &[&str]) -> String {
         }
         return format!("{provider}/{}/action", types.join("/"));
     }
+    // Microsoft.Web has one action for reading whatever is below `config`.
+    if let Some(at) = types.iter().position(|it| *it == "config") {
+        types.truncate(at + 1);
+    }
     format!("{provider}/{}/{}", types.join("/"), verb(method))
 }
 
@@ -144,6 +148,10 @@ mod tests {
         assert_eq!(
             named(Method::POST, &format!("{site}/config/appsettings/list")),
             "microsoft.web/sites/config/list/action"
+        );
+        assert_eq!(
+            named(Method::GET, &format!("{site}/config/configreferences/appsettings")),
+            "microsoft.web/sites/config/read"
         );
         assert_eq!(named(Method::PUT, &format!("{site}/config/appsettings")), "microsoft.web/sites/config/write");
         assert_eq!(
