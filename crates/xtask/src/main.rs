@@ -6,6 +6,7 @@ mod clients;
 mod policies;
 mod shell;
 mod shipped;
+mod terraform;
 mod tests;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, bail};
 
-use crate::{azurite, policies, shell, shipped};
+use crate::{azurite, policies, shell, shipped, terraform};
 
 /// What every planted value begins with: the tests put it into plain-text settings and secrets.
 const PLANTED: &str = "planted-value-";
@@ -21,6 +21,7 @@ struct Counts {
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     policies::build()?;
     let package = if shipped::can_build() { Some(shipped::package()?) } else { None };
+    let left_out = terraform::check()?;
     let azurite = azurite::script();
     if let Err(missing) = &azurite {
         shell::step(&format!("no blob container for the tests: {missing}"));
@@ -59,6 +60,9 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     if let Err(missing) = azurite {
         // A green run is not to look like more than it is.
         print(&format!("the store was tested in folders only, not in a blob container: {missing}"));
+    }
+    for what in left_out {
+        print(&what);
     }
     if package.is_none() {
         print("no package was made: that takes Linux on x86-64");
