@@ -245,7 +245,7 @@ impl Show {
              \n  see what was asked of Azure:\n\
              \x20   curl {resource_manager}local/requests\n\
              \n  drop in another policy: replace {}\n\
-             \x20   and have the Functions host start keyrelay-host again:  pkill keyrelay-host\n",
+             \x20   keyrelay-host takes it up within a second\n",
             self.first.key,
             self.second.key,
             app_root.join(format!("policies/{SECRET}.wasm")).display(),

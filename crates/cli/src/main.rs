@@ -15,13 +15,14 @@ mod new;
 mod out;
 mod package;
 mod place;
+mod reference;
 mod run;
 mod runs;
 mod test;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Write and test policies, see what keyrelay did, and rehearse a rotation on your own machine.
 ///
@@ -52,6 +53,8 @@ enum Command {
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Runs(Box<runs::Runs>),
+    #[command(hide = true)]
+    Reference(reference::Reference),
     /// The app of the demonstration
     #[command(hide = true)]
     TelemetryClock,
@@ -75,6 +78,7 @@ async fn main() -> ExitCode {
         Command::Demo(demo) => demo.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Runs(runs) => runs.run().await,
+        Command::Reference(reference) => reference.run(Arguments::command()),
         Command::TelemetryClock => demo::telemetry_clock().await,
     };
     match done {
@@ -88,8 +92,6 @@ async fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

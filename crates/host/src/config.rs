@@ -2,6 +2,7 @@
 //!
 //! It is read in one place, and every problem in it is reported at once.
 
+pub mod keys;
 mod place;
 mod read;
 mod rule;

@@ -38,6 +38,8 @@ enum Command {
     Policies,
     /// Put the function app together in `target/app`
     App,
+    /// Make the pages in `docs/reference` of the code
+    Reference,
     /// Make `dist/keyrelay.zip`, the package that is deployed
     Package,
     /// Run the benchmarks, of the program that is shipped
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Test { filter } => tests::run(filter.as_deref()),
         Command::Policies => policies::build(),
         Command::App => app::assemble().map(drop),
+        Command::Reference => reference(),
         Command::Package => shipped::package().map(drop),
         Command::Bench { arguments } => shipped::bench(&arguments),
         Command::Clients => clients::run(),
@@ -77,4 +80,8 @@ fn demo(stay: bool) -> anyhow::Result<()> {
         command.arg("--stay");
     }
     shell::run(&mut command)
+}
+
+fn reference() -> anyhow::Result<()> {
+    shell::run(shell::cargo().args(["run", "--quiet", "--package", "keyrelay", "--bin", "keyrelay", "--", "reference"]))
 }

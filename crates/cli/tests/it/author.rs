@@ -266,3 +266,12 @@ async fn a_measurement_is_beside_the_empty_policy() {
         "{result}"
     );
 }
+
+#[tokio::test]
+async fn the_reference_pages_are_those_of_the_code() {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
+    command.arg("reference").arg(&pages).arg("--check").stdin(Stdio::null());
+    let checked = done(command).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.errors);
+}
