@@ -2,6 +2,15 @@ locals {
   # Storage accounts have names of their own kind: up to 24 letters and digits, unique in Azure.
   storage_name = "${substr(replace(var.name, "-", ""), 0, 16)}${substr(sha256("${var.resource_group_name}/${var.name}"), 0, 8)}"
   vault_name   = element(split("/", var.vault.id), 8)
+
+  # By its name alone the Functions host finds a storage account in the public cloud only: elsewhere it needs the URLs.
+  storage_settings = var.cloud == "public" ? tomap({
+    AzureWebJobsStorage__accountName = azurerm_storage_account.this.name
+    }) : tomap({
+    AzureWebJobsStorage__blobServiceUri  = trimsuffix(azurerm_storage_account.this.primary_blob_endpoint, "/")
+    AzureWebJobsStorage__queueServiceUri = trimsuffix(azurerm_storage_account.this.primary_queue_endpoint, "/")
+    AzureWebJobsStorage__tableServiceUri = trimsuffix(azurerm_storage_account.this.primary_table_endpoint, "/")
+  })
 }
 
 resource "azurerm_storage_account" "this" {
@@ -23,7 +32,9 @@ resource "azurerm_storage_account" "this" {
   default_to_oauth_authentication = true
   allow_nested_items_to_be_public = false
   local_user_enabled              = false
-  tags                            = var.tags
+  # Encrypted a second time, below the service. Can only be chosen when the account is made.
+  infrastructure_encryption_enabled = true
+  tags                              = var.tags
 }
 
 # The store: leases, pending work, the run history.
@@ -103,16 +114,17 @@ resource "azurerm_function_app_flex_consumption" "this" {
     http2_enabled                          = true
   }
 
-  app_settings = merge({
-    # The provider puts a connection string without a key beside these; never set `AzureWebJobsStorage` itself.
-    AzureWebJobsStorage__accountName = azurerm_storage_account.this.name
-    AzureWebJobsStorage__credential  = "managedidentity"
-    AzureWebJobsStorage__clientId    = azurerm_user_assigned_identity.this.client_id
-    KEYRELAY_CLIENT_ID               = azurerm_user_assigned_identity.this.client_id
-    KEYRELAY_CLOUD                   = var.cloud
-    KEYRELAY_MODE                    = var.mode
-    KEYRELAY_SCOPE                   = join(",", sort(var.scopes))
-    KEYRELAY_VAULTS                  = local.vault_name
+  # The provider puts a connection string without a key beside these; never set `AzureWebJobsStorage` itself.
+  app_settings = merge(local.storage_settings, {
+    AzureWebJobsStorage__credential = "managedidentity"
+    AzureWebJobsStorage__clientId   = azurerm_user_assigned_identity.this.client_id
+    KEYRELAY_CLIENT_ID              = azurerm_user_assigned_identity.this.client_id
+    KEYRELAY_CLOUD                  = var.cloud
+    KEYRELAY_MODE                   = var.mode
+    KEYRELAY_SCOPE                  = join(",", sort(var.scopes))
+    KEYRELAY_VAULTS                 = local.vault_name
+    # When many events come at once, the Functions host would leave log lines out, and with them alerts.
+    AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__isEnabled = "false"
   }, var.app_settings)
 
   depends_on = [azurerm_role_assignment.storage, azurerm_storage_container.store]

@@ -28,6 +28,16 @@ output "store_url" {
   value       = "${azurerm_storage_account.this.primary_blob_endpoint}${azurerm_storage_container.store.name}"
 }
 
+output "store_id" {
+  description = "Resource id of the store's container: whoever runs `keyrelay runs` needs Storage Blob Data Reader on it, or Contributor to resubmit."
+  value       = azurerm_storage_container.store.id
+}
+
+output "storage_account_name" {
+  description = "Name of the storage account, whose container `dead-letter` has what could not be delivered."
+  value       = azurerm_storage_account.this.name
+}
+
 output "log_analytics_workspace_id" {
   description = "Resource id of the workspace that logs go to."
   value       = azurerm_log_analytics_workspace.this.id

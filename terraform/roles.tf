@@ -5,9 +5,13 @@ locals {
     "Microsoft.Web/sites/Read",
     # GET {site}/slots.
     "Microsoft.Web/sites/slots/Read",
-    # GET {site}/config/configreferences/appsettings: references and their status, without plain text.
+    # GET {site}/config/configreferences/appsettings[/{name}]: references and their status, without plain text. By its path
+    # it is of the type `sites/config/appsettings`, whose read action is the second; which one Azure checks is not
+    # documented. Both are in Reader, too, which shows no setting's value.
     "Microsoft.Web/sites/config/Read",
+    "Microsoft.Web/sites/config/appsettings/Read",
     "Microsoft.Web/sites/slots/config/Read",
+    "Microsoft.Web/sites/slots/config/appsettings/Read",
     # GET {site}/providers/Microsoft.Authorization/permissions: `keyrelay doctor` asks what it may do.
     "Microsoft.Authorization/permissions/read",
   ]
@@ -28,10 +32,12 @@ locals {
   ]
 
   patch_actions = [
-    # POST {site}/config/appsettings/list: settings can only be written whole, so they have to be read whole.
+    # POST {site}/config/appsettings/list: settings can only be written whole, so they have to be read whole. The action is
+    # one for all of `config`, publishing credentials included: they deploy code where basic authentication is on. keyrelay
+    # never asks for them; turn `webdeploy_publish_basic_authentication_enabled` off, and they are worth nothing.
     "Microsoft.Web/sites/config/list/Action",
     "Microsoft.Web/sites/slots/config/list/Action",
-    # PUT {site}/config/appsettings.
+    # PUT {site}/config/appsettings. One action for all of `config`, too.
     "Microsoft.Web/sites/config/Write",
     "Microsoft.Web/sites/slots/config/Write",
   ]
@@ -98,8 +104,9 @@ resource "azurerm_role_assignment" "versions" {
   principal_type     = "ServicePrincipal"
 }
 
-# The Functions host keeps its locks and the timer's state in containers that it makes itself, and reads the package; this
-# is the role that Microsoft names for it. keyrelay's own container, `keyrelay`, is in the same account.
+# The Functions host keeps its locks, its keys and the timer's state in containers that it makes itself, and reads the
+# package; this is the role that Microsoft names for `AzureWebJobsStorage`, on the whole account. keyrelay itself would do with
+# Storage Blob Data Contributor on the container `keyrelay`, which this one contains: a second assignment would add nothing.
 # Whoever is this identity could replace the package: that is why nobody else gets it.
 resource "azurerm_role_assignment" "storage" {
   scope                = azurerm_storage_account.this.id

@@ -4,8 +4,8 @@ variable "name" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z][a-z0-9-]{1,38}[a-z0-9]$", var.name))
-    error_message = "Use 3 to 40 lower-case letters, digits and dashes, beginning with a letter and not ending with a dash."
+    condition     = can(regex("^[a-z][a-z0-9-]{2,38}[a-z0-9]$", var.name))
+    error_message = "Use 4 to 40 lower-case letters, digits and dashes, beginning with a letter and not ending with a dash."
   }
 }
 
@@ -13,12 +13,22 @@ variable "resource_group_name" {
   description = "Resource group that everything is made in. It has to be there."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[\\p{L}\\p{N}_().-]{1,90}$", var.resource_group_name)) && !endswith(var.resource_group_name, ".")
+    error_message = "Give the name of a resource group, not its id."
+  }
 }
 
 variable "location" {
   description = "Region of keyrelay itself. It has to have the Flex Consumption plan."
   type        = string
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z][A-Za-z0-9 ]+$", var.location))
+    error_message = "Give a region, such as westeurope."
+  }
 }
 
 variable "vault" {
@@ -33,10 +43,15 @@ variable "vault" {
     condition     = can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.KeyVault/vaults/[^/]+$", var.vault.id))
     error_message = "`id` has to be the resource id of a vault: /subscriptions/.../resourceGroups/.../providers/Microsoft.KeyVault/vaults/NAME."
   }
+
+  validation {
+    condition     = can(regex("^[A-Za-z][A-Za-z0-9 ]+$", var.vault.location))
+    error_message = "`location` has to be the region of the vault, such as westeurope."
+  }
 }
 
 variable "scopes" {
-  description = "Ids of the subscriptions and resource groups in which apps are looked for, and on which keyrelay gets its role."
+  description = "Ids of the subscriptions and resource groups in which apps are looked for, and on which keyrelay gets its role. All in one tenant."
   type        = set(string)
   nullable    = false
 
@@ -108,6 +123,11 @@ variable "subject_begins_with" {
   description = "Only events of objects whose names begin with this are delivered. Default: all."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.subject_begins_with == null || can(regex("^[A-Za-z0-9-]+$", var.subject_begins_with))
+    error_message = "Names in a vault have letters, digits and dashes only. This is no pattern: write sql-, not sql-*."
+  }
 }
 
 variable "cloud" {
@@ -127,13 +147,27 @@ variable "app_settings" {
   type        = map(string)
   default     = {}
   nullable    = false
+
+  # On Flex Consumption these are refused, or break the app; an AzureWebJobsStorage of ours would hide that of the identity.
+  validation {
+    condition = alltrue([
+      for name in keys(var.app_settings) :
+      !can(regex("(?i)^(AzureWebJobsStorage|FUNCTIONS_WORKER_RUNTIME|FUNCTIONS_EXTENSION_VERSION|WEBSITE_RUN_FROM_PACKAGE|WEBSITE_CONTENT.*|WEBSITE_TIME_ZONE|SCM_DO_BUILD_DURING_DEPLOYMENT)$", name))
+    ])
+    error_message = "AzureWebJobsStorage, FUNCTIONS_WORKER_RUNTIME, FUNCTIONS_EXTENSION_VERSION, WEBSITE_RUN_FROM_PACKAGE, WEBSITE_CONTENT*, WEBSITE_TIME_ZONE and SCM_DO_BUILD_DURING_DEPLOYMENT must not be set on Flex Consumption."
+  }
 }
 
 variable "action_group_ids" {
-  description = "The action groups that alerts go to. Default: alerts can be seen in Azure Monitor only."
+  description = "Ids of the action groups that alerts go to. Default: alerts can be seen in Azure Monitor only."
   type        = set(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = alltrue([for id in var.action_group_ids : can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.Insights/actionGroups/[^/]+$", id))])
+    error_message = "An action group is named by its resource id: /subscriptions/.../resourceGroups/.../providers/Microsoft.Insights/actionGroups/NAME."
+  }
 }
 
 variable "retention_days" {
@@ -153,4 +187,9 @@ variable "tags" {
   type        = map(string)
   default     = {}
   nullable    = false
+
+  validation {
+    condition     = length(var.tags) <= 50
+    error_message = "Azure takes up to 50 tags."
+  }
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::call::Deadline;
 use crate::error::Failure;
 use crate::lane::{Lane, Rate};
+use crate::observe::Observe;
 use crate::request_log::RequestIds;
 use crate::retry::retry_after;
 
@@ -22,6 +23,7 @@ pub struct Http {
     client: Client,
     limits: Limits,
     lanes: Arc<Mutex<HashMap<String, Arc<Lane>>>>,
+    observer: Option<Arc<dyn Observe>>,
 }
 
 /// What one request may take, beside its deadline.
@@ -96,7 +98,17 @@ impl Http {
             .user_agent(concat!("keyrelay/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| HttpError(error.into()))?;
-        Ok(Self { client, limits, lanes: Arc::default() })
+        Ok(Self { client, limits, lanes: Arc::default(), observer: None })
+    }
+
+    /// The same, with somebody who is told of each request.
+    pub fn observed_by(mut self, observer: Arc<dyn Observe>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    pub(crate) fn observer(&self) -> Option<&dyn Observe> {
+        self.observer.as_deref()
     }
 
     /// The client beneath, for what else this program speaks to: it shares connections and root certificates, not limits.

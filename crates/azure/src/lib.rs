@@ -7,6 +7,7 @@ mod error;
 mod http;
 mod key_vault;
 mod lane;
+mod observe;
 mod paging;
 mod request_log;
 mod resource_manager;
@@ -22,6 +23,7 @@ pub use error::{AzureError, ErrorAnswer, Failure, NextLinkError};
 pub use http::{Http, HttpError, Limits};
 pub use key_vault::{KeyVault, SecretVersionInfo};
 pub use lane::Rate;
+pub use observe::{Observe, SPANS};
 pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
 pub use resource_manager::{
     EventSubscription, Progress, ReferenceStatus, Replaced, ResourceManager, Scope, ScopeError, Site, Status,

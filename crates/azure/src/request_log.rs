@@ -53,6 +53,8 @@ pub struct RequestRecord {
     pub elapsed: Duration,
     /// How many times it was sent, or tried to be.
     pub attempts: u32,
+    /// How many of the answers were 429.
+    pub throttled: u32,
 }
 
 /// The ids that Azure gives a request.

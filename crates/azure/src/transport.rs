@@ -9,6 +9,8 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 use url::Url;
 
 use crate::call::{Call, Deadline};
@@ -16,6 +18,7 @@ use crate::credential::Credential;
 use crate::error::{AzureError, ErrorAnswer, Failure};
 use crate::http::{Answer, Http};
 use crate::lane::Kind;
+use crate::observe::{Observe, SPANS};
 use crate::request_log::{Operation, RequestIds, RequestRecord};
 use crate::retry::{self, MAX_ATTEMPTS};
 
@@ -66,9 +69,24 @@ impl Transport {
 
     /// Sends a request until it succeeds, is hopeless, or the time is over, and returns the body of the answer.
     pub(crate) async fn send(&self, request: &Request<'_>, call: &Call) -> Result<Vec<u8>, AzureError> {
+        let span = tracing::info_span!(
+            target: SPANS,
+            "request",
+            otel.name = request.operation.as_str(),
+            otel.kind = "client",
+            azure.subject = request.subject,
+            http.response.status_code = Empty,
+            azure.request_id = Empty,
+            azure.attempts = Empty,
+            azure.throttled = Empty,
+        );
+        self.send_within(request, call).instrument(span).await
+    }
+
+    async fn send_within(&self, request: &Request<'_>, call: &Call) -> Result<Vec<u8>, AzureError> {
         let started = Instant::now();
-        let mut attempts = 0;
-        let outcome = self.repeat(request, call.deadline, &mut attempts).await;
+        let (mut attempts, mut throttled) = (0, 0);
+        let outcome = self.repeat(request, call.deadline, &mut attempts, &mut throttled).await;
         let (status, ids) = match &outcome {
             Ok(answer) => (Some(answer.status.as_u16()), answer.ids.clone()),
             Err(failure) => (failure.status(), failure.answer().map(|it| it.ids.clone()).unwrap_or_default()),
@@ -84,6 +102,7 @@ impl Transport {
                 started,
                 elapsed: started.elapsed(),
                 attempts,
+                throttled,
             },
         );
         outcome.map(|answer| answer.body).map_err(|failure| request.failed(failure))
@@ -94,7 +113,13 @@ impl Transport {
         self.http.lane(lane, self.is_paced).writer(requests, call.deadline).await
     }
 
-    async fn repeat(&self, request: &Request<'_>, deadline: Deadline, attempts: &mut u32) -> Result<Answer, Failure> {
+    async fn repeat(
+        &self,
+        request: &Request<'_>,
+        deadline: Deadline,
+        attempts: &mut u32,
+        throttled: &mut u32,
+    ) -> Result<Answer, Failure> {
         let lane = self.http.lane(&request.lane, self.is_paced);
         let kind = request.kind();
         let mut token_was_refused = false;
@@ -122,6 +147,7 @@ impl Transport {
             let status = failure.status();
             let retry_after = failure.answer().and_then(|answer| answer.retry_after);
             if status == Some(429) {
+                *throttled += 1;
                 // Not this request alone: whoever shares the limit waits.
                 lane.refused(kind, retry_after);
             }
@@ -152,7 +178,11 @@ impl Transport {
         } else {
             deadline
         };
-        let answer = self.http.exchange(request.builder(&self.http).bearer_auth(token.expose()), limit).await?;
+        let mut builder = request.builder(&self.http).bearer_auth(token.expose());
+        if let Some(traceparent) = self.http.observer().and_then(Observe::traceparent) {
+            builder = builder.header("traceparent", traceparent);
+        }
+        let answer = self.http.exchange(builder, limit).await?;
         if answer.status.is_success() {
             return Ok(answer);
         }
@@ -177,6 +207,13 @@ impl Transport {
             duration_ms = u64::try_from(record.elapsed.as_millis()).unwrap_or(u64::MAX),
             "request to Azure finished"
         );
+        let span = Span::current();
+        record.status.map(|status| span.record("http.response.status_code", status));
+        request_id.as_deref().map(|id| span.record("azure.request_id", id));
+        span.record("azure.attempts", record.attempts).record("azure.throttled", record.throttled);
+        if let Some(observer) = self.http.observer() {
+            observer.finished(&record);
+        }
         call.log.push(record);
     }
 }

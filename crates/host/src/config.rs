@@ -47,8 +47,23 @@ pub struct Config {
     pub locked: Option<bool>,
     /// What is logged of keyrelay itself.
     pub log: LogLevel,
+    /// Whether there are traces and metrics.
+    pub telemetry: TelemetryMode,
     /// Rules for secrets; the first that matches wins.
     pub rules: Vec<Rule>,
+}
+
+/// Whether traces, metrics and logs are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TelemetryMode {
+    /// To where the environment says.
+    Auto,
+    /// Nowhere.
+    Off,
+}
+
+impl TelemetryMode {
+    const WORDS: [(&'static str, Self); 2] = [("auto", Self::Auto), ("off", Self::Off)];
 }
 
 /// What may happen to apps.
@@ -102,7 +117,7 @@ impl fmt::Display for Problem {
 }
 
 /// The keys at the top of `keyrelay.toml`. Each has an app setting: `KEYRELAY_` and the key in upper case.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "mode",
     "scope",
     "vaults",
@@ -115,6 +130,7 @@ const KEYS: [&str; 13] = [
     "keep_runs_days",
     "locked",
     "log",
+    "telemetry",
     "rotation",
 ];
 
@@ -183,6 +199,7 @@ impl Config {
             keep_runs: Duration::from_hours(24 * table.integer("keep_runs_days", 1..=3_650).unwrap_or(90)),
             locked: table.flag("locked"),
             log: table.word("log", &LogLevel::WORDS).unwrap_or(LogLevel::Info),
+            telemetry: table.word("telemetry", &TelemetryMode::WORDS).unwrap_or(TelemetryMode::Auto),
             rules: table
                 .tables("rotation")
                 .into_iter()

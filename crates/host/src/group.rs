@@ -11,6 +11,7 @@ use std::time::Duration;
 use keyrelay_azure::{AzureError, Call, Deadline, ReferenceStatus};
 use keyrelay_model::{AppId, Plan, Reference, Settings, Target, Verdict};
 use keyrelay_store::{Acquired, Lease};
+use tracing::Span;
 use uuid::Uuid;
 
 use crate::config::Mode;
@@ -19,6 +20,7 @@ use crate::outcome::Outcome;
 use crate::pending::Work;
 use crate::relay::Relay;
 use crate::state::{self, AppState};
+use crate::telemetry::SPANS;
 use crate::verify::{Awaited, Look, judge};
 
 /// How often somebody else's lease is looked at again.
@@ -60,6 +62,12 @@ impl Group {
             is_uncertain: false,
             changed: false,
         }
+    }
+
+    /// The next part of the trace. What is done for several rotations together is seen in the first of them.
+    pub(crate) fn span(&self, step: &'static str) -> Span {
+        let Some(first) = self.rotations.iter().find(|rotation| rotation.is_open()) else { return Span::none() };
+        tracing::info_span!(target: SPANS, parent: &first.span, "step", otel.name = step, rotations = self.rotations.len())
     }
 
     /// Everything up to the proof, under the app's lease. Returns whether the app was changed.

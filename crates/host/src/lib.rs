@@ -22,5 +22,6 @@ pub mod shelf;
 pub mod start;
 mod state;
 pub mod store;
+pub mod telemetry;
 pub mod turns;
 pub mod verify;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use keyrelay_host::config::LogLevel;
 use keyrelay_host::start;
+use keyrelay_host::telemetry::Telemetry;
 
 /// Exit codes matter to the Functions host: 0 leaves the app dead, anything else starts the handler again.
 #[tokio::main]
@@ -15,15 +16,19 @@ async fn main() -> ExitCode {
     let config = match start::configuration(&app_root, &environment) {
         Ok(config) => config,
         Err(problems) => {
-            start::logging(LogLevel::Error);
+            start::logging(LogLevel::Error, &Telemetry::default());
             for problem in &problems {
                 tracing::error!("{problem}");
             }
             return fatal(&format!("the configuration has {} problems, listed above", problems.len()));
         }
     };
-    start::logging(config.log);
-    match start::serve(config, &app_root, &environment).await {
+    let (telemetry, mistake) = start::telemetry(&config, &environment);
+    start::logging(config.log, &telemetry);
+    if let Some(mistake) = mistake {
+        tracing::error!("there is no telemetry: {mistake}");
+    }
+    match start::serve(config, telemetry, &app_root, &environment).await {
         Ok(()) => fatal("serving ended"),
         Err(error) => {
             tracing::error!("{error:#}");

@@ -9,12 +9,15 @@ use keyrelay_model::{AppId, Event, Grant, Occurrence, Plan, SecretVersion, Versi
 use keyrelay_sandbox::{Limits, Policy};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use tracing::Span;
+use tracing::field::Empty;
 
 use crate::config::Mode;
 use crate::outcome::Outcome;
 use crate::pending::Undo;
 use crate::record::{Cause, Request, RotationRecord, milliseconds};
 use crate::run_id::RunId;
+use crate::telemetry::SPANS;
 use crate::verify::Awaited;
 
 /// What all rotations of one event have in common.
@@ -59,6 +62,8 @@ pub(crate) struct Rotation {
     pub(crate) plan: Vec<String>,
     pub(crate) notes: Vec<String>,
     pub(crate) policy_log: Vec<String>,
+    /// Its part of the trace, until its verdict is out.
+    pub(crate) span: Span,
     began: Instant,
     reply: Option<oneshot::Sender<RotationRecord>>,
 }
@@ -103,8 +108,19 @@ impl Order {
 
 impl Rotation {
     /// A rotation, and where its record will come out.
-    pub(crate) fn new(order: Arc<Order>, deadline: Deadline) -> (Self, oneshot::Receiver<RotationRecord>) {
+    pub(crate) fn new(order: Arc<Order>, app: &AppId, deadline: Deadline) -> (Self, oneshot::Receiver<RotationRecord>) {
         let (reply, record) = oneshot::channel();
+        let span = tracing::info_span!(
+            target: SPANS,
+            "rotation",
+            app.id = %app,
+            secret.name = order.event.name.as_str(),
+            policy.name = order.policy.name(),
+            run.id = order.run.as_str(),
+            decision = Empty,
+            verdict = Empty,
+            otel.status_code = Empty,
+        );
         let rotation = Self {
             order,
             deadline,
@@ -113,6 +129,7 @@ impl Rotation {
             plan: Vec::new(),
             notes: Vec::new(),
             policy_log: Vec::new(),
+            span,
             began: Instant::now(),
             reply: Some(reply),
         };
@@ -135,6 +152,13 @@ impl Rotation {
     pub(crate) fn end(&mut self, app: &AppId, call: &Call, outcome: Outcome) {
         self.stage = Stage::Ended;
         let Some(reply) = self.reply.take() else { return };
+        let span = std::mem::replace(&mut self.span, Span::none());
+        self.decision.as_deref().map(|decision| span.record("decision", decision));
+        span.record("verdict", outcome.verdict.as_str());
+        if outcome.verdict.is_error() {
+            span.record("otel.status_code", "ERROR");
+        }
+        drop(span);
         let record = RotationRecord {
             app: app.clone(),
             decision: self.decision.take(),

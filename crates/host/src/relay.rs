@@ -13,6 +13,8 @@ use keyrelay_model::{AppId, Event, EventError, Verdict, Versions};
 use keyrelay_sandbox::Limits;
 use keyrelay_store::Store;
 use tokio::time::Instant;
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::admit::{Admission, admit, known_versions};
 use crate::config::{Config, Rule};
@@ -27,6 +29,7 @@ use crate::record::{Cause, EventRecord, PolicyRecord, Request, RotationRecord, R
 use crate::route::route;
 use crate::run_id::RunId;
 use crate::shelf::Shelf;
+use crate::telemetry::{Metrics, SPANS, Telemetry};
 use crate::turns::{Arrival, Turns};
 
 /// The parts of the program that live as long as the process.
@@ -60,6 +63,10 @@ pub struct Relay {
     pub denials: Denials,
     /// What redeliveries need not look at again.
     pub settled: Settled,
+    /// What is sent to whoever watches.
+    pub telemetry: Telemetry,
+    /// What is counted and measured for it.
+    pub metrics: Arc<Metrics>,
 }
 
 /// How long one rotation may take, if nobody waits for the answer: others wait for their turn.
@@ -95,9 +102,29 @@ impl Relay {
         event: Result<Event, EventError>,
         deadline: Deadline,
     ) -> Run {
+        let span = tracing::info_span!(
+            target: SPANS,
+            "event",
+            cause = ?trigger.cause,
+            event.id = event.as_ref().ok().map(|event| event.id.as_str()),
+            event.type = event.as_ref().ok().map(|event| format!("{}{}", event.kind, event.occurrence)),
+            secret.name = event.as_ref().ok().map(|event| event.name.as_str()),
+            run.id = Empty,
+            of = trigger.of.as_ref().map(RunId::as_str),
+        );
+        self.run_within(trigger, event, deadline).instrument(span).await
+    }
+
+    async fn run_within(
+        self: &Arc<Self>,
+        trigger: Trigger,
+        event: Result<Event, EventError>,
+        deadline: Deadline,
+    ) -> Run {
         let began = Instant::now();
         let arrival = self.turns.arrival();
         let mut run = Run::begin(trigger.cause, &trigger.invocation, event.as_ref().ok());
+        tracing::Span::current().record("run.id", run.id.as_str());
         run.instance = Some(self.instance.clone());
         run.of = trigger.of.clone();
         run.is_look = trigger.carried.is_some();
@@ -111,6 +138,7 @@ impl Relay {
         self.judge_denials(&mut run).await;
         run.duration_ms = milliseconds(began.elapsed());
         self.record(&mut run).await;
+        self.metrics.run(&run);
         run.log(event.map_or_else(|error| error.id, |event| Some(event.id)).as_deref());
         run
     }

@@ -15,10 +15,12 @@ use keyrelay_model::{Event, EventError};
 use serde_json::json;
 use tokio::sync::SetOnce;
 use tokio::time::timeout_at;
+use tracing::{Instrument as _, Span};
 
 use crate::invocation::{self, Answer, BodyError};
 use crate::reconcile;
 use crate::relay::{Relay, Trigger};
+use crate::telemetry::{self, SPANS};
 
 /// How long after its deadline a run may still come to its end. Everything that is asked of Azure ends at the deadline;
 /// a policy that is being compiled, or uses up a generous limit of its own, may take longer than Event Grid waits.
@@ -47,8 +49,28 @@ async fn ready() -> impl IntoResponse {
 /// One invocation of the function `SecretEvent`: one event, or a batch of them.
 async fn secret_event(State(relay): State<Ready>, headers: HeaderMap, body: Body) -> Answer {
     let relay = relay.wait().await;
+    let span = invocation_span("SecretEvent", &headers);
+    let answer = events(relay, &headers, body).instrument(span).await;
+    relay.telemetry.flush().await;
+    answer
+}
+
+/// An invocation's part of the trace, which the Functions host may have begun.
+fn invocation_span(function: &'static str, headers: &HeaderMap) -> Span {
+    let span = tracing::info_span!(
+        target: SPANS,
+        "invocation",
+        otel.name = function,
+        otel.kind = "server",
+        invocation.id = invocation::invocation_id(headers),
+    );
+    telemetry::go_on(&span, headers);
+    span
+}
+
+async fn events(relay: &Arc<Relay>, headers: &HeaderMap, body: Body) -> Answer {
     let deadline = Deadline::after(relay.config.answer_within);
-    let id = invocation::invocation_id(&headers);
+    let id = invocation::invocation_id(headers);
     let events = match invocation::read_body(body).await.and_then(|body| invocation::decode(&body)) {
         Ok(events) => events,
         Err(error) => return without_events(relay, &id, &error).await,
@@ -71,7 +93,8 @@ async fn run_apart(
     let id = invocation.clone();
     // What is done must be kept in the store before it is answered.
     let work = Deadline::at(deadline.moment() - KEEPING.min(relay.config.answer_within / 8));
-    let run = tokio::spawn(async move { relay.run(Trigger::event(&invocation), event, work).await });
+    let run = async move { relay.run(Trigger::event(&invocation), event, work).await };
+    let run = tokio::spawn(run.in_current_span());
     match timeout_at(deadline.moment() + GRACE, run).await {
         Ok(Ok(run)) => Answer { redeliver: run.asks_for_redelivery(), logs: run.lines() },
         Ok(Err(_)) => unfinished(&id, "handling the event made keyrelay panic: please report this"),
@@ -99,7 +122,11 @@ async fn without_events(relay: &Relay, invocation: &str, error: &BodyError) -> A
 async fn reconcile(State(relay): State<Ready>, headers: HeaderMap) -> Answer {
     let relay = Arc::clone(relay.wait().await);
     let id = invocation::invocation_id(&headers);
-    let done = tokio::spawn(async move { reconcile::reconcile(&relay, &id).await }).await;
+    let span = invocation_span("Reconcile", &headers);
+    let working = Arc::clone(&relay);
+    let work = async move { reconcile::reconcile(&working, &id).await };
+    let done = tokio::spawn(work.instrument(span)).await;
+    relay.telemetry.flush().await;
     match done {
         Ok(Ok(summary)) => Answer { redeliver: false, logs: vec![summary.to_string()] },
         // There is no redelivery for timers; the next one comes by itself. An error is what makes it seen.

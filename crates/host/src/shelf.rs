@@ -110,6 +110,13 @@ impl Shelf {
         tracing::info!(policies = names.len(), quarantined, "all policies are loaded");
     }
 
+    /// How many policies can be used, and how many are quarantined, of those that were loaded.
+    pub fn counts(&self) -> (usize, usize) {
+        let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
+        let count = |wanted: fn(&Place) -> bool| places.values().filter(|place| wanted(place)).count();
+        (count(Place::is_good), count(Place::is_quarantined))
+    }
+
     fn note_use(&self, policy: &Arc<Policy>) {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.retain(|other| !Arc::ptr_eq(other, policy));

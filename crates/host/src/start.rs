@@ -13,7 +13,7 @@ use tokio::sync::SetOnce;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::prelude::*;
 
-use crate::config::{Config, LogLevel, Problem, own_app};
+use crate::config::{Config, LogLevel, Problem, TelemetryMode, own_app};
 use crate::denials::Denials;
 use crate::discovery::Discovery;
 use crate::history::History;
@@ -23,13 +23,16 @@ use crate::relay::{Relay, Settled};
 use crate::server;
 use crate::shelf::Shelf;
 use crate::store;
+use crate::telemetry::{self, SPANS, Telemetry, TelemetryError};
 use crate::turns::Turns;
 
 /// The variables that the Functions host passes its port in: the present name and the older one.
 const PORT_VARIABLES: [&str; 2] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HTTPWORKER_PORT"];
 
 /// Starts logging to standard output, one JSON object a line. The Functions host takes standard error for errors.
-pub fn logging(level: LogLevel) {
+///
+/// What `telemetry` sends besides is made of the same lines, and of spans, which are in no line.
+pub fn logging(level: LogLevel, telemetry: &Telemetry) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -43,7 +46,23 @@ pub fn logging(level: LogLevel) {
     let lines =
         tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     // Only fails if there is a subscriber already, as in a test.
-    let _ = tracing_subscriber::registry().with(targets).with(lines).try_init();
+    let spans = telemetry
+        .tracer()
+        .map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false))
+        .map(|layer| layer.with_filter(Targets::new().with_target(SPANS, LevelFilter::INFO)));
+    let bridge = telemetry.bridge().map(|bridge| bridge.with_filter(targets.clone()));
+    let _ = tracing_subscriber::registry().with(spans).with(bridge).with(lines.with_filter(targets)).try_init();
+}
+
+/// Sets up what the environment asks for, unless the configuration says no. A mistake there is said, and stops nothing.
+pub fn telemetry(config: &Config, environment: &BTreeMap<String, String>) -> (Telemetry, Option<TelemetryError>) {
+    if config.telemetry == TelemetryMode::Off {
+        return (Telemetry::default(), None);
+    }
+    match Telemetry::start(environment, &instance(environment)) {
+        Ok(telemetry) => (telemetry, None),
+        Err(error) => (Telemetry::default(), Some(error)),
+    }
 }
 
 /// Reads the configuration beside `host.json`: `keyrelay.toml` in the app's folder, and the environment.
@@ -66,14 +85,19 @@ pub fn configuration(app_root: &Path, environment: &BTreeMap<String, String>) ->
 ///
 /// The Functions host waits for the first answer, and asks again every 25 ms or so: it gets one while the parts are put
 /// together, and events wait for them.
-pub async fn serve(config: Config, app_root: &Path, environment: &BTreeMap<String, String>) -> anyhow::Result<()> {
+pub async fn serve(
+    config: Config,
+    telemetry: Telemetry,
+    app_root: &Path,
+    environment: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
     let port = port(environment)?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let relay = Arc::new(SetOnce::new());
     let serving = axum::serve(listener, server::router(Arc::clone(&relay)));
     let (app_root, environment) = (app_root.to_owned(), environment.clone());
-    let assembled = tokio::task::spawn_blocking(move || assemble(config, &app_root, &environment));
+    let assembled = tokio::task::spawn_blocking(move || assemble(config, telemetry, &app_root, &environment));
     let working = async {
         let assembled = Arc::new(assembled.await.context("putting the parts together failed")??);
         tracing::info!(
@@ -100,9 +124,14 @@ async fn look_after(relay: &Relay) {
         tracing::warn!("no app will be found: `scope` is empty, and no rotation names apps");
     }
     relay.shelf.load_all().await;
-    relay.check_rules().await;
+    let taken_up = || async {
+        let (loaded, quarantined) = relay.shelf.counts();
+        relay.metrics.policies(loaded, quarantined);
+        relay.check_rules().await;
+    };
+    taken_up().await;
     if relay.shelf.can_change() {
-        relay.shelf.watch(|| relay.check_rules()).await;
+        relay.shelf.watch(taken_up).await;
     }
 }
 
@@ -136,7 +165,12 @@ fn lock(config: &Config, app_root: &Path) -> anyhow::Result<Option<Lock>> {
     Ok(lock)
 }
 
-fn assemble(mut config: Config, app_root: &Path, environment: &BTreeMap<String, String>) -> anyhow::Result<Relay> {
+fn assemble(
+    mut config: Config,
+    telemetry: Telemetry,
+    app_root: &Path,
+    environment: &BTreeMap<String, String>,
+) -> anyhow::Result<Relay> {
     let own_app = own_app(environment);
     if let (true, Some(own)) = (config.scope.is_empty(), &own_app) {
         config.scope = vec![Scope::group_of(own)];
@@ -146,7 +180,11 @@ fn assemble(mut config: Config, app_root: &Path, environment: &BTreeMap<String, 
         true => Identity::Managed { client_id: config.client_id.clone() },
         false => Identity::Developer,
     };
-    let http = Http::new().context("cannot make an HTTP client")?;
+    let metrics = Arc::new(telemetry.instruments());
+    let mut http = Http::new().context("cannot make an HTTP client")?;
+    if telemetry.is_on() {
+        http = http.observed_by(telemetry::observer(&metrics));
+    }
     let credential = Arc::new(Credential::new(identity, &http));
     let folder = app_root.join("policies");
     let sandbox = Sandbox::new().context("cannot start the sandbox")?;
@@ -167,6 +205,8 @@ fn assemble(mut config: Config, app_root: &Path, environment: &BTreeMap<String, 
         own_app,
         shelf,
         discovery: Discovery::default(),
+        telemetry,
+        metrics,
         config,
     })
 }

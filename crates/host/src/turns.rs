@@ -12,6 +12,7 @@ use keyrelay_azure::Deadline;
 use keyrelay_model::AppId;
 use tokio::sync::{Mutex as Queue, watch};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument as _;
 
 use crate::group::Group;
 use crate::order::{Order, Rotation};
@@ -87,7 +88,7 @@ impl Turns {
     ) -> impl Future<Output = RotationRecord> + use<> {
         let began = Instant::now();
         let line = relay.turns.line(&app);
-        let (rotation, record) = Rotation::new(order, deadline);
+        let (rotation, record) = Rotation::new(order, &app, deadline);
         line.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(rotation);
         // In a task of its own: others depend on it, whatever becomes of the invocation that began it.
         tokio::spawn(lead(Arc::clone(relay), line, app.clone()));
@@ -141,11 +142,13 @@ async fn lead(relay: Arc<Relay>, line: Arc<Line>, app: AppId) {
     }
     relay.turns.arriving.gathered().await;
     let mut group = Group::new(Arc::clone(&relay), app, line.take());
-    let changed = group.apply().await;
+    let span = group.span("apply");
+    let changed = group.apply().instrument(span).await;
     rhythm.note(changed, crowded);
     // The proof takes up to half a minute and changes nothing: the next may have their turn.
     drop(rhythm);
-    group.prove(&line).await;
+    let span = group.span("verify");
+    group.prove(&line).instrument(span).await;
 }
 
 impl Line {

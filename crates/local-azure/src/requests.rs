@@ -42,6 +42,8 @@ pub struct Request {
     pub caller: Option<String>,
     /// The program that asked, by its `User-Agent`.
     pub client: Option<String>,
+    /// The trace that it is part of, by its header `traceparent`.
+    pub traceparent: Option<String>,
     /// The status it was answered with. None: not answered, or not yet.
     pub status: Option<u16>,
 }
@@ -82,6 +84,7 @@ impl Requests {
             api_version: call.query.get("api-version").map(str::to_owned),
             caller: None,
             client: call.header("user-agent").map(str::to_owned),
+            traceparent: call.header("traceparent").map(str::to_owned),
             status: None,
         };
         self.push(arrived)
@@ -97,6 +100,7 @@ impl Requests {
             api_version: None,
             caller: None,
             client: None,
+            traceparent: None,
             status: None,
         };
         let entry = self.push(request);

@@ -12,6 +12,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersi
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use crate::container::{self, ContainerError, ContainerUrl, Tokens};
 use crate::error::StoreError;
@@ -193,7 +194,9 @@ impl Store {
                 (result, _) => result,
             }
         };
-        match tokio::time::timeout(OPERATION, both).await {
+        // Spans of all crates have this target: see `keyrelay_azure::SPANS`.
+        let span = tracing::info_span!(target: "keyrelay::trace", "store", otel.name = %format_args!("store {operation}"), otel.kind = "client", store.key = key);
+        match tokio::time::timeout(OPERATION, both).instrument(span).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(object_store::Error::NotFound { source, .. })) if !names_container(&*source) => Err(Failed::Missing),
             Ok(Err(error)) => Err(Failed::Other(StoreError::of(operation, key, error))),

@@ -37,6 +37,11 @@ pub const KEYS: &[Key] = &[
     key("keep_runs_days", "`90`", "how long runs are kept"),
     key("locked", "`true` if there is a `policies.lock`", "whether only the policies in `policies.lock` may run"),
     key("log", "`\"info\"`", "`\"error\"`, `\"warn\"`, `\"info\"` or `\"debug\"`"),
+    key(
+        "telemetry",
+        "`\"auto\"`",
+        "where the environment says: OTLP, Application Insights, or nowhere; `\"off\"` sends nothing",
+    ),
     key("rotation", "none", "rules for secrets, each a table `[[rotation]]`: see below"),
 ];
 

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use keyrelay_azure::ReferenceStatus;
 use keyrelay_model::{Decision, Plan, Settings, Verdict, plan};
 use keyrelay_sandbox::{AppView, Undecided, View, VisibleSetting, visible_references, visible_settings};
+use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::Group;
 use crate::config::Mode;
@@ -14,6 +16,7 @@ use crate::outcome::Outcome;
 use crate::pending::to_plan;
 use crate::record::Cause;
 use crate::state::{self, AppState};
+use crate::telemetry::SPANS;
 use crate::verify::Awaited;
 
 impl Group {
@@ -153,7 +156,17 @@ impl Group {
         };
         let order = &rotation.order;
         let view = AppView { id: &self.app, settings: &settings, parameters: &order.parameters };
-        match order.policy.decide(&order.event, &view, &order.limits).await {
+        let span = tracing::info_span!(
+            target: SPANS,
+            parent: &rotation.span,
+            "decide",
+            policy.name = order.policy.name(),
+            policy.digest = %order.policy.digest(),
+        );
+        let began = Instant::now();
+        let answer = order.policy.decide(&order.event, &view, &order.limits).instrument(span).await;
+        self.relay.metrics.decision(order.policy.name(), began.elapsed());
+        match answer {
             Ok(answer) => {
                 rotation.policy_log = answer.log;
                 rotation.decision = Some(decide::in_short(&answer.decision));

@@ -30,6 +30,7 @@ impl Pass<'_> {
     /// Goes on with all open work that is due, app by app.
     pub(super) async fn finish_open_work(&self, summary: &mut Summary) -> Result<(), StoreError> {
         let keys = self.relay.pending.open_work().await?;
+        self.relay.metrics.pending(keys.len());
         let under_way = stream::iter(keys).map(|key| async move { (self.finish_entry(&key).await, key) });
         let mut under_way = under_way.buffer_unordered(self.relay.config.apps_at_once);
         while let Some((finished, key)) = under_way.next().await {

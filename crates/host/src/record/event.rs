@@ -1,5 +1,6 @@
 //! An event in the store, and back.
 
+use jiff::Timestamp;
 use keyrelay_model::{Event, NameError, ObjectKind, Occurrence};
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,13 @@ pub enum EventRecordError {
     /// A name that Key Vault does not allow.
     #[error(transparent)]
     Name(#[from] NameError),
+}
+
+impl EventRecord {
+    /// When it happened; none if that is beyond all times.
+    pub(crate) fn event_time(&self) -> Option<Timestamp> {
+        Timestamp::new(i64::try_from(self.time).ok()?, i32::try_from(self.nanoseconds).ok()?).ok()
+    }
 }
 
 impl From<&Event> for EventRecord {

@@ -111,6 +111,11 @@ impl Place {
         matches!(*self.held(), Some(Ok(_)))
     }
 
+    /// Whether it was loaded, and is none.
+    pub(super) fn is_quarantined(&self) -> bool {
+        matches!(*self.held(), Some(Err(_)))
+    }
+
     /// Whether there is a policy that is only there while somebody has it.
     pub(super) fn is_precompiled(&self) -> bool {
         matches!(*self.held(), Some(Ok(Held::Precompiled(_))))

@@ -14,5 +14,6 @@ mod rotation;
 mod secrecy;
 mod start;
 mod store;
+mod telemetry;
 mod together;
 mod undo;
