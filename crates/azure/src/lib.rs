@@ -11,6 +11,7 @@ mod paging;
 mod request_log;
 mod resource_manager;
 mod retry;
+mod signing_keys;
 mod transport;
 mod trouble;
 
@@ -25,4 +26,5 @@ pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
 pub use resource_manager::{
     Progress, ReferenceStatus, Replaced, ResourceManager, Scope, ScopeError, Site, Status, Writing,
 };
+pub use signing_keys::{SigningKey, SigningKeys, SigningKeysError};
 pub use trouble::{End, Row as TroubleRow, troubles};
