@@ -5,6 +5,7 @@
 mod place;
 mod read;
 mod rule;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +19,7 @@ use url::Url;
 pub use place::StorePlace;
 use read::Table;
 pub use rule::{LimitOverrides, Rule, SecretPattern};
+pub use webhook::Webhook;
 
 /// Everything that can be configured, checked.
 #[derive(Debug, Clone)]
@@ -48,6 +50,8 @@ pub struct Config {
     pub log: LogLevel,
     /// Rules for secrets; the first that matches wins.
     pub rules: Vec<Rule>,
+    /// How Event Grid is served without a Functions host. None: it is not.
+    pub webhook: Option<Webhook>,
 }
 
 /// What may happen to apps.
@@ -101,7 +105,7 @@ impl fmt::Display for Problem {
 }
 
 /// The keys at the top of `keyrelay.toml`. Each has an app setting: `KEYRELAY_` and the key in upper case.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "mode",
     "scope",
     "vaults",
@@ -115,6 +119,7 @@ const KEYS: [&str; 13] = [
     "locked",
     "log",
     "rotation",
+    "webhook",
 ];
 
 /// What the names of our app settings begin with.
@@ -191,6 +196,7 @@ impl Config {
                     read
                 })
                 .collect(),
+            webhook: webhook::read(table),
         }
     }
 }
@@ -251,6 +257,12 @@ fn read_cloud(table: &mut Table) -> Cloud {
     }
     if let Some(endpoint) = custom.text("vault_endpoint") {
         cloud.vault_endpoint = endpoint;
+    }
+    if let Some(url) = custom.parsed::<Url>("login") {
+        cloud.login = url;
+    }
+    if let Some(url) = custom.parsed::<Url>("token_issuer") {
+        cloud.token_issuer = url;
     }
     if let Some(version) = custom.text("web_api_version") {
         cloud.web_api_version = version;

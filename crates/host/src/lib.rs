@@ -24,3 +24,4 @@ mod state;
 pub mod store;
 pub mod turns;
 pub mod verify;
+pub mod webhook;

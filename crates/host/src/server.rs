@@ -62,7 +62,7 @@ async fn secret_event(State(relay): State<Ready>, headers: HeaderMap, body: Body
 }
 
 /// Runs one event in a task of its own: it goes on if the sender hangs up, and a panic ends nothing but itself.
-async fn run_apart(
+pub(crate) async fn run_apart(
     relay: Arc<Relay>,
     invocation: String,
     event: Result<Event, EventError>,
