@@ -44,12 +44,13 @@ impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::NoKey(_) | Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            // A body that was cut off may be whole the next time, and 400 is final.
+            Self::NoKey(_) | Self::NotReady | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Incomplete | Self::NotEvents(_) | Self::NoCode | Self::TooOld => StatusCode::BAD_REQUEST,
+            Self::NotEvents(_) | Self::NoCode | Self::TooOld => StatusCode::BAD_REQUEST,
         }
     }
 
