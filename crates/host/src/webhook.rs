@@ -9,7 +9,7 @@
 //! 2. `limits`: deliveries in a minute, and side by side;
 //! 3. `body`: not too large, and not too slow;
 //! 4. `handshake`: that the webhook wants the events;
-//! 5. `delivery`: not a replay, and then the way of every event, [`Relay`]'s.
+//! 5. `delivery`: not a replay, and then the way of every event through the [relay](crate::relay).
 //!
 //! An answer tells Event Grid what to do, by the table in its "Message delivery and retry": 400, 401, 403 and 413 are final
 //! for a webhook (the event is dead-lettered or dropped), 408 comes again after two minutes, 503 after half a minute, and

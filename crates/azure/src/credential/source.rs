@@ -127,3 +127,18 @@ fn trouble(error: &Error) -> Trouble {
     }
     trouble
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pod_without_its_token_is_told_where_it_should_be() {
+        let http = Http::new().unwrap();
+        let identity = Identity::Workload { client_id: Some("c".to_owned()), token_file: "/nowhere/token".into() };
+        let source = Source::of(identity, &http);
+        let error = source.fetch("https://vault.azure.net").await.err().unwrap();
+        assert!(error.to_string().starts_with("no token for https://vault.azure.net: "), "{error}");
+        assert!(!format!("{source:?}").contains("Transport"));
+    }
+}

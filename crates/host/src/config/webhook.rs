@@ -154,6 +154,14 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_example_is_one() {
+        let page = include_str!("../../../../docs/webhook.md");
+        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let webhook = Config::read(example, &BTreeMap::new()).unwrap().webhook.unwrap();
+        assert_eq!((webhook.audience.len(), webhook.senders.len()), (2, 1));
+    }
+
+    #[test]
     fn it_is_an_app_setting_too() {
         let table = format!("{{ tenant = \"{TENANT}\", audience = [\"a\", \"b\"], senders = [\"{TENANT}\"] }}");
         let environment = BTreeMap::from([("KEYRELAY_WEBHOOK".to_owned(), table)]);

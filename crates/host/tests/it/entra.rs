@@ -108,7 +108,7 @@ impl Entra {
 
     /// The key that is published first.
     pub(crate) fn key(&self) -> Key {
-        self.shared.published.lock().unwrap()[0].clone()
+        self.shared.published.lock().unwrap().first().unwrap().clone()
     }
 
     /// Publishes another key.

@@ -23,9 +23,9 @@ async fn begin(webhook: &Webhook, more: &str) -> TcpStream {
 
 /// The first line of the answer.
 async fn status_line(mut stream: TcpStream) -> String {
-    let mut answer = vec![0; 64];
-    let read = tokio::time::timeout(Duration::from_secs(60), stream.read(&mut answer)).await.unwrap().unwrap();
-    String::from_utf8_lossy(&answer[..read]).lines().next().unwrap_or_default().to_owned()
+    let mut answer = Vec::new();
+    tokio::time::timeout(Duration::from_secs(60), stream.read_buf(&mut answer)).await.unwrap().unwrap();
+    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
 }
 
 #[tokio::test]
