@@ -63,6 +63,7 @@ pub async fn serve(
         let folder = folder.display();
         tracing::warn!("the store is the folder {folder}: it must outlive the container, and be one for all replicas");
     }
+    tracing::info!(%address, "listening");
     let relay = Arc::new(SetOnce::new());
     let limits = Arc::new(Limits::new(&webhook));
     let door = Door::new(gate, Arc::clone(&limits), Arc::clone(&relay), &webhook, config.answer_within);

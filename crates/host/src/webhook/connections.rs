@@ -22,8 +22,9 @@ use super::limits::Limits;
 /// keep one for the next request, so that it is they who close it.
 const HEAD_WITHIN: Duration = Duration::from_secs(75);
 
-/// Connections at once. Further ones wait in the system's queue.
-const MAX_CONNECTIONS: usize = 1_024;
+/// Connections at once beside those of the deliveries that are handled: for probes, for those between two requests, and for
+/// those that are told to come later. Further ones wait in the system's queue.
+const FURTHER_CONNECTIONS: usize = 1_000;
 
 /// How long deliveries may take that were begun when the word to stop came. Kubernetes and Container Apps kill after 30 s.
 const FINISH_WITHIN: Duration = Duration::from_secs(25);
@@ -31,7 +32,7 @@ const FINISH_WITHIN: Duration = Duration::from_secs(25);
 /// Answers requests until the word to stop comes, and what was begun is finished.
 pub(super) async fn serve(listener: TcpListener, router: Router, limits: &Limits, stop: &CancellationToken) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(limits.at_once() + FURTHER_CONNECTIONS));
     let next = async || {
         // Nobody closes it.
         let place = Arc::clone(&places).acquire_owned().await;

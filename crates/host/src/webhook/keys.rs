@@ -95,6 +95,8 @@ impl Keys {
                 let message = chain(&error);
                 tracing::warn!("{message}");
                 held.failed = Some((now, message));
+                // Entra was not really asked for it.
+                held.missed = None;
             }
         }
     }

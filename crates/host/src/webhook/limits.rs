@@ -59,6 +59,11 @@ impl Limits {
         self.logged.check().is_ok()
     }
 
+    /// How many deliveries are handled side by side.
+    pub(super) fn at_once(&self) -> usize {
+        self.at_once
+    }
+
     /// Waits until no delivery is under way.
     pub(super) async fn idle(&self) {
         let all = u32::try_from(self.at_once).unwrap_or(u32::MAX);

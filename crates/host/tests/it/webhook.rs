@@ -1,10 +1,8 @@
 //! `keyrelay-host --webhook`: from the handshakes to a rotation that is verified, and to the end of the process.
 
-use std::process::Output;
-use std::time::Duration;
-
 use keyrelay_local_azure::{Effect, Fault, Service};
 use serde_json::{Value, json};
+use std::process::Output;
 
 use crate::harness::{Setup, field, reference};
 use crate::webhook_harness::{Webhook, app, cloud_event};
@@ -59,7 +57,7 @@ async fn a_rotation_in_event_grids_schema_ends_verified() {
     let answer = webhook.deliver(&json!([event])).await;
     assert_eq!(answer.status(), 200, "{}", webhook.log());
     assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "handled": 1, "known": 0, "refused": 0 }));
-    assert_eq!(webhook.verdicts(), ["verified"], "{}", webhook.log());
+    webhook.expect_verdicts(&["verified"]).await;
     let version = webhook.cloud.newest_version("contoso-kv", "sql").unwrap();
     let rows = webhook.cloud.references("orders").unwrap();
     assert_eq!(rows[0].active_version, Some(version));
@@ -73,14 +71,14 @@ async fn a_rotation_by_cloud_events_ends_verified() {
     let (single, batch) = ("application/cloudevents+json; charset=utf-8", "application/cloudevents-batch+json");
     let one = cloud_event(&webhook.rotate("sql").await);
     assert_eq!(webhook.deliver_as(single, &one).await.status(), 200, "{}", webhook.log());
-    assert_eq!(webhook.verdicts(), ["verified"], "{}", webhook.log());
+    webhook.expect_verdicts(&["verified"]).await;
     assert_eq!(webhook.deliver_as(single, &json!([one])).await.status(), 400);
     assert_eq!(webhook.deliver_as("text/plain", &one).await.status(), 415);
     let other = cloud_event(&webhook.rotate("other").await);
     let answer = webhook.deliver_as(batch, &json!([one, other])).await;
     // The first is done with.
     assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "handled": 1, "known": 1, "refused": 0 }));
-    assert_eq!(webhook.verdicts(), ["verified", "verified"], "{}", webhook.log());
+    webhook.expect_verdicts(&["verified", "verified"]).await;
 }
 
 #[tokio::test]
@@ -118,7 +116,7 @@ async fn transient_trouble_asks_for_another_delivery() {
     webhook.cloud.switch_off_faults();
     // What was not done is not a replay.
     assert_eq!(webhook.deliver(&json!([event])).await.status(), 200, "{}", webhook.log());
-    assert_eq!(webhook.verdicts().last().unwrap(), "verified");
+    webhook.until_logged("is resolved with version").await;
 }
 
 #[cfg(unix)]
@@ -128,11 +126,10 @@ async fn it_is_ready_when_the_relay_is() {
     let pipe = setup.policies().with_file_name("policies.lock");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let mut webhook = Webhook::begin(setup, "").await;
-    while webhook.get("healthz").await.is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
     // It reads its lock, which does not come yet.
-    assert_eq!(webhook.get("").await.unwrap().status(), 200);
+    for path in ["", "healthz"] {
+        assert_eq!(webhook.get(path).await.unwrap().status(), 200);
+    }
     assert_eq!(webhook.get("readyz").await.unwrap().status(), 503);
     let event = webhook.rotate("sql").await;
     let answer = webhook.deliver(&json!([event])).await;
@@ -159,14 +156,12 @@ async fn what_was_begun_is_finished_before_it_stops() {
     let event = webhook.rotate("sql").await;
     let request = webhook.request(&json!([event])).bearer_auth(webhook.entra.token());
     let delivery = tokio::spawn(request.send());
-    while !webhook.cloud.requests().iter().any(|request| request.path.contains("configreferences")) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    webhook.until_under_way().await;
     webhook.signal("TERM");
     webhook.until_logged("told to stop").await;
     assert!(!delivery.is_finished(), "{}", webhook.log());
     assert_eq!(delivery.await.unwrap().unwrap().status(), 200, "{}", webhook.log());
     assert_eq!(webhook.ended().await.code(), Some(0), "{}", webhook.log());
-    assert_eq!(webhook.verdicts(), ["verified"]);
+    webhook.expect_verdicts(&["verified"]).await;
     assert!(webhook.get("healthz").await.is_err());
 }

@@ -41,19 +41,17 @@ pub(crate) fn app() -> Setup {
 impl Webhook {
     /// Starts it and waits until it is ready. `more` is added to the table `webhook`.
     pub(crate) async fn start(setup: Setup, more: &str) -> Self {
-        let mut webhook = Self::begin(setup, more).await;
+        let webhook = Self::begin(setup, more).await;
         webhook.wait_until_ready().await;
         webhook
     }
 
-    /// Starts it and does not wait.
+    /// Starts it and waits until it listens only.
     pub(crate) async fn begin(setup: Setup, more: &str) -> Self {
         let (folder, world) = setup.prepared();
         let (publish, published) = mpsc::unbounded_channel();
         let cloud = Cloud::start(world, CloudOptions::default(), publish).await.unwrap();
         let entra = Entra::start().await;
-        // Free now, and nobody else takes it: the system hands ports out in turn.
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let endpoints = format!(
             "{{ resource_manager = \"{}\", vault_endpoint = \"{}vaults/{{vault}}\", login = \"{}\" }}",
             cloud.resource_manager_url(),
@@ -61,7 +59,7 @@ impl Webhook {
             entra.url,
         );
         let table = format!(
-            "{{ listen = \"{address}\", tenant = \"{TENANT}\", audience = \"{AUDIENCE}\", senders = [\"{SENDER}\"], \
+            "{{ listen = \"127.0.0.1:0\", tenant = \"{TENANT}\", audience = \"{AUDIENCE}\", senders = [\"{SENDER}\"], \
              role = \"{ROLE}\"{more} }}"
         );
         let mut process = Command::new(env!("CARGO_BIN_EXE_keyrelay-host"))
@@ -84,10 +82,14 @@ impl Webhook {
                 kept.lock().unwrap().push(line);
             }
         });
-        Self { cloud, entra, folder, address, published, process, lines }
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut webhook = Self { cloud, entra, folder, address, published, process, lines };
+        webhook.until_logged("listening").await;
+        webhook.address = webhook.lines().iter().find_map(|line| field(line, "address").parse().ok()).unwrap();
+        webhook
     }
 
-    pub(crate) async fn wait_until_ready(&mut self) {
+    pub(crate) async fn wait_until_ready(&self) {
         let ready = async {
             while !self.get("readyz").await.is_ok_and(|answer| answer.status() == 200) {
                 sleep(Duration::from_millis(10)).await;
@@ -149,18 +151,33 @@ impl Webhook {
 
     /// Waits for a line whose message contains this.
     pub(crate) async fn until_logged(&self, text: &str) {
-        let logged = async {
-            while !self.lines().iter().any(|line| field(line, "message").contains(text)) {
-                sleep(Duration::from_millis(10)).await;
-            }
-        };
-        assert!(timeout(PATIENCE, logged).await.is_ok(), "`{text}` was not logged:\n{}", self.log());
+        let is_logged = || self.lines().iter().any(|line| field(line, "message").contains(text));
+        self.until(&format!("the line `{text}`"), is_logged).await;
     }
 
-    /// The verdicts that were logged, oldest first.
-    pub(crate) fn verdicts(&self) -> Vec<String> {
-        let lines = self.lines();
-        lines.iter().filter_map(|line| line.get("verdict")?.as_str().map(str::to_owned)).collect()
+    /// Waits until the apps are being looked at.
+    pub(crate) async fn until_under_way(&self) {
+        let is_asked = || self.cloud.requests().iter().any(|request| request.path.contains("configreferences"));
+        self.until("a request for references", is_asked).await;
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let waited = timeout(PATIENCE, async {
+            while !holds() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{what} did not come:\n{}", self.log());
+    }
+
+    /// Waits until so many verdicts are logged, and compares them, oldest first. The answer may be here before the log is.
+    pub(crate) async fn expect_verdicts(&self, expected: &[&str]) {
+        let verdicts = || -> Vec<String> {
+            let lines = self.lines();
+            lines.iter().filter_map(|line| line.get("verdict")?.as_str().map(str::to_owned)).collect()
+        };
+        self.until("verdicts", || verdicts().len() >= expected.len()).await;
+        assert_eq!(verdicts(), expected, "{}", self.log());
     }
 
     pub(crate) fn runs(&self) -> usize {

@@ -37,7 +37,8 @@ async fn an_event_is_handled_once() {
         assert_eq!(answer.status(), 200);
         assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "handled": handled, "known": known, "refused": 0 }));
     }
-    assert_eq!((webhook.verdicts().len(), webhook.runs()), (1, 1), "{}", webhook.log());
+    webhook.expect_verdicts(&["verified"]).await;
+    assert_eq!(webhook.runs(), 1);
 }
 
 #[tokio::test]
@@ -48,13 +49,14 @@ async fn an_event_that_event_grid_would_not_keep_so_long_is_refused() {
     old["eventTime"] = json!(hours_ago(26));
     assert_eq!(webhook.deliver(&json!([old])).await.status(), 400);
     webhook.until_logged("so this is a replay").await;
-    assert_eq!((webhook.verdicts().len(), webhook.runs()), (0, 0), "{}", webhook.log());
+    webhook.expect_verdicts(&[]).await;
+    assert_eq!(webhook.runs(), 0);
     // One that is late is not old, and is handled although an old one is with it.
     let mut late = old.clone();
     late["eventTime"] = json!(hours_ago(23));
     let answer = webhook.deliver(&json!([old, late])).await;
     assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "handled": 1, "known": 0, "refused": 1 }));
-    assert_eq!(webhook.verdicts(), ["verified"], "{}", webhook.log());
+    webhook.expect_verdicts(&["verified"]).await;
 }
 
 #[tokio::test]
@@ -105,9 +107,7 @@ async fn too_many_side_by_side_are_sent_away() {
     let rotated = webhook.rotate("sql").await;
     let request = webhook.request(&json!([rotated])).bearer_auth(webhook.entra.token());
     let first = tokio::spawn(request.send());
-    while !webhook.cloud.requests().iter().any(|request| request.path.contains("configreferences")) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    webhook.until_under_way().await;
     let second = webhook.deliver(&json!([event("b", "sql", "0")])).await;
     assert_eq!(second.status(), 429);
     assert!(second.headers().contains_key("retry-after"));
