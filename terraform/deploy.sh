@@ -26,11 +26,19 @@ fi
 
 echo "1 of 3: everything that the package needs"
 terraform apply "$@" -target="$address.azurerm_function_app_flex_consumption.this"
+app=$(terraform output -raw function_app_name)
+group=$(terraform output -raw resource_group_name)
 
 echo "2 of 3: the package"
-az functionapp deployment source config-zip --src "$package" \
-    --name "$(terraform output -raw function_app_name)" \
-    --resource-group "$(terraform output -raw resource_group_name)"
+az functionapp deployment source config-zip --src "$package" --name "$app" --resource-group "$group" --output none
+
+# Azure takes a moment to know the functions of a new package, and refuses a subscription until then.
+tries=0
+until az functionapp function show --name "$app" --resource-group "$group" --function-name SecretEvent --output none 2>/dev/null; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 30 ] || { echo "Azure does not list the function SecretEvent after five minutes: see the log of $app, then run this again" >&2; exit 1; }
+    sleep 10
+done
 
 echo "3 of 3: the subscription, and everything else"
 terraform apply "$@"

@@ -24,12 +24,26 @@ pub struct Cloud {
     /// Where a vault is: `{host}` stands for its host, `{vault}` for its name. `https://{host}` in every cloud;
     /// something like `http://127.0.0.1:4002/vaults/{vault}` on a laptop.
     pub vault_endpoint: String,
+    /// Where Entra signs in, and says with which keys its tokens are signed: `https://login.microsoftonline.com`.
+    pub login: Url,
+    /// What Entra calls itself in tokens of its first version, before the tenant: `https://sts.windows.net`. In those of the
+    /// second version it is `login`.
+    pub token_issuer: Url,
     /// The api-version of Microsoft.Web.
     pub web_api_version: String,
     /// The api-version of the refresh of references, which is documented with this one only.
     pub refresh_api_version: String,
     /// The api-version of Key Vault's data plane.
     pub vault_api_version: String,
+}
+
+/// The hosts by which one cloud differs from another.
+struct Names {
+    resource_manager: &'static str,
+    vault_suffix: &'static str,
+    storage_suffix: &'static str,
+    login: &'static str,
+    token_issuer: &'static str,
 }
 
 /// Why a cloud cannot be used.
@@ -58,29 +72,50 @@ pub enum CloudError {
 impl Cloud {
     /// The public cloud.
     pub fn public() -> Self {
-        Self::of("management.azure.com", "vault.azure.net", "core.windows.net")
+        Self::of(Names {
+            resource_manager: "management.azure.com",
+            vault_suffix: "vault.azure.net",
+            storage_suffix: "core.windows.net",
+            login: "login.microsoftonline.com",
+            token_issuer: "sts.windows.net",
+        })
     }
 
     /// The US Government's cloud.
     pub fn us_gov() -> Self {
-        Self::of("management.usgovcloudapi.net", "vault.usgovcloudapi.net", "core.usgovcloudapi.net")
+        Self::of(Names {
+            resource_manager: "management.usgovcloudapi.net",
+            vault_suffix: "vault.usgovcloudapi.net",
+            storage_suffix: "core.usgovcloudapi.net",
+            login: "login.microsoftonline.us",
+            token_issuer: "sts.windows.net",
+        })
     }
 
     /// The cloud in China.
     pub fn china() -> Self {
-        Self::of("management.chinacloudapi.cn", "vault.azure.cn", "core.chinacloudapi.cn")
+        Self::of(Names {
+            resource_manager: "management.chinacloudapi.cn",
+            vault_suffix: "vault.azure.cn",
+            storage_suffix: "core.chinacloudapi.cn",
+            login: "login.partner.microsoftonline.cn",
+            token_issuer: "sts.chinacloudapi.cn",
+        })
     }
 
-    fn of(resource_manager: &'static str, vault_suffix: &'static str, storage_suffix: &'static str) -> Self {
-        let audience = format!("https://{resource_manager}");
+    fn of(names: Names) -> Self {
+        let Names { resource_manager, vault_suffix, storage_suffix, login, token_issuer } = names;
+        let url = |host| Url::parse(&format!("https://{host}")).expect("the names above are hosts");
         Self {
-            resource_manager: Url::parse(&audience).expect("the names above are hosts"),
-            resource_manager_audience: audience,
+            resource_manager: url(resource_manager),
+            resource_manager_audience: format!("https://{resource_manager}"),
             vault_suffix: vault_suffix.to_owned(),
             vault_audience: format!("https://{vault_suffix}"),
             storage_suffix: storage_suffix.to_owned(),
             storage_audience: "https://storage.azure.com".to_owned(),
             vault_endpoint: "https://{host}".to_owned(),
+            login: url(login),
+            token_issuer: url(token_issuer),
             web_api_version: "2025-05-01".to_owned(),
             refresh_api_version: "2022-03-01".to_owned(),
             vault_api_version: "7.4".to_owned(),
@@ -90,6 +125,8 @@ impl Cloud {
     /// Whether the cloud can be used: every endpoint is https or on this machine, and no field is malformed.
     pub fn check(&self) -> Result<(), CloudError> {
         check_endpoint("resource_manager", &self.resource_manager)?;
+        check_endpoint("login", &self.login)?;
+        check_endpoint("token_issuer", &self.token_issuer)?;
         let sample = VaultHost::from_name("vault", &self.vault_suffix).map_err(|_| CloudError::Invalid {
             field: "vault_suffix",
             value: self.vault_suffix.clone(),
@@ -119,6 +156,12 @@ impl Cloud {
             }
         }
         Ok(())
+    }
+
+    /// What Entra calls itself in the tokens of a tenant, in their first and their second version.
+    pub fn token_issuers(&self, tenant: &str) -> [String; 2] {
+        let base = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
+        [format!("{}/{tenant}/", base(&self.token_issuer)), format!("{}/{tenant}/v2.0", base(&self.login))]
     }
 
     /// Where a vault is.

@@ -4,6 +4,7 @@ mod source;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,13 @@ pub enum Identity {
     Managed {
         /// The client id of a user-assigned identity. None: the system-assigned one.
         client_id: Option<String>,
+    },
+    /// The workload identity of a pod in Kubernetes, whose token stands for an identity of Entra.
+    Workload {
+        /// The client id of that identity. None: what the pod's environment says.
+        client_id: Option<String>,
+        /// The file in which Kubernetes keeps the pod's token fresh.
+        token_file: PathBuf,
     },
     /// Whoever is logged in to the Azure CLI, or to the Azure Developer CLI.
     Developer,

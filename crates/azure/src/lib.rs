@@ -13,6 +13,7 @@ mod request_log;
 mod resource_manager;
 mod retry;
 mod rights;
+mod signing_keys;
 mod transport;
 mod trouble;
 
@@ -30,4 +31,5 @@ pub use resource_manager::{
     SystemTopic, Writing,
 };
 pub use rights::{Permission, Rights};
+pub use signing_keys::{SigningKey, SigningKeys, SigningKeysError};
 pub use trouble::{End, Row as TroubleRow, troubles};

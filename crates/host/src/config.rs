@@ -6,6 +6,7 @@ pub mod keys;
 mod place;
 mod read;
 mod rule;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,7 @@ use url::Url;
 pub use place::StorePlace;
 use read::Table;
 pub use rule::{LimitOverrides, Rule, SecretPattern};
+pub use webhook::Webhook;
 
 /// Everything that can be configured, checked.
 #[derive(Debug, Clone)]
@@ -51,6 +53,8 @@ pub struct Config {
     pub telemetry: TelemetryMode,
     /// Rules for secrets; the first that matches wins.
     pub rules: Vec<Rule>,
+    /// How Event Grid is served without a Functions host. None: it is not.
+    pub webhook: Option<Webhook>,
 }
 
 /// Whether traces, metrics and logs are sent.
@@ -117,7 +121,7 @@ impl fmt::Display for Problem {
 }
 
 /// The keys at the top of `keyrelay.toml`. Each has an app setting: `KEYRELAY_` and the key in upper case.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "mode",
     "scope",
     "vaults",
@@ -132,6 +136,7 @@ const KEYS: [&str; 14] = [
     "log",
     "telemetry",
     "rotation",
+    "webhook",
 ];
 
 /// What the names of our app settings begin with.
@@ -209,6 +214,7 @@ impl Config {
                     read
                 })
                 .collect(),
+            webhook: webhook::read(table),
         }
     }
 }
@@ -269,6 +275,12 @@ fn read_cloud(table: &mut Table) -> Cloud {
     }
     if let Some(endpoint) = custom.text("vault_endpoint") {
         cloud.vault_endpoint = endpoint;
+    }
+    if let Some(url) = custom.parsed::<Url>("login") {
+        cloud.login = url;
+    }
+    if let Some(url) = custom.parsed::<Url>("token_issuer") {
+        cloud.token_issuer = url;
     }
     if let Some(version) = custom.text("web_api_version") {
         cloud.web_api_version = version;

@@ -25,3 +25,4 @@ pub mod store;
 pub mod telemetry;
 pub mod turns;
 pub mod verify;
+pub mod webhook;

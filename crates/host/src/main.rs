@@ -1,34 +1,86 @@
-//! `keyrelay-host`: the custom handler. See the crate's documentation for the way of an event.
+//! `keyrelay-host`: the custom handler, or with `--webhook` a server of its own. See the crate's documentation for the way
+//! of an event.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use keyrelay_host::config::LogLevel;
-use keyrelay_host::start;
+use keyrelay_host::config::{Config, LogLevel, Problem};
 use keyrelay_host::telemetry::Telemetry;
+use keyrelay_host::{start, webhook};
+
+const HELP: &str = "\
+Brings rotated secrets of Key Vault to the apps that reference them.
+
+Usage: keyrelay-host [--webhook]
+
+Without an option it is the custom handler of a Function App: the Functions host starts it.
+
+  --webhook  serve Event Grid over HTTP instead, as `[webhook]` in keyrelay.toml says
+  --help     print this
+  --version  print the version";
+
+/// The exit code for arguments that make no sense.
+const USAGE: u8 = 2;
+
+/// What the arguments ask for.
+enum Request {
+    CustomHandler,
+    Webhook,
+    Help,
+    Version,
+}
+
+impl Request {
+    /// Two options and no values: a library for arguments would be more to know than this.
+    fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+        let arguments: Vec<String> = arguments.map(|it| it.to_string_lossy().into_owned()).collect();
+        match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+            [] => Ok(Self::CustomHandler),
+            ["--webhook"] => Ok(Self::Webhook),
+            ["--help" | "-h"] => Ok(Self::Help),
+            ["--version" | "-V"] => Ok(Self::Version),
+            _ => Err(format!("unexpected arguments `{}`: see `keyrelay-host --help`", arguments.join(" "))),
+        }
+    }
+}
 
 /// Exit codes matter to the Functions host: 0 leaves the app dead, anything else starts the handler again.
 #[tokio::main]
 async fn main() -> ExitCode {
+    let request = match Request::parse(std::env::args_os().skip(1)) {
+        Ok(request) => request,
+        Err(message) => return failed(&message, ExitCode::from(USAGE)),
+    };
     let environment = environment();
     let app_root = environment.get("FUNCTIONS_APP_ROOT_PATH").map_or_else(|| PathBuf::from("."), PathBuf::from);
-    let config = match start::configuration(&app_root, &environment) {
-        Ok(config) => config,
-        Err(problems) => {
-            start::logging(LogLevel::Error, &Telemetry::default());
-            for problem in &problems {
-                tracing::error!("{problem}");
-            }
-            return fatal(&format!("the configuration has {} problems, listed above", problems.len()));
-        }
-    };
-    let (telemetry, mistake) = start::telemetry(&config, &environment);
+    match request {
+        Request::Help => print(HELP),
+        Request::Version => print(concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"))),
+        Request::CustomHandler => custom_handler(&app_root, &environment).await,
+        Request::Webhook => webhook(&app_root, &environment).await,
+    }
+}
+
+/// Starts logging, and what sends telemetry.
+fn logging(config: &Config, environment: &BTreeMap<String, String>) -> Telemetry {
+    let (telemetry, mistake) = start::telemetry(config, environment);
     start::logging(config.log, &telemetry);
     if let Some(mistake) = mistake {
         tracing::error!("there is no telemetry: {mistake}");
     }
-    match start::serve(config, telemetry, &app_root, &environment).await {
+    telemetry
+}
+
+/// Serves the Functions host, until it kills this process.
+async fn custom_handler(app_root: &Path, environment: &BTreeMap<String, String>) -> ExitCode {
+    let config = match start::configuration(app_root, environment) {
+        Ok(config) => config,
+        Err(problems) => return misconfigured(&problems),
+    };
+    let telemetry = logging(&config, environment);
+    match start::serve(config, telemetry, app_root, environment).await {
         Ok(()) => fatal("serving ended"),
         Err(error) => {
             tracing::error!("{error:#}");
@@ -37,11 +89,49 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Ends with the code for a fatal error. Standard error is what the Functions host shows as an error.
-#[expect(clippy::print_stderr, reason = "the Functions host logs standard error as errors")]
+/// Serves Event Grid, until this process is told to stop.
+async fn webhook(app_root: &Path, environment: &BTreeMap<String, String>) -> ExitCode {
+    let read = start::configuration(app_root, environment).and_then(|config: Config| {
+        let webhook = webhook::required(&config).map_err(|problem| vec![problem])?;
+        Ok((config, webhook))
+    });
+    let (config, webhook) = match read {
+        Ok(read) => read,
+        Err(problems) => return misconfigured(&problems),
+    };
+    let telemetry = logging(&config, environment);
+    match webhook::serve(config, webhook, telemetry, app_root, environment).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            fatal(&format!("{error:#}"))
+        }
+    }
+}
+
+fn misconfigured(problems: &[Problem]) -> ExitCode {
+    start::logging(LogLevel::Error, &Telemetry::default());
+    for problem in problems {
+        tracing::error!("{problem}");
+    }
+    fatal(&format!("the configuration has {} problems, listed above", problems.len()))
+}
+
 fn fatal(message: &str) -> ExitCode {
+    failed(message, ExitCode::FAILURE)
+}
+
+/// Ends with the code for an error. Standard error is what the Functions host shows as an error.
+#[expect(clippy::print_stderr, reason = "the Functions host logs standard error as errors")]
+fn failed(message: &str, code: ExitCode) -> ExitCode {
     eprintln!("keyrelay-host: {message}");
-    ExitCode::FAILURE
+    code
+}
+
+#[expect(clippy::print_stdout, reason = "it is what was asked for")]
+fn print(text: &str) -> ExitCode {
+    println!("{text}");
+    ExitCode::SUCCESS
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place where the environment is read")]

@@ -56,7 +56,7 @@ async fn secret_event(State(relay): State<Ready>, headers: HeaderMap, body: Body
 }
 
 /// An invocation's part of the trace, which the Functions host may have begun.
-fn invocation_span(function: &'static str, headers: &HeaderMap) -> Span {
+pub(crate) fn invocation_span(function: &'static str, headers: &HeaderMap) -> Span {
     let span = tracing::info_span!(
         target: SPANS,
         "invocation",
@@ -84,7 +84,7 @@ async fn events(relay: &Arc<Relay>, headers: &HeaderMap, body: Body) -> Answer {
 }
 
 /// Runs one event in a task of its own: it goes on if the sender hangs up, and a panic ends nothing but itself.
-async fn run_apart(
+pub(crate) async fn run_apart(
     relay: Arc<Relay>,
     invocation: String,
     event: Result<Event, EventError>,

@@ -29,6 +29,9 @@ use crate::turns::Turns;
 /// The variables that the Functions host passes its port in: the present name and the older one.
 const PORT_VARIABLES: [&str; 2] = ["FUNCTIONS_CUSTOMHANDLER_PORT", "FUNCTIONS_HTTPWORKER_PORT"];
 
+/// The variables in which a container finds its replica's name: in Container Apps, and in Kubernetes.
+const CONTAINER_VARIABLES: [&str; 2] = ["CONTAINER_APP_REPLICA_NAME", "HOSTNAME"];
+
 /// Starts logging to standard output, one JSON object a line. The Functions host takes standard error for errors.
 ///
 /// What `telemetry` sends besides is made of the same lines, and of spans, which are in no line.
@@ -96,26 +99,36 @@ pub async fn serve(
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let relay = Arc::new(SetOnce::new());
     let serving = axum::serve(listener, server::router(Arc::clone(&relay)));
-    let (app_root, environment) = (app_root.to_owned(), environment.clone());
-    let assembled = tokio::task::spawn_blocking(move || assemble(config, telemetry, &app_root, &environment));
-    let working = async {
-        let assembled = Arc::new(assembled.await.context("putting the parts together failed")??);
-        tracing::info!(
-            address = %address,
-            version = env!("CARGO_PKG_VERSION"),
-            mode = ?assembled.config.mode,
-            store = %assembled.store,
-            instance = assembled.instance,
-            policies = assembled.shelf.names().join(", "),
-            "keyrelay-host is ready"
-        );
-        // Nobody else sets it.
-        let _ = relay.set(Arc::clone(&assembled));
-        look_after(&assembled).await;
-        Ok(())
-    };
+    let working = work(config, telemetry, app_root, environment, address, &relay);
     let serving = async { serving.await.context("serving ended") };
     tokio::try_join!(working, serving).map(drop)
+}
+
+/// Puts the parts together while somebody listens already, says that they are, and looks after them.
+pub(crate) async fn work(
+    config: Config,
+    telemetry: Telemetry,
+    app_root: &Path,
+    environment: &BTreeMap<String, String>,
+    address: SocketAddr,
+    relay: &SetOnce<Arc<Relay>>,
+) -> anyhow::Result<()> {
+    let (app_root, environment) = (app_root.to_owned(), environment.clone());
+    let assembled = tokio::task::spawn_blocking(move || assemble(config, telemetry, &app_root, &environment));
+    let assembled = Arc::new(assembled.await.context("putting the parts together failed")??);
+    tracing::info!(
+        address = %address,
+        version = env!("CARGO_PKG_VERSION"),
+        mode = ?assembled.config.mode,
+        store = %assembled.store,
+        instance = assembled.instance,
+        policies = assembled.shelf.names().join(", "),
+        "keyrelay-host is ready"
+    );
+    // Nobody else sets it.
+    let _ = relay.set(Arc::clone(&assembled));
+    look_after(&assembled).await;
+    Ok(())
 }
 
 /// What is done without being asked: looks through the policies and rules, and at what changes in `policies/`.
@@ -135,12 +148,17 @@ async fn look_after(relay: &Relay) {
     }
 }
 
-/// What others see in a lease: the instance of the function app, and which process on it. A process that was restarted is
-/// another one.
+/// What others see in a lease: the instance of the function app, or the container, and which process on it. A process that
+/// was restarted is another one.
 fn instance(environment: &BTreeMap<String, String>) -> String {
-    let instance = environment.get("WEBSITE_INSTANCE_ID").map_or("local", String::as_str);
-    // Azure's are 64 characters long.
-    let instance: String = instance.chars().take(16).collect();
+    let container = || CONTAINER_VARIABLES.iter().find_map(|name| environment.get(*name));
+    let instance: String = match (environment.get("WEBSITE_INSTANCE_ID"), container()) {
+        // Azure's are 64 characters long.
+        (Some(instance), _) => instance.chars().take(16).collect(),
+        // The name of the deployment comes first, and what tells one replica from another last.
+        (None, Some(replica)) => replica.chars().skip(replica.chars().count().saturating_sub(16)).collect(),
+        (None, None) => "local".to_owned(),
+    };
     format!("{instance}-{}", std::process::id())
 }
 
@@ -165,6 +183,16 @@ fn lock(config: &Config, app_root: &Path) -> anyhow::Result<Option<Lock>> {
     Ok(lock)
 }
 
+/// Whose rights are used: what App Service, Container Apps and the workload identity of Kubernetes say in the environment.
+fn identity(config: &Config, environment: &BTreeMap<String, String>) -> Identity {
+    let client_id = config.client_id.clone();
+    match environment.get("AZURE_FEDERATED_TOKEN_FILE") {
+        _ if environment.contains_key("IDENTITY_ENDPOINT") => Identity::Managed { client_id },
+        Some(file) => Identity::Workload { client_id, token_file: file.into() },
+        None => Identity::Developer,
+    }
+}
+
 fn assemble(
     mut config: Config,
     telemetry: Telemetry,
@@ -175,11 +203,7 @@ fn assemble(
     if let (true, Some(own)) = (config.scope.is_empty(), &own_app) {
         config.scope = vec![Scope::group_of(own)];
     }
-    // App Service sets this variable where there is a managed identity.
-    let identity = match environment.contains_key("IDENTITY_ENDPOINT") {
-        true => Identity::Managed { client_id: config.client_id.clone() },
-        false => Identity::Developer,
-    };
+    let identity = identity(&config, environment);
     let metrics = Arc::new(telemetry.instruments());
     let mut http = Http::new().context("cannot make an HTTP client")?;
     if telemetry.is_on() {

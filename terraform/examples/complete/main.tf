@@ -17,7 +17,12 @@ provider "azurerm" {
   # There are no keys to storage accounts: Terraform itself signs in, too.
   storage_use_azuread = true
 
-  features {}
+  features {
+    # Azure puts rules of its own beside each Application Insights: they are no reason to keep the group.
+    resource_group {
+      prevent_deletion_if_contains_resources = false
+    }
+  }
 }
 
 variable "subscription_id" {
@@ -81,6 +86,13 @@ resource "azurerm_key_vault" "this" {
 resource "azurerm_role_assignment" "officer" {
   scope                = azurerm_key_vault.this.id
   role_definition_name = "Key Vault Secrets Officer"
+  principal_id         = data.azurerm_client_config.current.object_id
+}
+
+# And looks at the runs there, with `keyrelay runs`.
+resource "azurerm_role_assignment" "reader" {
+  scope                = module.keyrelay.store_id
+  role_definition_name = "Storage Blob Data Reader"
   principal_id         = data.azurerm_client_config.current.object_id
 }
 

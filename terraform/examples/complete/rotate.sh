@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Rotates and watches: rotate.sh first|second
-# Sets the secret to the other Application Insights, and shows what keyrelay does until it is proven.
+# Sets the secret to that Application Insights, and shows what keyrelay does until it is proven.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -8,12 +8,30 @@ case "${1:-}" in first | second) ;; *) sed -n '2,3p' "$0" | cut -c3- >&2; exit 2
 group=$(terraform output -raw resource_group_name)
 vault=$(terraform output -raw vault_name)
 store=$(terraform output -raw store_url)
+app=$(terraform output -raw timer_app_name)
 sink="${group%-keyrelay}-$1"
+
+# First of all, because it shows what is new from then on. It ends when nobody reads any more.
+exec 3< <(exec keyrelay runs follow --store "$store" --secret sink)
+follow=${!:-}
+trap 'kill "$follow" 2>/dev/null || true' EXIT
+sleep 3
 
 value=$(az resource show --resource-group "$group" --name "$sink" --resource-type Microsoft.Insights/components \
     --query properties.ConnectionString --output tsv)
-began=$(date -u +%Y-%m-%dT%H:%M:%S)
-az keyvault secret set --vault-name "$vault" --name sink --value "$value" --query id --output tsv
+# A role that was just given takes some minutes.
+tries=0
+until az keyvault secret set --vault-name "$vault" --name sink --value "$value" --query id --output tsv; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 20 ] || { echo "the secret cannot be set: see above" >&2; exit 1; }
+    echo "trying again in 15 s" >&2
+    sleep 15
+done
 
 echo "what keyrelay does (Ctrl-C ends watching, not the rotation)"
-timeout 120 keyrelay runs follow --store "$store" --since "$began" || [ $? -eq 124 ]
+while IFS= read -r -t 600 line <&3; do
+    printf '%s\n' "$line"
+    case "$line" in *"  verified  "*) echo "$app has the new version"; exit 0 ;; esac
+done
+echo "not proven yet: \`keyrelay runs --store $store\` lists what happened, \`keyrelay doctor app\` says what is missing" >&2
+exit 1

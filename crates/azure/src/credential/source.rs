@@ -1,6 +1,7 @@
 //! Where tokens come from: Microsoft's `azure_identity`.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use azure_core::Error;
@@ -8,7 +9,8 @@ use azure_core::credentials::{AccessToken, TokenCredential};
 use azure_core::error::ErrorKind;
 use azure_core::http::{ClientOptions, Transport};
 use azure_identity::{
-    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+    ClientAssertionCredentialOptions, DeveloperToolsCredential, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
 };
 use keyrelay_model::Trouble;
 
@@ -18,15 +20,18 @@ use crate::http::Http;
 
 pub(super) enum Source {
     Managed { client_id: Option<String>, transport: Transport },
+    Workload { client_id: Option<String>, token_file: PathBuf, transport: Transport },
     Developer,
     Given(Arc<dyn TokenCredential>),
 }
 
 impl Source {
     pub(super) fn of(identity: Identity, http: &Http) -> Self {
+        let transport = || Transport::new(Arc::new(http.client().clone()));
         match identity {
-            Identity::Managed { client_id } => {
-                Self::Managed { client_id, transport: Transport::new(Arc::new(http.client().clone())) }
+            Identity::Managed { client_id } => Self::Managed { client_id, transport: transport() },
+            Identity::Workload { client_id, token_file } => {
+                Self::Workload { client_id, token_file, transport: transport() }
             }
             Identity::Developer => Self::Developer,
         }
@@ -45,7 +50,7 @@ impl Source {
         })
     }
 
-    /// A new credential for each request: the one of a managed identity keeps its tokens until they expire, and would
+    /// A new credential for each request: those that are made of an identity keep their tokens until they expire, and would
     /// hand out one again that was refused.
     fn open(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
         match self {
@@ -55,6 +60,16 @@ impl Source {
                     client_options: ClientOptions { transport: Some(transport.clone()), ..ClientOptions::default() },
                 };
                 Ok(ManagedIdentityCredential::new(Some(options))?)
+            }
+            Self::Workload { client_id, token_file, transport } => {
+                let client_options = ClientOptions { transport: Some(transport.clone()), ..ClientOptions::default() };
+                let options = WorkloadIdentityCredentialOptions {
+                    client_id: client_id.clone(),
+                    token_file_path: Some(token_file.clone()),
+                    credential_options: ClientAssertionCredentialOptions { client_options },
+                    ..WorkloadIdentityCredentialOptions::default()
+                };
+                Ok(WorkloadIdentityCredential::new(Some(options))?)
             }
             Self::Developer => Ok(DeveloperToolsCredential::new(None)?),
             Self::Given(credential) => Ok(credential.clone()),
@@ -67,6 +82,10 @@ impl fmt::Debug for Source {
         match self {
             Self::Managed { client_id, .. } => {
                 f.debug_struct("Managed").field("client_id", client_id).finish_non_exhaustive()
+            }
+            Self::Workload { client_id, token_file, .. } => {
+                let mut workload = f.debug_struct("Workload");
+                workload.field("client_id", client_id).field("token_file", token_file).finish_non_exhaustive()
             }
             Self::Developer => f.write_str("Developer"),
             Self::Given(_) => f.write_str("Given"),
@@ -107,4 +126,19 @@ fn trouble(error: &Error) -> Trouble {
         cause = error.source();
     }
     trouble
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_pod_without_its_token_is_told_where_it_should_be() {
+        let http = Http::new().unwrap();
+        let identity = Identity::Workload { client_id: Some("c".to_owned()), token_file: "/nowhere/token".into() };
+        let source = Source::of(identity, &http);
+        let error = source.fetch("https://vault.azure.net").await.err().unwrap();
+        assert!(error.to_string().starts_with("no token for https://vault.azure.net: "), "{error}");
+        assert!(!format!("{source:?}").contains("Transport"));
+    }
 }

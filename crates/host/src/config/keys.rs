@@ -42,6 +42,12 @@ pub const KEYS: &[Key] = &[
         "`\"auto\"`",
         "where the environment says: OTLP, Application Insights, or nowhere; `\"off\"` sends nothing",
     ),
+    key(
+        "webhook",
+        "none",
+        "for `keyrelay-host --webhook`: a table of `tenant`, `audience`, `role`, `senders`, `listen`, \
+         `largest_body_bytes`, `at_once`, `a_minute`; see [webhook.md](../webhook.md)",
+    ),
     key("rotation", "none", "rules for secrets, each a table `[[rotation]]`: see below"),
 ];
 

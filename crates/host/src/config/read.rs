@@ -51,6 +51,11 @@ impl Table {
         self.problems
     }
 
+    /// Whether a key is there and has not been taken out yet.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
         match self.take(key)? {
             Value::String(text) => Some(text),
@@ -199,7 +204,7 @@ pub(super) fn value_of_setting(key: &str, text: &str) -> Result<Value, String> {
             Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
         }
         "scope" | "vaults" | "answer_within_ms" | "apps_at_once" | "lease_ms" | "keep_runs_days" | "locked"
-        | "rotation" => as_toml(),
+        | "rotation" | "webhook" => as_toml(),
         "cloud" if text.starts_with('{') => as_toml(),
         _ => Ok(Value::String(text.to_owned())),
     }

@@ -117,8 +117,8 @@ impl Setup {
         self
     }
 
-    /// Starts everything and waits until events are delivered.
-    pub(crate) async fn start(self) -> Harness {
+    /// Writes the configuration, and says what there is around the app.
+    fn written(&self) -> World {
         fs::write(self.folder.path().join("keyrelay.toml"), &self.configuration).unwrap();
         let world = format!(
             "subscription = \"{SUBSCRIPTION}\"\n\
@@ -127,7 +127,18 @@ impl Setup {
              [[site]]\nname = \"keyrelay\"\nresource_group = \"shop\"\n{}",
             self.sites
         );
-        let world = World::parse(&world).unwrap_or_else(|error| panic!("{error:?}\n{world}"));
+        World::parse(&world).unwrap_or_else(|error| panic!("{error:?}\n{world}"))
+    }
+
+    /// The folder of the app and the world around it, for who starts it in another way.
+    pub(crate) fn prepared(self) -> (TempDir, World) {
+        let world = self.written();
+        (self.folder, world)
+    }
+
+    /// Starts everything and waits until events are delivered.
+    pub(crate) async fn start(self) -> Harness {
+        let world = self.written();
         let mut options = LocalAzureOptions::new(world, self.folder.path());
         options.site = Some("keyrelay".to_owned());
         options.functions_host = FunctionsHostOptions::new(self.folder.path());

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod delivery;
+mod entra;
 mod grants;
 mod harness;
 mod order;
@@ -17,3 +18,7 @@ mod store;
 mod telemetry;
 mod together;
 mod undo;
+mod webhook;
+mod webhook_harness;
+mod webhook_limits;
+mod webhook_tokens;

@@ -1,0 +1,89 @@
+//! Why a delivery is refused, and how Event Grid is told.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::gate::TokenProblem;
+
+/// Why a delivery is refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    /// The token is not good, and never will be.
+    #[error("{0}")]
+    Token(#[from] TokenProblem),
+    /// Whether the token is good cannot be told now.
+    #[error("the token cannot be judged now: {0}")]
+    NoKey(String),
+    #[error("too many deliveries")]
+    TooMany { retry_after: Duration },
+    #[error(
+        "the content type is not `application/json`, `application/cloudevents+json` or `application/cloudevents-batch+json`"
+    )]
+    ContentType,
+    #[error("the body has more than {limit} bytes")]
+    TooLarge { limit: usize },
+    #[error("the body did not come in time")]
+    TooSlow,
+    #[error("the body ended early")]
+    Incomplete,
+    #[error("the body is not {0}")]
+    NotEvents(&'static str),
+    #[error("the request for validation holds no code")]
+    NoCode,
+    #[error("every event in it is older than Event Grid keeps one: this is a replay")]
+    TooOld,
+    #[error("keyrelay is still starting")]
+    NotReady,
+}
+
+impl Refusal {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Token(_) => StatusCode::UNAUTHORIZED,
+            // A body that was cut off may be whole the next time, and 400 is final.
+            Self::NoKey(_) | Self::NotReady | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::NotEvents(_) | Self::NoCode | Self::TooOld => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooMany { retry_after } => Some(*retry_after),
+            Self::NoKey(_) | Self::NotReady => Some(Duration::from_secs(30)),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        // Whoever has no good token does not learn what is wrong with it.
+        let message = match &self {
+            Self::Token(_) => "a token for this webhook is needed".to_owned(),
+            Self::NoKey(_) => "the token cannot be judged now".to_owned(),
+            other => other.to_string(),
+        };
+        let mut response = (self.status(), Json(json!({ "error": message }))).into_response();
+        let headers = response.headers_mut();
+        if let Self::Token(problem) = &self {
+            // RFC 6750, section 3: no error code if there was no token at all.
+            let challenge = match problem {
+                TokenProblem::Missing => "Bearer",
+                _ => "Bearer error=\"invalid_token\"",
+            };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if let Some(pause) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs().saturating_add(1)));
+        }
+        response
+    }
+}
