@@ -121,8 +121,10 @@ async fn look_after(relay: &Relay) {
 /// What others see in a lease: the instance of the function app, or the container, and which process on it. A process that
 /// was restarted is another one.
 fn instance(environment: &BTreeMap<String, String>) -> String {
-    let container = || CONTAINER_VARIABLES.iter().find_map(|name| environment.get(*name));
-    let instance: String = match (environment.get("WEBSITE_INSTANCE_ID"), container()) {
+    let variable = |names: &[&str]| names.iter().find_map(|name| environment.get(*name));
+    // A Functions host on somebody's own machine has no name that would say more than `local`.
+    let container = variable(&CONTAINER_VARIABLES).filter(|_| variable(&PORT_VARIABLES).is_none());
+    let instance: String = match (environment.get("WEBSITE_INSTANCE_ID"), container) {
         // Azure's are 64 characters long.
         (Some(instance), _) => instance.chars().take(16).collect(),
         // The name of the deployment comes first, and what tells one replica from another last.
