@@ -40,6 +40,7 @@ run "scope_is_an_app" {
   expect_failures = [var.scopes]
 }
 
+# Names are made of it, which Azure cuts or refuses one by one, after others are made.
 run "name_too_long" {
   command = plan
   variables {
@@ -48,6 +49,7 @@ run "name_too_long" {
   expect_failures = [var.name]
 }
 
+# No role at all would be made, and every rotation be refused.
 run "unknown_permissions" {
   command = plan
   variables {
@@ -56,6 +58,7 @@ run "unknown_permissions" {
   expect_failures = [var.permissions]
 }
 
+# keyrelay would not start, and events wait for a day.
 run "unknown_mode" {
   command = plan
   variables {
@@ -64,6 +67,7 @@ run "unknown_mode" {
   expect_failures = [var.mode]
 }
 
+# As above; and a token would be asked for that no endpoint takes.
 run "unknown_cloud" {
   command = plan
   variables {
@@ -81,10 +85,94 @@ run "unknown_event_type" {
   expect_failures = [var.event_types]
 }
 
+# The workspace is made last: better to know before.
 run "too_short_retention" {
   command = plan
   variables {
     retention_days = 7
   }
   expect_failures = [var.retention_days]
+}
+
+# Event Grid has no patterns there: not one event would ever match, and nobody would notice.
+run "subject_is_a_pattern" {
+  command = plan
+  variables {
+    subject_begins_with = "sql-*"
+  }
+  expect_failures = [var.subject_begins_with]
+}
+
+# No type at all means all types to Event Grid: the contrary of what somebody wanted.
+run "no_event_type" {
+  command = plan
+  variables {
+    event_types = []
+  }
+  expect_failures = [var.event_types]
+}
+
+# An empty AzureWebJobsStorage hides the connection with the identity from the Functions host.
+run "empty_storage_connection" {
+  command = plan
+  variables {
+    app_settings = { AzureWebJobsStorage = "" }
+  }
+  expect_failures = [var.app_settings]
+}
+
+# Azure refuses it on Flex Consumption when everything else is made.
+run "worker_runtime" {
+  command = plan
+  variables {
+    app_settings = { FUNCTIONS_WORKER_RUNTIME = "custom" }
+  }
+  expect_failures = [var.app_settings]
+}
+
+# What begins like a setting of the Functions host and is a different one stays possible.
+run "settings_with_similar_names" {
+  command = plan
+  variables {
+    app_settings = { AzureWebJobsFeatureFlags = "x", AzureWebJobs_Reconcile_Disabled = "1" }
+  }
+}
+
+# The name of an action group is what people have at hand; Azure would refuse it with the last resource.
+run "action_group_by_name" {
+  command = plan
+  variables {
+    action_group_ids = ["night"]
+  }
+  expect_failures = [var.action_group_ids]
+}
+
+# An id where a name is wanted leads to ids within ids.
+run "group_by_id" {
+  command = plan
+  variables {
+    resource_group_name = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay"
+  }
+  expect_failures = [var.resource_group_name]
+}
+
+# A region that is missing: the topic would be made in none.
+run "no_region_of_the_vault" {
+  command = plan
+  variables {
+    vault = {
+      id       = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv"
+      location = ""
+    }
+  }
+  expect_failures = [var.vault]
+}
+
+# As above, for everything else.
+run "no_region" {
+  command = plan
+  variables {
+    location = ""
+  }
+  expect_failures = [var.location]
 }

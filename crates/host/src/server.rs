@@ -49,20 +49,20 @@ async fn ready() -> impl IntoResponse {
 /// One invocation of the function `SecretEvent`: one event, or a batch of them.
 async fn secret_event(State(relay): State<Ready>, headers: HeaderMap, body: Body) -> Answer {
     let relay = relay.wait().await;
-    let span = invocation_span("SecretEvent", &headers);
+    let span = invocation_span("SecretEvent", &invocation::invocation_id(&headers), &headers);
     let answer = events(relay, &headers, body).instrument(span).await;
     relay.telemetry.flush().await;
     answer
 }
 
 /// An invocation's part of the trace, which the Functions host may have begun.
-pub(crate) fn invocation_span(function: &'static str, headers: &HeaderMap) -> Span {
+pub(crate) fn invocation_span(function: &'static str, id: &str, headers: &HeaderMap) -> Span {
     let span = tracing::info_span!(
         target: SPANS,
         "invocation",
         otel.name = function,
         otel.kind = "server",
-        invocation.id = invocation::invocation_id(headers),
+        invocation.id = id,
     );
     telemetry::go_on(&span, headers);
     span
@@ -122,7 +122,7 @@ async fn without_events(relay: &Relay, invocation: &str, error: &BodyError) -> A
 async fn reconcile(State(relay): State<Ready>, headers: HeaderMap) -> Answer {
     let relay = Arc::clone(relay.wait().await);
     let id = invocation::invocation_id(&headers);
-    let span = invocation_span("Reconcile", &headers);
+    let span = invocation_span("Reconcile", &id, &headers);
     let working = Arc::clone(&relay);
     let work = async move { reconcile::reconcile(&working, &id).await };
     let done = tokio::spawn(work.instrument(span)).await;

@@ -151,8 +151,10 @@ async fn look_after(relay: &Relay) {
 /// What others see in a lease: the instance of the function app, or the container, and which process on it. A process that
 /// was restarted is another one.
 fn instance(environment: &BTreeMap<String, String>) -> String {
-    let container = || CONTAINER_VARIABLES.iter().find_map(|name| environment.get(*name));
-    let instance: String = match (environment.get("WEBSITE_INSTANCE_ID"), container()) {
+    let variable = |names: &[&str]| names.iter().find_map(|name| environment.get(*name));
+    // A Functions host on somebody's own machine has no name that would say more than `local`.
+    let container = variable(&CONTAINER_VARIABLES).filter(|_| variable(&PORT_VARIABLES).is_none());
+    let instance: String = match (environment.get("WEBSITE_INSTANCE_ID"), container) {
         // Azure's are 64 characters long.
         (Some(instance), _) => instance.chars().take(16).collect(),
         // The name of the deployment comes first, and what tells one replica from another last.
@@ -184,8 +186,7 @@ fn lock(config: &Config, app_root: &Path) -> anyhow::Result<Option<Lock>> {
 }
 
 /// Whose rights are used: what App Service, Container Apps and the workload identity of Kubernetes say in the environment.
-fn identity(config: &Config, environment: &BTreeMap<String, String>) -> Identity {
-    let client_id = config.client_id.clone();
+pub fn identity(client_id: Option<String>, environment: &BTreeMap<String, String>) -> Identity {
     match environment.get("AZURE_FEDERATED_TOKEN_FILE") {
         _ if environment.contains_key("IDENTITY_ENDPOINT") => Identity::Managed { client_id },
         Some(file) => Identity::Workload { client_id, token_file: file.into() },
@@ -203,7 +204,7 @@ fn assemble(
     if let (true, Some(own)) = (config.scope.is_empty(), &own_app) {
         config.scope = vec![Scope::group_of(own)];
     }
-    let identity = identity(&config, environment);
+    let identity = identity(config.client_id.clone(), environment);
     let metrics = Arc::new(telemetry.instruments());
     let mut http = Http::new().context("cannot make an HTTP client")?;
     if telemetry.is_on() {

@@ -48,7 +48,7 @@ impl Surroundings {
             // First without the site's settings, which are what is looked for; the cloud is in the environment, or public.
             let config = start::configuration(Path::new(""), &environment).ok();
             let cloud = config.as_ref().map_or_else(keyrelay_azure::Cloud::public, |config| config.cloud.clone());
-            let identity = identity(&environment, config.and_then(|config| config.client_id));
+            let identity = start::identity(config.and_then(|config| config.client_id), &environment);
             let credential = Arc::new(Credential::new(identity, &http));
             let azure = ResourceManager::new(&cloud, credential, http.clone())?;
             match azure.settings(site, call).await {
@@ -83,7 +83,7 @@ impl Surroundings {
         if let (true, Some(own)) = (config.scope.is_empty(), &own) {
             config.scope = vec![Scope::group_of(own)];
         }
-        let identity = identity(&environment, config.client_id.clone());
+        let identity = start::identity(config.client_id.clone(), &environment);
         let credential = Arc::new(Credential::new(identity.clone(), &http));
         Ok(Some(Self {
             folder: folder.to_owned(),
@@ -104,6 +104,7 @@ impl Surroundings {
         let who = match &self.identity {
             Identity::Managed { client_id: None } => "the system-assigned managed identity".to_owned(),
             Identity::Managed { client_id: Some(id) } => format!("the managed identity with the client id {id}"),
+            Identity::Workload { .. } => "the workload identity".to_owned(),
             Identity::Developer => "whoever is logged in here".to_owned(),
         };
         match self.credential.token(audience, Deadline::after(TOKEN)).await {
@@ -114,6 +115,9 @@ impl Surroundings {
             Err(error) => {
                 let fix = match &self.identity {
                     Identity::Developer => "run `az login`",
+                    Identity::Workload { .. } => {
+                        "federate the service account with the managed identity: see docs/webhook.md"
+                    }
                     Identity::Managed { client_id: None } => {
                         "switch on the system-assigned identity of keyrelay's function app, or set `client_id`"
                     }
@@ -133,13 +137,6 @@ impl Surroundings {
     }
 }
 
-fn identity(environment: &BTreeMap<String, String>, client_id: Option<String>) -> Identity {
-    match environment.contains_key("IDENTITY_ENDPOINT") {
-        true => Identity::Managed { client_id },
-        false => Identity::Developer,
-    }
-}
-
 fn count(settings: &BTreeMap<String, String>) -> usize {
     settings.keys().filter(|name| name.starts_with("KEYRELAY_")).count()
 }
@@ -153,5 +150,11 @@ fn is_ours(name: &str) -> bool {
 fn environment() -> BTreeMap<String, String> {
     let text =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    text.filter(|(name, _)| is_ours(name) || name.starts_with("WEBSITE_") || name.starts_with("IDENTITY_")).collect()
+    text.filter(|(name, _)| {
+        is_ours(name)
+            || name.starts_with("WEBSITE_")
+            || name.starts_with("IDENTITY_")
+            || name == "AZURE_FEDERATED_TOKEN_FILE"
+    })
+    .collect()
 }

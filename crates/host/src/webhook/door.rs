@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use keyrelay_azure::Deadline;
 use serde_json::{Value, json};
 use tokio::sync::SetOnce;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::body::Incoming;
@@ -24,6 +25,7 @@ use super::refusal::Refusal;
 use super::replay::Done;
 use crate::config::Webhook;
 use crate::relay::Relay;
+use crate::server::invocation_span;
 
 /// What all requests share.
 pub(super) struct Door {
@@ -110,9 +112,12 @@ impl Door {
         let relay = Arc::clone(self.relay.get().ok_or(Refusal::NotReady)?);
         let (delivery, done) = (Uuid::new_v4().to_string(), Arc::clone(&self.done));
         // A task of its own: it goes on if the sender hangs up, and its place stays taken as long.
+        let span = invocation_span("webhook", &delivery, headers);
         let delivered = tokio::spawn(async move {
             let _place = place;
-            deliver(&relay, &done, &delivery, events, deadline).await
+            let report = deliver(&relay, &done, &delivery, events, deadline).instrument(span).await;
+            relay.telemetry.flush().await;
+            report
         });
         match delivered.await {
             Ok(report) => answer(&report),

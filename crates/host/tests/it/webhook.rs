@@ -1,5 +1,6 @@
 //! `keyrelay-host --webhook`: from the handshakes to a rotation that is verified, and to the end of the process.
 
+use keyrelay_local_azure::event_grid::{DeliveryOutcome, DeliverySchema};
 use keyrelay_local_azure::{Effect, Fault, Service};
 use serde_json::{Value, json};
 use std::process::Output;
@@ -79,6 +80,19 @@ async fn a_rotation_by_cloud_events_ends_verified() {
     // The first is done with.
     assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "handled": 1, "known": 1, "refused": 0 }));
     webhook.expect_verdicts(&["verified", "verified"]).await;
+}
+
+#[tokio::test]
+async fn event_grid_subscribes_and_delivers_in_both_schemas() {
+    for schema in [DeliverySchema::EventGridSchema, DeliverySchema::CloudEventSchemaV10] {
+        let mut webhook = Webhook::start(app(), "").await;
+        let event_grid = webhook.subscribe(schema).await;
+        webhook.cloud.set_secret("contoso-kv", "sql", "planted-value-next".to_owned()).unwrap();
+        event_grid.settled().await;
+        let outcomes: Vec<_> = event_grid.deliveries().into_iter().map(|delivery| delivery.outcome).collect();
+        assert_eq!(outcomes, [DeliveryOutcome::Status(200)], "{}", webhook.log());
+        webhook.expect_verdicts(&["verified"]).await;
+    }
 }
 
 #[tokio::test]

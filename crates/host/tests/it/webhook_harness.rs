@@ -7,11 +7,16 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::Method;
+use keyrelay_local_azure::event_grid::{DeliverySchema, EventGrid, EventGridOptions, EventSubscription};
 use keyrelay_local_azure::{Cloud, CloudOptions, PublishedEvent};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -140,6 +145,24 @@ impl Webhook {
         self.published.recv().await.unwrap().event
     }
 
+    /// Event Grid's stand-in with an event subscription for the vault, after the handshake of its schema. What stands
+    /// between is only what puts the token in, which the stand-in has no notion of.
+    pub(crate) async fn subscribe(&mut self, schema: DeliverySchema) -> EventGrid {
+        let published = std::mem::replace(&mut self.published, mpsc::unbounded_channel().1);
+        let event_grid = EventGrid::start(EventGridOptions::default(), published).unwrap();
+        let with_token = WithToken { events: self.url("events"), token: self.entra.token() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let router = Router::new().fallback(forward).with_state(with_token);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let topic =
+            format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/{VAULT}");
+        let mut subscription = EventSubscription::new("keyrelay", topic, endpoint);
+        subscription.schema = schema;
+        event_grid.subscribe(subscription).await.unwrap();
+        event_grid
+    }
+
     /// The lines of the log, oldest first.
     pub(crate) fn lines(&self) -> Vec<Map<String, Value>> {
         self.lines.lock().unwrap().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -193,6 +216,28 @@ impl Webhook {
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         timeout(PATIENCE, self.process.wait()).await.expect("it should have ended").unwrap()
     }
+}
+
+#[derive(Clone)]
+struct WithToken {
+    events: String,
+    token: String,
+}
+
+/// Passes a request on with a token, and the answer back. `OPTIONS` gets none, as in CloudEvents.
+async fn forward(State(with): State<WithToken>, request: Request) -> axum::response::Response {
+    let (head, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let mut headers = head.headers;
+    headers.remove("host");
+    let mut request = client().request(head.method.clone(), with.events).headers(headers).body(body);
+    if head.method != Method::OPTIONS {
+        request = request.bearer_auth(with.token);
+    }
+    let answer = request.send().await.unwrap();
+    let mut response = axum::response::Response::builder().status(answer.status());
+    *response.headers_mut().unwrap() = answer.headers().clone();
+    response.body(answer.bytes().await.unwrap().into()).unwrap()
 }
 
 impl Drop for Webhook {
