@@ -55,6 +55,31 @@ test("blocks are looked into, dynamic ones too", () => {
   assert.ok(problems(app.replaceAll("metric_namespace ", "metric_space ")).some((it) => it.includes("has no `metric_space`")));
 });
 
+test("a block that is missing is found, with the line of what needs it", () => {
+  const app = readFileSync(new URL("../main.tf", import.meta.url), "utf8");
+  assert.deepEqual(problems(app), []);
+  const found = problems(app.replace(/\n {2}site_config \{[^}]*\n {2}\}\n/, "\n"));
+  const line = app.split("\n").findIndex((it) => it.includes('"azurerm_function_app_flex_consumption" "this"')) + 1;
+  assert.deepEqual(found, [
+    `a.tf:${line}: old: azurerm_function_app_flex_consumption.this needs \`site_config\``,
+    `a.tf:${line}: new: azurerm_function_app_flex_consumption.this needs \`site_config\``,
+  ]);
+});
+
+test("a name that only one of both releases has is found", () => {
+  const insights = `resource "azurerm_application_insights" "x" {
+  name                          = "x"
+  location                      = "x"
+  resource_group_name           = "x"
+  application_type              = "web"
+  local_authentication_disabled = true
+}`;
+  assert.deepEqual(problems(insights), ["a.tf:6: new: azurerm_application_insights.x.local_authentication_disabled is gone in 5.x"]);
+  assert.deepEqual(problems(insights.replace("disabled = true", "enabled  = false")), [
+    "a.tf:6: old: azurerm_application_insights.x has no `local_authentication_enabled`",
+  ]);
+});
+
 test("an argument written as a block is found", () => {
   const found = problems(GOOD.replace('name               = "x"', "name {}"));
   assert.ok(found.includes("a.tf:3: old: azurerm_storage_container.this.name is an argument, not a block"), found.join("\n"));

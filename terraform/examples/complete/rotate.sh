@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 case "${1:-}" in first | second) ;; *) sed -n '2,3p' "$0" | cut -c3- >&2; exit 2 ;; esac
+command -v keyrelay >/dev/null || { echo "keyrelay is not in the PATH: \`cargo build --package keyrelay\` makes it in target/debug" >&2; exit 1; }
 group=$(terraform output -raw resource_group_name)
 vault=$(terraform output -raw vault_name)
 store=$(terraform output -raw store_url)
@@ -33,5 +34,5 @@ while IFS= read -r -t 600 line <&3; do
     printf '%s\n' "$line"
     case "$line" in *"  verified  "*) echo "$app has the new version"; exit 0 ;; esac
 done
-echo "not proven yet: \`keyrelay runs --store $store\` lists what happened, \`keyrelay doctor app\` says what is missing" >&2
+echo "not proven yet: \`keyrelay runs --store $store\` lists what happened, \`keyrelay doctor\` says what is missing" >&2
 exit 1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes everything: up.sh PACKAGE SUBSCRIPTION NAME
-# Needs terraform, the Azure CLI (signed in) and zip.
+# Needs terraform, the Azure CLI (signed in), zip, and keyrelay in the PATH.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -20,3 +20,4 @@ az functionapp deployment source config-zip --src "$work/timer.zip" \
 
 ./rotate.sh first
 echo "everything is there: ./rotate.sh second rotates"
+echo "to remove it: TF_VAR_subscription_id=$TF_VAR_subscription_id TF_VAR_name=$TF_VAR_name terraform destroy"
