@@ -1,5 +1,7 @@
-# A vault has one system topic, in its own region.
+# A vault has one system topic, in its own region. A Logic App, say, may have made it already.
 resource "azurerm_eventgrid_system_topic" "this" {
+  count = var.vault.topic == null ? 1 : 0
+
   name                = "${var.name}-vault"
   resource_group_name = var.resource_group_name
   location            = var.vault.location
@@ -12,13 +14,20 @@ resource "azurerm_eventgrid_system_topic" "this" {
   }
 }
 
+locals {
+  topic = var.vault.topic != null ? var.vault.topic : {
+    id           = azurerm_eventgrid_system_topic.this[0].id
+    principal_id = azurerm_eventgrid_system_topic.this[0].identity[0].principal_id
+  }
+}
+
 # Azure refuses a subscription to a function that is not deployed yet: see `deploy.sh`.
 resource "azurerm_eventgrid_system_topic_event_subscription" "this" {
   count = var.subscribe ? 1 : 0
 
   name                 = var.name
-  resource_group_name  = var.resource_group_name
-  system_topic         = azurerm_eventgrid_system_topic.this.name
+  resource_group_name  = element(split("/", local.topic.id), 4)
+  system_topic         = element(split("/", local.topic.id), 8)
   included_event_types = sort(var.event_types)
 
   azure_function_endpoint {

@@ -25,7 +25,7 @@ resource "azurerm_application_insights" "this" {
 locals {
   diagnostics = {
     vault = { id = var.vault.id, logs = ["AuditEvent"], metrics = [] }
-    topic = { id = azurerm_eventgrid_system_topic.this.id, logs = ["DeliveryFailures"], metrics = ["AllMetrics"] }
+    topic = { id = local.topic.id, logs = ["DeliveryFailures"], metrics = ["AllMetrics"] }
     app   = { id = azurerm_function_app_flex_consumption.this.id, logs = ["FunctionAppLogs"], metrics = ["AllMetrics"] }
     store = {
       id      = "${azurerm_storage_account.this.id}/blobServices/default"
@@ -159,7 +159,7 @@ resource "azurerm_monitor_metric_alert" "dead_letter" {
   resource_group_name = var.resource_group_name
   description         = each.value.description
   severity            = 1
-  scopes              = [azurerm_eventgrid_system_topic.this.id]
+  scopes              = [local.topic.id]
   frequency           = "PT5M"
   window_size         = "PT15M"
   tags                = var.tags

@@ -45,5 +45,5 @@ output "log_analytics_workspace_id" {
 
 output "system_topic_id" {
   description = "Resource id of the vault's system topic."
-  value       = azurerm_eventgrid_system_topic.this.id
+  value       = local.topic.id
 }

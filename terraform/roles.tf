@@ -119,6 +119,6 @@ resource "azurerm_role_assignment" "storage" {
 resource "azurerm_role_assignment" "dead_letter" {
   scope                = azurerm_storage_container.dead_letter.id
   role_definition_name = "Storage Blob Data Contributor"
-  principal_id         = azurerm_eventgrid_system_topic.this.identity[0].principal_id
+  principal_id         = local.topic.principal_id
   principal_type       = "ServicePrincipal"
 }

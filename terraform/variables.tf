@@ -32,10 +32,14 @@ variable "location" {
 }
 
 variable "vault" {
-  description = "The vault whose events are taken: its resource id, and its region, in which the system topic has to be."
+  description = "The vault whose events are taken: its resource id, and its region, in which the system topic has to be. A vault can have one system topic only: if it has one already, its resource id, and the object id of its identity, which puts away what cannot be delivered."
   type = object({
     id       = string
     location = string
+    topic = optional(object({
+      id           = string
+      principal_id = string
+    }))
   })
   nullable = false
 
@@ -47,6 +51,11 @@ variable "vault" {
   validation {
     condition     = can(regex("^[A-Za-z][A-Za-z0-9 ]+$", var.vault.location))
     error_message = "`location` has to be the region of the vault, such as westeurope."
+  }
+
+  validation {
+    condition     = var.vault.topic == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", var.vault.topic.id))
+    error_message = "`topic.id` has to be the resource id of a system topic: /subscriptions/.../resourceGroups/.../providers/Microsoft.EventGrid/systemTopics/NAME."
   }
 }
 

@@ -56,7 +56,7 @@ run "defaults" {
     error_message = "Storage accounts have up to 24 letters and digits."
   }
   assert {
-    condition     = azurerm_eventgrid_system_topic.this.location == "northeurope" && azurerm_eventgrid_system_topic.this.topic_type == "Microsoft.KeyVault.vaults"
+    condition     = azurerm_eventgrid_system_topic.this[0].location == "northeurope" && azurerm_eventgrid_system_topic.this[0].topic_type == "Microsoft.KeyVault.vaults"
     error_message = "A system topic is in the region of its vault, not in ours."
   }
   assert {
@@ -179,6 +179,35 @@ run "before_the_package" {
   assert {
     condition     = length(azurerm_eventgrid_system_topic_event_subscription.this) == 0
     error_message = "Nothing is subscribed yet."
+  }
+}
+
+# Guards a vault that has a topic already, as the Logic App's trigger makes one: Azure refuses a second, with the last resource.
+run "topic_of_somebody_else" {
+  command = plan
+
+  variables {
+    vault = {
+      id       = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv"
+      location = "northeurope"
+      topic = {
+        id           = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/events/providers/Microsoft.EventGrid/systemTopics/of-the-vault"
+        principal_id = "00000000-0000-0000-0000-000000000011"
+      }
+    }
+  }
+
+  assert {
+    condition     = length(azurerm_eventgrid_system_topic.this) == 0
+    error_message = "No second topic is made."
+  }
+  assert {
+    condition     = azurerm_eventgrid_system_topic_event_subscription.this[0].system_topic == "of-the-vault" && azurerm_eventgrid_system_topic_event_subscription.this[0].resource_group_name == "events"
+    error_message = "The subscription is at the topic that there is."
+  }
+  assert {
+    condition     = azurerm_role_assignment.dead_letter.principal_id == "00000000-0000-0000-0000-000000000011"
+    error_message = "Its identity puts away what cannot be delivered."
   }
 }
 

@@ -156,6 +156,19 @@ run "group_by_id" {
   expect_failures = [var.resource_group_name]
 }
 
+# The name of a topic is what the portal shows.
+run "topic_by_name" {
+  command = plan
+  variables {
+    vault = {
+      id       = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv"
+      location = "westeurope"
+      topic    = { id = "of-the-vault", principal_id = "00000000-0000-0000-0000-000000000011" }
+    }
+  }
+  expect_failures = [var.vault]
+}
+
 # A region that is missing: the topic would be made in none.
 run "no_region_of_the_vault" {
   command = plan
