@@ -47,7 +47,7 @@ Examples:
   keyrelay package keyrelay-0.1.0.zip --policies policies --config keyrelay.toml -o mine.zip
       your policies and configuration in the released package
   az functionapp deployment source config-zip --resource-group GROUP --name APP --src mine.zip
-      deploy it; or give it to the Terraform module as `package`
+      deploy it; terraform/deploy.sh does that, too
 
 If there is a policies.lock beside the folder of policies, it has to vouch for each of them.";
 

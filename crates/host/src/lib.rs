@@ -18,6 +18,7 @@ pub mod relay;
 pub mod route;
 pub mod run_id;
 pub mod server;
+pub mod settled;
 pub mod shelf;
 pub mod start;
 mod state;

@@ -1,8 +1,8 @@
 //! Everything that handles events, put together, and the way of one event through it:
 //! decode → admit → route → (read → decide → check → apply → verify) for each app → record.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -28,6 +28,7 @@ use crate::pending::{Pending, Postponed, app_key};
 use crate::record::{Cause, EventRecord, PolicyRecord, Request, RotationRecord, Run, milliseconds};
 use crate::route::route;
 use crate::run_id::RunId;
+use crate::settled::Settled;
 use crate::shelf::Shelf;
 use crate::telemetry::{Metrics, SPANS, Telemetry};
 use crate::turns::{Arrival, Turns};
@@ -82,11 +83,6 @@ pub(crate) struct Trigger {
     pub(crate) apps: Option<Vec<AppId>>,
     pub(crate) carried: Option<Carried>,
 }
-
-/// The apps for which an event needs nothing more. When a delivery did not get through all its apps, the next one begins
-/// with those that are left. In memory only: without it apps are looked at twice, and nothing else.
-#[derive(Debug, Default)]
-pub struct Settled(Mutex<HashMap<(String, AppId), Instant>>);
 
 impl Trigger {
     pub(crate) fn event(invocation: &str) -> Self {
@@ -383,29 +379,6 @@ impl Run {
             Cause::Pending => !self.is_look || self.has_changed_something() || outcomes.all(Outcome::is_final),
             Cause::Drift => outcomes.any(|outcome| outcome.verdict != Verdict::Unchanged),
         }
-    }
-}
-
-impl Settled {
-    /// How long an event's apps are remembered. Event Grid's later retries come with pauses of half an hour and more.
-    const MEMORY: Duration = Duration::from_mins(20);
-
-    fn note(&self, event_id: &str, rotation: &RotationRecord) {
-        if !matches!(rotation.outcome.verdict, Verdict::Verified | Verdict::Unchanged) {
-            return;
-        }
-        let mut settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        // Looking through all of them for each would be quadratic.
-        if settled.len().is_power_of_two() {
-            settled.retain(|_, since| now.duration_since(*since) < Self::MEMORY);
-        }
-        settled.insert((event_id.to_owned(), rotation.app.clone()), now);
-    }
-
-    fn contains(&self, event_id: &str, app: &AppId) -> bool {
-        let settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.get(&(event_id.to_owned(), app.clone())).is_some_and(|since| since.elapsed() < Self::MEMORY)
     }
 }
 

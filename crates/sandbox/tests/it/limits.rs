@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keyrelay_sandbox::{AppView, DecideError, Limits, LoadError};
 
-use crate::guest::{Guest, event, failure, load};
+use crate::guest::{Guest, REFRESH, decide_about, event, failure, load};
 
 #[tokio::test]
 async fn ends_an_endless_loop() {
@@ -17,6 +17,19 @@ async fn ends_an_endless_loop() {
 async fn ends_endless_growth_of_memory() {
     let guest = Guest::deciding("(loop $again (drop (memory.grow (i32.const 1))) (br $again)) (unreachable)");
     assert_eq!(failure(&guest).await, DecideError::Memory { limit: 4 << 20 });
+}
+
+#[tokio::test]
+async fn a_second_memory_counts_like_the_first() {
+    let grow = |pages: u32| Guest {
+        functions: "(memory $second 1)".to_owned(),
+        ..Guest::deciding(&format!(
+            "(drop (memory.grow 0 (i32.const {pages}))) (drop (memory.grow $second (i32.const {pages}))) {REFRESH}"
+        ))
+    };
+    // Each is below the limit of 4 MiB, which is 64 pages.
+    assert_eq!(failure(&grow(40)).await, DecideError::Memory { limit: 4 << 20 });
+    assert!(decide_about(&grow(20), &[]).await.is_ok());
 }
 
 #[tokio::test]
