@@ -43,6 +43,15 @@ pub(crate) fn open(folder: &Path) -> Result<(LocalFileSystem, FolderLock), Store
 }
 
 impl FolderLock {
+    /// An error if the store's folder is gone: whoever writes would make it anew, and empty.
+    pub(crate) fn is_there(&self) -> Result<(), object_store::Error> {
+        // Looking takes a microsecond, which is less than another thread does.
+        match self.file.parent().is_some_and(Path::is_dir) {
+            true => Ok(()),
+            false => Err(object_store::Error::Generic { store: "folder", source: "the folder is gone".into() }),
+        }
+    }
+
     pub(crate) async fn turn(&self) -> Result<Turn, object_store::Error> {
         let own = Arc::clone(&self.own).lock_owned().await;
         let file = self.file.clone();

@@ -154,7 +154,10 @@ impl Store {
         let bytes = Bytes::from(serde_json::to_vec(value).map_err(|error| StoreError::unreadable(key, &error))?);
         let put = self.attempt("write", key, || async {
             // Creating is atomic in a folder, too, and harms nobody whose turn it is.
-            let _turn = if mode == PutMode::Create { None } else { self.turn().await? };
+            let _turn = match (&mode, &self.lock) {
+                (PutMode::Create, Some(lock)) => lock.is_there().map(|()| None)?,
+                _ => self.turn().await?,
+            };
             let mode = match (&mode, &self.lock) {
                 (PutMode::Update(read), Some(_)) => {
                     crate::folder::check(&*self.objects, &path, read).await?;
