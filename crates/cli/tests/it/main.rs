@@ -13,4 +13,5 @@ mod harness;
 mod hostile;
 mod languages;
 mod package;
+mod pages;
 mod runs;
