@@ -78,9 +78,8 @@ impl Reader {
         printed
     }
 
-    /// The first terminal: runs until it is dropped.
-    async fn start(&self, script: &str) -> Child {
-        let mut child = self.shell(script).stdout(Stdio::piped()).spawn().unwrap();
+    async fn start(&self, script: &str) -> Terminal {
+        let mut child = self.shell(script).stdout(Stdio::piped()).kill_on_drop(false).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = async {
             while let Some(line) = lines.next_line().await.unwrap() {
@@ -92,7 +91,17 @@ impl Reader {
         };
         tokio::time::timeout(PATIENCE, ready).await.expect("not in time");
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        child
+        Terminal(child)
+    }
+}
+
+/// The first terminal. `Ctrl-C` in it ends everything, keyrelay-host included.
+struct Terminal(Child);
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let Some(id) = self.0.id() else { return };
+        drop(std::process::Command::new("kill").args(["-INT", &id.to_string()]).status());
     }
 }
 
@@ -117,7 +126,7 @@ async fn the_quick_start_works_as_it_is_written() {
     };
     let blocks = blocks("\n## 3. ");
     let (first, others) = blocks.split_first().unwrap();
-    // In place of Ctrl-C, which ends what the shell has started.
+    // Without the shell in between, so that the program gets the signal.
     let _terminal = reader.start(&here(first).replace("keyrelay local", "exec keyrelay local")).await;
     let rotated = reader.run(&here(&others.concat())).await;
     assert_eq!(rotated.matches(" verified ").count(), 3, "{rotated}");
