@@ -8,6 +8,7 @@ mod compile;
 mod demo;
 mod doctor;
 mod events;
+mod given;
 mod inspect;
 mod local;
 mod lock;

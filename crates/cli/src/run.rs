@@ -1,19 +1,18 @@
 //! `keyrelay run`: one decision.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail, ensure};
 use clap::Args;
 use keyrelay_host::config::Config;
 use keyrelay_host::route::route;
 use keyrelay_host::{relay, start};
-use keyrelay_model::{AppId, decode_events};
+use keyrelay_model::AppId;
 use keyrelay_sandbox::Sandbox;
 use serde_json::{Value, json};
 
 use crate::ask::{Came, Outcome, Question};
-use crate::case::settings_of;
+use crate::given;
 use crate::out;
 use crate::place;
 
@@ -25,10 +24,10 @@ use crate::place;
 pub(crate) struct Run {
     /// The policy: a `.wasm`, or its project
     policy: PathBuf,
-    /// The event as Event Grid sends it, in either schema: see `keyrelay events sample`
+    /// The event as Event Grid sends it, in either schema: see `keyrelay events sample`; `-` is standard input
     #[arg(long, value_name = "FILE")]
     event: PathBuf,
-    /// The settings: an object of names and values, or what `az functionapp config appsettings list` prints
+    /// The settings: an object of names and values, or what `az functionapp config appsettings list` prints; `-` is standard input
     #[arg(long, value_name = "FILE")]
     settings: PathBuf,
     /// The app
@@ -75,12 +74,17 @@ impl Run {
     }
 
     fn question(&self) -> anyhow::Result<Question> {
-        let event = self.event()?;
+        ensure!(
+            self.event != self.settings,
+            "the event and the settings are both {}: give the settings in a file of their own",
+            self.event.display()
+        );
+        let event = given::event(&self.event)?;
         let config = configuration(&self.config)?;
         let route = route(&config, &[], &event.name);
         let rule = route.rule;
         Ok(Question {
-            settings: read_settings(&self.settings)?,
+            settings: given::settings(&self.settings)?,
             app: self.app.clone(),
             parameters: rule.map(|rule| rule.parameters.clone()).unwrap_or_default(),
             grant: rule.map(|rule| rule.grant.clone()).unwrap_or_default(),
@@ -88,13 +92,6 @@ impl Run {
             vault_suffix: config.cloud.vault_suffix.clone(),
             event,
         })
-    }
-
-    fn event(&self) -> anyhow::Result<keyrelay_model::Event> {
-        let file = self.event.display();
-        let events = decode_events(&read_json(&self.event)?);
-        let [event] = events.as_slice() else { bail!("{file} has {} events: one is decided about", events.len()) };
-        event.clone().map_err(|error| anyhow!("{file}: {error}"))
     }
 }
 
@@ -104,31 +101,6 @@ pub(crate) fn configuration(folder: &Path) -> anyhow::Result<Config> {
         let problems: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
         anyhow!("the configuration has problems:{}", problems.concat())
     })
-}
-
-fn read_json(file: &Path) -> anyhow::Result<Value> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", file.display()))
-}
-
-fn read_settings(file: &Path) -> anyhow::Result<keyrelay_model::Settings> {
-    let expected =
-        || format!("{}: expected an object of names and values, or a list of `name` and `value`", file.display());
-    let text = |value: &Value| value.as_str().map(str::to_owned).with_context(expected);
-    let settings: Vec<(String, String)> = match read_json(file)? {
-        Value::Object(settings) => {
-            settings.iter().map(|(name, value)| Ok((name.clone(), text(value)?))).collect::<anyhow::Result<_>>()?
-        }
-        Value::Array(settings) => settings
-            .iter()
-            .map(|setting| {
-                let field = |name: &str| setting.get(name).with_context(expected).and_then(text);
-                Ok((field("name")?, field("value")?))
-            })
-            .collect::<anyhow::Result<_>>()?,
-        _ => bail!(expected()),
-    };
-    settings_of(settings).with_context(expected)
 }
 
 fn decision(outcome: &Outcome) -> (&'static str, Option<&str>) {
