@@ -170,8 +170,12 @@ impl Table {
     }
 
     fn expected<T>(&mut self, key: &str, expected: &str, got: &Value) -> Option<T> {
-        // The value itself is not shown: it may have been put into the wrong place, and be a secret.
-        self.problem(key, format!("expected {expected}, got a value of type {}", got.type_str()));
+        // A text is not shown: it may have been put into the wrong place, and be a secret.
+        let got = match got {
+            Value::Integer(number) => number.to_string(),
+            other => format!("a value of type {}", other.type_str()),
+        };
+        self.problem(key, format!("expected {expected}, got {got}"));
         None
     }
 
