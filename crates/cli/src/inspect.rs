@@ -1,14 +1,14 @@
 //! `keyrelay inspect`: what a policy is, and how it would run.
 
-use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Args;
 use keyrelay_host::config::{Config, Rule};
 use keyrelay_host::relay;
 use keyrelay_model::Grant;
-use keyrelay_sandbox::{Digest, LoadError, Loaded, Lock, Policy, Sandbox, View, precompiled_file};
+use keyrelay_model::SecretName;
+use keyrelay_sandbox::{Digest, LoadError, Loaded, Lock, Policy, Sandbox, View, precompiled_file, read_policy};
 use serde_json::{Value, json};
 
 use crate::out;
@@ -72,7 +72,7 @@ impl Inspect {
 
 async fn report(sandbox: &Sandbox, place: &Place, lock: Option<&Lock>) -> Report {
     let words = |error: LoadError| out::chain(&error);
-    let bytes = fs::read(&place.wasm).with_context(|| format!("cannot read {}", place.wasm.display()));
+    let bytes = read_policy(&place.wasm).map_err(words);
     let has_precompiled = precompiled_file(&place.wasm).is_file();
     let (loaded, locked, precompiled) = match lock {
         None => {
@@ -93,7 +93,7 @@ async fn report(sandbox: &Sandbox, place: &Place, lock: Option<&Lock>) -> Report
     };
     let imports = match &bytes {
         Ok(bytes) => sandbox.imports(bytes).map_err(words),
-        Err(error) => Err(format!("{error:#}")),
+        Err(reason) => Err(reason.clone()),
     };
     let bytes = bytes.ok();
     Report {
@@ -137,7 +137,11 @@ fn as_text(report: &Report, rules: &[&Rule]) -> Vec<(&'static str, String)> {
     lines.push(("locked", report.locked.to_owned()));
     lines.push(("precompiled", report.precompiled.clone()));
     if rules.is_empty() {
-        lines.push(("rule", format!("none names it: it is for the secret `{}`, with no grant", report.name)));
+        let meant_for = match report.name.parse::<SecretName>() {
+            Ok(secret) => format!("it is for the secret `{secret}`, with no grant"),
+            Err(_) => "it is for nothing, because no secret can have its name".to_owned(),
+        };
+        lines.push(("rule", format!("none names it: {meant_for}")));
         lines.push(("limits", limits(None)));
     }
     for rule in rules {
@@ -199,7 +203,7 @@ fn grant(grant: &Grant) -> String {
 
 fn limits(rule: Option<&Rule>) -> String {
     let limits = relay::limits(rule);
-    format!("{} ms, {} MiB a memory", limits.time.as_millis(), limits.memory >> 20)
+    format!("{} ms, {} MiB of memory", limits.time.as_millis(), limits.memory >> 20)
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! `keyrelay lock`: which policies may run.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, policy_files, precompiled_file};
+use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, policy_files, precompiled_file, read_policy};
 
 use crate::out;
 
@@ -72,7 +71,7 @@ fn check(app: &Path, lock: &Lock, files: &[(String, PathBuf)]) -> anyhow::Result
     let mut differences = Vec::new();
     for (name, file) in files {
         let digest_of = |file: &Path| -> anyhow::Result<Digest> {
-            let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let bytes = read_policy(file).with_context(|| format!("cannot read {}", file.display()))?;
             Ok(Digest::of(&bytes))
         };
         match lock.get(name) {

@@ -114,10 +114,10 @@ pub enum DecideError {
         /// The limit.
         limit: Duration,
     },
-    /// A memory grew too large.
-    #[error("the policy needs a memory of more than {} KiB: have it use less, or raise `limits.memory_mb`", limit >> 10)]
+    /// Its memory grew too large.
+    #[error("the policy needs more than {} KiB of memory: have it use less, or raise `limits.memory_mb`", limit >> 10)]
     Memory {
-        /// The limit of each memory, in bytes.
+        /// The limit of all its memories together, in bytes.
         limit: usize,
     },
     /// It has too many memories.

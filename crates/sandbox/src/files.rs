@@ -1,8 +1,13 @@
 //! The folder in which policies lie.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+use crate::error::LoadError;
+
+/// The largest policy file that is loaded, in bytes. A component made from Python has 18 MB.
+pub(crate) const LARGEST_FILE: u64 = 64 << 20;
 
 /// The policy files of a folder, by the name of the policy, which is the file's name without `.wasm`. Everything else is
 /// ignored: other files, hidden ones, folders.
@@ -18,6 +23,19 @@ pub fn policy_files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// Reads a policy's file, which may be anything, and may be replaced meanwhile. What is too large comes back cut, at a
+/// byte more than is loaded.
+pub fn read_policy(file: &Path) -> Result<Vec<u8>, LoadError> {
+    // Opening a pipe would wait for its writer.
+    if !file.metadata().map_err(LoadError::Read)?.is_file() {
+        return Err(LoadError::NotAFile);
+    }
+    let mut bytes = Vec::new();
+    let mut file = File::open(file).map_err(LoadError::Read)?.take(LARGEST_FILE + 1);
+    file.read_to_end(&mut bytes).map_err(LoadError::Read)?;
+    Ok(bytes)
 }
 
 fn policy_name(path: &Path) -> Option<String> {

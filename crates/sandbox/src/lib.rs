@@ -25,7 +25,7 @@ pub use about::{About, View};
 pub use answer::Answer;
 pub use digest::{Digest, DigestError};
 pub use error::{DecideError, LoadError, SandboxError, Undecided};
-pub use files::policy_files;
+pub use files::{policy_files, read_policy};
 pub use limits::Limits;
 pub use lock::{LOCK_FILE, Lock, LockError, Locked};
 pub use policy::Policy;

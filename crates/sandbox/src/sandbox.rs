@@ -1,7 +1,5 @@
 //! The sandbox itself: what all policies share.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -14,13 +12,11 @@ use crate::cell::Cell;
 use crate::digest::Digest;
 use crate::engine::Compilers;
 use crate::error::{LoadError, SandboxError};
+use crate::files::{LARGEST_FILE, read_policy};
 use crate::lock::Locked;
 use crate::policy::Policy;
 use crate::precompiled::{self, NotUsed, Vouched, precompiled_file};
 use crate::ticker::Ticker;
-
-/// The largest policy file that is loaded, in bytes. A component made from Python has 18 MB.
-const LARGEST_FILE: u64 = 64 << 20;
 
 /// Loads policies and runs them. Clones share everything; a process needs one.
 #[derive(Clone)]
@@ -69,7 +65,7 @@ impl Sandbox {
     pub async fn load_file(&self, path: &Path) -> Result<Policy, LoadError> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let path = path.to_owned();
-        self.load_from(&name, move || read(path)).await
+        self.load_from(&name, move || read_policy(&path)).await
     }
 
     /// Loads a policy from its file if the lock vouches for it, and takes the precompiled form beside it if the lock
@@ -87,7 +83,7 @@ impl Sandbox {
     pub async fn precompile(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
         let path = path.to_owned();
         self.work(move |_| {
-            let bytes = read(path)?;
+            let bytes = read_policy(&path)?;
             Ok(precompiled::wrap(Digest::of(&bytes), &Compilers::precompile(&bytes)?))
         })
         .await
@@ -137,7 +133,7 @@ impl Shared {
 
     fn compile_locked(&self, path: PathBuf, locked: Locked) -> Result<(Compiled, Option<NotUsed>), LoadError> {
         let beside = precompiled_file(&path);
-        let bytes = read(path)?;
+        let bytes = read_policy(&path)?;
         let digest = Digest::of(&bytes);
         if digest != locked.digest {
             return Err(LoadError::NotLocked { found: digest });
@@ -157,21 +153,7 @@ impl Shared {
         file: PathBuf,
         vouched: Digest,
     ) -> Result<Result<PolicyPre<Cell>, LoadError>, NotUsed> {
-        let file = read(file).map_err(|error| NotUsed::Unreadable(error.to_string()))?;
+        let file = read_policy(&file).map_err(|error| NotUsed::Unreadable(error.to_string()))?;
         self.compilers.revive(bytes, &Vouched::check(digest, &file, vouched)?)
     }
-}
-
-/// Reads a policy file, which may be anything, and may be replaced meanwhile.
-fn read(path: PathBuf) -> Result<Vec<u8>, LoadError> {
-    let read = || -> io::Result<Option<Vec<u8>>> {
-        // Opening a pipe would wait for its writer.
-        if !path.metadata()?.is_file() {
-            return Ok(None);
-        }
-        let mut bytes = Vec::new();
-        File::open(&path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
-    };
-    read().map_err(LoadError::Read)?.ok_or(LoadError::NotAFile)
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use keyrelay_sandbox::{Digest, Lock, policy_files};
+use keyrelay_sandbox::{Digest, Lock, policy_files, read_policy};
 
 use super::{archive, read};
 
@@ -38,7 +38,7 @@ impl Contents {
         ensure!(!files.is_empty(), "there is no policy in {}: build them with `keyrelay build`", folder.display());
         let mut put = Self(BTreeMap::new());
         for (name, file) in files {
-            put.put(&format!("policies/{name}.wasm"), read(&file)?);
+            put.put(&format!("policies/{name}.wasm"), policy(&file)?);
         }
         let absolute = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
         put.check_lock(absolute.parent().unwrap_or(&absolute))?;
@@ -98,6 +98,10 @@ fn belongs(name: &str) -> bool {
     }
 }
 
+fn policy(file: &Path) -> anyhow::Result<Vec<u8>> {
+    read_policy(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
 /// The files of a folder that may belong into a package.
 fn folder(base: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
@@ -117,7 +121,7 @@ fn folder(base: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let policies = base.join("policies");
     if policies.is_dir() {
         for (name, file) in policy_files(&policies).with_context(|| words(&policies))? {
-            files.insert(format!("policies/{name}.wasm"), read(&file)?);
+            files.insert(format!("policies/{name}.wasm"), policy(&file)?);
         }
     }
     Ok(files)
