@@ -19,10 +19,13 @@ pub struct Route<'a> {
 }
 
 /// Finds the way of a secret: the first rule that matches it, and of policies the one that the rule names, else the
-/// module named like the secret, else `follow`.
+/// module named like the secret, else `follow`. Of modules whose names differ in capital letters only, the one that is
+/// written like the secret comes first.
 pub fn route<'a>(config: &'a Config, policies: &[String], secret: &SecretName) -> Route<'a> {
     let rule = config.rules.iter().find(|rule| rule.secret.matches(secret));
-    let own_module = || policies.iter().find(|name| name.eq_ignore_ascii_case(secret.as_str())).cloned();
+    let written_alike = || policies.iter().find(|name| *name == secret.as_str());
+    let named_alike = || policies.iter().find(|name| name.eq_ignore_ascii_case(secret.as_str()));
+    let own_module = || written_alike().or_else(named_alike).cloned();
     let policy =
         rule.and_then(|rule| rule.policy.clone()).or_else(own_module).unwrap_or_else(|| DEFAULT_POLICY.to_owned());
     Route { rule, policy, mode: stricter(config.mode, rule.and_then(|rule| rule.mode)) }
@@ -50,6 +53,14 @@ mod tests {
     fn policy(config: &Config, secret: &str) -> String {
         let policies = ["follow", "sql-a", "pin"].map(str::to_owned);
         route(config, &policies, &secret.parse().unwrap()).policy
+    }
+
+    #[test]
+    fn capital_letters_decide_between_namesakes_only() {
+        let (config, policies) = (config(""), ["SQL", "Sql", "sql"].map(str::to_owned));
+        for (secret, expected) in [("sql", "sql"), ("Sql", "Sql"), ("sQL", "SQL")] {
+            assert_eq!(route(&config, &policies, &secret.parse().unwrap()).policy, expected);
+        }
     }
 
     #[test]

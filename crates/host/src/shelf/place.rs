@@ -143,6 +143,7 @@ impl Place {
                         policy.summary = about.summary,
                         "policy loaded"
                     );
+                    warn_of_namesakes(shelf, name);
                 }
                 Ok((Arc::new(policy), was_precompiled))
             }
@@ -167,5 +168,15 @@ impl Place {
             tracing::warn!(policy.name = name, "policy compiled again: {reason}");
         }
         Ok((policy, was_precompiled))
+    }
+}
+
+/// Secrets do not tell capital letters from small ones; files do.
+fn warn_of_namesakes(shelf: &Shelf, name: &str) {
+    for other in shelf.names().iter().filter(|other| *other != name && other.eq_ignore_ascii_case(name)) {
+        tracing::warn!(
+            policy.name = name,
+            "`{name}.wasm` and `{other}.wasm` are for the same secrets, and only one of them is asked: remove the other"
+        );
     }
 }
