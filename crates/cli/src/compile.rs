@@ -37,7 +37,8 @@ pub(crate) async fn policies(app: &Path) -> anyhow::Result<()> {
     let mut lock = Lock::default();
     for (name, file) in files(app)? {
         let began = Instant::now();
-        let words = || format!("{} is no policy", file.display());
+        // By its name: the folder may be one that is gone in a moment.
+        let words = || format!("policies/{name}.wasm is no policy");
         // First what it is: nobody shall vouch for what is none.
         let digest = sandbox.load_file(&file).await.with_context(words)?.digest();
         let compiled = sandbox.precompile(&file).await.with_context(words)?;

@@ -50,7 +50,7 @@ pub(crate) async fn vouch(app: &Path) -> anyhow::Result<usize> {
     let mut lock = Lock::default();
     for (name, file) in &files {
         let policy = sandbox.load_file(file).await;
-        let digest = policy.with_context(|| format!("{} is no policy", file.display()))?.digest();
+        let digest = policy.with_context(|| format!("policies/{name}.wasm is no policy"))?.digest();
         // What was made of the same file stays good.
         let precompiled = known.get(name).filter(|known| known.digest == digest).and_then(|known| known.precompiled);
         lock.insert(name, Locked { digest, precompiled });
