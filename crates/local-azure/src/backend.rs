@@ -51,6 +51,7 @@ pub(crate) struct Subscribed {
     /// The id of the function that the events go to.
     pub(crate) function: String,
     pub(crate) event_types: Vec<String>,
+    pub(crate) subject_begins_with: String,
     pub(crate) has_dead_letter: bool,
 }
 

@@ -125,10 +125,11 @@ impl LocalAzure {
             let mut subscription = EventSubscription::new(&name, &topic, endpoint);
             subscription.max_events_per_batch = max_events_per_batch;
             subscription.included_event_types.clone_from(&vault.event_types);
+            subscription.subject_begins_with.clone_from(&vault.subject_begins_with);
             event_grid.subscribe(subscription).await?;
-            let Vault { name: vault, event_types, .. } = vault;
+            let Vault { name: vault, event_types, subject_begins_with, .. } = vault;
             let function = function.clone();
-            cloud.show(Subscribed { name, vault, topic, function, event_types, has_dead_letter });
+            cloud.show(Subscribed { name, vault, topic, function, event_types, subject_begins_with, has_dead_letter });
         }
         // One that never gets ready is a state like any other: the caller may want to see it.
         functions_host.wait_while_starting().await;

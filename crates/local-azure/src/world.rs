@@ -70,6 +70,9 @@ pub struct Vault {
     /// The event types that are delivered; none means all.
     #[serde(default)]
     pub event_types: Vec<String>,
+    /// What the name of a secret begins with whose events are delivered; nothing means all.
+    #[serde(default)]
+    pub subject_begins_with: String,
 }
 
 /// A function app or web app.

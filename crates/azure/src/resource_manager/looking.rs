@@ -29,6 +29,8 @@ pub struct SystemTopic {
 /// Which events of a topic are delivered to which endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventSubscription {
+    /// Its id, which begins with that of its topic.
+    pub id: String,
     /// Its name.
     pub name: String,
     /// Where events go: the id of a function, or what else Azure calls the endpoint.
@@ -37,6 +39,10 @@ pub struct EventSubscription {
     pub state: String,
     /// The event types that are delivered; none means all.
     pub included_event_types: Vec<String>,
+    /// What the subject of an event has to begin with; capital letters do not count.
+    pub subject_begins_with: String,
+    /// What the subject of an event has to end with; capital letters do not count.
+    pub subject_ends_with: String,
     /// Whether events that cannot be delivered are kept.
     pub has_dead_letter: bool,
     /// When it ends, if it does.
@@ -160,10 +166,12 @@ struct Endpoint {
     endpoint_base_url: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Filter {
     included_event_types: Option<Vec<String>>,
+    subject_begins_with: Option<String>,
+    subject_ends_with: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -188,11 +196,15 @@ fn subscription(row: Row<Subscription>) -> Option<EventSubscription> {
     let properties = row.properties?;
     let destination = properties.destination?;
     let endpoint = destination.properties.unwrap_or_default();
+    let filter = properties.filter.unwrap_or_default();
     Some(EventSubscription {
+        id: row.id?,
         name: row.name?,
         endpoint: endpoint.resource_id.or(endpoint.endpoint_base_url).or(destination.endpoint_type).unwrap_or_default(),
         state: properties.provisioning_state.unwrap_or_default(),
-        included_event_types: properties.filter.and_then(|filter| filter.included_event_types).unwrap_or_default(),
+        included_event_types: filter.included_event_types.unwrap_or_default(),
+        subject_begins_with: filter.subject_begins_with.unwrap_or_default(),
+        subject_ends_with: filter.subject_ends_with.unwrap_or_default(),
         has_dead_letter: properties.dead_letter_destination.or(properties.dead_letter_with_resource_identity).is_some(),
         expires: properties.expiration_time_utc,
     })

@@ -46,7 +46,7 @@ pub(super) async fn look(surroundings: &Surroundings, apps: &[App], call: &Call,
                 }
             }
         }
-        report(surroundings, &vault, &subscriptions, findings);
+        report(surroundings, &vault, &secrets(apps, &vault), &subscriptions, findings);
     }
 }
 
@@ -69,7 +69,20 @@ fn source_of(topic: &SystemTopic) -> Option<&str> {
     is_vault.then_some(name)
 }
 
-fn report(surroundings: &Surroundings, vault: &str, subscriptions: &[EventSubscription], findings: &mut Findings) {
+/// The secrets of a vault that apps reference.
+fn secrets<'a>(apps: &'a [App], vault: &str) -> BTreeSet<&'a str> {
+    let references = apps.iter().flat_map(|app| &app.references);
+    let is_of = |of: &Option<String>| of.as_deref().is_some_and(|of| of.eq_ignore_ascii_case(vault));
+    references.filter(|it| is_of(&it.vault_name)).filter_map(|it| it.secret_name.as_deref()).collect()
+}
+
+fn report(
+    surroundings: &Surroundings,
+    vault: &str,
+    secrets: &BTreeSet<&str>,
+    subscriptions: &[EventSubscription],
+    findings: &mut Findings,
+) {
     let ours: Vec<&EventSubscription> = subscriptions.iter().filter(|it| is_ours(surroundings, it)).collect();
     let Some(first) = ours.first() else {
         let elsewhere: Vec<String> = subscriptions.iter().map(|it| format!("{} to {}", it.name, it.endpoint)).collect();
@@ -88,18 +101,19 @@ fn report(surroundings: &Surroundings, vault: &str, subscriptions: &[EventSubscr
         );
         return findings.bad("events", words, fix);
     };
-    let wanted = |it: &&&EventSubscription| {
-        it.included_event_types.is_empty()
-            || it.included_event_types.iter().any(|kind| kind.eq_ignore_ascii_case(NEW_VERSION))
-    };
-    let Some(good) = ours.iter().find(wanted) else {
+    let starting: Vec<&EventSubscription> = ours.iter().copied().filter(|it| starts_rotations(it)).collect();
+    let Some(good) = starting.first() else {
         let words = format!("{vault}: {} leaves {NEW_VERSION} out, so no rotation is ever started", first.name);
-        let fix = format!(
-            "add it: az eventgrid system-topic event-subscription update --name {} --included-event-types {NEW_VERSION} ...",
-            first.name
-        );
-        return findings.bad("events", words, fix);
+        let all = [&first.included_event_types[..], &[NEW_VERSION.to_owned()]].concat().join(" ");
+        return findings.bad("events", words, update(first, &format!("--included-event-types {all}")));
     };
+    let left_out: Vec<&str> =
+        secrets.iter().copied().filter(|secret| !starting.iter().any(|it| takes(it, secret))).collect();
+    if !left_out.is_empty() {
+        let words = format!("{vault}: the filter of {} leaves {} out", good.name, left_out.join(", "));
+        let fix = update(good, "--subject-begins-with \"\" --subject-ends-with \"\"");
+        return findings.bad("events", words, fix);
+    }
     if !good.state.eq_ignore_ascii_case("Succeeded") {
         let words = format!("{vault}: {} is in the state {}", good.name, good.state);
         return findings.bad("events", words, "deploy the package, then make the event subscription again");
@@ -112,6 +126,32 @@ fn report(surroundings: &Surroundings, vault: &str, subscriptions: &[EventSubscr
     let kept =
         if good.has_dead_letter { "" } else { "; no dead letter: what cannot be delivered for a day is dropped" };
     findings.good("events", format!("{vault}: {} delivers them{kept}", good.name));
+}
+
+fn starts_rotations(subscription: &EventSubscription) -> bool {
+    let types = &subscription.included_event_types;
+    types.is_empty() || types.iter().any(|kind| kind.eq_ignore_ascii_case(NEW_VERSION))
+}
+
+/// Whether the events of a secret pass the filter on the subject, which is the secret's name.
+fn takes(subscription: &EventSubscription, secret: &str) -> bool {
+    let EventSubscription { subject_begins_with: begin, subject_ends_with: end, .. } = subscription;
+    let secret = secret.to_lowercase();
+    secret.starts_with(&begin.to_lowercase()) && secret.ends_with(&end.to_lowercase())
+}
+
+/// The command that changes an event subscription.
+fn update(subscription: &EventSubscription, change: &str) -> String {
+    let after = |word: &str| {
+        let mut parts = subscription.id.split('/').skip_while(|part| !part.eq_ignore_ascii_case(word));
+        parts.nth(1).unwrap_or(word).to_owned()
+    };
+    format!(
+        "az eventgrid system-topic event-subscription update --resource-group {} --system-topic-name {} --name {} {change}",
+        after("resourceGroups"),
+        after("systemTopics"),
+        subscription.name
+    )
 }
 
 /// Whether the events go to keyrelay: to its function, or to its webhook, which no id tells of.

@@ -223,7 +223,16 @@ async fn events_that_do_not_come() {
 
     let others = world().replace("secrets = {", "event_types = [\"Microsoft.KeyVault.SecretExpired\"]\nsecrets = {");
     let installation = Installation::new(&others).await;
-    installation.finds("leaves Microsoft.KeyVault.SecretNewVersionCreated out", "--included-event-types").await;
+    let types = "--included-event-types Microsoft.KeyVault.SecretExpired Microsoft.KeyVault.SecretNewVersionCreated";
+    installation.finds("leaves Microsoft.KeyVault.SecretNewVersionCreated out", types).await;
+
+    let some = world().replace("secrets = {", "subject_begins_with = \"SQLSERVER\"\nsecrets = {");
+    let installation = Installation::new(&some).await;
+    let clear = "--resource-group shop --system-topic-name contoso-kv --name keyrelay-contoso-kv --subject-begins-with";
+    installation.finds("the filter of keyrelay-contoso-kv leaves sql out", clear).await;
+
+    let all = world().replace("secrets = {", "subject_begins_with = \"SQ\"\nsecrets = {");
+    assert_eq!(Installation::new(&all).await.rotated().await.failures().await, []);
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ fn subscription(backend: &Backend, it: &Subscribed) -> Value {
         "properties": {
             "provisioningState": "Succeeded",
             "destination": { "endpointType": "AzureFunction", "properties": { "resourceId": it.function } },
-            "filter": { "includedEventTypes": types },
+            "filter": { "includedEventTypes": types, "subjectBeginsWith": it.subject_begins_with },
             "eventDeliverySchema": "EventGridSchema",
             "deadLetterDestination": it.has_dead_letter.then(|| json!({ "endpointType": "StorageBlob" })),
         },
