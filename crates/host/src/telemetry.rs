@@ -48,6 +48,20 @@ const OTLP: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
 ];
 
+/// The variables that say how a receiver is spoken to.
+const PROTOCOLS: [&str; 4] = [
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
+];
+
+/// How we speak to a receiver.
+const PROTOCOL: &str = "http/protobuf";
+
+/// The variable that switches OpenTelemetry off, wherever it is.
+const DISABLED: &str = "OTEL_SDK_DISABLED";
+
 /// The variable by which App Service says where an app's Application Insights is.
 const APPLICATION_INSIGHTS: &str = "APPLICATIONINSIGHTS_CONNECTION_STRING";
 
@@ -70,6 +84,14 @@ pub enum TelemetryError {
     /// What was said about the receiver makes no sense.
     #[error("the OTLP receiver cannot be used, see the variables OTEL_EXPORTER_OTLP_*: {0}")]
     Otlp(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// We do not speak what was asked for.
+    #[error("{variable} is `{value}`: keyrelay speaks `{PROTOCOL}` only, to port 4318 of most receivers")]
+    Protocol {
+        /// The variable.
+        variable: &'static str,
+        /// What it says.
+        value: String,
+    },
     /// The connection string makes no sense.
     #[error("{APPLICATION_INSIGHTS} cannot be used: {0}")]
     ApplicationInsights(String),
@@ -78,11 +100,18 @@ pub enum TelemetryError {
 impl Telemetry {
     /// Sets up what the environment asks for.
     pub fn start(environment: &BTreeMap<String, String>, instance: &str) -> Result<Self, TelemetryError> {
-        let is_set = |name: &&str| environment.get(*name).is_some_and(|value| !value.trim().is_empty());
-        if OTLP.iter().any(is_set) {
+        let value = |name: &str| environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+        if value(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            return Ok(Self::default());
+        }
+        if OTLP.iter().any(|name| value(name).is_some()) {
+            let other = |variable| Some((variable, value(variable).filter(|value| *value != PROTOCOL)?.to_owned()));
+            if let Some((variable, value)) = PROTOCOLS.into_iter().find_map(other) {
+                return Err(TelemetryError::Protocol { variable, value });
+            }
             return Self::otlp(instance);
         }
-        match environment.get(APPLICATION_INSIGHTS).filter(|value| !value.trim().is_empty()) {
+        match value(APPLICATION_INSIGHTS) {
             Some(connection) => Self::application_insights(connection, instance),
             None => Ok(Self::default()),
         }

@@ -255,26 +255,40 @@ async fn application_insights_is_where_its_connection_string_says() {
 
 #[tokio::test]
 async fn off_sends_nothing() {
-    let receiver = Receiver::start(false).await;
-    let url = receiver.url.clone();
-    let setup = Setup::new().site("orders", PINNED).configured("telemetry = \"off\"").with(move |options| {
-        options.functions_host.environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), url));
-    });
-    let harness = setup.start().await;
-    harness.rotate_and_settle("sql").await;
-    assert_eq!(receiver.received.lock().unwrap().requests, 0);
-    let requests = harness.azure.cloud.requests();
-    assert!(requests.iter().all(|request| request.traceparent.is_none()));
+    for (configuration, disabled) in [("telemetry = \"off\"", "false"), ("", "true")] {
+        let receiver = Receiver::start(false).await;
+        let url = receiver.url.clone();
+        let setup = Setup::new().site("orders", PINNED).configured(configuration).with(move |options| {
+            let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_SDK_DISABLED", disabled)];
+            let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            options.functions_host.environment.extend(variables);
+        });
+        let harness = setup.start().await;
+        harness.rotate_and_settle("sql").await;
+        assert_eq!(receiver.received.lock().unwrap().requests, 0);
+        let requests = harness.azure.cloud.requests();
+        assert!(requests.iter().all(|request| request.traceparent.is_none()));
+    }
 }
 
 #[tokio::test]
 async fn a_mistake_there_is_said_and_stops_nothing() {
-    let setup = Setup::new().site("orders", PINNED).with(|options| {
-        let wrong = ("APPLICATIONINSIGHTS_CONNECTION_STRING".to_owned(), "nonsense".to_owned());
-        options.functions_host.environment.push(wrong);
-    });
-    let harness = setup.start().await;
-    harness.rotate_and_settle("sql").await;
-    assert!(harness.log().contains("there is no telemetry"), "{}", harness.log());
-    assert_eq!(harness.runs().len(), 1);
+    let mistakes = [
+        (vec![("APPLICATIONINSIGHTS_CONNECTION_STRING", "nonsense")], "APPLICATIONINSIGHTS_CONNECTION_STRING cannot"),
+        (
+            vec![("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
+            "OTEL_EXPORTER_OTLP_PROTOCOL is `grpc`",
+        ),
+    ];
+    for (variables, words) in mistakes {
+        let setup = Setup::new().site("orders", PINNED).with(move |options| {
+            let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+            options.functions_host.environment.extend(variables);
+        });
+        let harness = setup.start().await;
+        harness.rotate_and_settle("sql").await;
+        let log = harness.log();
+        assert!(log.contains("there is no telemetry") && log.contains(words), "{log}");
+        assert_eq!(harness.runs().len(), 1);
+    }
 }
