@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::Args;
 use keyrelay_sandbox::Sandbox;
+use serde_json::json;
 
 use crate::out;
 use crate::place::Place;
@@ -26,6 +27,9 @@ pub(crate) struct Build {
     /// The folder of the project
     #[arg(default_value = ".")]
     path: PathBuf,
+    /// Print what was made as JSON; what the tools say goes to standard error
+    #[arg(long)]
+    json: bool,
 }
 
 impl Build {
@@ -50,8 +54,17 @@ impl Build {
         let policy = policy.with_context(|| format!("{} was built, and is no policy", made.display()))?;
         put(&made, &place.wasm)?;
         let size = place.wasm.metadata().map_or(0, |metadata| metadata.len());
-        let seconds = began.elapsed().as_secs_f32();
-        out::note(&format!("{}: {size} bytes, in {seconds:.1} s: {}", place.wasm.display(), policy.about().summary));
+        let (took, summary) = (began.elapsed(), &policy.about().summary);
+        if self.json {
+            let made = json!({
+                "policy": place.name, "file": place.wasm, "bytes": size, "digest": policy.digest().to_string(),
+                "summary": summary, "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            });
+            out::line(&made.to_string());
+        } else {
+            let seconds = took.as_secs_f32();
+            out::note(&format!("{}: {size} bytes, in {seconds:.1} s: {summary}", place.wasm.display()));
+        }
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, precompiled_file};
 
-use crate::lock::files;
+use crate::lock::{files, print};
 use crate::out;
 
 /// Compile policies ahead, so that keyrelay-host starts at once
@@ -21,18 +21,24 @@ pub(crate) struct Compile {
     /// The folder of the function app, with `policies/` in it
     #[arg(default_value = ".")]
     app: PathBuf,
+    /// Print what may run now as JSON, a line for each policy
+    #[arg(long)]
+    json: bool,
 }
 
 impl Compile {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        policies(&self.app).await?;
+        let lock = policies(&self.app).await?;
+        if self.json {
+            print(&lock);
+        }
         out::note(&format!("{} vouches for them", self.app.join(LOCK_FILE).display()));
         Ok(())
     }
 }
 
 /// Compiles the policies of a function app, and vouches for them.
-pub(crate) async fn policies(app: &Path) -> anyhow::Result<()> {
+pub(crate) async fn policies(app: &Path) -> anyhow::Result<Lock> {
     let sandbox = Sandbox::new()?;
     let mut lock = Lock::default();
     for (name, file) in files(app)? {
@@ -50,5 +56,5 @@ pub(crate) async fn policies(app: &Path) -> anyhow::Result<()> {
     }
     // Last: until then the old lock does not vouch for the new files, which are compiled again.
     lock.write(app)?;
-    Ok(())
+    Ok(lock)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args;
 use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, policy_files, precompiled_file, read_policy};
+use serde_json::json;
 
 use crate::out;
 
@@ -21,6 +22,9 @@ pub(crate) struct LockCommand {
     /// Change nothing; end with 1 if the files are not those of the lock
     #[arg(long)]
     check: bool,
+    /// Print the result as JSON: a line for each policy, or with `--check` the differences
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -33,17 +37,43 @@ Examples:
 impl LockCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         if self.check {
-            let known = Lock::read(&self.app)?.unwrap_or_default();
-            return check(&self.app, &known, &files(&self.app)?);
+            return self.check();
         }
-        let count = vouch(&self.app).await?;
-        out::note(&format!("{}: {count} policies may run", self.app.join(LOCK_FILE).display()));
+        let lock = vouch(&self.app).await?;
+        if self.json {
+            print(&lock);
+        }
+        out::note(&format!("{}: {} policies may run", self.app.join(LOCK_FILE).display(), lock.iter().count()));
+        Ok(())
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let (lock, files) = (Lock::read(&self.app)?.unwrap_or_default(), files(&self.app)?);
+        let (differences, file) = (differences(&lock, &files)?, self.app.join(LOCK_FILE));
+        if self.json {
+            out::line(&json!({ "lock": file, "differences": differences }).to_string());
+        }
+        ensure!(
+            differences.is_empty(),
+            "{} is not up to date: {}; write it with `keyrelay lock`",
+            file.display(),
+            differences.join(", ")
+        );
+        out::note(&format!("{} is up to date: {} policies", file.display(), files.len()));
         Ok(())
     }
 }
 
-/// Writes the lock of a function app, for the policies that are in it. Returns how many there are.
-pub(crate) async fn vouch(app: &Path) -> anyhow::Result<usize> {
+/// Prints what may run as JSON.
+pub(crate) fn print(lock: &Lock) {
+    for (policy, Locked { digest, precompiled }) in lock.iter() {
+        let precompiled = precompiled.map(|digest| digest.to_string());
+        out::line(&json!({ "policy": policy, "digest": digest.to_string(), "precompiled": precompiled }).to_string());
+    }
+}
+
+/// Writes the lock of a function app, for the policies that are in it.
+pub(crate) async fn vouch(app: &Path) -> anyhow::Result<Lock> {
     let files = files(app)?;
     let known = Lock::read(app)?.unwrap_or_default();
     let sandbox = Sandbox::new()?;
@@ -56,7 +86,7 @@ pub(crate) async fn vouch(app: &Path) -> anyhow::Result<usize> {
         lock.insert(name, Locked { digest, precompiled });
     }
     lock.write(app)?;
-    Ok(files.len())
+    Ok(lock)
 }
 
 /// The policies of a function app, by name.
@@ -67,7 +97,8 @@ pub(crate) fn files(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
-fn check(app: &Path, lock: &Lock, files: &[(String, PathBuf)]) -> anyhow::Result<()> {
+/// In what the files are others than those of the lock.
+fn differences(lock: &Lock, files: &[(String, PathBuf)]) -> anyhow::Result<Vec<String>> {
     let mut differences = Vec::new();
     for (name, file) in files {
         let digest_of = |file: &Path| -> anyhow::Result<Digest> {
@@ -88,13 +119,5 @@ fn check(app: &Path, lock: &Lock, files: &[(String, PathBuf)]) -> anyhow::Result
     }
     let is_gone = |name: &str| files.iter().all(|(file, _)| file != name);
     differences.extend(lock.iter().filter(|(name, _)| is_gone(name)).map(|(name, _)| format!("{name} is gone")));
-    let file = app.join(LOCK_FILE);
-    ensure!(
-        differences.is_empty(),
-        "{} is not up to date: {}; write it with `keyrelay lock`",
-        file.display(),
-        differences.join(", ")
-    );
-    out::note(&format!("{} is up to date: {} policies", file.display(), files.len()));
-    Ok(())
+    Ok(differences)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use crate::out;
 
@@ -22,6 +23,9 @@ pub(crate) struct New {
     /// Where to make the folder
     #[arg(long, default_value = ".")]
     folder: PathBuf,
+    /// Print what was made as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -120,13 +124,18 @@ impl New {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let folder = self.folder.join(&self.name);
         ensure!(!folder.exists(), "{} is there already: choose another name, or remove it", folder.display());
-        let files = COMMON.into_iter().chain(CASES).chain(self.lang.files());
-        for (file, text) in files {
+        let files: Vec<File> = COMMON.into_iter().chain(CASES).chain(self.lang.files()).collect();
+        for (file, text) in &files {
             let text = text
                 .replace("{{name}}", &self.name)
                 .replace("{{source}}", self.lang.source())
                 .replace("{{more}}\n", &format!("{}\n", self.lang.more()));
             write(&folder.join(file), &text)?;
+        }
+        if self.json {
+            let files: Vec<&str> = files.iter().map(|(file, _)| *file).collect();
+            out::line(&json!({ "policy": self.name, "folder": folder, "files": files }).to_string());
+            return Ok(());
         }
         out::note(&format!("{} is there; next:", folder.display()));
         for next in [format!("cd {}", folder.display()), "keyrelay build".to_owned(), "keyrelay test".to_owned()] {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -183,6 +183,29 @@ async fn every_sample_is_decided_about() {
             assert!(result["decision"] == expected || kind.starts_with("Key"), "{kind} {result}");
         }
     }
+}
+
+#[tokio::test]
+async fn what_was_made_is_told_as_json() {
+    let app = App::new();
+    let rows =
+        |output: String| -> Vec<Value> { output.lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
+    let made = rows(app.good(&["new", "mine", "--lang", "python", "--json"]).await);
+    assert_eq!((&made[0]["policy"], &made[0]["folder"]), (&json!("mine"), &json!("./mine")));
+    assert!(made[0]["files"].as_array().unwrap().contains(&json!("policy.py")), "{made:?}");
+
+    let locked = rows(app.good(&["lock", "--json"]).await);
+    assert!(locked.iter().all(|row| row["digest"].is_string() && row["precompiled"].is_null()), "{locked:?}");
+    let compiled = rows(app.good(&["compile", "--json"]).await);
+    assert_eq!(compiled.len(), locked.len());
+    assert!(compiled.iter().all(|row| row["precompiled"].is_string()), "{compiled:?}");
+
+    let checked = rows(app.good(&["lock", "--check", "--json"]).await);
+    assert_eq!(checked, [json!({ "lock": "./policies.lock", "differences": [] })]);
+    app.write("policies/pin.wasm", "another");
+    let changed = app.run(&["lock", "--check", "--json"]).await;
+    assert_eq!(changed.code, Some(1));
+    assert_eq!(rows(changed.output)[0]["differences"], json!(["pin is another file"]));
 }
 
 #[tokio::test]

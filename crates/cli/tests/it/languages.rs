@@ -51,7 +51,8 @@ async fn check(lang: &str) {
     project.good("", &["new", "pin-it", "--lang", lang]).await;
     let (code, output) = project.run("pin-it", &["test"]).await;
     assert!(code == Some(1) && output.contains("keyrelay build"), "{output}");
-    project.good("pin-it", &["build"]).await;
+    let built = project.good("pin-it", &["build", "--json"]).await;
+    assert!(built.lines().any(|line| line.starts_with("{\"bytes\":") && line.contains("pin-it.wasm")), "{built}");
     let output = project.good("pin-it", &["test"]).await;
     assert!(output.contains("3 cases: 3 as expected"), "{output}");
     let described = project.good("pin-it", &["inspect"]).await;
