@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use keyrelay_model::{AppId, Event, Grant, ObjectKind, Occurrence, SettingName, SettingValue, Settings};
 use keyrelay_sandbox::{AppView, Limits, Policy, Sandbox, VisibleSetting, visible_settings};
@@ -44,10 +44,7 @@ struct Measured {
 
 impl Bench {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let places = place::policies(&self.policy)?;
-        let [place] = places.as_slice() else {
-            bail!("{} has {} policies: name one of them", self.policy.display(), places.len())
-        };
+        let place = place::policy(&self.policy)?;
         let sandbox = Sandbox::new()?;
         let policy = place.load(&sandbox).await?;
         let empty = sandbox.load("empty", empty::module()?).await.context("the empty policy does not load")?;

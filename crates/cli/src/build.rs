@@ -9,11 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use clap::Args;
 use keyrelay_sandbox::Sandbox;
 use serde_json::json;
 
+use crate::misuse::OrMisuse;
 use crate::out;
 use crate::place::Place;
 
@@ -35,7 +36,7 @@ pub(crate) struct Build {
 impl Build {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let place = Place::of_project(&self.path)?;
+        let place = Place::of_project(&self.path).or_misuse()?;
         let made = if self.path.join("Cargo.toml").is_file() {
             cargo::build(&self.path)?
         } else if self.path.join("package.json").is_file() {
@@ -43,11 +44,12 @@ impl Build {
         } else if self.path.join("pyproject.toml").is_file() {
             python::build(&self.path)?
         } else {
-            bail!(
+            let none = anyhow!(
                 "{} is no project of a policy: it has neither Cargo.toml, nor package.json, nor pyproject.toml \
                  (`keyrelay new` makes one)",
                 self.path.display()
             );
+            return Err(none).or_misuse();
         };
         out::note("checking that it is a policy");
         let policy = Sandbox::new()?.load_file(&made).await;

@@ -72,6 +72,7 @@ pub(crate) fn files(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
     if place.is_file() {
         return Ok(vec![place.to_owned()]);
     }
+    ensure!(place.exists(), "there are no cases in {}", place.display());
     let entries = fs::read_dir(place).with_context(|| format!("cannot read the cases in {}", place.display()))?;
     let mut files = Vec::new();
     for entry in entries {

@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, precompiled_file};
 
-use crate::lock::{files, print};
+use crate::lock::{digests, files, print};
 use crate::out;
 
 /// Compile policies ahead, so that keyrelay-host starts at once
@@ -40,14 +40,12 @@ impl Compile {
 /// Compiles the policies of a function app, and vouches for them.
 pub(crate) async fn policies(app: &Path) -> anyhow::Result<Lock> {
     let sandbox = Sandbox::new()?;
-    let mut lock = Lock::default();
-    for (name, file) in files(app)? {
+    let (mut lock, files) = (Lock::default(), files(app)?);
+    let digests = digests(&sandbox, &files).await?;
+    for ((name, file), digest) in files.into_iter().zip(digests) {
         let began = Instant::now();
-        // By its name: the folder may be one that is gone in a moment.
-        let words = || format!("policies/{name}.wasm is no policy");
-        // First what it is: nobody shall vouch for what is none.
-        let digest = sandbox.load_file(&file).await.with_context(words)?.digest();
-        let compiled = sandbox.precompile(&file).await.with_context(words)?;
+        let compiled =
+            sandbox.precompile(&file).await.with_context(|| format!("cannot compile policies/{name}.wasm"))?;
         let beside = precompiled_file(&file);
         fs::write(&beside, &compiled).with_context(|| format!("cannot write {}", beside.display()))?;
         lock.insert(&name, Locked { digest, precompiled: Some(Digest::of(&compiled)) });

@@ -6,11 +6,12 @@ use anyhow::ensure;
 use clap::Args;
 use keyrelay_host::config::{Config, Rule};
 use keyrelay_host::relay;
-use keyrelay_model::Grant;
-use keyrelay_model::SecretName;
+use keyrelay_host::route::{DEFAULT_POLICY, route};
+use keyrelay_model::{Grant, NamePattern, SecretName};
 use keyrelay_sandbox::{Digest, LoadError, Loaded, Lock, Policy, Sandbox, View, precompiled_file, read_policy};
 use serde_json::{Value, json};
 
+use crate::misuse::OrMisuse;
 use crate::out;
 use crate::place::{self, Place};
 use crate::run::configuration;
@@ -46,7 +47,7 @@ struct Report {
 impl Inspect {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let places = place::policies(&self.policy)?;
-        let config = configuration(&self.config)?;
+        let config = configuration(&self.config).or_misuse()?;
         let lock = Lock::read(&self.config)?;
         let sandbox = Sandbox::new()?;
         let mut quarantined = 0;
@@ -61,7 +62,7 @@ impl Inspect {
             if number > 0 {
                 out::line("");
             }
-            for (name, value) in as_text(&report, &rules) {
+            for (name, value) in as_text(&report, &config, &rules) {
                 out::line(format!("{name:12}  {value}").trim_end());
             }
         }
@@ -108,13 +109,19 @@ async fn report(sandbox: &Sandbox, place: &Place, lock: Option<&Lock>) -> Report
     }
 }
 
-/// The rules that name the policy, or that leave it to the secret's name.
+/// The rules by which the policy is asked: those that name it, the one of the secret that has its name, if that names no
+/// other policy, and for `follow` all that leave the policy open.
 fn rules<'a>(config: &'a Config, name: &str) -> Vec<&'a Rule> {
-    let is_its = |rule: &&Rule| rule.policy.as_deref().is_some_and(|policy| policy.eq_ignore_ascii_case(name));
+    let of_its_secret =
+        name.parse::<SecretName>().ok().and_then(|secret| route(config, &[name.to_owned()], &secret).rule);
+    let is_its = |rule: &&Rule| match &rule.policy {
+        Some(policy) => policy.eq_ignore_ascii_case(name),
+        None => name == DEFAULT_POLICY || of_its_secret.is_some_and(|its| std::ptr::eq(its, *rule)),
+    };
     config.rules.iter().filter(is_its).collect()
 }
 
-fn as_text(report: &Report, rules: &[&Rule]) -> Vec<(&'static str, String)> {
+fn as_text(report: &Report, config: &Config, rules: &[&Rule]) -> Vec<(&'static str, String)> {
     let mut lines = vec![("policy", report.name.clone()), ("file", report.file.display().to_string())];
     if let (Some(bytes), Some(digest)) = (report.bytes, report.digest) {
         lines.push(("size", format!("{bytes} bytes")));
@@ -137,11 +144,7 @@ fn as_text(report: &Report, rules: &[&Rule]) -> Vec<(&'static str, String)> {
     lines.push(("locked", report.locked.to_owned()));
     lines.push(("precompiled", report.precompiled.clone()));
     if rules.is_empty() {
-        let meant_for = match report.name.parse::<SecretName>() {
-            Ok(secret) => format!("it is for the secret `{secret}`, with no grant"),
-            Err(_) => "it is for nothing, because no secret can have its name".to_owned(),
-        };
-        lines.push(("rule", format!("none names it: {meant_for}")));
+        lines.push(("rule", format!("none names it: {}", meant_for(config, &report.name))));
         lines.push(("limits", limits(None)));
     }
     for rule in rules {
@@ -152,6 +155,21 @@ fn as_text(report: &Report, rules: &[&Rule]) -> Vec<(&'static str, String)> {
     lines
 }
 
+/// What a policy is for that no rule is for.
+fn meant_for(config: &Config, name: &str) -> String {
+    let Ok(secret) = name.parse::<SecretName>() else {
+        return "it is for nothing, because no secret can have its name".to_owned();
+    };
+    let handled_by = route(config, &[name.to_owned()], &secret).policy;
+    if name == DEFAULT_POLICY {
+        "it is for secrets that have no policy of their own, with no grant".to_owned()
+    } else if handled_by.eq_ignore_ascii_case(name) {
+        format!("it is for the secret `{secret}`, with no grant")
+    } else {
+        format!("it is for nothing, because a rule has the secret `{secret}` handled by `{handled_by}`")
+    }
+}
+
 fn as_json(report: &Report, rules: &[&Rule]) -> Value {
     let about = report.loaded.as_ref().ok().map(|policy| {
         let about = policy.about();
@@ -160,7 +178,11 @@ fn as_json(report: &Report, rules: &[&Rule]) -> Value {
             "occurrences": occurrences(policy), "view": looks_at(policy),
         })
     });
-    let rule = |rule: &&Rule| json!({ "secret": rule.secret.to_string(), "grant": grant(&rule.grant), "limits": limits(Some(rule)) });
+    let rule = |rule: &&Rule| {
+        json!({
+            "secret": rule.secret.to_string(), "grant": grant_as_json(&rule.grant), "limits": limits_as_json(Some(rule)),
+        })
+    };
     json!({
         "name": report.name,
         "file": report.file.display().to_string(),
@@ -172,6 +194,7 @@ fn as_json(report: &Report, rules: &[&Rule]) -> Value {
         "locked": report.locked,
         "precompiled": report.precompiled,
         "rules": rules.iter().map(rule).collect::<Vec<_>>(),
+        "without_rule": { "grant": grant_as_json(&Grant::default()), "limits": limits_as_json(None) },
     })
 }
 
@@ -188,7 +211,7 @@ fn looks_at(policy: &Policy) -> &'static str {
 
 fn grant(grant: &Grant) -> String {
     let list = |key: &str, names: Vec<String>| (!names.is_empty()).then(|| format!("{key} = {names:?}"));
-    let texts = |patterns: &[keyrelay_model::NamePattern]| patterns.iter().map(|it| it.as_str().to_owned()).collect();
+    let texts = |patterns: &[NamePattern]| patterns.iter().map(|it| it.as_str().to_owned()).collect();
     let secrets = grant.secrets.iter().map(ToString::to_string).collect();
     let parts = [
         list("set", texts(&grant.set)),
@@ -201,6 +224,22 @@ fn grant(grant: &Grant) -> String {
     if parts.is_empty() { "nothing beyond the references to its secret".to_owned() } else { parts.join(", ") }
 }
 
+fn grant_as_json(grant: &Grant) -> Value {
+    let texts = |patterns: &[NamePattern]| patterns.iter().map(|it| it.as_str().to_owned()).collect::<Vec<_>>();
+    json!({
+        "set": texts(&grant.set),
+        "remove": texts(&grant.remove),
+        "reveal": grant.reveal.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "secrets": grant.secrets.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "text": grant.text,
+    })
+}
+
+fn limits_as_json(rule: Option<&Rule>) -> Value {
+    let limits = relay::limits(rule);
+    json!({ "time_ms": u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX), "memory_bytes": limits.memory })
+}
+
 fn limits(rule: Option<&Rule>) -> String {
     let limits = relay::limits(rule);
     format!("{} ms, {} MiB of memory", limits.time.as_millis(), limits.memory >> 20)
@@ -209,6 +248,23 @@ fn limits(rule: Option<&Rule>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rules_are_those_by_which_the_policy_is_asked() {
+        let text = "[[rotation]]\nsecret = \"sql-a\"\n[[rotation]]\nsecret = \"sql-*\"\n\
+                    [[rotation]]\nsecret = \"web-*\"\npolicy = \"pin\"\n";
+        let config = Config::read(text, &std::collections::BTreeMap::new()).unwrap();
+        let secrets =
+            |name: &str| -> Vec<String> { rules(&config, name).iter().map(|rule| rule.secret.to_string()).collect() };
+        assert_eq!(secrets("sql-a"), ["sql-a"]);
+        assert_eq!(secrets("sql-b"), ["sql-*"]);
+        assert_eq!(secrets("pin"), ["web-*"]);
+        assert_eq!(secrets("follow"), ["sql-a", "sql-*"]);
+        // Its secret has another policy, or no rule.
+        assert_eq!(secrets("web-a"), [] as [&str; 0]);
+        assert!(meant_for(&config, "web-a").contains("handled by `pin`"));
+        assert_eq!(secrets("other"), [] as [&str; 0]);
+    }
 
     #[test]
     fn a_grant_of_nothing_is_said_in_words() {

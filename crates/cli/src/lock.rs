@@ -7,6 +7,7 @@ use clap::Args;
 use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, policy_files, precompiled_file, read_policy};
 use serde_json::json;
 
+use crate::misuse::OrMisuse;
 use crate::out;
 
 /// Write or check policies.lock: the digests of the policies that may run
@@ -78,9 +79,7 @@ pub(crate) async fn vouch(app: &Path) -> anyhow::Result<Lock> {
     let known = Lock::read(app)?.unwrap_or_default();
     let sandbox = Sandbox::new()?;
     let mut lock = Lock::default();
-    for (name, file) in &files {
-        let policy = sandbox.load_file(file).await;
-        let digest = policy.with_context(|| format!("policies/{name}.wasm is no policy"))?.digest();
+    for ((name, _), digest) in files.iter().zip(digests(&sandbox, &files).await?) {
         // What was made of the same file stays good.
         let precompiled = known.get(name).filter(|known| known.digest == digest).and_then(|known| known.precompiled);
         lock.insert(name, Locked { digest, precompiled });
@@ -89,8 +88,26 @@ pub(crate) async fn vouch(app: &Path) -> anyhow::Result<Lock> {
     Ok(lock)
 }
 
+/// The digests of policies. Nobody shall vouch for what is none: all such are named, by their places in the function
+/// app, because the folder may be one that is gone in a moment.
+pub(crate) async fn digests(sandbox: &Sandbox, files: &[(String, PathBuf)]) -> anyhow::Result<Vec<Digest>> {
+    let (mut digests, mut broken) = (Vec::new(), Vec::new());
+    for (name, file) in files {
+        match sandbox.load_file(file).await {
+            Ok(policy) => digests.push(policy.digest()),
+            Err(error) => broken.push(format!("policies/{name}.wasm is no policy: {}", out::chain(&error))),
+        }
+    }
+    ensure!(broken.is_empty(), "{}", broken.join("\n"));
+    Ok(digests)
+}
+
 /// The policies of a function app, by name.
 pub(crate) fn files(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    find(app).or_misuse()
+}
+
+fn find(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let folder = app.join("policies");
     let files = policy_files(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     ensure!(!files.is_empty(), "there is no policy in {}: build them first", folder.display());

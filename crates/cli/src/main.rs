@@ -12,6 +12,7 @@ mod given;
 mod inspect;
 mod local;
 mod lock;
+mod misuse;
 mod new;
 mod out;
 mod package;
@@ -32,11 +33,17 @@ use clap::{CommandFactory, Parser, Subcommand};
 /// called as the Functions host does. `runs` reads the store of a keyrelay-host, wherever it runs;
 /// `doctor` looks at everything that it needs.
 #[derive(Debug, Parser)]
-#[command(version, arg_required_else_help = true)]
+#[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  the rule or the check failed, or something could not be done
+  2  called wrongly: an argument, or a file that it names, is not there or cannot be understood";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -61,7 +68,6 @@ enum Command {
     TelemetryClock,
 }
 
-/// Ends with 0 when it was done, 1 when it failed, 2 when it was called wrongly (which clap does).
 #[tokio::main]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
@@ -86,7 +92,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             out::error(&out::chain(error.as_ref()));
-            ExitCode::FAILURE
+            if error.is::<misuse::Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

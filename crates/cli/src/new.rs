@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use crate::misuse::OrMisuse;
 use crate::out;
 
 /// Begin a policy: a project that builds, with cases that pass
@@ -123,7 +124,10 @@ impl Language {
 impl New {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let folder = self.folder.join(&self.name);
-        ensure!(!folder.exists(), "{} is there already: choose another name, or remove it", folder.display());
+        if folder.exists() {
+            let words = anyhow!("{} is there already: choose another name, or remove it", folder.display());
+            return Err(words).or_misuse();
+        }
         let files: Vec<File> = COMMON.into_iter().chain(CASES).chain(self.lang.files()).collect();
         for (file, text) in &files {
             let text = text

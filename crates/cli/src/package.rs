@@ -12,7 +12,7 @@ use clap::Args;
 use keyrelay_sandbox::{Digest, policy_files};
 use serde_json::json;
 
-use crate::{compile, out};
+use crate::{compile, misuse, out};
 use contents::Contents;
 
 /// Make the package that is deployed to Azure
@@ -53,6 +53,9 @@ If there is a policies.lock beside the folder of policies, it has to vouch for e
 
 impl Package {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        for path in [&self.base].into_iter().chain(&self.policies).chain(&self.config).chain(&self.host) {
+            misuse::is_there(path)?;
+        }
         let mut contents = Contents::read(&self.base)?;
         for folder in &self.policies {
             contents.put_policies(folder)?;

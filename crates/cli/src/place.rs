@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use keyrelay_sandbox::{Policy, Sandbox, policy_files};
 
+use crate::misuse::OrMisuse;
 use crate::out;
 
 /// The files by which a project is known.
@@ -82,9 +83,27 @@ pub(crate) fn is_project(folder: &Path) -> bool {
     PROJECTS.iter().any(|file| folder.join(file).is_file())
 }
 
-/// The policies at a place: a `.wasm`, a project, or a folder with either in it.
+/// The policies at a place that an argument names: a `.wasm`, a project, or a folder with either in it.
 pub(crate) fn policies(place: &Path) -> anyhow::Result<Vec<Place>> {
+    find(place).or_misuse()
+}
+
+/// The one policy at a place that an argument names.
+pub(crate) fn policy(place: &Path) -> anyhow::Result<Place> {
+    let one = match <[Place; 1]>::try_from(policies(place)?) {
+        Ok([policy]) => Ok(policy),
+        Err(many) => Err(anyhow!("{} has {} policies: name one of them", place.display(), many.len())),
+    };
+    one.or_misuse()
+}
+
+fn find(place: &Path) -> anyhow::Result<Vec<Place>> {
     if place.extension().is_some_and(|extension| extension == "wasm") {
+        ensure!(
+            place.exists(),
+            "there is no {}: make it with `keyrelay build`, in the folder of its project",
+            place.display()
+        );
         return Ok(vec![Place::of_file(place)]);
     }
     ensure!(place.is_dir(), "there is no policy {}: name a `.wasm`, a project, or a folder", place.display());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{anyhow, ensure};
 use clap::Args;
 use keyrelay_host::config::Config;
 use keyrelay_host::route::route;
@@ -13,12 +13,14 @@ use serde_json::{Value, json};
 
 use crate::ask::{Came, Outcome, Question};
 use crate::given;
+use crate::misuse::OrMisuse;
 use crate::out;
 use crate::place;
 
 /// Make one decision: an event and an app's settings in; the decision, the plan and the log out
 ///
-/// Ends with 1 if the policy fails, or the check refuses what it wants.
+/// Ends with 1 if the policy fails, or the check refuses what it wants, and with 2 if the event or the settings cannot be
+/// read.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Run {
@@ -52,11 +54,8 @@ Examples:
 
 impl Run {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let places = place::policies(&self.policy)?;
-        let [place] = places.as_slice() else {
-            bail!("{} has {} policies: name one of them", self.policy.display(), places.len())
-        };
-        let question = self.question()?;
+        let place = place::policy(&self.policy)?;
+        let question = self.question(&place.name).or_misuse()?;
         let policy = place.load(&Sandbox::new()?).await?;
         let came = question.ask(&policy).await;
         if self.json {
@@ -73,7 +72,7 @@ impl Run {
         }
     }
 
-    fn question(&self) -> anyhow::Result<Question> {
+    fn question(&self, policy: &str) -> anyhow::Result<Question> {
         ensure!(
             self.event != self.settings,
             "the event and the settings are both {}: give the settings in a file of their own",
@@ -83,6 +82,13 @@ impl Run {
         let config = configuration(&self.config)?;
         let route = route(&config, &[], &event.name);
         let rule = route.rule;
+        if let Some(other) = rule.and_then(|rule| rule.policy.as_deref()).filter(|it| !it.eq_ignore_ascii_case(policy))
+        {
+            let secret = &event.name;
+            out::note(&format!(
+                "keyrelay.toml has `{secret}` handled by `{other}`: {policy} is tried with the grant of that rule"
+            ));
+        }
         Ok(Question {
             settings: given::settings(&self.settings)?,
             app: self.app.clone(),

@@ -3,15 +3,16 @@
 mod report;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
-use keyrelay_sandbox::Sandbox;
+use keyrelay_sandbox::{Policy, Sandbox};
 
 use crate::case::expect::{Expect, difference, replaced};
 use crate::case::{self, Case};
+use crate::misuse::OrMisuse;
 use crate::out;
 use crate::place::{self, Place};
 use report::{Report, Result};
@@ -19,7 +20,7 @@ use report::{Report, Result};
 /// Test a rule: cases go through the real sandbox and the real check
 ///
 /// A case is a small file: an event, an app's settings, and what should come out. They lie in the folder `cases` of the
-/// policy's project. Ends with 0 if all are as expected, and with 1 if not.
+/// policy's project. Ends with 0 if all are as expected, and with 1 if not; a policy that cannot be loaded has failed, too.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Test {
@@ -72,17 +73,20 @@ impl Test {
         let is_alone = policies.len() == 1;
         for policy in &policies {
             let place = self.cases.as_ref().unwrap_or(&policy.cases);
-            if !place.exists() && !is_alone {
-                out::note(&format!("{}: no cases in {}", policy.name, place.display()));
-                continue;
+            match case::files(place) {
+                Ok(files) => self.test(&sandbox, policy, &files, &mut report).await?,
+                // One policy of many may have none.
+                Err(error) if self.cases.is_none() && !is_alone => out::note(&format!("{}: {error:#}", policy.name)),
+                error => return error.map(|_| ()).or_misuse(),
             }
-            self.test(&sandbox, policy, &case::files(place)?, &mut report).await?;
         }
         if let Some(file) = &self.junit {
             let text = report.junit()?;
             fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
         }
-        ensure!(!report.is_empty(), "there was nothing to test");
+        if report.is_empty() {
+            return Err(anyhow!("there was nothing to test in {}", self.policy.display())).or_misuse();
+        }
         out::note(&report.summary(began.elapsed()));
         ensure!(report.failed() == 0, "{} of {} cases failed", report.failed(), report.len());
         Ok(())
@@ -95,38 +99,47 @@ impl Test {
         files: &[PathBuf],
         report: &mut Report,
     ) -> anyhow::Result<()> {
-        let policy = place.load(sandbox).await?;
         if !self.json {
             out::line(&format!("{} ({})", place.name, place.wasm.display()));
         }
-        for file in files {
-            let began = Instant::now();
-            let result = match Case::read(file) {
-                Ok(case) => {
-                    let came = case.question.ask(&policy).await;
-                    let expect = Expect::of(&came.outcome);
-                    let is_expected = case.expect.as_ref() == Some(&expect);
-                    if !is_expected && self.update {
-                        update(&case, &expect)?;
-                    }
-                    let difference =
-                        if is_expected || self.update { Vec::new() } else { difference(case.expect.as_ref(), &expect) };
-                    let is_updated = !is_expected && self.update;
-                    Result { case: case.name, difference, is_updated, log: came.log, elapsed: began.elapsed() }
-                }
-                // One case that cannot be read does not keep the others from being tested.
-                Err(error) => Result {
-                    case: file.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-                    difference: format!("{error:#}").lines().map(str::to_owned).collect(),
-                    is_updated: false,
-                    log: Vec::new(),
-                    elapsed: began.elapsed(),
-                },
-            };
+        let mut add = |result: Result| {
             out::line(&if self.json { result.json(&place.name) } else { result.text() });
             report.add(&place.name, result);
+        };
+        let began = Instant::now();
+        let policy = match place.load(sandbox).await {
+            Ok(policy) => policy,
+            // It fails, and does not keep others from being tested.
+            Err(error) => {
+                add(Result::failed("load", &error, began));
+                return Ok(());
+            }
+        };
+        for file in files {
+            add(self.case(&policy, file).await?);
         }
         Ok(())
+    }
+
+    async fn case(&self, policy: &Policy, file: &Path) -> anyhow::Result<Result> {
+        let began = Instant::now();
+        let case = match Case::read(file) {
+            Ok(case) => case,
+            // As with a policy.
+            Err(error) => {
+                return Ok(Result::failed(&file.file_stem().unwrap_or_default().to_string_lossy(), &error, began));
+            }
+        };
+        let came = case.question.ask(policy).await;
+        let expect = Expect::of(&came.outcome);
+        let is_expected = case.expect.as_ref() == Some(&expect);
+        let is_updated = !is_expected && self.update;
+        if is_updated {
+            update(&case, &expect)?;
+        }
+        let is_good = is_expected || is_updated;
+        let difference = if is_good { Vec::new() } else { difference(case.expect.as_ref(), &expect) };
+        Ok(Result { case: case.name, difference, is_updated, log: came.log, elapsed: began.elapsed() })
     }
 }
 

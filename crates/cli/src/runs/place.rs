@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use clap::Args;
 use keyrelay_azure::{Credential, Http, Identity};
 use keyrelay_host::config::{Config, StorePlace};
 use keyrelay_host::{start, store};
 use keyrelay_store::Store;
+
+use crate::misuse::OrMisuse;
 
 /// The option that says where the store is.
 #[derive(Debug, Args)]
@@ -61,12 +63,14 @@ fn parse(text: &str) -> Result<StorePlace, String> {
 }
 
 fn open_folder(folder: &Path) -> anyhow::Result<Store> {
-    ensure!(
-        folder.is_dir(),
-        "there is no store in the folder `{}`: name it with `--store`, KEYRELAY_STORE, or `store` in ./keyrelay.toml \
-         (keyrelay-host makes it when it handles its first event)",
-        folder.display()
-    );
+    if !folder.is_dir() {
+        let none = anyhow!(
+            "there is no store in the folder `{}`: name it with `--store`, KEYRELAY_STORE, or `store` in ./keyrelay.toml \
+             (keyrelay-host makes it when it handles its first event)",
+            folder.display()
+        );
+        return Err(none).or_misuse();
+    }
     Store::folder(folder).with_context(|| format!("cannot use the folder `{}`", folder.display()))
 }
 

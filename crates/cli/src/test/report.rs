@@ -1,10 +1,12 @@
 //! The results of cases: for people, as JSON, and in the format of JUnit.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
+
+use crate::out;
 
 /// The result of one case.
 #[derive(Debug)]
@@ -23,6 +25,17 @@ pub(super) struct Result {
 pub(super) struct Report(Vec<(String, Result)>);
 
 impl Result {
+    /// What could not even be tried.
+    pub(super) fn failed(case: &str, error: &anyhow::Error, began: Instant) -> Self {
+        Self {
+            case: case.to_owned(),
+            difference: out::chain(error.as_ref()).lines().map(str::to_owned).collect(),
+            is_updated: false,
+            log: Vec::new(),
+            elapsed: began.elapsed(),
+        }
+    }
+
     fn is_good(&self) -> bool {
         self.difference.is_empty()
     }

@@ -63,12 +63,27 @@ impl App {
         done.output
     }
 
-    /// Runs, expects failure, and returns what was printed.
+    /// Runs, expects that a rule or a check fails, and returns what was printed.
     async fn bad(&self, arguments: &[&str]) -> String {
+        self.ends(1, arguments).await
+    }
+
+    /// Runs, expects that this was called wrongly, and returns what was printed.
+    async fn misused(&self, arguments: &[&str]) -> String {
+        self.ends(2, arguments).await
+    }
+
+    async fn ends(&self, code: i32, arguments: &[&str]) -> String {
         let done = self.run(arguments).await;
-        assert_eq!(done.code, Some(1), "{}{}", done.output, done.errors);
+        assert_eq!(done.code, Some(code), "{arguments:?}: {}{}", done.output, done.errors);
         format!("{}{}", done.output, done.errors)
     }
+}
+
+/// The JSON of each line.
+#[track_caller]
+fn rows(output: String) -> Vec<Value> {
+    output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[tokio::test]
@@ -153,8 +168,29 @@ async fn a_policy_that_is_older_than_its_source_is_said() {
 async fn nothing_to_test_is_no_success() {
     let app = App::new();
     fs::remove_dir_all(app.file("policies/pin")).unwrap();
-    assert!(app.bad(&["test"]).await.contains("nothing to test"));
-    assert!(app.bad(&["test", "policies/gone.wasm"]).await.contains("policies/gone"));
+    let output = app.misused(&["test"]).await;
+    assert!(output.contains("nothing to test") && output.contains("there are no cases in ./policies/pin/cases"));
+    for command in ["test", "inspect", "bench"] {
+        assert!(app.misused(&[command, "policies/gone.wasm"]).await.contains("there is no policies/gone.wasm"));
+    }
+    for command in ["compile", "lock", "build"] {
+        assert!(app.misused(&[command, "gone"]).await.contains("gone"));
+    }
+    assert!(app.misused(&["test", "policies/pin.wasm", "gone.toml"]).await.contains("there are no cases in gone.toml"));
+    assert!(app.misused(&["bench", "policies"]).await.contains("has 2 policies: name one of them"));
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_loaded_fails_alone() {
+    let app = App::new();
+    app.write("policies/broken.wasm", "broken");
+    fs::create_dir_all(app.file("policies/broken/cases")).unwrap();
+    app.write("policies/broken/cases/pins.toml", CASE);
+    let output = app.bad(&["test", "--junit", "results.xml"]).await;
+    assert!(output.contains("FAILED  load") && output.contains("broken.wasm is no policy"), "{output}");
+    assert!(output.contains("ok      pins") && output.contains("1 of 2 cases failed"), "{output}");
+    let junit = fs::read_to_string(app.file("results.xml")).unwrap();
+    assert!(junit.contains("tests=\"2\" failures=\"1\""), "{junit}");
 }
 
 #[tokio::test]
@@ -188,8 +224,6 @@ async fn every_sample_is_decided_about() {
 #[tokio::test]
 async fn what_was_made_is_told_as_json() {
     let app = App::new();
-    let rows =
-        |output: String| -> Vec<Value> { output.lines().map(|line| serde_json::from_str(line).unwrap()).collect() };
     let made = rows(app.good(&["new", "mine", "--lang", "python", "--json"]).await);
     assert_eq!((&made[0]["policy"], &made[0]["folder"]), (&json!("mine"), &json!("./mine")));
     assert!(made[0]["files"].as_array().unwrap().contains(&json!("policy.py")), "{made:?}");
@@ -223,8 +257,13 @@ async fn one_decision_shows_its_plan_and_no_plain_text() {
     assert!(output.contains("decision  patch") && output.contains("SecretVersion=2)"), "{output}");
     assert!(output.contains(" us, ") && !output.contains("planted"), "{output}");
     app.write("settings.json", "[1]");
-    let refused = app.bad(&["run", "policies/pin.wasm", "--event", "event.json", "--settings", "settings.json"]).await;
+    let run = ["run", "policies/pin.wasm", "--event", "event.json", "--settings", "settings.json"];
+    let refused = app.misused(&run).await;
     assert!(refused.contains("settings.json") && refused.contains("`name` and `value`"), "{refused}");
+    app.write("settings.json", "{}");
+    app.write("keyrelay.toml", "[[rotation]]\nsecret = \"sql\"\npolicy = \"follow\"\n");
+    let other = app.run(&run).await.errors;
+    assert!(other.contains("keyrelay.toml has `sql` handled by `follow`"), "{other}");
 }
 
 #[tokio::test]
@@ -240,10 +279,14 @@ async fn inspecting_says_what_a_policy_is_and_what_is_none() {
         assert!(output.contains(part), "{part}: {output}");
     }
     app.write("policies/broken.wasm", "broken");
-    let output = app.bad(&["inspect", "--json"]).await;
-    let broken = output.lines().find(|line| line.contains("\"broken\"")).unwrap();
-    let broken: Value = serde_json::from_str(broken).unwrap();
+    let output = app.run(&["inspect", "--json"]).await.output;
+    let reports = rows(output);
+    let report = |name: &str| reports.iter().find(|report| report["name"] == name).unwrap();
+    let (broken, pin, follow) = (report("broken"), report("pin"), report("follow"));
     assert!(broken["quarantined"].as_str().unwrap().contains("not WebAssembly"), "{broken}");
+    let grant = json!({ "set": ["SQL_PASSWORD"], "remove": [], "reveal": [], "secrets": [], "text": false });
+    assert_eq!(pin["rules"][0]["grant"], grant);
+    assert_eq!((&follow["rules"], &follow["without_rule"]["limits"]["time_ms"]), (&json!([]), &json!(500)));
 }
 
 #[tokio::test]
@@ -269,8 +312,11 @@ async fn what_is_compiled_ahead_is_locked_and_used() {
 async fn what_is_no_policy_is_not_locked() {
     let app = App::new();
     app.write("policies/broken.wasm", "broken");
-    assert!(app.bad(&["lock"]).await.contains("broken.wasm is no policy"));
-    assert!(app.bad(&["compile"]).await.contains("broken.wasm is no policy"));
+    app.write("policies/empty.wasm", "");
+    for command in ["lock", "compile"] {
+        let output = app.bad(&[command]).await;
+        assert!(output.contains("broken.wasm is no policy") && output.contains("empty.wasm is no policy"), "{output}");
+    }
     assert!(!app.file("policies.lock").exists());
 }
 

@@ -139,7 +139,7 @@ async fn a_project_is_not_made_over_another() {
     let project = Project(tempfile::tempdir().unwrap());
     project.good("", &["new", "one", "--lang", "js"]).await;
     let (code, output) = project.run("", &["new", "one", "--lang", "rust"]).await;
-    assert!(code == Some(1) && output.contains("is there already"), "{output}");
+    assert!(code == Some(2) && output.contains("is there already"), "{output}");
     assert!(!project.0.path().join("one/Cargo.toml").exists());
 }
 
@@ -147,9 +147,9 @@ async fn a_project_is_not_made_over_another() {
 async fn what_cannot_be_built_is_said() {
     let project = Project(tempfile::tempdir().unwrap());
     let (code, output) = project.run("", &["build"]).await;
-    assert!(code == Some(1) && output.contains("neither Cargo.toml"), "{output}");
+    assert!(code == Some(2) && output.contains("neither Cargo.toml"), "{output}");
     let (code, output) = project.run("", &["build", "gone"]).await;
-    assert!(code == Some(1) && output.contains("gone"), "{output}");
+    assert!(code == Some(2) && output.contains("gone"), "{output}");
     project.good("", &["new", "one", "--lang", "python"]).await;
     std::fs::remove_file(project.0.path().join("one/policy.py")).unwrap();
     if is_there("python3").await {

@@ -48,7 +48,7 @@ async fn a_folder_that_is_not_there_is_said_and_not_made() {
     for arguments in [&["--store", "nowhere"][..], &["resubmit", "--store", "nowhere", "20261101T100000000Z-01234567"]]
     {
         let done = place.run(arguments).await;
-        assert_eq!(done.code, Some(1));
+        assert_eq!(done.code, Some(2));
         assert!(done.errors.contains("`nowhere`") && done.errors.contains("--store"), "{}", done.errors);
     }
     assert!(!place.path().join("nowhere").exists());
