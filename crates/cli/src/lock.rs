@@ -44,7 +44,7 @@ impl LockCommand {
         if self.json {
             print(&lock);
         }
-        out::note(&format!("{}: {} policies may run", self.app.join(LOCK_FILE).display(), lock.iter().count()));
+        out::note(&format!("{}: {} may run", self.app.join(LOCK_FILE).display(), policies(lock.iter().count())));
         Ok(())
     }
 
@@ -60,9 +60,13 @@ impl LockCommand {
             file.display(),
             differences.join(", ")
         );
-        out::note(&format!("{} is up to date: {} policies", file.display(), files.len()));
+        out::note(&format!("{} is up to date: {}", file.display(), policies(files.len())));
         Ok(())
     }
+}
+
+fn policies(count: usize) -> String {
+    out::counted(count, "policy", "policies")
 }
 
 /// Prints what may run as JSON.

@@ -53,6 +53,9 @@ const COMMON: [File; 3] = [
 
 const WIT: File = ("wit/policy.wit", include_str!("../../policy-sdk/wit/policy.wit"));
 
+/// The package that a policy in Rust is written with.
+const GUEST_CRATE_NAME: &str = "keyrelay-policy";
+
 /// The guest crate, as it is here: a project outside of this repository has a copy.
 const GUEST_CRATE: [File; 10] = [
     ("keyrelay-policy/Cargo.toml", include_str!("../templates/rust/guest-crate.toml")),
@@ -166,6 +169,9 @@ fn name(text: &str) -> Result<String, anyhow::Error> {
     if !is_good {
         bail!("write small letters, digits and dashes, beginning with a letter");
     }
+    if text == GUEST_CRATE_NAME {
+        bail!("the guest crate has that name: choose another");
+    }
     Ok(text.to_owned())
 }
 
@@ -195,7 +201,7 @@ mod tests {
     #[test]
     fn a_name_is_one_in_every_language() {
         assert!(name("pin-2").is_ok());
-        for bad in ["", "Pin", "2", "-a", "a-", "a_b", "a/b", "é", &"a".repeat(61)] {
+        for bad in ["", "Pin", "2", "-a", "a-", "a_b", "a/b", "é", "keyrelay-policy", &"a".repeat(61)] {
             assert!(name(bad).is_err(), "{bad}");
         }
     }

@@ -34,6 +34,11 @@ fn to_standard_error(prefix: &str, text: &str) {
     let _ = writeln!(io::stderr(), "{prefix}{}", lines.join("\n"));
 }
 
+/// How many there are, with the word for one or for many: `1 case`, `2 cases`.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// An error and what is behind it, in one line. Some libraries repeat in an error what its source says.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

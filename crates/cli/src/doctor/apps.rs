@@ -23,7 +23,7 @@ pub(super) async fn look(surroundings: &Surroundings, call: &Call, findings: &mu
     for scope in &surroundings.config.scope {
         match surroundings.resource_manager.sites(scope, call).await {
             Ok(found) => {
-                findings.good("scope", format!("{scope} has {} apps", found.len()));
+                findings.good("scope", format!("{scope} has {}", out::counted(found.len(), "app", "apps")));
                 sites.extend(found);
             }
             Err(error) => {
@@ -54,7 +54,11 @@ pub(super) async fn look(surroundings: &Surroundings, call: &Call, findings: &mu
     }
     if apps.is_empty() && !sites.is_empty() {
         let fix = "write a reference into an app's settings: @Microsoft.KeyVault(VaultName=VAULT;SecretName=SECRET)";
-        findings.bad("references", format!("none of {} apps references a secret", sites.len()), fix);
+        findings.bad(
+            "references",
+            format!("none of {} references a secret", out::counted(sites.len(), "app", "apps")),
+            fix,
+        );
     }
     apps
 }

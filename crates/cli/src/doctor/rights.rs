@@ -109,7 +109,7 @@ async fn vaults(surroundings: &Surroundings, apps: &[App], call: &Call, findings
     for (vault, (host, secret)) in secrets {
         match surroundings.key_vault.versions(&host, &secret, call).await {
             Ok(versions) => {
-                findings.good("vault", format!("{vault}: {} versions of {secret} can be listed", versions.len()))
+                findings.good("vault", format!("{vault}: the versions of {secret} can be listed: {}", versions.len()))
             }
             Err(error) if error.is_forbidden() => {
                 let principal = surroundings.principal_or_placeholder();

@@ -93,8 +93,8 @@ impl Report {
         let updated = self.0.iter().filter(|(_, result)| result.is_updated).count();
         let updated = if updated > 0 { format!(", {updated} of them new") } else { String::new() };
         let (good, failed) = (self.len() - self.failed(), self.failed());
-        let cases = if self.len() == 1 { "case" } else { "cases" };
-        format!("{} {cases}: {good} as expected{updated}, {failed} failed, in {} ms", self.len(), elapsed.as_millis())
+        let cases = out::counted(self.len(), "case", "cases");
+        format!("{cases}: {good} as expected{updated}, {failed} failed, in {} ms", elapsed.as_millis())
     }
 
     /// The text of a file in the format of JUnit: a suite for each policy.
