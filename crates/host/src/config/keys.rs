@@ -53,8 +53,16 @@ pub const KEYS: &[Key] = &[
 
 /// The keys of a `[[rotation]]`.
 pub const ROTATION: &[Key] = &[
-    key("secret", "a must", "the secret's name, with `*` for anything; the first rotation that matches holds"),
-    key("name", "none", "with it, the app setting `KEYRELAY_MODE_<NAME>` changes this rotation's mode"),
+    key(
+        "secret",
+        "a must",
+        "the secret's name, with `*` for anything and `?` for one character; the first rotation that matches holds",
+    ),
+    key(
+        "name",
+        "the secret, if it is no pattern",
+        "the app setting `KEYRELAY_MODE_<NAME>` changes this rotation's mode",
+    ),
     key(
         "policy",
         "the module named like the secret, else `follow`",

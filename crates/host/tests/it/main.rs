@@ -7,6 +7,7 @@ mod entra;
 mod grants;
 mod harness;
 mod order;
+mod pages;
 mod policies;
 mod reconcile;
 mod reload;
