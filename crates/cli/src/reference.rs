@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::{Args, Command};
 use keyrelay_host::config::keys::{KEYS, Key, ROTATION};
+use keyrelay_host::telemetry::instruments::{INSTRUMENTS, Instrument, Kind};
 
 use crate::case::event::{kinds, name};
 use crate::out;
@@ -45,12 +46,13 @@ impl Reference {
     }
 }
 
-fn pages(command: Command) -> [(&'static str, String); 4] {
+fn pages(command: Command) -> [(&'static str, String); 5] {
     [
         ("cli.md", cli(command)),
         ("configuration.md", configuration()),
         ("contract.md", format!("{MADE}\n# The contract of policies\n\n```wit\n{WIT}```\n")),
         ("events.md", events()),
+        ("metrics.md", metrics()),
     ]
 }
 
@@ -96,6 +98,24 @@ fn table(text: &mut String, keys: &[Key]) {
     for Key { name, default, meaning } in keys {
         let _ = writeln!(text, "| `{name}` | {default} | {meaning} |");
     }
+}
+
+fn metrics() -> String {
+    let mut text = format!(
+        "{MADE}\n# Metrics\n\n\
+         Sent by OpenTelemetry, if [telemetry.md](../telemetry.md) is set up.\n\n\
+         | metric | kind, unit | attributes | meaning |\n|---|---|---|---|\n"
+    );
+    for Instrument { name, kind, unit, attributes, meaning } in INSTRUMENTS {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let attributes: Vec<String> = attributes.iter().map(|attribute| format!("`{attribute}`")).collect();
+        let _ = writeln!(text, "| `{name}` | {kind}, {unit} | {} | {meaning} |", attributes.join(", "));
+    }
+    text
 }
 
 fn events() -> String {

@@ -10,6 +10,7 @@
 //! gathered is sent at the end of each invocation, before its answer; nobody waits for a receiver longer than [`FLUSH`].
 
 mod client;
+pub mod instruments;
 mod metrics;
 mod observer;
 
@@ -31,7 +32,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use client::Sender;
-pub use metrics::{Metrics, NAMES as METRICS};
+pub use metrics::Metrics;
 pub use observer::Observer;
 
 /// The target of all spans. Log lines have other targets, and no log shows spans.

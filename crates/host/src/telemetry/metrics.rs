@@ -1,4 +1,4 @@
-//! The instruments. docs/telemetry.md has the same list, and a test compares the two.
+//! Counts and measures.
 
 use std::time::Duration;
 
@@ -9,24 +9,8 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider as _};
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
+use super::instruments;
 use crate::record::Run;
-
-/// The names of all metrics.
-pub const NAMES: [&str; 9] = [
-    "keyrelay.events",
-    "keyrelay.rotations",
-    "keyrelay.decision.duration",
-    "keyrelay.event_to_verified.duration",
-    "keyrelay.pending",
-    "keyrelay.policies.loaded",
-    "keyrelay.policies.quarantined",
-    "keyrelay.requests",
-    "keyrelay.requests.throttled",
-];
-
-/// The bounds of durations in seconds: decisions take microseconds, rotations up to minutes.
-const BOUNDS: [f64; 15] =
-    [0.000_1, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0];
 
 /// What is counted and measured.
 #[derive(Debug)]
@@ -49,18 +33,16 @@ impl Metrics {
             // Nobody has set a global one: its instruments do nothing.
             None => opentelemetry::global::meter("keyrelay"),
         };
-        let [events, rotations, decision, event_to_verified, pending, loaded, quarantined, requests, throttled] = NAMES;
-        let seconds = |name| meter.f64_histogram(name).with_unit("s").with_boundaries(BOUNDS.to_vec()).build();
         Self {
-            events: meter.u64_counter(events).with_unit("{event}").build(),
-            rotations: meter.u64_counter(rotations).with_unit("{rotation}").build(),
-            decision: seconds(decision),
-            event_to_verified: seconds(event_to_verified),
-            pending: meter.u64_gauge(pending).with_unit("{rotation}").build(),
-            loaded: meter.u64_gauge(loaded).with_unit("{policy}").build(),
-            quarantined: meter.u64_gauge(quarantined).with_unit("{policy}").build(),
-            requests: meter.u64_counter(requests).with_unit("{request}").build(),
-            throttled: meter.u64_counter(throttled).with_unit("{answer}").build(),
+            events: instruments::EVENTS.counter(&meter),
+            rotations: instruments::ROTATIONS.counter(&meter),
+            decision: instruments::DECISION.histogram(&meter),
+            event_to_verified: instruments::EVENT_TO_VERIFIED.histogram(&meter),
+            pending: instruments::PENDING.gauge(&meter),
+            loaded: instruments::LOADED.gauge(&meter),
+            quarantined: instruments::QUARANTINED.gauge(&meter),
+            requests: instruments::REQUESTS.counter(&meter),
+            throttled: instruments::THROTTLED.counter(&meter),
         }
     }
 

@@ -1,0 +1,106 @@
+//! What is counted and measured, as data: the instruments are made of it, and so is docs/reference/metrics.md.
+
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
+
+/// A metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instrument {
+    /// Its name.
+    pub name: &'static str,
+    /// How it is measured.
+    pub kind: Kind,
+    /// Its unit, as UCUM has it.
+    pub unit: &'static str,
+    /// By what it is told apart.
+    pub attributes: &'static [&'static str],
+    /// What it says.
+    pub meaning: &'static str,
+}
+
+/// How something is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It is as it was last seen.
+    Gauge,
+    /// Durations, by how many were within which bounds.
+    Histogram,
+}
+
+const fn instrument(
+    name: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    attributes: &'static [&'static str],
+    meaning: &'static str,
+) -> Instrument {
+    Instrument { name, kind, unit, attributes, meaning }
+}
+
+pub(super) const EVENTS: Instrument = instrument(
+    "keyrelay.events",
+    Kind::Counter,
+    "{event}",
+    &["event.type", "verdict"],
+    "events that were handled; the verdict is `handled`, or that of an event that came to no rotation",
+);
+pub(super) const ROTATIONS: Instrument = instrument(
+    "keyrelay.rotations",
+    Kind::Counter,
+    "{rotation}",
+    &["verdict", "policy.name"],
+    "rotations that came to an end, or were left pending",
+);
+pub(super) const DECISION: Instrument = instrument(
+    "keyrelay.decision.duration",
+    Kind::Histogram,
+    "s",
+    &["policy.name"],
+    "how long a policy took, its sandbox included",
+);
+pub(super) const EVENT_TO_VERIFIED: Instrument = instrument(
+    "keyrelay.event_to_verified.duration",
+    Kind::Histogram,
+    "s",
+    &[],
+    "from the moment of the event, as the vault says it, to the proof",
+);
+pub(super) const PENDING: Instrument =
+    instrument("keyrelay.pending", Kind::Gauge, "{rotation}", &[], "open rotations, when the timer last looked");
+pub(super) const LOADED: Instrument =
+    instrument("keyrelay.policies.loaded", Kind::Gauge, "{policy}", &[], "policies that can be used");
+pub(super) const QUARANTINED: Instrument =
+    instrument("keyrelay.policies.quarantined", Kind::Gauge, "{policy}", &[], "policies that cannot");
+pub(super) const REQUESTS: Instrument = instrument(
+    "keyrelay.requests",
+    Kind::Counter,
+    "{request}",
+    &["service", "operation", "status"],
+    "requests to Resource Manager and Key Vault; the status is `2xx`, `4xx`, `5xx`, or `none`",
+);
+pub(super) const THROTTLED: Instrument =
+    instrument("keyrelay.requests.throttled", Kind::Counter, "{answer}", &["service"], "answers that were 429");
+
+/// All metrics.
+pub const INSTRUMENTS: [Instrument; 9] =
+    [EVENTS, ROTATIONS, DECISION, EVENT_TO_VERIFIED, PENDING, LOADED, QUARANTINED, REQUESTS, THROTTLED];
+
+/// The bounds of durations in seconds: decisions take microseconds, rotations up to minutes.
+const BOUNDS: [f64; 15] =
+    [0.000_1, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0];
+
+impl Instrument {
+    pub(super) fn counter(self, meter: &Meter) -> Counter<u64> {
+        meter.u64_counter(self.name).with_unit(self.unit).with_description(self.meaning).build()
+    }
+
+    pub(super) fn gauge(self, meter: &Meter) -> Gauge<u64> {
+        meter.u64_gauge(self.name).with_unit(self.unit).with_description(self.meaning).build()
+    }
+
+    pub(super) fn histogram(self, meter: &Meter) -> Histogram<f64> {
+        let histogram = meter.f64_histogram(self.name).with_unit(self.unit).with_description(self.meaning);
+        histogram.with_boundaries(BOUNDS.to_vec()).build()
+    }
+}
