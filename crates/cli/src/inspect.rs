@@ -24,8 +24,8 @@ pub(crate) struct Inspect {
     /// The policy: a `.wasm`, its project, or a folder with several
     #[arg(default_value = ".")]
     policy: PathBuf,
-    /// The folder with keyrelay.toml and policies.lock
-    #[arg(long, default_value = ".")]
+    /// keyrelay.toml, or the folder with it; policies.lock is beside it
+    #[arg(long, default_value = ".", value_name = "PATH")]
     config: PathBuf,
     /// Print one JSON object for each policy
     #[arg(long)]
@@ -48,7 +48,8 @@ impl Inspect {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let places = place::policies(&self.policy)?;
         let config = configuration(&self.config).or_misuse()?;
-        let lock = Lock::read(&self.config)?;
+        let folder = if self.config.is_file() { self.config.parent().unwrap_or(&self.config) } else { &self.config };
+        let lock = Lock::read(folder)?;
         let sandbox = Sandbox::new()?;
         let mut quarantined = 0;
         for (number, place) in places.iter().enumerate() {

@@ -88,7 +88,11 @@ async fn main() -> ExitCode {
         Command::Reference(reference) => reference.run(Arguments::command()),
         Command::TelemetryClock => demo::telemetry_clock().await,
     };
-    match done {
+    let written = || match out::failure() {
+        Some(error) => Err(anyhow::anyhow!("cannot write to standard output: {error}")),
+        None => Ok(()),
+    };
+    match done.and_then(|()| written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             out::error(&out::chain(error.as_ref()));

@@ -2,11 +2,21 @@
 
 use std::error::Error;
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
-/// Prints a line that was asked for.
+/// The first line that could not be written to standard output.
+static FAILURE: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a line that was asked for. If it cannot be written, that is kept as a [failure].
 pub(crate) fn line(text: &str) {
-    // Whoever read it may have gone: that is no reason to end what runs.
-    let _ = writeln!(io::stdout(), "{text}");
+    if let Err(error) = writeln!(io::stdout(), "{text}") {
+        let _ = FAILURE.set(error);
+    }
+}
+
+/// Why lines are missing in standard output. That whoever read it has gone is none: it may have seen enough.
+pub(crate) fn failure() -> Option<&'static io::Error> {
+    FAILURE.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
 /// Prints a line of what others have written. An error says that nobody reads it any more.

@@ -1,8 +1,10 @@
 //! `keyrelay run`: one decision.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use keyrelay_host::config::Config;
 use keyrelay_host::route::route;
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::ask::{Came, Outcome, Question};
 use crate::given;
-use crate::misuse::OrMisuse;
+use crate::misuse::{OrMisuse, is_there};
 use crate::out;
 use crate::place;
 
@@ -38,8 +40,8 @@ pub(crate) struct Run {
         default_value = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.Web/sites/orders"
     )]
     app: AppId,
-    /// The folder with keyrelay.toml, whose rule for the secret holds: its grant, parameters and limits
-    #[arg(long, default_value = ".")]
+    /// keyrelay.toml, or the folder with it. Its rule for the secret holds: grant, parameters and limits
+    #[arg(long, default_value = ".", value_name = "PATH")]
     config: PathBuf,
     /// Print the result as JSON
     #[arg(long)]
@@ -101,9 +103,17 @@ impl Run {
     }
 }
 
-/// The configuration in a folder, without the app settings of anybody.
-pub(crate) fn configuration(folder: &Path) -> anyhow::Result<Config> {
-    start::configuration(folder, &std::collections::BTreeMap::new()).map_err(|problems| {
+/// The configuration in a file, or in a folder, which may have none; without the app settings of anybody.
+pub(crate) fn configuration(path: &Path) -> anyhow::Result<Config> {
+    is_there(path)?;
+    let environment = BTreeMap::new();
+    let read = if path.is_file() {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Config::read(&text, &environment)
+    } else {
+        start::configuration(path, &environment)
+    };
+    read.map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
         anyhow!("the configuration has problems:{}", problems.concat())
     })

@@ -262,8 +262,11 @@ async fn one_decision_shows_its_plan_and_no_plain_text() {
     assert!(refused.contains("settings.json") && refused.contains("`name` and `value`"), "{refused}");
     app.write("settings.json", "{}");
     app.write("keyrelay.toml", "[[rotation]]\nsecret = \"sql\"\npolicy = \"follow\"\n");
-    let other = app.run(&run).await.errors;
-    assert!(other.contains("keyrelay.toml has `sql` handled by `follow`"), "{other}");
+    for config in [".", "keyrelay.toml"] {
+        let other = app.run(&[&run[..], &["--config", config]].concat()).await.errors;
+        assert!(other.contains("keyrelay.toml has `sql` handled by `follow`"), "{other}");
+    }
+    assert!(app.misused(&[&run[..], &["--config", "gone"]].concat()).await.contains("there is no gone"));
 }
 
 #[tokio::test]
@@ -289,6 +292,18 @@ async fn inspecting_says_what_a_policy_is_and_what_is_none() {
     assert_eq!((&follow["rules"], &follow["without_rule"]["limits"]["time_ms"]), (&json!([]), &json!(500)));
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn what_cannot_be_printed_is_said() {
+    let app = App::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    command.args(["inspect", "--json"]).current_dir(app.0.path()).stdout(full).stderr(Stdio::piped());
+    let output = command.spawn().unwrap().wait_with_output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to standard output"));
+}
+
 #[tokio::test]
 async fn what_is_compiled_ahead_is_locked_and_used() {
     let app = App::new();
@@ -303,7 +318,11 @@ async fn what_is_compiled_ahead_is_locked_and_used() {
         app.good(&["inspect", "policies/pin.wasm"]).await.contains("not used: the precompiled file is not the one")
     );
     app.write("policies/new.wasm", fs::read(app.file("policies/follow.wasm")).unwrap());
-    assert!(app.bad(&["inspect", "policies/new.wasm"]).await.contains("policies.lock does not name it"));
+    for config in [".", "keyrelay.toml"] {
+        app.write("keyrelay.toml", "");
+        let output = app.bad(&["inspect", "policies/new.wasm", "--config", config]).await;
+        assert!(output.contains("policies.lock does not name it"), "{output}");
+    }
     app.good(&["lock"]).await;
     app.good(&["inspect", "policies/new.wasm"]).await;
 }
