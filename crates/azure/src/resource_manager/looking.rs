@@ -43,6 +43,9 @@ pub struct EventSubscription {
     pub subject_begins_with: String,
     /// What the subject of an event has to end with; capital letters do not count.
     pub subject_ends_with: String,
+    /// The fields of an event, such as `data.ObjectName`, that advanced filters look at. Event Grid delivers only what
+    /// all of those let pass.
+    pub advanced_filter_keys: Vec<String>,
     /// Whether events that cannot be delivered are kept.
     pub has_dead_letter: bool,
     /// When it ends, if it does.
@@ -172,6 +175,12 @@ struct Filter {
     included_event_types: Option<Vec<String>>,
     subject_begins_with: Option<String>,
     subject_ends_with: Option<String>,
+    advanced_filters: Option<Vec<AdvancedFilter>>,
+}
+
+#[derive(Deserialize)]
+struct AdvancedFilter {
+    key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -205,7 +214,41 @@ fn subscription(row: Row<Subscription>) -> Option<EventSubscription> {
         included_event_types: filter.included_event_types.unwrap_or_default(),
         subject_begins_with: filter.subject_begins_with.unwrap_or_default(),
         subject_ends_with: filter.subject_ends_with.unwrap_or_default(),
+        advanced_filter_keys: filter.advanced_filters.unwrap_or_default().into_iter().filter_map(|it| it.key).collect(),
         has_dead_letter: properties.dead_letter_destination.or(properties.dead_letter_with_resource_identity).is_some(),
         expires: properties.expiration_time_utc,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(filter: Value) -> EventSubscription {
+        let row = json!({
+            "id": "/subscriptions/s/topics/t/eventSubscriptions/keyrelay",
+            "name": "keyrelay",
+            "properties": { "destination": { "endpointType": "AzureFunction" }, "filter": filter },
+        });
+        subscription(serde_json::from_value(row).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn knows_what_advanced_filters_look_at() {
+        let filters = json!([
+            { "operatorType": "StringBeginsWith", "key": "data.ObjectName", "values": ["sql"] },
+            { "operatorType": "NumberGreaterThan", "key": "data.EXP", "value": 0 },
+        ]);
+        assert_eq!(read(json!({ "advancedFilters": filters })).advanced_filter_keys, ["data.ObjectName", "data.EXP"]);
+    }
+
+    #[test]
+    fn no_filters_are_none_however_they_are_written() {
+        for filter in [Value::Null, json!({}), json!({ "advancedFilters": null, "includedEventTypes": null })] {
+            let it = read(filter);
+            assert!(it.advanced_filter_keys.is_empty() && it.included_event_types.is_empty(), "{it:?}");
+        }
+    }
 }
