@@ -115,7 +115,7 @@ impl Lock {
     pub fn write(&self, folder: &Path) -> Result<(), LockError> {
         let path = folder.join(LOCK_FILE);
         let write = || {
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            let mut file = readable_by_all().tempfile_in(folder)?;
             file.write_all(self.to_string().as_bytes())?;
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
@@ -154,6 +154,14 @@ impl std::fmt::Display for Lock {
     }
 }
 
+/// A temporary file is only its owner's; this one is to be read by whoever keyrelay-host runs as.
+fn readable_by_all() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +179,19 @@ mod tests {
         assert_eq!(Lock::read(folder.path()).unwrap(), None);
         lock().write(folder.path()).unwrap();
         assert_eq!(Lock::read(folder.path()).unwrap(), Some(lock()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_written_can_be_read_by_the_host_of_another_user() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let other = folder.path().join("other");
+        std::fs::write(&other, "").unwrap();
+        lock().write(folder.path()).unwrap();
+        let mode = |file: &Path| file.metadata().unwrap().permissions().mode();
+        assert_eq!(mode(&folder.path().join(LOCK_FILE)), mode(&other) & !0o022);
     }
 
     #[track_caller]
