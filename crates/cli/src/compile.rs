@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::Args;
 use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, precompiled_file};
 
-use crate::lock::{digests, files, print};
+use crate::lock::{app_of, digests, files, print};
 use crate::out;
 
 /// Compile policies ahead, so that keyrelay-host starts at once
@@ -18,8 +18,8 @@ use crate::out;
 /// same kind of processor (x86-64 in Azure); else the policy is compiled again, and the log says so.
 #[derive(Debug, Args)]
 pub(crate) struct Compile {
-    /// The folder of the function app, with `policies/` in it
-    #[arg(default_value = ".")]
+    /// The folder of the function app, with `policies/` in it, or that `policies/`
+    #[arg(default_value = ".", value_parser = app_of)]
     app: PathBuf,
     /// Print what may run now as JSON, a line for each policy
     #[arg(long)]

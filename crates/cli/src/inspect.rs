@@ -24,9 +24,10 @@ pub(crate) struct Inspect {
     /// The policy: a `.wasm`, its project, or a folder with several
     #[arg(default_value = ".")]
     policy: PathBuf,
-    /// keyrelay.toml, or the folder with it; policies.lock is beside it
-    #[arg(long, default_value = ".", value_name = "PATH")]
-    config: PathBuf,
+    /// keyrelay.toml, or the folder with it; policies.lock is beside it [default: the function app that the policy lies in,
+    /// or the current folder]
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
     /// Print one JSON object for each policy
     #[arg(long)]
     json: bool,
@@ -47,8 +48,9 @@ struct Report {
 impl Inspect {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let places = place::policies(&self.policy)?;
-        let config = configuration(&self.config).or_misuse()?;
-        let folder = if self.config.is_file() { self.config.parent().unwrap_or(&self.config) } else { &self.config };
+        let given = self.config.or_else(|| places.first().map(Place::home)).unwrap_or_default();
+        let config = configuration(&given).or_misuse()?;
+        let folder = if given.is_file() { given.parent().unwrap_or(&given) } else { &given };
         let lock = Lock::read(folder)?;
         let sandbox = Sandbox::new()?;
         let mut quarantined = 0;

@@ -1,5 +1,6 @@
 //! `keyrelay lock`: which policies may run.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -9,6 +10,7 @@ use serde_json::json;
 
 use crate::misuse::OrMisuse;
 use crate::out;
+use crate::place;
 
 /// Write or check policies.lock: the digests of the policies that may run
 ///
@@ -17,8 +19,8 @@ use crate::out;
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct LockCommand {
-    /// The folder of the function app, with `policies/` in it
-    #[arg(default_value = ".")]
+    /// The folder of the function app, with `policies/` in it, or that `policies/`
+    #[arg(default_value = ".", value_parser = app_of)]
     app: PathBuf,
     /// Change nothing; end with 1 if the files are not those of the lock
     #[arg(long)]
@@ -63,6 +65,13 @@ impl LockCommand {
         out::note(&format!("{} is up to date: {}", file.display(), policies(files.len())));
         Ok(())
     }
+}
+
+/// The function app that an argument means. Other commands are given its `policies/`, so that is understood here, too.
+pub(crate) fn app_of(argument: &str) -> Result<PathBuf, Infallible> {
+    let folder = PathBuf::from(argument);
+    let around = if folder.join("policies").is_dir() { None } else { place::app_around(&folder) };
+    Ok(around.unwrap_or(folder))
 }
 
 fn policies(count: usize) -> String {
@@ -113,6 +122,7 @@ pub(crate) fn files(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
 
 fn find(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let folder = app.join("policies");
+    ensure!(folder.is_dir(), "there is no folder {}: name the function app, which has it", folder.display());
     let files = policy_files(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
     ensure!(!files.is_empty(), "there is no policy in {}: build them first", folder.display());
     Ok(files)

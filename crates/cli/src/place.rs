@@ -1,15 +1,18 @@
 //! Where policies are: a file, a project, or a folder of either.
 
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail, ensure};
-use keyrelay_sandbox::{Policy, Sandbox, policy_files};
+use keyrelay_sandbox::{LOCK_FILE, Policy, Sandbox, policy_files};
 
 use crate::misuse::OrMisuse;
 use crate::out;
 
 /// The files by which a project is known.
 const PROJECTS: [&str; 3] = ["Cargo.toml", "package.json", "pyproject.toml"];
+
+/// The files by which a function app is known.
+const APP: [&str; 3] = ["host.json", "keyrelay.toml", LOCK_FILE];
 
 /// How files of a source end.
 const SOURCES: [&str; 5] = ["rs", "js", "py", "json", "wit"];
@@ -63,6 +66,14 @@ impl Place {
         sources.find(|file| changed(file).is_some_and(|changed| changed > built))
     }
 
+    /// Where keyrelay.toml and policies.lock of the policy are, if nobody says otherwise: in the function app that it
+    /// lies in, or else in the current folder.
+    pub(crate) fn home(&self) -> PathBuf {
+        let app = self.wasm.parent().and_then(app_around);
+        let is_app = |app: &PathBuf| APP.iter().any(|file| app.join(file).is_file());
+        app.filter(is_app).unwrap_or_else(|| PathBuf::from("."))
+    }
+
     /// Loads the policy. Says so if its source is newer.
     pub(crate) async fn load(&self, sandbox: &Sandbox) -> anyhow::Result<Policy> {
         ensure!(
@@ -76,6 +87,16 @@ impl Place {
         }
         sandbox.load_file(&self.wasm).await.with_context(|| format!("{} is no policy", self.wasm.display()))
     }
+}
+
+/// The folder around a `policies/`; nothing, if the folder is none.
+pub(crate) fn app_around(policies: &Path) -> Option<PathBuf> {
+    // As `.` and nothing at all are written, they have no name.
+    let policies = path::absolute(Path::new(".").join(policies)).ok()?;
+    if policies.file_name()? != "policies" {
+        return None;
+    }
+    policies.parent().map(Path::to_owned)
 }
 
 /// Whether a folder is a project of a policy.
@@ -139,14 +160,19 @@ mod tests {
 
     use super::*;
 
-    #[track_caller]
-    fn check(files: &[&str], place: &str, expected: &[(&str, &str, &str)]) {
+    fn folder_with(files: &[&str]) -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         for file in files {
             let file = root.path().join(file);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(file, "").unwrap();
         }
+        root
+    }
+
+    #[track_caller]
+    fn check(files: &[&str], place: &str, expected: &[(&str, &str, &str)]) {
+        let root = folder_with(files);
         let found = policies(&root.path().join(place)).unwrap();
         let below = |path: &Path| path.strip_prefix(root.path()).unwrap().display().to_string();
         let found: Vec<_> = found.iter().map(|it| (it.name.clone(), below(&it.wasm), below(&it.cases))).collect();
@@ -178,6 +204,22 @@ mod tests {
         let all = [("a", "policies/a.wasm", "policies/a/cases"), ("b", "policies/b.wasm", "policies/b/cases")];
         check(&files, "", &all);
         check(&files, "policies", &all);
+    }
+
+    #[track_caller]
+    fn check_home(files: &[&str], wasm: &str, expected: Option<&str>) {
+        let root = folder_with(files);
+        let expected = expected.map_or_else(|| PathBuf::from("."), |app| root.path().join(app));
+        assert_eq!(Place::of_file(&root.path().join(wasm)).home(), expected);
+    }
+
+    #[test]
+    fn the_home_of_a_policy_is_its_function_app() {
+        for file in APP {
+            check_home(&[&format!("app/{file}")], "app/policies/a.wasm", Some("app"));
+        }
+        check_home(&["app/host.json"], "app/others/a.wasm", None);
+        check_home(&["a/Cargo.toml"], "a/policies/a.wasm", None);
     }
 
     #[test]

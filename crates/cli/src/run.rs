@@ -17,7 +17,7 @@ use crate::ask::{Came, Outcome, Question};
 use crate::given;
 use crate::misuse::{OrMisuse, is_there};
 use crate::out;
-use crate::place;
+use crate::place::{self, Place};
 
 /// Make one decision: an event and an app's settings in; the decision, the plan and the log out
 ///
@@ -40,9 +40,10 @@ pub(crate) struct Run {
         default_value = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.Web/sites/orders"
     )]
     app: AppId,
-    /// keyrelay.toml, or the folder with it. Its rule for the secret holds: grant, parameters and limits
-    #[arg(long, default_value = ".", value_name = "PATH")]
-    config: PathBuf,
+    /// keyrelay.toml, or the folder with it. Its rule for the secret holds: grant, parameters and limits [default: the
+    /// function app that the policy lies in, or the current folder]
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -57,7 +58,7 @@ Examples:
 impl Run {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let place = place::policy(&self.policy)?;
-        let question = self.question(&place.name).or_misuse()?;
+        let question = self.question(&place).or_misuse()?;
         let policy = place.load(&Sandbox::new()?).await?;
         let came = question.ask(&policy).await;
         if self.json {
@@ -74,14 +75,15 @@ impl Run {
         }
     }
 
-    fn question(&self, policy: &str) -> anyhow::Result<Question> {
+    fn question(&self, place: &Place) -> anyhow::Result<Question> {
         ensure!(
             self.event != self.settings,
             "the event and the settings are both {}: give the settings in a file of their own",
             self.event.display()
         );
         let event = given::event(&self.event)?;
-        let config = configuration(&self.config)?;
+        let config = configuration(&self.config.clone().unwrap_or_else(|| place.home()))?;
+        let policy = &place.name;
         let route = route(&config, &[], &event.name);
         let rule = route.rule;
         if let Some(other) = rule.and_then(|rule| rule.policy.as_deref()).filter(|it| !it.eq_ignore_ascii_case(policy))

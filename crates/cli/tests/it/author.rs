@@ -328,6 +328,27 @@ async fn what_is_compiled_ahead_is_locked_and_used() {
 }
 
 #[tokio::test]
+async fn the_function_app_is_found_around_its_policies() {
+    let (app, elsewhere) = (App::new(), App::new());
+    app.write("keyrelay.toml", "[[rotation]]\nsecret = \"sql-*\"\npolicy = \"pin\"\n");
+    let policies = app.file("policies").display().to_string();
+    let file = app.file("policies/pin.wasm").display().to_string();
+    for command in ["compile", "lock"] {
+        elsewhere.good(&[command, &policies]).await;
+        app.good(&[command, "policies"]).await;
+    }
+    elsewhere.good(&["lock", "--check", &policies]).await;
+    assert!(app.file("policies.lock").exists() && !elsewhere.file("policies.lock").exists());
+    let output = elsewhere.good(&["inspect", &file]).await;
+    assert!(output.contains("precompiled   yes") && output.contains("secret = \"sql-*\""), "{output}");
+    let output = elsewhere.good(&["inspect", &file, "--config", "."]).await;
+    assert!(output.contains("there is no policies.lock") && output.contains("none names it"), "{output}");
+
+    let none = elsewhere.misused(&["lock", "policies/pin"]).await;
+    assert!(none.contains("there is no folder policies/pin/policies: name the function app"), "{none}");
+}
+
+#[tokio::test]
 async fn what_is_no_policy_is_not_locked() {
     let app = App::new();
     app.write("policies/broken.wasm", "broken");
