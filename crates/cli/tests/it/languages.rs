@@ -113,11 +113,20 @@ async fn passes(name: &str, cases: usize) {
     assert!(output.contains(&format!("{cases} cases: {cases} as expected")), "{output}");
 }
 
-/// The inline code of a Logic App, as it is in the repository.
+/// The inline code of a Logic App, as it is in the repository, by the commands of the guide.
 #[tokio::test]
 async fn the_migrated_logic_app() {
+    const GUIDE: &str = include_str!("../../../../docs/migrate-from-logic-app.md");
     if is_there("node").await && is_there("npm").await {
-        passes("from-logic-app", 4).await;
+        let project = example("from-logic-app");
+        let commands = GUIDE.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+        let mut output = String::new();
+        for command in commands.lines() {
+            let words = command.strip_prefix("keyrelay ").unwrap().split(' ');
+            let arguments: Vec<&str> = words.map(|word| word.trim_start_matches("examples/")).collect();
+            output = project.good("", &arguments).await;
+        }
+        assert!(output.contains("4 cases: 4 as expected"), "{output}");
     }
 }
 
