@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, precompiled_file};
 
 use crate::lock::{app_of, digests, files, print};
@@ -19,7 +20,7 @@ use crate::out;
 #[derive(Debug, Args)]
 pub(crate) struct Compile {
     /// The folder of the function app, with `policies/` in it, or that `policies/`
-    #[arg(default_value = ".", value_parser = app_of)]
+    #[arg(default_value = ".", value_parser = PathBufValueParser::new().map(app_of))]
     app: PathBuf,
     /// Print what may run now as JSON, a line for each policy
     #[arg(long)]

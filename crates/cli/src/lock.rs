@@ -1,10 +1,10 @@
 //! `keyrelay lock`: which policies may run.
 
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, policy_files, precompiled_file, read_policy};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ use crate::place;
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct LockCommand {
     /// The folder of the function app, with `policies/` in it, or that `policies/`
-    #[arg(default_value = ".", value_parser = app_of)]
+    #[arg(default_value = ".", value_parser = PathBufValueParser::new().map(app_of))]
     app: PathBuf,
     /// Change nothing; end with 1 if the files are not those of the lock
     #[arg(long)]
@@ -68,10 +68,9 @@ impl LockCommand {
 }
 
 /// The function app that an argument means. Other commands are given its `policies/`, so that is understood here, too.
-pub(crate) fn app_of(argument: &str) -> Result<PathBuf, Infallible> {
-    let folder = PathBuf::from(argument);
+pub(crate) fn app_of(folder: PathBuf) -> PathBuf {
     let around = if folder.join("policies").is_dir() { None } else { place::app_around(&folder) };
-    Ok(around.unwrap_or(folder))
+    around.unwrap_or(folder)
 }
 
 fn policies(count: usize) -> String {

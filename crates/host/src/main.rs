@@ -114,7 +114,9 @@ fn misconfigured(problems: &[Problem]) -> ExitCode {
     for problem in problems {
         tracing::error!("{problem}");
     }
-    fatal(&format!("the configuration has {} problems, listed above", problems.len()))
+    let count = problems.len();
+    let problems = if count == 1 { "problem" } else { "problems" };
+    fatal(&format!("the configuration has {count} {problems}, listed above"))
 }
 
 fn fatal(message: &str) -> ExitCode {
