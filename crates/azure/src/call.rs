@@ -55,6 +55,9 @@ impl Deadline {
 impl Call {
     /// A call that must be over at `deadline`, with a log of its own.
     pub fn until(deadline: Deadline) -> Self {
-        Self { deadline, log: RequestLog::default() }
+        Self {
+            deadline,
+            log: RequestLog::default(),
+        }
     }
 }

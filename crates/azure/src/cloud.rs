@@ -104,7 +104,13 @@ impl Cloud {
     }
 
     fn of(names: Names) -> Self {
-        let Names { resource_manager, vault_suffix, storage_suffix, login, token_issuer } = names;
+        let Names {
+            resource_manager,
+            vault_suffix,
+            storage_suffix,
+            login,
+            token_issuer,
+        } = names;
         let url = |host| Url::parse(&format!("https://{host}")).expect("the names above are hosts");
         Self {
             resource_manager: url(resource_manager),
@@ -127,11 +133,12 @@ impl Cloud {
         check_endpoint("resource_manager", &self.resource_manager)?;
         check_endpoint("login", &self.login)?;
         check_endpoint("token_issuer", &self.token_issuer)?;
-        let sample = VaultHost::from_name("vault", &self.vault_suffix).map_err(|_| CloudError::Invalid {
-            field: "vault_suffix",
-            value: self.vault_suffix.clone(),
-            expected: "it looks like `vault.azure.net`",
-        })?;
+        let sample =
+            VaultHost::from_name("vault", &self.vault_suffix).map_err(|_| CloudError::Invalid {
+                field: "vault_suffix",
+                value: self.vault_suffix.clone(),
+                expected: "it looks like `vault.azure.net`",
+            })?;
         check_endpoint("vault_endpoint", &self.vault_url(&sample)?)?;
         let audiences = [
             ("resource_manager_audience", &self.resource_manager_audience),
@@ -141,7 +148,11 @@ impl Cloud {
         for (field, value) in audiences {
             if value.is_empty() || value.contains(char::is_whitespace) {
                 let expected = "it looks like `https://management.azure.com`";
-                return Err(CloudError::Invalid { field, value: value.clone(), expected });
+                return Err(CloudError::Invalid {
+                    field,
+                    value: value.clone(),
+                    expected,
+                });
             }
         }
         let versions = [
@@ -150,9 +161,17 @@ impl Cloud {
             ("vault_api_version", &self.vault_api_version),
         ];
         for (field, value) in versions {
-            if value.is_empty() || !value.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
+            if value.is_empty()
+                || !value
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
+            {
                 let expected = "it looks like `2025-05-01`";
-                return Err(CloudError::Invalid { field, value: value.clone(), expected });
+                return Err(CloudError::Invalid {
+                    field,
+                    value: value.clone(),
+                    expected,
+                });
             }
         }
         Ok(())
@@ -161,7 +180,10 @@ impl Cloud {
     /// What Entra calls itself in the tokens of a tenant, in their first and their second version.
     pub fn token_issuers(&self, tenant: &str) -> [String; 2] {
         let base = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
-        [format!("{}/{tenant}/", base(&self.token_issuer)), format!("{}/{tenant}/v2.0", base(&self.login))]
+        [
+            format!("{}/{tenant}/", base(&self.token_issuer)),
+            format!("{}/{tenant}/v2.0", base(&self.login)),
+        ]
     }
 
     /// Where a vault is.
@@ -171,7 +193,10 @@ impl Cloud {
             value: self.vault_endpoint.clone(),
             expected: "it is a URL with `{host}` or `{vault}` in it",
         };
-        let text = self.vault_endpoint.replace("{host}", vault.as_str()).replace("{vault}", vault.vault());
+        let text = self
+            .vault_endpoint
+            .replace("{host}", vault.as_str())
+            .replace("{vault}", vault.vault());
         if text == self.vault_endpoint {
             return Err(invalid());
         }
@@ -180,14 +205,23 @@ impl Cloud {
 }
 
 fn check_endpoint(field: &'static str, url: &Url) -> Result<(), CloudError> {
-    let invalid = |expected| CloudError::Invalid { field, value: url.to_string(), expected };
-    let bare =
-        url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let invalid = |expected| CloudError::Invalid {
+        field,
+        value: url.to_string(),
+        expected,
+    };
+    let bare = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
     match url.scheme() {
         _ if !bare => Err(invalid("it has a host and a path, and nothing else")),
         "https" => Ok(()),
         "http" if is_loopback(url) => Ok(()),
-        "http" => Err(CloudError::PlainHttp { field, url: url.to_string() }),
+        "http" => Err(CloudError::PlainHttp {
+            field,
+            url: url.to_string(),
+        }),
         _ => Err(invalid("it begins with `https://`")),
     }
 }

@@ -103,7 +103,10 @@ impl Credential {
     }
 
     fn of(source: Source) -> Self {
-        Self { source, entries: Mutex::default() }
+        Self {
+            source,
+            entries: Mutex::default(),
+        }
     }
 
     /// A token for an audience (`https://vault.azure.net`): the one that is held while it is good.
@@ -113,12 +116,17 @@ impl Credential {
         match entry.good_token(asked) {
             Some(token) if token.due > asked => Ok(token),
             Some(token) => {
-                let Ok(_renewal) = entry.renewal.try_lock() else { return Ok(token) };
+                let Ok(_renewal) = entry.renewal.try_lock() else {
+                    return Ok(token);
+                };
                 // Somebody may have renewed it between the look and the lock.
                 if let Some(newer) = entry.good_token(asked).filter(|newer| newer.due > asked) {
                     return Ok(newer);
                 }
-                Ok(self.renew(audience, &entry, deadline, RENEWAL_LIMIT).await.unwrap_or(token))
+                Ok(self
+                    .renew(audience, &entry, deadline, RENEWAL_LIMIT)
+                    .await
+                    .unwrap_or(token))
             }
             None => {
                 let Some(_renewal) = deadline.bound(entry.renewal.lock()).await else {
@@ -137,7 +145,11 @@ impl Credential {
     pub fn refused(&self, audience: &str, token: &Token) {
         let entry = self.entry(audience);
         let mut held = entry.held();
-        if held.token.as_ref().is_some_and(|own| own.bearer == token.bearer) {
+        if held
+            .token
+            .as_ref()
+            .is_some_and(|own| own.bearer == token.bearer)
+        {
             held.token = None;
         }
     }
@@ -160,7 +172,10 @@ impl Credential {
         match fetched {
             Ok(fetched) => {
                 let token = Token::new(fetched, now);
-                *held = Held { token: Some(token.clone()), failure: None };
+                *held = Held {
+                    token: Some(token.clone()),
+                    failure: None,
+                };
                 Ok(token)
             }
             Err(error) => {
@@ -185,7 +200,10 @@ impl Entry {
     }
 
     fn good_token(&self, now: Instant) -> Option<Token> {
-        self.held().token.clone().filter(|token| token.expires > now)
+        self.held()
+            .token
+            .clone()
+            .filter(|token| token.expires > now)
     }
 
     /// What came of a request that was under way at `asked`, or began later.
@@ -194,17 +212,24 @@ impl Entry {
             return Some(Ok(token));
         }
         let failure = self.held().failure.clone();
-        failure.filter(|(known, _)| *known > asked).map(|(_, error)| Err(error))
+        failure
+            .filter(|(known, _)| *known > asked)
+            .map(|(_, error)| Err(error))
     }
 }
 
 impl Token {
     /// Takes the end of a token from the wall clock to the one that is never set: from here on it decides.
     fn new(token: AccessToken, now: Instant) -> Self {
-        let left = Duration::try_from(token.expires_on - OffsetDateTime::now_utc()).unwrap_or_default();
+        let left =
+            Duration::try_from(token.expires_on - OffsetDateTime::now_utc()).unwrap_or_default();
         // A token that lives for minutes only is renewed half-way.
         let renewed_before = RENEWED_BEFORE.min(left / 2);
-        Self { bearer: token.token, due: now + (left - renewed_before), expires: now + left }
+        Self {
+            bearer: token.token,
+            due: now + (left - renewed_before),
+            expires: now + left,
+        }
     }
 
     /// The token itself, for the one header it belongs in.
@@ -227,13 +252,19 @@ impl TokenError {
 
     fn late(audience: &str) -> Self {
         let reason = "it did not come in time".to_owned();
-        Self { audience: audience.to_owned(), reason, trouble: Trouble::Transient }
+        Self {
+            audience: audience.to_owned(),
+            reason,
+            trouble: Trouble::Transient,
+        }
     }
 }
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("source", &self.source).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
     }
 }
 

@@ -135,7 +135,10 @@ impl AzureError {
     /// Whether the failure leaves it open if settings were written: they have to be read to know.
     pub fn may_have_been_written(&self) -> bool {
         let open = match &self.failure {
-            Failure::NoAnswer(_) | Failure::TimedOut { .. } | Failure::Unreadable(_) | Failure::TooLarge { .. } => true,
+            Failure::NoAnswer(_)
+            | Failure::TimedOut { .. }
+            | Failure::Unreadable(_)
+            | Failure::TooLarge { .. } => true,
             // A gateway may have given up on a write that goes on behind it.
             Failure::Answer(answer) => answer.status == 408 || answer.status >= 500,
             _ => false,
@@ -150,11 +153,16 @@ impl AzureError {
     pub fn plan_again_after(&self) -> Option<Duration> {
         // What Azure is busy with when it refuses a write takes seconds.
         const BUSY: Duration = Duration::from_secs(1);
-        let hopeless = self.trouble() == Trouble::Permanent || matches!(self.failure, Failure::OutOfTime);
+        let hopeless =
+            self.trouble() == Trouble::Permanent || matches!(self.failure, Failure::OutOfTime);
         if self.operation != Operation::WriteSettings || hopeless {
             return None;
         }
-        Some(self.answer().and_then(|answer| answer.retry_after).unwrap_or(BUSY))
+        Some(
+            self.answer()
+                .and_then(|answer| answer.retry_after)
+                .unwrap_or(BUSY),
+        )
     }
 }
 

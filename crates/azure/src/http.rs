@@ -74,8 +74,14 @@ impl Default for Limits {
             answer_bytes: 16 * 1024 * 1024,
             in_flight: 12,
             writers: 8,
-            reads: Rate { burst: 200, a_second: 22.0 },
-            writes: Rate { burst: 160, a_second: 9.0 },
+            reads: Rate {
+                burst: 200,
+                a_second: 22.0,
+            },
+            writes: Rate {
+                burst: 160,
+                a_second: 9.0,
+            },
         }
     }
 }
@@ -98,7 +104,12 @@ impl Http {
             .user_agent(concat!("keyrelay/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| HttpError(error.into()))?;
-        Ok(Self { client, limits, lanes: Arc::default(), observer: None })
+        Ok(Self {
+            client,
+            limits,
+            lanes: Arc::default(),
+            observer: None,
+        })
     }
 
     /// The same, with somebody who is told of each request.
@@ -124,23 +135,37 @@ impl Http {
     pub(crate) fn lane(&self, name: &str, is_paced: bool) -> Arc<Lane> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let lane = || Arc::new(Lane::new(&self.limits, is_paced));
-        lanes.entry(name.to_ascii_lowercase()).or_insert_with(lane).clone()
+        lanes
+            .entry(name.to_ascii_lowercase())
+            .or_insert_with(lane)
+            .clone()
     }
 
     /// Sends a request once and takes in the whole answer.
-    pub(crate) async fn exchange(&self, request: RequestBuilder, deadline: Deadline) -> Result<Answer, Failure> {
+    pub(crate) async fn exchange(
+        &self,
+        request: RequestBuilder,
+        deadline: Deadline,
+    ) -> Result<Answer, Failure> {
         if deadline.has_passed() {
             return Err(Failure::OutOfTime);
         }
         let started = Instant::now();
         let outcome = deadline.bound(self.receive(request)).await;
-        outcome.unwrap_or_else(|| Err(Failure::TimedOut { after: started.elapsed() }))
+        outcome.unwrap_or_else(|| {
+            Err(Failure::TimedOut {
+                after: started.elapsed(),
+            })
+        })
     }
 
     async fn receive(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let response = request.send().await.map_err(failure)?;
         let status = response.status();
-        let (ids, retry_after) = (RequestIds::of(response.headers()), retry_after(response.headers()));
+        let (ids, retry_after) = (
+            RequestIds::of(response.headers()),
+            retry_after(response.headers()),
+        );
         let remaining = remaining(response.headers());
         let body = match self.read_body(response).await {
             Ok(body) => body,
@@ -148,7 +173,13 @@ impl Http {
             Err(_) if !status.is_success() => Vec::new(),
             Err(failure) => return Err(failure),
         };
-        Ok(Answer { status, ids, retry_after, remaining, body })
+        Ok(Answer {
+            status,
+            ids,
+            retry_after,
+            remaining,
+            body,
+        })
     }
 
     async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
@@ -166,20 +197,29 @@ impl Http {
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Http").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Http")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
 /// What Resource Manager says is left in its bucket. An answer to a read speaks of reads only, one to a write of writes.
 fn remaining(headers: &HeaderMap) -> Option<u32> {
-    ["x-ms-ratelimit-remaining-subscription-reads", "x-ms-ratelimit-remaining-subscription-writes"]
-        .into_iter()
-        .find_map(|name| headers.get(name)?.to_str().ok()?.trim().parse().ok())
+    [
+        "x-ms-ratelimit-remaining-subscription-reads",
+        "x-ms-ratelimit-remaining-subscription-writes",
+    ]
+    .into_iter()
+    .find_map(|name| headers.get(name)?.to_str().ok()?.trim().parse().ok())
 }
 
 fn failure(error: reqwest::Error) -> Failure {
     let sent = !error.is_connect() && !error.is_builder();
     // The error names its operation already; a link to a next page is not for reading.
     let source = Box::new(error.without_url());
-    if sent { Failure::NoAnswer(source) } else { Failure::NotSent(source) }
+    if sent {
+        Failure::NoAnswer(source)
+    } else {
+        Failure::NotSent(source)
+    }
 }

@@ -40,7 +40,10 @@ impl KeyVault {
     pub fn new(cloud: &Cloud, credential: Arc<Credential>, http: Http) -> Result<Self, CloudError> {
         cloud.check()?;
         let transport = Transport::new(http, credential, cloud.vault_audience.clone());
-        Ok(Self { cloud: cloud.clone(), transport })
+        Ok(Self {
+            cloud: cloud.clone(),
+            transport,
+        })
     }
 
     /// All versions of a secret, in no particular order; those of a certificate are those of its secret.
@@ -58,16 +61,33 @@ impl KeyVault {
         let base = match self.cloud.vault_url(vault) {
             Ok(base) if vault.suffix().eq_ignore_ascii_case(suffix) => base,
             _ => {
-                let failure = Failure::ForeignVault { suffix: suffix.clone() };
-                return Err(AzureError { operation, subject, failure });
+                let failure = Failure::ForeignVault {
+                    suffix: suffix.clone(),
+                };
+                return Err(AzureError {
+                    operation,
+                    subject,
+                    failure,
+                });
             }
         };
         let mut url = base;
-        url.set_path(&format!("{}/secrets/{secret}/versions", url.path().trim_end_matches('/')));
+        url.set_path(&format!(
+            "{}/secrets/{secret}/versions",
+            url.path().trim_end_matches('/')
+        ));
         // 25 is as many as Key Vault gives at a time.
-        url.query_pairs_mut().append_pair("api-version", &self.cloud.vault_api_version).append_pair("maxresults", "25");
-        let request =
-            Request { operation, subject, lane: vault.to_string(), url, action: Action::Get, is_admitted: false };
+        url.query_pairs_mut()
+            .append_pair("api-version", &self.cloud.vault_api_version)
+            .append_pair("maxresults", "25");
+        let request = Request {
+            operation,
+            subject,
+            lane: vault.to_string(),
+            url,
+            action: Action::Get,
+            is_admitted: false,
+        };
         self.transport.list(request, call, read_version).await
     }
 }
@@ -90,7 +110,24 @@ struct Attributes {
 }
 
 fn read_version(row: VersionRow) -> Option<SecretVersionInfo> {
-    let version = row.id.trim_end_matches('/').rsplit('/').next()?.parse().ok()?;
-    let Attributes { enabled, created, nbf, exp } = row.attributes.unwrap_or_default();
-    Some(SecretVersionInfo { version, enabled: enabled.unwrap_or(true), created, not_before: nbf, expires: exp })
+    let version = row
+        .id
+        .trim_end_matches('/')
+        .rsplit('/')
+        .next()?
+        .parse()
+        .ok()?;
+    let Attributes {
+        enabled,
+        created,
+        nbf,
+        exp,
+    } = row.attributes.unwrap_or_default();
+    Some(SecretVersionInfo {
+        version,
+        enabled: enabled.unwrap_or(true),
+        created,
+        not_before: nbf,
+        expires: exp,
+    })
 }

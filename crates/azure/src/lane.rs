@@ -73,8 +73,15 @@ impl Lane {
     }
 
     /// Waits for a place among the writers, with so many requests that may be sent at once. None: the time is over before.
-    pub(crate) async fn writer(&self, requests: u32, deadline: Deadline) -> Option<OwnedSemaphorePermit> {
-        let place = deadline.bound(Arc::clone(&self.writers).acquire_owned()).await?.ok()?;
+    pub(crate) async fn writer(
+        &self,
+        requests: u32,
+        deadline: Deadline,
+    ) -> Option<OwnedSemaphorePermit> {
+        let place = deadline
+            .bound(Arc::clone(&self.writers).acquire_owned())
+            .await?
+            .ok()?;
         for _ in 0..requests {
             deadline.bound(self.writes.pass(deadline)).await??;
         }
@@ -83,7 +90,11 @@ impl Lane {
 
     /// Waits until a request of this kind may be sent; it is in flight until the permit is dropped. None: the time is over
     /// before that. Who waits for the pace holds up nobody of the other kind.
-    pub(crate) async fn enter(&self, kind: Kind, deadline: Deadline) -> Option<SemaphorePermit<'_>> {
+    pub(crate) async fn enter(
+        &self,
+        kind: Kind,
+        deadline: Deadline,
+    ) -> Option<SemaphorePermit<'_>> {
         deadline.bound(self.pace(kind).pass(deadline)).await??;
         deadline.bound(self.in_flight.acquire()).await?.ok()
     }
@@ -109,8 +120,17 @@ impl Lane {
 impl Pace {
     fn new(rate: Option<Rate>) -> Self {
         let left = rate.map_or(0.0, |rate| f64::from(rate.burst));
-        let bucket = Bucket { left, filled: Instant::now(), stopped_until: None, refusals: 0 };
-        Self { rate, bucket: Mutex::new(bucket), queue: tokio::sync::Mutex::default() }
+        let bucket = Bucket {
+            left,
+            filled: Instant::now(),
+            stopped_until: None,
+            refusals: 0,
+        };
+        Self {
+            rate,
+            bucket: Mutex::new(bucket),
+            queue: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Waits for the turn and takes one out of the bucket. None: that would take longer than there is time.
@@ -141,14 +161,20 @@ impl Pace {
             return Ok(());
         }
         // A little more than is needed, or rounding would make another round.
-        Err(now + Duration::from_secs_f64((1.0 - bucket.left) / rate.a_second) + Duration::from_micros(100))
+        Err(now
+            + Duration::from_secs_f64((1.0 - bucket.left) / rate.a_second)
+            + Duration::from_micros(100))
     }
 
     fn refused(&self, retry_after: Option<Duration>) {
         let now = Instant::now();
         let mut bucket = self.bucket();
         let (first, longest) = REFUSED;
-        let pause = retry_after.unwrap_or_else(|| first.saturating_mul(1 << bucket.refusals.min(8)).min(longest));
+        let pause = retry_after.unwrap_or_else(|| {
+            first
+                .saturating_mul(1 << bucket.refusals.min(8))
+                .min(longest)
+        });
         bucket.refusals = bucket.refusals.saturating_add(1);
         let until = (now + pause).max(bucket.stopped_until.unwrap_or(now));
         bucket.stopped_until = Some(until);
@@ -205,14 +231,20 @@ mod tests {
         let Limits { reads, .. } = Limits::default();
         let least = f64::from(1_000 - reads.burst) / reads.a_second;
         let took = time_of(&lane(), Kind::Read, 1_000).await.as_secs_f64();
-        assert!(took >= least && took < least * 1.1, "{took} s, at least {least} s");
+        assert!(
+            took >= least && took < least * 1.1,
+            "{took} s, at least {least} s"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn reads_do_not_wait_for_writes() {
         let lane = lane();
         let Limits { writes, .. } = Limits::default();
-        assert_eq!(time_of(&lane, Kind::Write, writes.burst).await, Duration::ZERO);
+        assert_eq!(
+            time_of(&lane, Kind::Write, writes.burst).await,
+            Duration::ZERO
+        );
         assert!(time_of(&lane, Kind::Write, 1).await > Duration::ZERO);
         assert_eq!(time_of(&lane, Kind::Read, 1).await, Duration::ZERO);
     }
@@ -249,7 +281,10 @@ mod tests {
         assert_eq!(time_of(&lane, Kind::Read, 3).await, Duration::ZERO);
         assert!(time_of(&lane, Kind::Read, 1).await > Duration::ZERO);
         lane.answered(Kind::Read, Some(200));
-        assert!(time_of(&lane, Kind::Read, 1).await > Duration::ZERO, "more than we know of is not believed");
+        assert!(
+            time_of(&lane, Kind::Read, 1).await > Duration::ZERO,
+            "more than we know of is not believed"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -258,7 +293,11 @@ mod tests {
         lane.refused(Kind::Read, Some(Duration::from_secs(30)));
         let started = Instant::now();
         for _ in 0..100 {
-            assert!(lane.enter(Kind::Read, Deadline::after(Duration::from_secs(10))).await.is_none());
+            assert!(
+                lane.enter(Kind::Read, Deadline::after(Duration::from_secs(10)))
+                    .await
+                    .is_none()
+            );
         }
         assert_eq!(started.elapsed(), Duration::ZERO);
         assert!(time_of(&lane, Kind::Read, 1).await.as_secs_f64() < 30.1);
@@ -269,6 +308,9 @@ mod tests {
         let lane = Lane::new(&Limits::default(), false);
         assert_eq!(time_of(&lane, Kind::Read, 10_000).await, Duration::ZERO);
         lane.refused(Kind::Read, Some(Duration::from_secs(5)));
-        assert_eq!(time_of(&lane, Kind::Read, 1_000).await, Duration::from_secs(5));
+        assert_eq!(
+            time_of(&lane, Kind::Read, 1_000).await,
+            Duration::from_secs(5)
+        );
     }
 }

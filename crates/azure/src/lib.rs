@@ -27,8 +27,8 @@ pub use lane::Rate;
 pub use observe::{Observe, SPANS};
 pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
 pub use resource_manager::{
-    EventSubscription, Progress, ReferenceStatus, Replaced, ResourceManager, Scope, ScopeError, Site, Status,
-    SystemTopic, Writing,
+    EventSubscription, Progress, ReferenceStatus, Replaced, ResourceManager, Scope, ScopeError,
+    Site, Status, SystemTopic, Writing,
 };
 pub use rights::{Permission, Rights};
 pub use signing_keys::{SigningKey, SigningKeys, SigningKeysError};

@@ -43,7 +43,8 @@ impl Transport {
             if seen.len() == MAX_PAGES {
                 return Err(request.failed(NextLinkError::TooMany(MAX_PAGES).into()));
             }
-            request.url = follow(&request.url, &link).map_err(|error| request.failed(error.into()))?;
+            request.url =
+                follow(&request.url, &link).map_err(|error| request.failed(error.into()))?;
         }
         if left_out > 0 {
             tracing::warn!(
@@ -62,7 +63,9 @@ impl Transport {
 fn read_page(body: &[u8]) -> Result<(Vec<Value>, Option<String>), Failure> {
     let page: Value = read_json(body)?;
     let no_list = || Failure::Unreadable("it has no list in `value`".to_owned());
-    let Value::Object(mut page) = page else { return Err(no_list()) };
+    let Value::Object(mut page) = page else {
+        return Err(no_list());
+    };
     let rows = match page.remove("value") {
         Some(Value::Array(rows)) => rows,
         Some(Value::Null) => Vec::new(),
@@ -107,14 +110,26 @@ mod tests {
 
     #[test]
     fn a_link_to_the_same_origin_is_followed_however_it_is_spelled() {
-        check("https://management.azure.com/subscriptions/s?$skiptoken=a", true);
-        check("https://Management.Azure.COM/subscriptions/s?$skiptoken=a", true);
-        check("https://management.azure.com:443/subscriptions/s?$skiptoken=a", true);
+        check(
+            "https://management.azure.com/subscriptions/s?$skiptoken=a",
+            true,
+        );
+        check(
+            "https://Management.Azure.COM/subscriptions/s?$skiptoken=a",
+            true,
+        );
+        check(
+            "https://management.azure.com:443/subscriptions/s?$skiptoken=a",
+            true,
+        );
     }
 
     #[test]
     fn a_link_elsewhere_is_not_followed() {
-        check("https://management.azure.com.example/subscriptions/s", false);
+        check(
+            "https://management.azure.com.example/subscriptions/s",
+            false,
+        );
         check("https://management.azure.com:8443/subscriptions/s", false);
         check("http://management.azure.com/subscriptions/s", false);
         check("https://management.azure.com@example.org/", false);

@@ -103,8 +103,21 @@ impl fmt::Display for Operation {
 impl RequestIds {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         // An id is a GUID; whatever else comes is cut to what a log line can take.
-        let text = |name: &str| Some(headers.get(name)?.to_str().ok()?.chars().take(100).collect());
-        Self { request: text("x-ms-request-id"), correlation: text("x-ms-correlation-request-id") }
+        let text = |name: &str| {
+            Some(
+                headers
+                    .get(name)?
+                    .to_str()
+                    .ok()?
+                    .chars()
+                    .take(100)
+                    .collect(),
+            )
+        };
+        Self {
+            request: text("x-ms-request-id"),
+            correlation: text("x-ms-correlation-request-id"),
+        }
     }
 }
 

@@ -43,7 +43,10 @@ impl ResourceManager {
     pub fn new(cloud: &Cloud, credential: Arc<Credential>, http: Http) -> Result<Self, CloudError> {
         cloud.check()?;
         let transport = Transport::paced(http, credential, cloud.resource_manager_audience.clone());
-        Ok(Self { cloud: cloud.clone(), transport })
+        Ok(Self {
+            cloud: cloud.clone(),
+            transport,
+        })
     }
 
     /// All settings of an app, plain text included. Needs `config/list/Action`.
@@ -57,7 +60,12 @@ impl ResourceManager {
     /// Replaces all settings of an app, and returns those that Azure says it holds now. Needs `config/Write`.
     ///
     /// It is sent once, whatever happens: see [`AzureError::plan_again_after`].
-    pub async fn write_settings(&self, app: &AppId, settings: &Settings, call: &Call) -> Result<Settings, AzureError> {
+    pub async fn write_settings(
+        &self,
+        app: &AppId,
+        settings: &Settings,
+        call: &Call,
+    ) -> Result<Settings, AzureError> {
         let path = format!("{app}/config/appsettings");
         let request = self.request(Operation::WriteSettings, app, &path, Action::Put(settings));
         let body = self.transport.send(&request, call).await?;
@@ -65,18 +73,35 @@ impl ResourceManager {
     }
 
     /// Waits until the settings of an app can be read, written and watched without waiting any more.
-    pub async fn writing<'a>(&'a self, app: &'a AppId, call: &'a Call) -> Result<Writing<'a>, AzureError> {
-        let place = self.transport.writer(app.subscription(), Writing::REQUESTS, call).await;
+    pub async fn writing<'a>(
+        &'a self,
+        app: &'a AppId,
+        call: &'a Call,
+    ) -> Result<Writing<'a>, AzureError> {
+        let place = self
+            .transport
+            .writer(app.subscription(), Writing::REQUESTS, call)
+            .await;
         let request = || self.request(Operation::WriteSettings, app, "", Action::Post);
         let place = place.ok_or_else(|| request().failed(Failure::OutOfTime))?;
-        Ok(Writing { resource_manager: self, app, _place: place })
+        Ok(Writing {
+            resource_manager: self,
+            app,
+            _place: place,
+        })
     }
 
     /// The statuses of all references among an app's settings. Holds no plain text; needs `config/Read`.
-    pub async fn reference_statuses(&self, app: &AppId, call: &Call) -> Result<Vec<ReferenceStatus>, AzureError> {
+    pub async fn reference_statuses(
+        &self,
+        app: &AppId,
+        call: &Call,
+    ) -> Result<Vec<ReferenceStatus>, AzureError> {
         let path = format!("{app}/config/configreferences/appsettings");
         let request = self.request(Operation::ReadReferences, app, &path, Action::Get);
-        self.transport.list(request, call, |row: ReferenceRow| row.read(None)).await
+        self.transport
+            .list(request, call, |row: ReferenceRow| row.read(None))
+            .await
     }
 
     /// The status of one reference; none if the setting is no reference, or does not exist.
@@ -98,7 +123,8 @@ impl ResourceManager {
         }
         match self.transport.send(&request, call).await {
             Ok(body) => {
-                let row: ReferenceRow = read_json(&body).map_err(|failure| request.failed(failure))?;
+                let row: ReferenceRow =
+                    read_json(&body).map_err(|failure| request.failed(failure))?;
                 Ok(row.read(Some(setting)))
             }
             Err(error) if error.is_not_found() && !names_missing_resource(&error) => Ok(None),
@@ -111,7 +137,10 @@ impl ResourceManager {
     pub async fn refresh_references(&self, app: &AppId, call: &Call) -> Result<(), AzureError> {
         let path = format!("{app}/config/configreferences/appsettings/refresh");
         let mut request = self.request(Operation::RefreshReferences, app, &path, Action::Post);
-        request.url.set_query(Some(&format!("api-version={}", self.cloud.refresh_api_version)));
+        request.url.set_query(Some(&format!(
+            "api-version={}",
+            self.cloud.refresh_api_version
+        )));
         self.transport.send(&request, call).await.map(drop)
     }
 
@@ -136,7 +165,13 @@ impl ResourceManager {
         self.transport.list(request, call, SiteRow::read).await
     }
 
-    fn request<'a>(&self, operation: Operation, app: &AppId, path: &str, action: Action<'a>) -> Request<'a> {
+    fn request<'a>(
+        &self,
+        operation: Operation,
+        app: &AppId,
+        path: &str,
+        action: Action<'a>,
+    ) -> Request<'a> {
         let subject = match app.slot() {
             Some(slot) => format!("{}/slots/{slot}", app.site()),
             None => app.site().to_owned(),
@@ -171,13 +206,21 @@ fn read_settings(body: &[u8]) -> Result<Settings, Failure> {
     let SettingsDocument { properties } = read_json(body)?;
     let setting = |(name, value): (String, Value)| match value {
         Value::String(value) => Ok((SettingName::listed(name), SettingValue::new(value))),
-        _ => Err(Failure::Unreadable(format!("the value of `{name}` is not a text"))),
+        _ => Err(Failure::Unreadable(format!(
+            "the value of `{name}` is not a text"
+        ))),
     };
     properties.into_iter().map(setting).collect()
 }
 
 /// Whether a 404 is about the app, or what it is in. A missing setting has another code, or none.
 fn names_missing_resource(error: &AzureError) -> bool {
-    let codes = ["ResourceNotFound", "ResourceGroupNotFound", "SubscriptionNotFound"];
-    error.answer().is_some_and(|answer| codes.iter().any(|code| answer.has_code(code)))
+    let codes = [
+        "ResourceNotFound",
+        "ResourceGroupNotFound",
+        "SubscriptionNotFound",
+    ];
+    error
+        .answer()
+        .is_some_and(|answer| codes.iter().any(|code| answer.has_code(code)))
 }

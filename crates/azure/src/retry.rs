@@ -19,7 +19,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// `jitter` is from 0 (half) to 1 (all of it).
 pub(crate) fn pause(attempt: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(16));
-    retry_after.unwrap_or_else(|| doubled.min(LONGEST_PAUSE).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0))
+    retry_after.unwrap_or_else(|| {
+        doubled
+            .min(LONGEST_PAUSE)
+            .mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)
+    })
 }
 
 /// The longest pause that is kept because Azure asks for it: whatever it says, it is asked again after this.
@@ -34,7 +38,11 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds).min(LONGEST_ASKED));
     }
     let (then, now) = (parse_rfc7231(asked).ok()?, parse_rfc7231(text(DATE)?).ok()?);
-    Some(Duration::try_from(then - now).unwrap_or_default().min(LONGEST_ASKED))
+    Some(
+        Duration::try_from(then - now)
+            .unwrap_or_default()
+            .min(LONGEST_ASKED),
+    )
 }
 
 #[cfg(test)]
@@ -42,12 +50,18 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect()
     }
 
     #[track_caller]
     fn check(pairs: &[(&'static str, &'static str)], expected: Option<u64>) {
-        assert_eq!(retry_after(&headers(pairs)), expected.map(Duration::from_secs));
+        assert_eq!(
+            retry_after(&headers(pairs)),
+            expected.map(Duration::from_secs)
+        );
     }
 
     #[test]
@@ -59,8 +73,14 @@ mod tests {
     #[test]
     fn a_date_is_compared_with_the_date_of_the_answer() {
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
-        check(&[("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"), date], Some(30));
-        check(&[("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT"), date], Some(0));
+        check(
+            &[("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"), date],
+            Some(30),
+        );
+        check(
+            &[("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT"), date],
+            Some(0),
+        );
     }
 
     #[test]
@@ -68,7 +88,10 @@ mod tests {
         check(&[("retry-after", "4000000000")], Some(300));
         check(&[("retry-after", "18446744073709551615")], Some(300));
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
-        check(&[("retry-after", "Sun, 06 Nov 2094 08:50:07 GMT"), date], Some(300));
+        check(
+            &[("retry-after", "Sun, 06 Nov 2094 08:50:07 GMT"), date],
+            Some(300),
+        );
     }
 
     #[test]
@@ -81,9 +104,13 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_four_seconds() {
-        let longest: Vec<u128> = (1..=8).map(|attempt| pause(attempt, None, 1.0).as_millis()).collect();
+        let longest: Vec<u128> = (1..=8)
+            .map(|attempt| pause(attempt, None, 1.0).as_millis())
+            .collect();
         assert_eq!(longest, [100, 200, 400, 800, 1600, 3200, 4000, 4000]);
-        let shortest: Vec<u128> = (1..=3).map(|attempt| pause(attempt, None, 0.0).as_millis()).collect();
+        let shortest: Vec<u128> = (1..=3)
+            .map(|attempt| pause(attempt, None, 0.0).as_millis())
+            .collect();
         assert_eq!(shortest, [50, 100, 200]);
         assert_eq!(pause(u32::MAX, None, 1.0), LONGEST_PAUSE);
     }

@@ -33,13 +33,17 @@ impl Rights {
 
     /// Whether this may be done to a resource: `Microsoft.Web/sites/config/list/action`.
     pub fn allow(&self, action: &str) -> bool {
-        self.0.iter().any(|it| matches(&it.actions, action) && !matches(&it.not_actions, action))
+        self.0
+            .iter()
+            .any(|it| matches(&it.actions, action) && !matches(&it.not_actions, action))
     }
 }
 
 fn matches(patterns: &[String], action: &str) -> bool {
     let action = action.to_lowercase();
-    patterns.iter().any(|pattern| WildMatch::new(&pattern.to_lowercase()).matches(&action))
+    patterns
+        .iter()
+        .any(|pattern| WildMatch::new(&pattern.to_lowercase()).matches(&action))
 }
 
 #[cfg(test)]
@@ -48,12 +52,19 @@ mod tests {
 
     fn permission(actions: &[&str], not_actions: &[&str]) -> Permission {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Permission { actions: owned(actions), not_actions: owned(not_actions), ..Permission::default() }
+        Permission {
+            actions: owned(actions),
+            not_actions: owned(not_actions),
+            ..Permission::default()
+        }
     }
 
     #[test]
     fn names_compare_without_case_and_stars_stand_for_anything() {
-        let rights = Rights::new(vec![permission(&["Microsoft.Web/sites/config/*/action"], &[])]);
+        let rights = Rights::new(vec![permission(
+            &["Microsoft.Web/sites/config/*/action"],
+            &[],
+        )]);
         assert!(rights.allow("microsoft.web/SITES/config/appsettings/refresh/action"));
         assert!(!rights.allow("microsoft.web/sites/config/write"));
         assert!(Rights::new(vec![permission(&["*"], &[])]).allow("anything/at/all"));
@@ -62,10 +73,16 @@ mod tests {
 
     #[test]
     fn an_exception_holds_for_its_own_role_only() {
-        let refresh = permission(&["Microsoft.Web/sites/config/*"], &["Microsoft.Web/sites/config/list/action"]);
+        let refresh = permission(
+            &["Microsoft.Web/sites/config/*"],
+            &["Microsoft.Web/sites/config/list/action"],
+        );
         let alone = Rights::new(vec![refresh.clone()]);
         assert!(!alone.allow("Microsoft.Web/sites/config/list/Action"));
-        let both = Rights::new(vec![refresh, permission(&["Microsoft.Web/sites/config/list/action"], &[])]);
+        let both = Rights::new(vec![
+            refresh,
+            permission(&["Microsoft.Web/sites/config/list/action"], &[]),
+        ]);
         assert!(both.allow("Microsoft.Web/sites/config/list/Action"));
     }
 }

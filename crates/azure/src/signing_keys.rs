@@ -72,21 +72,38 @@ impl SigningKeys {
     pub fn of_tenant(cloud: &Cloud, tenant: &str, http: Http) -> Result<Self, CloudError> {
         cloud.check()?;
         let mut url = cloud.login.clone();
-        url.set_path(&format!("{}/{tenant}/discovery/v2.0/keys", url.path().trim_end_matches('/')));
+        url.set_path(&format!(
+            "{}/{tenant}/discovery/v2.0/keys",
+            url.path().trim_end_matches('/')
+        ));
         Ok(Self { http, url })
     }
 
     /// All keys that a token may be signed with. Keys of other kinds are left out.
     pub async fn fetch(&self, deadline: Deadline) -> Result<Vec<SigningKey>, SigningKeysError> {
         let url = || self.url.clone();
-        let request = self.http.client().get(url()).header(ACCEPT, "application/json");
+        let request = self
+            .http
+            .client()
+            .get(url())
+            .header(ACCEPT, "application/json");
         let answer = self.http.exchange(request, deadline).await;
-        let answer = answer.map_err(|source| SigningKeysError::NotReached { url: url(), source: Box::new(source) })?;
+        let answer = answer.map_err(|source| SigningKeysError::NotReached {
+            url: url(),
+            source: Box::new(source),
+        })?;
         if !answer.status.is_success() {
-            return Err(SigningKeysError::Status { url: url(), status: answer.status.as_u16() });
+            return Err(SigningKeysError::Status {
+                url: url(),
+                status: answer.status.as_u16(),
+            });
         }
         let keys = parse(&answer.body);
-        if keys.is_empty() { Err(SigningKeysError::NoKeys { url: url() }) } else { Ok(keys) }
+        if keys.is_empty() {
+            Err(SigningKeysError::NoKeys { url: url() })
+        } else {
+            Ok(keys)
+        }
     }
 }
 
@@ -100,7 +117,8 @@ fn parse(body: &[u8]) -> Vec<SigningKey> {
             && text(key, "alg").is_none_or(|it| it == "RS256")
     };
     let keys = set.keys.into_iter().filter(signs);
-    keys.filter_map(|key| serde_json::from_value(key).ok()).collect()
+    keys.filter_map(|key| serde_json::from_value(key).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -118,7 +136,10 @@ mod tests {
             {"kty":"RSA","kid":"f","n":"AQAB"},
             7
         ]}"#;
-        let ids: Vec<String> = parse(set.as_bytes()).into_iter().map(|key| key.id).collect();
+        let ids: Vec<String> = parse(set.as_bytes())
+            .into_iter()
+            .map(|key| key.id)
+            .collect();
         assert_eq!(ids, ["a"]);
     }
 

@@ -59,16 +59,30 @@ pub(crate) enum Action<'a> {
 impl Transport {
     /// For Resource Manager, whose pace is kept.
     pub(crate) fn paced(http: Http, credential: Arc<Credential>, audience: String) -> Self {
-        Self { http, credential, audience, is_paced: true }
+        Self {
+            http,
+            credential,
+            audience,
+            is_paced: true,
+        }
     }
 
     /// For a service without a pace of its own.
     pub(crate) fn new(http: Http, credential: Arc<Credential>, audience: String) -> Self {
-        Self { http, credential, audience, is_paced: false }
+        Self {
+            http,
+            credential,
+            audience,
+            is_paced: false,
+        }
     }
 
     /// Sends a request until it succeeds, is hopeless, or the time is over, and returns the body of the answer.
-    pub(crate) async fn send(&self, request: &Request<'_>, call: &Call) -> Result<Vec<u8>, AzureError> {
+    pub(crate) async fn send(
+        &self,
+        request: &Request<'_>,
+        call: &Call,
+    ) -> Result<Vec<u8>, AzureError> {
         let span = tracing::info_span!(
             target: SPANS,
             "request",
@@ -86,10 +100,18 @@ impl Transport {
     async fn send_within(&self, request: &Request<'_>, call: &Call) -> Result<Vec<u8>, AzureError> {
         let started = Instant::now();
         let (mut attempts, mut throttled) = (0, 0);
-        let outcome = self.repeat(request, call.deadline, &mut attempts, &mut throttled).await;
+        let outcome = self
+            .repeat(request, call.deadline, &mut attempts, &mut throttled)
+            .await;
         let (status, ids) = match &outcome {
             Ok(answer) => (Some(answer.status.as_u16()), answer.ids.clone()),
-            Err(failure) => (failure.status(), failure.answer().map(|it| it.ids.clone()).unwrap_or_default()),
+            Err(failure) => (
+                failure.status(),
+                failure
+                    .answer()
+                    .map(|it| it.ids.clone())
+                    .unwrap_or_default(),
+            ),
         };
         self.note(
             request,
@@ -105,12 +127,22 @@ impl Transport {
                 throttled,
             },
         );
-        outcome.map(|answer| answer.body).map_err(|failure| request.failed(failure))
+        outcome
+            .map(|answer| answer.body)
+            .map_err(|failure| request.failed(failure))
     }
 
     /// Waits for a place among those who write in a lane. See [`Lane::writer`](crate::lane::Lane::writer).
-    pub(crate) async fn writer(&self, lane: &str, requests: u32, call: &Call) -> Option<OwnedSemaphorePermit> {
-        self.http.lane(lane, self.is_paced).writer(requests, call.deadline).await
+    pub(crate) async fn writer(
+        &self,
+        lane: &str,
+        requests: u32,
+        call: &Call,
+    ) -> Option<OwnedSemaphorePermit> {
+        self.http
+            .lane(lane, self.is_paced)
+            .writer(requests, call.deadline)
+            .await
     }
 
     async fn repeat(
@@ -155,7 +187,10 @@ impl Transport {
                 token_was_refused = true;
                 continue;
             }
-            if !request.operation.may_be_repeated() || !failure.is_momentary() || *attempts >= MAX_ATTEMPTS {
+            if !request.operation.may_be_repeated()
+                || !failure.is_momentary()
+                || *attempts >= MAX_ATTEMPTS
+            {
                 return Err(failure);
             }
             // The lane has stopped already where Azure has refused.
@@ -189,14 +224,31 @@ impl Transport {
         if answer.status == 401 {
             self.credential.refused(&self.audience, &token);
         }
-        let Answer { status, ids, retry_after, body, .. } = answer;
-        let error =
-            ErrorAnswer { status: status.as_u16(), code: None, inner_code: None, message: None, ids, retry_after };
-        Err(Failure::Answer(Box::new(error.with_body(&body, request.sent()))))
+        let Answer {
+            status,
+            ids,
+            retry_after,
+            body,
+            ..
+        } = answer;
+        let error = ErrorAnswer {
+            status: status.as_u16(),
+            code: None,
+            inner_code: None,
+            message: None,
+            ids,
+            retry_after,
+        };
+        Err(Failure::Answer(Box::new(
+            error.with_body(&body, request.sent()),
+        )))
     }
 
     fn note(&self, request: &Request<'_>, call: &Call, record: RequestRecord) {
-        let RequestIds { request: request_id, correlation } = &record.ids;
+        let RequestIds {
+            request: request_id,
+            correlation,
+        } = &record.ids;
         tracing::debug!(
             azure.operation = %request.operation,
             azure.subject = record.subject,
@@ -208,9 +260,14 @@ impl Transport {
             "request to Azure finished"
         );
         let span = Span::current();
-        record.status.map(|status| span.record("http.response.status_code", status));
-        request_id.as_deref().map(|id| span.record("azure.request_id", id));
-        span.record("azure.attempts", record.attempts).record("azure.throttled", record.throttled);
+        record
+            .status
+            .map(|status| span.record("http.response.status_code", status));
+        request_id
+            .as_deref()
+            .map(|id| span.record("azure.request_id", id));
+        span.record("azure.attempts", record.attempts)
+            .record("azure.throttled", record.throttled);
         if let Some(observer) = self.http.observer() {
             observer.finished(&record);
         }
@@ -220,7 +277,11 @@ impl Transport {
 
 impl Request<'_> {
     pub(crate) fn failed(&self, failure: Failure) -> AzureError {
-        AzureError { operation: self.operation, subject: self.subject.clone(), failure }
+        AzureError {
+            operation: self.operation,
+            subject: self.subject.clone(),
+            failure,
+        }
     }
 
     /// How Resource Manager counts it.
@@ -232,17 +293,25 @@ impl Request<'_> {
     }
 
     fn builder(&self, http: &Http) -> RequestBuilder {
-        let builder = |method| http.client().request(method, self.url.clone()).header(ACCEPT, "application/json");
+        let builder = |method| {
+            http.client()
+                .request(method, self.url.clone())
+                .header(ACCEPT, "application/json")
+        };
         match self.action {
             Action::Get => builder(Method::GET),
             // Resource Manager answers 411 to a POST that does not say how long it is.
             Action::Post => builder(Method::POST).header(CONTENT_LENGTH, "0"),
             Action::Put(settings) => {
                 let value = |text: &str| Value::String(text.to_owned());
-                let properties: Map<String, Value> =
-                    settings.iter().map(|(name, text)| (name.to_string(), value(text.expose()))).collect();
+                let properties: Map<String, Value> = settings
+                    .iter()
+                    .map(|(name, text)| (name.to_string(), value(text.expose())))
+                    .collect();
                 let body = json!({ "properties": properties }).to_string();
-                builder(Method::PUT).header(CONTENT_TYPE, "application/json").body(body)
+                builder(Method::PUT)
+                    .header(CONTENT_TYPE, "application/json")
+                    .body(body)
             }
         }
     }

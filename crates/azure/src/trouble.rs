@@ -55,8 +55,7 @@ pub struct Row {
     pub person: &'static str,
 }
 
-const AGAIN: &str =
-    "sent again, up to 8 times, after 0.1 s doubling to 4 s; a write of settings: everything is read again first";
+const AGAIN: &str = "sent again, up to 8 times, after 0.1 s doubling to 4 s; a write of settings: everything is read again first";
 const ONCE: &str = "nothing";
 const WAIT: &str = "nothing, unless it lasts";
 
@@ -94,7 +93,12 @@ impl Kind {
                 End::Momentary,
                 WAIT,
             ),
-            Self::NoAnswer => row("the connection breaks before the answer is whole", AGAIN, End::Momentary, WAIT),
+            Self::NoAnswer => row(
+                "the connection breaks before the answer is whole",
+                AGAIN,
+                End::Momentary,
+                WAIT,
+            ),
             Self::TimedOut => row("no answer within 10 s", AGAIN, End::Momentary, WAIT),
             Self::OutOfTime => row(
                 "the time of the invocation is over before the request could be sent",
@@ -110,9 +114,12 @@ impl Kind {
             ),
             Self::Busy => row("408, 500, 502, 503, 504", AGAIN, End::Momentary, WAIT),
             Self::OtherServerError => row("any other 5xx", ONCE, End::Transient, WAIT),
-            Self::TokenUnavailable => {
-                row("the identity endpoint does not answer, or fails", "asked again, for 10 s", End::Transient, WAIT)
-            }
+            Self::TokenUnavailable => row(
+                "the identity endpoint does not answer, or fails",
+                "asked again, for 10 s",
+                End::Transient,
+                WAIT,
+            ),
             Self::TokenRefused => row(
                 "401: the token is refused",
                 "sent again once, with a new token",
@@ -149,16 +156,24 @@ impl Kind {
                 End::Transient,
                 WAIT,
             ),
-            Self::Locked => {
-                row("409 `ScopeLocked`", ONCE, End::Permanent, "remove the lock, or take the app out of the scope")
-            }
+            Self::Locked => row(
+                "409 `ScopeLocked`",
+                ONCE,
+                End::Permanent,
+                "remove the lock, or take the app out of the scope",
+            ),
             Self::Unreadable => row(
                 "a success whose body is not what was promised",
                 "a write of settings: everything is read again",
                 End::Transient,
                 "report it if it lasts",
             ),
-            Self::TooLarge => row("an answer beyond 16 MB", ONCE, End::Permanent, "make the scope smaller"),
+            Self::TooLarge => row(
+                "an answer beyond 16 MB",
+                ONCE,
+                End::Permanent,
+                "make the scope smaller",
+            ),
             Self::EndlessList => row(
                 "a list whose next page is elsewhere, was read before, or comes after 200 others",
                 ONCE,
@@ -182,7 +197,12 @@ impl Kind {
 }
 
 const fn row(trouble: &'static str, within: &'static str, end: End, person: &'static str) -> Row {
-    Row { trouble, within, end, person }
+    Row {
+        trouble,
+        within,
+        end,
+        person,
+    }
 }
 
 /// Every trouble there is.
@@ -206,7 +226,9 @@ fn kind_of(failure: &Failure) -> Kind {
         Failure::NextLink(_) => Kind::EndlessList,
         Failure::ForeignVault { .. } => Kind::ForeignVault,
         // The credential knows what its endpoint said.
-        Failure::Token(error) if error.trouble() == keyrelay_model::Trouble::Transient => Kind::TokenUnavailable,
+        Failure::Token(error) if error.trouble() == keyrelay_model::Trouble::Transient => {
+            Kind::TokenUnavailable
+        }
         Failure::Token(_) => Kind::NoToken,
         Failure::Answer(answer) => match answer.status {
             429 => Kind::TooManyRequests,
@@ -229,8 +251,16 @@ mod tests {
 
     /// The table as it has to be in `docs/troubles.md`.
     fn table() -> String {
-        let mut text = "| what happens | within the call | then | what you do |\n|---|---|---|---|\n".to_owned();
-        for Row { trouble, within, end, person } in troubles() {
+        let mut text =
+            "| what happens | within the call | then | what you do |\n|---|---|---|---|\n"
+                .to_owned();
+        for Row {
+            trouble,
+            within,
+            end,
+            person,
+        } in troubles()
+        {
             let end = match end {
                 End::Momentary | End::Transient => "transient",
                 End::FreshRole => "transient for 15 minutes, then permanent",
@@ -246,7 +276,11 @@ mod tests {
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/troubles.md");
         let text = std::fs::read_to_string(&file).unwrap();
         let table = table();
-        assert!(text.contains(&table), "put this into {}:\n{table}", file.display());
+        assert!(
+            text.contains(&table),
+            "put this into {}:\n{table}",
+            file.display()
+        );
     }
 
     #[test]
@@ -254,6 +288,10 @@ mod tests {
         for (place, kind) in Kind::ALL.into_iter().enumerate() {
             assert_eq!(place, kind as usize, "the order of the kinds");
         }
-        assert_eq!(Kind::ALL.len(), Kind::OtherAnswer as usize + 1, "a kind is missing in `ALL`");
+        assert_eq!(
+            Kind::ALL.len(),
+            Kind::OtherAnswer as usize + 1,
+            "a kind is missing in `ALL`"
+        );
     }
 }

@@ -11,15 +11,24 @@ use wasmtime::{Config, Engine};
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
-    let port = std::env::args().nth(1).and_then(|port| port.parse().ok()).unwrap_or(0);
+    let port = std::env::args()
+        .nth(1)
+        .and_then(|port| port.parse().ok())
+        .unwrap_or(0);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     // Nobody asks for the second one: it is what wasmtime is linked for.
-    let router =
-        Router::new().route("/", get(|| async { "ready\n" }).post(|| async { "{}" })).route("/compile", get(compile));
+    let router = Router::new()
+        .route("/", get(|| async { "ready\n" }).post(|| async { "{}" }))
+        .route("/compile", get(compile));
     axum::serve(listener, router).await
 }
 
 async fn compile() -> StatusCode {
-    let compiled = Engine::new(&Config::new()).and_then(|engine| Component::new(&engine, "(component)"));
-    if compiled.is_ok() { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR }
+    let compiled =
+        Engine::new(&Config::new()).and_then(|engine| Component::new(&engine, "(component)"));
+    if compiled.is_ok() {
+        StatusCode::OK
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    }
 }

@@ -48,28 +48,56 @@ impl Question {
     /// Asks. A policy that looks at references only is asked with those first, and once more with all settings if it
     /// wants to patch.
     pub(crate) async fn ask(&self, policy: &Policy) -> Came {
-        let mut came = Came { outcome: Outcome::Refresh, log: Vec::new(), elapsed: Duration::ZERO, memory: 0 };
+        let mut came = Came {
+            outcome: Outcome::Refresh,
+            log: Vec::new(),
+            elapsed: Duration::ZERO,
+            memory: 0,
+        };
         if !policy.about().wants(self.event.occurrence) {
-            let message = format!("policy `{}` does not decide about {}", policy.name(), self.event.occurrence);
-            return Came { outcome: Outcome::Skip(message), ..came };
+            let message = format!(
+                "policy `{}` does not decide about {}",
+                policy.name(),
+                self.event.occurrence
+            );
+            return Came {
+                outcome: Outcome::Skip(message),
+                ..came
+            };
         }
-        if let Err(error) = policy.check_parameters(&self.parameters, &self.limits).await {
-            return Came { outcome: Outcome::Error(error.to_string()), ..came };
+        if let Err(error) = policy
+            .check_parameters(&self.parameters, &self.limits)
+            .await
+        {
+            return Came {
+                outcome: Outcome::Error(error.to_string()),
+                ..came
+            };
         }
         if policy.about().view == View::References {
             let references = self.settings.iter().filter_map(|(name, value)| {
                 let reference: Reference = value.reference(&self.vault_suffix).ok()?;
                 Some((name.clone(), reference.target().clone()))
             });
-            let decided = self.decide(policy, &visible_references(references), &mut came).await;
+            let decided = self
+                .decide(policy, &visible_references(references), &mut came)
+                .await;
             match decided {
                 Ok(Decision::Patch(_)) => {}
-                other => return Came { outcome: self.outcome(other), ..came },
+                other => {
+                    return Came {
+                        outcome: self.outcome(other),
+                        ..came
+                    };
+                }
             }
         }
         let visible = visible_settings(&self.settings, &self.grant, &self.vault_suffix);
         let decided = self.decide(policy, &visible, &mut came).await;
-        Came { outcome: self.outcome(decided), ..came }
+        Came {
+            outcome: self.outcome(decided),
+            ..came
+        }
     }
 
     async fn decide(
@@ -78,7 +106,11 @@ impl Question {
         settings: &[VisibleSetting],
         came: &mut Came,
     ) -> Result<Decision, Undecided> {
-        let view = AppView { id: &self.app, settings, parameters: &self.parameters };
+        let view = AppView {
+            id: &self.app,
+            settings,
+            parameters: &self.parameters,
+        };
         let answer = policy.decide(&self.event, &view, &self.limits).await;
         match answer {
             Ok(answer) => {
@@ -97,7 +129,13 @@ impl Question {
     fn outcome(&self, decided: Result<Decision, Undecided>) -> Outcome {
         match decided {
             Ok(Decision::Patch(patch)) => {
-                match plan(&patch, &self.event, &self.settings, &self.grant, &self.vault_suffix) {
+                match plan(
+                    &patch,
+                    &self.event,
+                    &self.settings,
+                    &self.grant,
+                    &self.vault_suffix,
+                ) {
                     Ok(plan) => Outcome::Patch(plan),
                     Err(refusal) => Outcome::Refused(refusal.to_string()),
                 }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
-use keyrelay_model::{AppId, Event, Grant, ObjectKind, Occurrence, SettingName, SettingValue, Settings};
+use keyrelay_model::{
+    AppId, Event, Grant, ObjectKind, Occurrence, SettingName, SettingValue, Settings,
+};
 use keyrelay_sandbox::{AppView, Limits, Policy, Sandbox, VisibleSetting, visible_settings};
 use serde_json::json;
 
@@ -47,11 +49,20 @@ impl Bench {
         let place = place::policy(&self.policy)?;
         let sandbox = Sandbox::new()?;
         let policy = place.load(&sandbox).await?;
-        let empty = sandbox.load("empty", empty::module()?).await.context("the empty policy does not load")?;
+        let empty = sandbox
+            .load("empty", empty::module()?)
+            .await
+            .context("the empty policy does not load")?;
         let time = Duration::from_secs(self.seconds);
-        out::note(&format!("measuring for 2 times {} s, with {} settings", self.seconds, self.settings));
+        out::note(&format!(
+            "measuring for 2 times {} s, with {} settings",
+            self.seconds, self.settings
+        ));
         let subject = Subject::new(self.settings)?;
-        let (empty, policy) = (subject.measure(&empty, time).await?, subject.measure(&policy, time).await?);
+        let (empty, policy) = (
+            subject.measure(&empty, time).await?,
+            subject.measure(&policy, time).await?,
+        );
         let ratio = policy.median.as_secs_f64() / empty.median.as_secs_f64();
         if self.json {
             let as_json = |it: &Measured| {
@@ -61,17 +72,27 @@ impl Bench {
                     "percentile_99_us": it.percentile_99.as_secs_f64() * 1e6,
                 })
             };
-            let result = json!({ "policy": as_json(&policy), "empty": as_json(&empty), "ratio": ratio });
+            let result =
+                json!({ "policy": as_json(&policy), "empty": as_json(&empty), "ratio": ratio });
             out::line(&result.to_string());
             return Ok(());
         }
-        out::line(&format!("{:12}  {:>12}  {:>10}  {:>10}", "", "a second", "median", "99 %"));
+        out::line(&format!(
+            "{:12}  {:>12}  {:>10}  {:>10}",
+            "", "a second", "median", "99 %"
+        ));
         for (name, it) in [("empty", &empty), (place.name.as_str(), &policy)] {
             let microseconds = |time: Duration| format!("{:.1} us", time.as_secs_f64() * 1e6);
             let (median, slow) = (microseconds(it.median), microseconds(it.percentile_99));
-            out::line(&format!("{name:12}  {:>12.0}  {median:>10}  {slow:>10}", it.a_second));
+            out::line(&format!(
+                "{name:12}  {:>12.0}  {median:>10}  {slow:>10}",
+                it.a_second
+            ));
         }
-        out::line(&format!("{:12}  {ratio:.2} times the empty policy", "median"));
+        out::line(&format!(
+            "{:12}  {ratio:.2} times the empty policy",
+            "median"
+        ));
         Ok(())
     }
 }
@@ -104,15 +125,28 @@ impl Subject {
                 0 => "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql;SecretVersion=1)",
                 _ => "some plain text, as settings have it",
             };
-            settings.set(SettingName::listed(format!("SETTING_{number:04}")), SettingValue::new(value));
+            settings.set(
+                SettingName::listed(format!("SETTING_{number:04}")),
+                SettingValue::new(value),
+            );
         }
         let settings = visible_settings(&settings, &Grant::default(), "vault.azure.net");
-        let app = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders".parse()?;
-        Ok(Self { event, app, settings, parameters: BTreeMap::new() })
+        let app =
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders".parse()?;
+        Ok(Self {
+            event,
+            app,
+            settings,
+            parameters: BTreeMap::new(),
+        })
     }
 
     async fn measure(&self, policy: &Policy, time: Duration) -> anyhow::Result<Measured> {
-        let view = AppView { id: &self.app, settings: &self.settings, parameters: &self.parameters };
+        let view = AppView {
+            id: &self.app,
+            settings: &self.settings,
+            parameters: &self.parameters,
+        };
         // A tenth of the time to warm up.
         let (began, mut times) = (Instant::now(), Vec::new());
         while began.elapsed() < time + time / 10 {
@@ -124,7 +158,12 @@ impl Subject {
             }
         }
         times.sort();
-        let at = |part: f64| times.get((times.len() as f64 * part) as usize).or(times.last()).copied();
+        let at = |part: f64| {
+            times
+                .get((times.len() as f64 * part) as usize)
+                .or(times.last())
+                .copied()
+        };
         Ok(Measured {
             a_second: times.len() as f64 / time.as_secs_f64(),
             median: at(0.5).context("nothing was measured")?,

@@ -53,7 +53,8 @@ impl Build {
         };
         out::note("checking that it is a policy");
         let policy = Sandbox::new()?.load_file(&made).await;
-        let policy = policy.with_context(|| format!("{} was built, and is no policy", made.display()))?;
+        let policy =
+            policy.with_context(|| format!("{} was built, and is no policy", made.display()))?;
         put(&made, &place.wasm)?;
         let size = place.wasm.metadata().map_or(0, |metadata| metadata.len());
         let (took, summary) = (began.elapsed(), &policy.about().summary);
@@ -65,7 +66,10 @@ impl Build {
             out::line(&made.to_string());
         } else {
             let seconds = took.as_secs_f32();
-            out::note(&format!("{}: {size} bytes, in {seconds:.1} s: {summary}", place.wasm.display()));
+            out::note(&format!(
+                "{}: {size} bytes, in {seconds:.1} s: {summary}",
+                place.wasm.display()
+            ));
         }
         Ok(())
     }
@@ -76,7 +80,10 @@ fn put(made: &Path, wasm: &Path) -> anyhow::Result<()> {
     let put = || {
         let folder = wasm.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let beside = tempfile::Builder::new().prefix(".").suffix(".new").tempfile_in(folder)?;
+        let beside = tempfile::Builder::new()
+            .prefix(".")
+            .suffix(".new")
+            .tempfile_in(folder)?;
         fs::copy(made, beside.path())?;
         beside.persist(wasm).map_err(|error| error.error)?;
         Ok::<_, std::io::Error>(())

@@ -53,17 +53,31 @@ struct AppTable {
 
 impl Default for AppTable {
     fn default() -> Self {
-        Self { name: "orders".to_owned(), slot: None }
+        Self {
+            name: "orders".to_owned(),
+            slot: None,
+        }
     }
 }
 
 impl Case {
     /// Reads a case from its file.
     pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let (question, expect) = parse(&text).with_context(|| format!("{} is no case", file.display()))?;
-        Ok(Self { name, file: file.to_owned(), question, expect })
+        let name = file
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let text =
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let (question, expect) =
+            parse(&text).with_context(|| format!("{} is no case", file.display()))?;
+        Ok(Self {
+            name,
+            file: file.to_owned(),
+            question,
+            expect,
+        })
     }
 }
 
@@ -73,24 +87,46 @@ pub(crate) fn files(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
         return Ok(vec![place.to_owned()]);
     }
     ensure!(place.exists(), "there are no cases in {}", place.display());
-    let entries = fs::read_dir(place).with_context(|| format!("cannot read the cases in {}", place.display()))?;
+    let entries = fs::read_dir(place)
+        .with_context(|| format!("cannot read the cases in {}", place.display()))?;
     let mut files = Vec::new();
     for entry in entries {
-        let file = entry.with_context(|| format!("cannot read the cases in {}", place.display()))?.path();
-        if file.extension().is_some_and(|extension| extension == "toml") && file.is_file() {
+        let file = entry
+            .with_context(|| format!("cannot read the cases in {}", place.display()))?
+            .path();
+        if file
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+            && file.is_file()
+        {
             files.push(file);
         }
     }
     files.sort();
-    ensure!(!files.is_empty(), "there is no case in {}: a case is a file `*.toml`", place.display());
+    ensure!(
+        !files.is_empty(),
+        "there is no case in {}: a case is a file `*.toml`",
+        place.display()
+    );
     Ok(files)
 }
 
 fn parse(text: &str) -> anyhow::Result<(Question, Option<Expect>)> {
     let content: Content = toml::from_str(text)?;
-    let Content { event, app, settings, parameters, grant, limits, expect } = content;
+    let Content {
+        event,
+        app,
+        settings,
+        parameters,
+        grant,
+        limits,
+        expect,
+    } = content;
     let event = event.event()?;
-    let slot = app.slot.map(|slot| format!("/slots/{slot}")).unwrap_or_default();
+    let slot = app
+        .slot
+        .map(|slot| format!("/slots/{slot}"))
+        .unwrap_or_default();
     let id = format!(
         "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.Web/sites/{}{slot}",
         app.name
@@ -99,18 +135,29 @@ fn parse(text: &str) -> anyhow::Result<(Question, Option<Expect>)> {
     // As in `keyrelay.toml`, read by whoever reads that, and with the same words for what is wrong.
     let mut rule = toml::Table::new();
     rule.insert("secret".into(), event.name.as_str().into());
-    for (key, table) in [("parameters", parameters), ("grant", grant), ("limits", limits)] {
+    for (key, table) in [
+        ("parameters", parameters),
+        ("grant", grant),
+        ("limits", limits),
+    ] {
         if !table.is_empty() {
             rule.insert(key.into(), table.into());
         }
     }
     let mut configuration = toml::Table::new();
     configuration.insert("rotation".into(), vec![toml::Value::Table(rule)].into());
-    let config = Config::read(&configuration.to_string(), &BTreeMap::new()).map_err(|problems| {
-        let problems: Vec<String> =
-            problems.iter().map(|problem| problem.to_string().replace("keyrelay.toml: rotation[0].", "")).collect();
-        anyhow!("{}", problems.join("; "))
-    })?;
+    let config =
+        Config::read(&configuration.to_string(), &BTreeMap::new()).map_err(|problems| {
+            let problems: Vec<String> = problems
+                .iter()
+                .map(|problem| {
+                    problem
+                        .to_string()
+                        .replace("keyrelay.toml: rotation[0].", "")
+                })
+                .collect();
+            anyhow!("{}", problems.join("; "))
+        })?;
     let rule = config.rules.first().context("the rule is gone")?;
     let question = Question {
         event,
@@ -128,7 +175,9 @@ fn parse(text: &str) -> anyhow::Result<(Question, Option<Expect>)> {
 }
 
 /// Settings by name and value.
-pub(crate) fn settings_of(settings: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Settings> {
+pub(crate) fn settings_of(
+    settings: impl IntoIterator<Item = (String, String)>,
+) -> anyhow::Result<Settings> {
     let setting = |(name, value): (String, String)| {
         let name: SettingName = name.parse().map_err(|error| anyhow!("settings: {error}"))?;
         Ok((name, SettingValue::new(value)))
@@ -151,7 +200,10 @@ mod tests {
     #[test]
     fn only_the_secret_has_to_be_named() {
         let (question, expect) = parse(EVENT).unwrap();
-        assert_eq!(question.event.event_type(), "Microsoft.KeyVault.SecretNewVersionCreated");
+        assert_eq!(
+            question.event.event_type(),
+            "Microsoft.KeyVault.SecretNewVersionCreated"
+        );
         assert_eq!((question.app.site(), question.app.slot()), ("orders", None));
         assert!(question.settings.is_empty() && expect.is_none());
     }
@@ -162,8 +214,13 @@ mod tests {
         check("[settings]\n\"\" = \"1\"\n", "settings");
         check("[grant]\nsets = [\"A\"]\n", "grant.sets");
         check("[expect]\ndecision = \"maybe\"\n", "maybe");
-        check("[expect]\ndecision = \"refresh\"\nmessage = \"m\"\n", "message");
-        let error = parse("[event]\nsecret = \"no secret\"\n").unwrap_err().to_string();
+        check(
+            "[expect]\ndecision = \"refresh\"\nmessage = \"m\"\n",
+            "message",
+        );
+        let error = parse("[event]\nsecret = \"no secret\"\n")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("event.secret"), "{error}");
     }
 }

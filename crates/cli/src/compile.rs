@@ -33,7 +33,10 @@ impl Compile {
         if self.json {
             print(&lock);
         }
-        out::note(&format!("{} vouches for them", self.app.join(LOCK_FILE).display()));
+        out::note(&format!(
+            "{} vouches for them",
+            self.app.join(LOCK_FILE).display()
+        ));
         Ok(())
     }
 }
@@ -45,11 +48,20 @@ pub(crate) async fn policies(app: &Path) -> anyhow::Result<Lock> {
     let digests = digests(&sandbox, &files).await?;
     for ((name, file), digest) in files.into_iter().zip(digests) {
         let began = Instant::now();
-        let compiled =
-            sandbox.precompile(&file).await.with_context(|| format!("cannot compile policies/{name}.wasm"))?;
+        let compiled = sandbox
+            .precompile(&file)
+            .await
+            .with_context(|| format!("cannot compile policies/{name}.wasm"))?;
         let beside = precompiled_file(&file);
-        fs::write(&beside, &compiled).with_context(|| format!("cannot write {}", beside.display()))?;
-        lock.insert(&name, Locked { digest, precompiled: Some(Digest::of(&compiled)) });
+        fs::write(&beside, &compiled)
+            .with_context(|| format!("cannot write {}", beside.display()))?;
+        lock.insert(
+            &name,
+            Locked {
+                digest,
+                precompiled: Some(Digest::of(&compiled)),
+            },
+        );
         let (size, took) = (compiled.len() >> 10, began.elapsed().as_millis());
         out::note(&format!("compiled {name}: {size} KiB, in {took} ms"));
     }

@@ -48,7 +48,13 @@ impl Demo {
         let app_root = copy_of(&self.app, folder.path())?;
         let password = uuid::Uuid::new_v4().to_string();
         let azure = start(&app_root, &first, &second, &password).await?;
-        let mut show = Show { azure, first, second, password, steps: 0 };
+        let mut show = Show {
+            azure,
+            first,
+            second,
+            password,
+            steps: 0,
+        };
 
         show.before().await?;
         show.rotate().await?;
@@ -56,10 +62,16 @@ impl Demo {
         show.ignore_another_secret().await?;
         show.keep_secrets()?;
 
-        out::line(&format!("\nall {} steps were observed, in {} s", show.steps, started.elapsed().as_secs()));
+        out::line(&format!(
+            "\nall {} steps were observed, in {} s",
+            show.steps,
+            started.elapsed().as_secs()
+        ));
         if self.stay {
             show.invite(&app_root);
-            tokio::signal::ctrl_c().await.context("cannot wait for Ctrl-C")?;
+            tokio::signal::ctrl_c()
+                .await
+                .context("cannot wait for Ctrl-C")?;
         }
         Ok(())
     }
@@ -74,14 +86,30 @@ pub(crate) async fn telemetry_clock() -> anyhow::Result<()> {
 fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let copied = folder.join("app");
     copy_folder(app, &copied).with_context(|| {
-        format!("cannot copy the function app in `{}`: build it with `cargo xtask app`", app.display())
+        format!(
+            "cannot copy the function app in `{}`: build it with `cargo xtask app`",
+            app.display()
+        )
     })?;
     let policies = copied.join("policies");
-    std::fs::copy(policies.join("pin.wasm"), policies.join(format!("{SECRET}.wasm"))).context("no policy `pin`")?;
+    std::fs::copy(
+        policies.join("pin.wasm"),
+        policies.join(format!("{SECRET}.wasm")),
+    )
+    .context("no policy `pin`")?;
     // In a package, a policy has to be vouched for, too.
     if let Some(mut lock) = Lock::read(&copied)? {
-        let pin = lock.get("pin").copied().context("policies.lock does not know the policy `pin`")?;
-        lock.insert(SECRET, Locked { precompiled: None, ..pin });
+        let pin = lock
+            .get("pin")
+            .copied()
+            .context("policies.lock does not know the policy `pin`")?;
+        lock.insert(
+            SECRET,
+            Locked {
+                precompiled: None,
+                ..pin
+            },
+        );
         lock.write(&copied)?;
     }
     Ok(copied)
@@ -101,7 +129,12 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-async fn start(app_root: &Path, first: &Sink, second: &Sink, password: &str) -> anyhow::Result<LocalAzure> {
+async fn start(
+    app_root: &Path,
+    first: &Sink,
+    second: &Sink,
+    password: &str,
+) -> anyhow::Result<LocalAzure> {
     let sinks = sinks::start([first.clone(), second.clone()]).await?;
     let program = std::env::current_exe().context("cannot find this program")?;
     let world = format!(
@@ -131,7 +164,9 @@ async fn start(app_root: &Path, first: &Sink, second: &Sink, password: &str) -> 
     let mut options = LocalAzureOptions::new(world, app_root);
     options.site = Some("keyrelay".to_owned());
     options.functions_host = FunctionsHostOptions::new(app_root);
-    LocalAzure::start(options).await.context("the stand-in for Azure does not start")
+    LocalAzure::start(options)
+        .await
+        .context("the stand-in for Azure does not start")
 }
 
 /// The demonstration under way.
@@ -154,34 +189,70 @@ impl Show {
         self.step("the app sends the time to the sink that its setting names");
         out::line(&format!("   {SETTING} = {}", self.setting()?));
         arrivals(&self.first, 2).await?;
-        ensure!(self.second.count() == 0, "lines arrived at `second` before the rotation");
+        ensure!(
+            self.second.count() == 0,
+            "lines arrived at `second` before the rotation"
+        );
         Ok(())
     }
 
     async fn rotate(&mut self) -> anyhow::Result<()> {
-        self.step(&format!("the secret `{SECRET}` is set to the key of `second`"));
+        self.step(&format!(
+            "the secret `{SECRET}` is set to the key of `second`"
+        ));
         let mut lines = HandlerLines::follow(&self.azure.functions_host);
-        let version = self.azure.cloud.set_secret(VAULT, SECRET, self.second.key.as_str())?;
-        out::line(&format!("   version {version}; the vault tells Event Grid, Event Grid the Functions host"));
+        let version = self
+            .azure
+            .cloud
+            .set_secret(VAULT, SECRET, self.second.key.as_str())?;
+        out::line(&format!(
+            "   version {version}; the vault tells Event Grid, Event Grid the Functions host"
+        ));
 
         self.step("the policy decides, keyrelay applies and proves it");
         let rotation = until(PATIENCE, "the rotation", lines.rotation_of(SECRET)).await?;
-        for field in
-            ["event.type", "policy.name", "policy.digest", "decision", "plan", "verdict", "message", "duration_ms"]
-        {
+        for field in [
+            "event.type",
+            "policy.name",
+            "policy.digest",
+            "decision",
+            "plan",
+            "verdict",
+            "message",
+            "duration_ms",
+        ] {
             if let Some(value) = rotation.get(field) {
                 out::line(&format!(
                     "   {field:13} {}",
-                    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+                    value
+                        .as_str()
+                        .map_or_else(|| value.to_string(), str::to_owned)
                 ));
             }
         }
-        let verdict = rotation.get("verdict").and_then(|it| it.as_str()).unwrap_or_default();
-        ensure!(verdict == "verified", "the verdict is `{verdict}` and not `verified`");
-        let row = self.azure.cloud.references(SITE)?.into_iter().find(|row| row.setting == SETTING);
+        let verdict = rotation
+            .get("verdict")
+            .and_then(|it| it.as_str())
+            .unwrap_or_default();
+        ensure!(
+            verdict == "verified",
+            "the verdict is `{verdict}` and not `verified`"
+        );
+        let row = self
+            .azure
+            .cloud
+            .references(SITE)?
+            .into_iter()
+            .find(|row| row.setting == SETTING);
         let active = row.and_then(|row| row.active_version);
-        ensure!(active.as_deref() == Some(version.as_str()), "Azure does not report version {version} as active");
-        ensure!(self.setting()?.contains(&version), "the setting is not pinned to version {version}");
+        ensure!(
+            active.as_deref() == Some(version.as_str()),
+            "Azure does not report version {version} as active"
+        );
+        ensure!(
+            self.setting()?.contains(&version),
+            "the setting is not pinned to version {version}"
+        );
         Ok(())
     }
 
@@ -190,19 +261,40 @@ impl Show {
         arrivals(&self.second, 1).await?;
         let at_first = self.first.count();
         arrivals(&self.second, 3).await?;
-        ensure!(self.first.count() == at_first, "lines still arrive at `first` after the rotation");
+        ensure!(
+            self.first.count() == at_first,
+            "lines still arrive at `first` after the rotation"
+        );
         Ok(())
     }
 
     async fn ignore_another_secret(&mut self) -> anyhow::Result<()> {
-        self.step(&format!("another secret, `{OTHER_SECRET}`, changes: nothing happens to the app"));
+        self.step(&format!(
+            "another secret, `{OTHER_SECRET}`, changes: nothing happens to the app"
+        ));
         let writes = self.writes();
         let mut lines = HandlerLines::follow(&self.azure.functions_host);
-        self.azure.cloud.set_secret(VAULT, OTHER_SECRET, uuid::Uuid::new_v4().to_string())?;
-        let rotation = until(PATIENCE, "the other secret's event", lines.rotation_of(OTHER_SECRET)).await?;
-        let text = |field| rotation.get(field).and_then(|it| it.as_str()).unwrap_or_default();
+        self.azure
+            .cloud
+            .set_secret(VAULT, OTHER_SECRET, uuid::Uuid::new_v4().to_string())?;
+        let rotation = until(
+            PATIENCE,
+            "the other secret's event",
+            lines.rotation_of(OTHER_SECRET),
+        )
+        .await?;
+        let text = |field| {
+            rotation
+                .get(field)
+                .and_then(|it| it.as_str())
+                .unwrap_or_default()
+        };
         out::line(&format!("   {:13} {}", text("verdict"), text("message")));
-        ensure!(text("verdict") == "unchanged", "the verdict is `{}` and not `unchanged`", text("verdict"));
+        ensure!(
+            text("verdict") == "unchanged",
+            "the verdict is `{}` and not `unchanged`",
+            text("verdict")
+        );
         ensure!(self.writes() == writes, "settings were written");
         arrivals(&self.second, self.second.count() + 1).await
     }
@@ -211,28 +303,44 @@ impl Show {
         self.step("no secret is in any log, and nobody asked the vault for one");
         let lines = self.azure.functions_host.log().lines();
         let secrets = [&self.first.key, &self.second.key, &self.password];
-        let leaked = lines.iter().filter(|line| secrets.iter().any(|secret| line.text.contains(secret.as_str())));
+        let leaked = lines.iter().filter(|line| {
+            secrets
+                .iter()
+                .any(|secret| line.text.contains(secret.as_str()))
+        });
         ensure!(leaked.count() == 0, "a secret is in the log");
-        let asked_for_value = |path: &str| path.contains("/secrets/") && !path.ends_with("/versions");
+        let asked_for_value =
+            |path: &str| path.contains("/secrets/") && !path.ends_with("/versions");
         let requests = self.azure.cloud.requests();
-        let mut of_vault = requests.iter().filter(|request| request.service == Service::KeyVault);
+        let mut of_vault = requests
+            .iter()
+            .filter(|request| request.service == Service::KeyVault);
         if let Some(request) = of_vault.find(|request| asked_for_value(&request.path)) {
             bail!("{} {} was asked of the vault", request.method, request.path);
         }
-        out::line(&format!("   {} lines of log, {} requests", lines.len(), requests.len()));
+        out::line(&format!(
+            "   {} lines of log, {} requests",
+            lines.len(),
+            requests.len()
+        ));
         Ok(())
     }
 
     fn setting(&self) -> anyhow::Result<String> {
         let settings = self.azure.cloud.settings(SITE)?;
-        let value = settings.get(SETTING).with_context(|| format!("the app has lost {SETTING}"))?;
+        let value = settings
+            .get(SETTING)
+            .with_context(|| format!("the app has lost {SETTING}"))?;
         Ok(value.expose().to_owned())
     }
 
     /// How often anybody has written the settings of an app.
     fn writes(&self) -> usize {
         let requests = self.azure.cloud.requests();
-        requests.iter().filter(|it| it.service == Service::ResourceManager && it.method == "PUT").count()
+        requests
+            .iter()
+            .filter(|it| it.service == Service::ResourceManager && it.method == "PUT")
+            .count()
     }
 
     fn invite(&self, app_root: &Path) {
@@ -262,7 +370,12 @@ async fn arrivals(sink: &Sink, count: usize) -> anyhow::Result<()> {
         }
         Ok(())
     };
-    until(PATIENCE, &format!("{count} lines at `{}`", sink.name), arrived).await?;
+    until(
+        PATIENCE,
+        &format!("{count} lines at `{}`", sink.name),
+        arrived,
+    )
+    .await?;
     out::line(&format!(
         "   {} lines at `{}`, the latest: {}",
         sink.count(),

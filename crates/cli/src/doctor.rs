@@ -56,8 +56,14 @@ impl Doctor {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let mut findings = Findings::new(self.json);
         let call = Call::until(Deadline::after(Duration::from_secs(self.patience)));
-        let surroundings = Surroundings::find(&self.app, self.site, self.principal, &call, &mut findings).await?;
-        files::look(&self.app, surroundings.as_ref().map(|it| &it.config), &mut findings).await;
+        let surroundings =
+            Surroundings::find(&self.app, self.site, self.principal, &call, &mut findings).await?;
+        files::look(
+            &self.app,
+            surroundings.as_ref().map(|it| &it.config),
+            &mut findings,
+        )
+        .await;
         if let Some(surroundings) = &surroundings {
             state::look(surroundings, &mut findings).await;
             if surroundings.has_identity(&mut findings).await {
@@ -72,7 +78,10 @@ impl Doctor {
                 out::note(&format!("{} findings, all well", findings.count()));
                 Ok(())
             }
-            failed => bail!("{failed} of {} findings need somebody: the fix is behind each", findings.count()),
+            failed => bail!(
+                "{failed} of {} findings need somebody: the fix is behind each",
+                findings.count()
+            ),
         }
     }
 }

@@ -60,7 +60,10 @@ impl Events {
                 for kind in kinds() {
                     let (event_type, meaning) = (event_type(kind), meaning(kind.1));
                     out::line(&match self.json {
-                        true => json!({ "kind": name(kind), "type": event_type, "meaning": meaning }).to_string(),
+                        true => {
+                            json!({ "kind": name(kind), "type": event_type, "meaning": meaning })
+                                .to_string()
+                        }
                         false => format!("{:28}  {event_type:48}  {meaning}", name(kind)),
                     });
                 }
@@ -72,9 +75,18 @@ impl Events {
 
 impl Sample {
     fn run(self) -> anyhow::Result<()> {
-        let Self { kind, vault, secret, version, schema } = self;
+        let Self {
+            kind,
+            vault,
+            secret,
+            version,
+            schema,
+        } = self;
         let host = VaultHost::from_name(&vault, VAULT_SUFFIX)?;
-        let version = version.map_or_else(|| Uuid::new_v4().simple().to_string(), |version| version.to_string());
+        let version = version.map_or_else(
+            || Uuid::new_v4().simple().to_string(),
+            |version| version.to_string(),
+        );
         let now = Timestamp::now();
         let collection = kind.0.collection();
         let soon = now.as_second() + 30 * 24 * 60 * 60;
@@ -108,7 +120,11 @@ impl Sample {
 
 /// The event's type, in full.
 fn event_type((object, occurrence): Kind) -> String {
-    let prefix = if occurrence == Occurrence::ExpiryReminder { "keyrelay" } else { "Microsoft.KeyVault" };
+    let prefix = if occurrence == Occurrence::ExpiryReminder {
+        "keyrelay"
+    } else {
+        "Microsoft.KeyVault"
+    };
     format!("{prefix}.{object}{occurrence}")
 }
 
@@ -117,6 +133,8 @@ fn meaning(occurrence: Occurrence) -> &'static str {
         Occurrence::NewVersionCreated => "a new version exists",
         Occurrence::NearExpiry => "the version expires soon: 30 days ahead for secrets, once",
         Occurrence::Expired => "the version has expired",
-        Occurrence::ExpiryReminder => "the version expires within 30, 14, 7 or 1 days: keyrelay's own",
+        Occurrence::ExpiryReminder => {
+            "the version expires within 30, 14, 7 or 1 days: keyrelay's own"
+        }
     }
 }

@@ -15,7 +15,10 @@ use crate::case::settings_of;
 const STANDARD_INPUT: &str = "-";
 
 /// The type of keyrelay's own event, and one of Key Vault's with the same content.
-const REMINDER: (&str, &str) = ("keyrelay.SecretExpiryReminder", "Microsoft.KeyVault.SecretNearExpiry");
+const REMINDER: (&str, &str) = (
+    "keyrelay.SecretExpiryReminder",
+    "Microsoft.KeyVault.SecretNearExpiry",
+);
 
 /// The one event in a file, in either schema.
 pub(crate) fn event(file: &Path) -> anyhow::Result<Event> {
@@ -23,7 +26,9 @@ pub(crate) fn event(file: &Path) -> anyhow::Result<Event> {
     let is_reminder = take_reminder(&mut value);
     let events = decode_events(&value);
     let name = file.display();
-    let [event] = events.as_slice() else { bail!("{name} has {} events: one is decided about", events.len()) };
+    let [event] = events.as_slice() else {
+        bail!("{name} has {} events: one is decided about", events.len())
+    };
     let mut event = event.clone().map_err(|error| anyhow!("{name}: {error}"))?;
     if is_reminder {
         event.occurrence = Occurrence::ExpiryReminder;
@@ -37,9 +42,14 @@ fn take_reminder(value: &mut Value) -> bool {
         Value::Array(events) => events.first_mut(),
         event => Some(event),
     };
-    let Some(Value::Object(event)) = event else { return false };
+    let Some(Value::Object(event)) = event else {
+        return false;
+    };
     for field in ["eventType", "type"] {
-        if let Some(event_type) = event.get_mut(field).filter(|event_type| **event_type == REMINDER.0) {
+        if let Some(event_type) = event
+            .get_mut(field)
+            .filter(|event_type| **event_type == REMINDER.0)
+        {
             *event_type = REMINDER.1.into();
             return true;
         }
@@ -50,9 +60,14 @@ fn take_reminder(value: &mut Value) -> bool {
 /// The settings in a file: an object of names and values, alone or as the `properties` that Resource Manager answers,
 /// or the list that the Azure CLI prints.
 pub(crate) fn settings(file: &Path) -> anyhow::Result<Settings> {
-    pairs(read_json(file)?).and_then(settings_of).with_context(|| {
-        format!("{}: expected an object of names and values, or a list of `name` and `value`", file.display())
-    })
+    pairs(read_json(file)?)
+        .and_then(settings_of)
+        .with_context(|| {
+            format!(
+                "{}: expected an object of names and values, or a list of `name` and `value`",
+                file.display()
+            )
+        })
 }
 
 fn pairs(value: Value) -> anyhow::Result<Vec<(String, String)>> {
@@ -68,10 +83,20 @@ fn pairs(value: Value) -> anyhow::Result<Vec<(String, String)>> {
             })
             .collect(),
         Value::Array(settings) => {
-            let settings: Vec<_> = settings.iter().enumerate().map(element).collect::<anyhow::Result<_>>()?;
+            let settings: Vec<_> = settings
+                .iter()
+                .enumerate()
+                .map(element)
+                .collect::<anyhow::Result<_>>()?;
             let mut names = BTreeSet::new();
-            let twice = settings.iter().find(|(name, _)| !names.insert(name.as_str()));
-            ensure!(twice.is_none(), "`{}` is there twice", twice.map_or("", |(name, _)| name));
+            let twice = settings
+                .iter()
+                .find(|(name, _)| !names.insert(name.as_str()));
+            ensure!(
+                twice.is_none(),
+                "`{}` is there twice",
+                twice.map_or("", |(name, _)| name)
+            );
             Ok(settings)
         }
         other => bail!("it is {}", kind(&other)),
@@ -83,7 +108,8 @@ fn element((index, element): (usize, &Value)) -> anyhow::Result<(String, String)
     let element = element.as_object().unwrap_or(&none);
     let field = |name: &str| {
         let text = element.get(name).and_then(Value::as_str);
-        text.map(str::to_owned).with_context(|| format!("number {} of the list has no text `{name}`", index + 1))
+        text.map(str::to_owned)
+            .with_context(|| format!("number {} of the list has no text `{name}`", index + 1))
     };
     Ok((field("name")?, field("value")?))
 }
@@ -143,16 +169,28 @@ mod tests {
         assert_eq!(names(r#"{"A":"1","B":"2"}"#), ["A", "B"]);
         assert_eq!(names("\u{feff}{\"A\":\"1\"}"), ["A"]);
         assert_eq!(names(r#"{"id":"/x","properties":{"A":"1"}}"#), ["A"]);
-        assert_eq!(names(r#"[{"name":"A","slotSetting":false,"value":"1"}]"#), ["A"]);
+        assert_eq!(
+            names(r#"[{"name":"A","slotSetting":false,"value":"1"}]"#),
+            ["A"]
+        );
         assert_eq!(names("[]"), [] as [&str; 0]);
-        assert_eq!(names(r#"{"properties":"a setting of that name"}"#), ["properties"]);
+        assert_eq!(
+            names(r#"{"properties":"a setting of that name"}"#),
+            ["properties"]
+        );
     }
 
     #[test]
     fn a_mistake_in_the_settings_is_named() {
         refused(r#"{"A":1}"#, "the value of `A` is a number");
-        refused(r#"[{"name":"A","value":"1"},{"name":"B"}]"#, "number 2 of the list has no text `value`");
-        refused(r#"[{"name":"A","value":"1"},{"name":"A","value":"2"}]"#, "`A` is there twice");
+        refused(
+            r#"[{"name":"A","value":"1"},{"name":"B"}]"#,
+            "number 2 of the list has no text `value`",
+        );
+        refused(
+            r#"[{"name":"A","value":"1"},{"name":"A","value":"2"}]"#,
+            "`A` is there twice",
+        );
         refused("\"A\"", "it is a text");
         refused("", "is not JSON");
     }

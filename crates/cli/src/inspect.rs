@@ -8,7 +8,9 @@ use keyrelay_host::config::{Config, Rule};
 use keyrelay_host::relay;
 use keyrelay_host::route::{DEFAULT_POLICY, route};
 use keyrelay_model::{Grant, NamePattern, SecretName};
-use keyrelay_sandbox::{Digest, LoadError, Loaded, Lock, Policy, Sandbox, View, precompiled_file, read_policy};
+use keyrelay_sandbox::{
+    Digest, LoadError, Loaded, Lock, Policy, Sandbox, View, precompiled_file, read_policy,
+};
 use serde_json::{Value, json};
 
 use crate::misuse::OrMisuse;
@@ -48,9 +50,16 @@ struct Report {
 impl Inspect {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let places = place::policies(&self.policy)?;
-        let given = self.config.or_else(|| places.first().map(Place::home)).unwrap_or_default();
+        let given = self
+            .config
+            .or_else(|| places.first().map(Place::home))
+            .unwrap_or_default();
         let config = configuration(&given).or_misuse()?;
-        let folder = if given.is_file() { given.parent().unwrap_or(&given) } else { &given };
+        let folder = if given.is_file() {
+            given.parent().unwrap_or(&given)
+        } else {
+            &given
+        };
         let lock = Lock::read(folder)?;
         let sandbox = Sandbox::new()?;
         let mut quarantined = 0;
@@ -69,7 +78,11 @@ impl Inspect {
                 out::line(format!("{name:12}  {value}").trim_end());
             }
         }
-        ensure!(quarantined == 0, "{quarantined} of {} policies would be quarantined", places.len());
+        ensure!(
+            quarantined == 0,
+            "{quarantined} of {} policies would be quarantined",
+            places.len()
+        );
         Ok(())
     }
 }
@@ -80,16 +93,40 @@ async fn report(sandbox: &Sandbox, place: &Place, lock: Option<&Lock>) -> Report
     let has_precompiled = precompiled_file(&place.wasm).is_file();
     let (loaded, locked, precompiled) = match lock {
         None => {
-            let precompiled = if has_precompiled { "not used: there is no policies.lock" } else { "no" };
-            (sandbox.load_file(&place.wasm).await.map_err(words), "there is no policies.lock", precompiled.to_owned())
+            let precompiled = if has_precompiled {
+                "not used: there is no policies.lock"
+            } else {
+                "no"
+            };
+            (
+                sandbox.load_file(&place.wasm).await.map_err(words),
+                "there is no policies.lock",
+                precompiled.to_owned(),
+            )
         }
         Some(lock) => match lock.get(&place.name) {
-            None => (Err("policies.lock does not name it".to_owned()), "no", "no".to_owned()),
+            None => (
+                Err("policies.lock does not name it".to_owned()),
+                "no",
+                "no".to_owned(),
+            ),
             Some(entry) => match sandbox.load_locked(&place.wasm, *entry).await {
                 Err(error) => (Err(words(error)), "no", "no".to_owned()),
-                Ok(Loaded { policy, not_used: Some(reason), .. }) => (Ok(policy), "yes", format!("not used: {reason}")),
-                Ok(Loaded { policy, not_used: None, .. }) => {
-                    let precompiled = if entry.precompiled.is_some() { "yes, for this machine" } else { "no" };
+                Ok(Loaded {
+                    policy,
+                    not_used: Some(reason),
+                    ..
+                }) => (Ok(policy), "yes", format!("not used: {reason}")),
+                Ok(Loaded {
+                    policy,
+                    not_used: None,
+                    ..
+                }) => {
+                    let precompiled = if entry.precompiled.is_some() {
+                        "yes, for this machine"
+                    } else {
+                        "no"
+                    };
                     (Ok(policy), "yes", precompiled.to_owned())
                 }
             },
@@ -115,8 +152,10 @@ async fn report(sandbox: &Sandbox, place: &Place, lock: Option<&Lock>) -> Report
 /// The rules by which the policy is asked: those that name it, the one of the secret that has its name, if that names no
 /// other policy, and for `follow` all that leave the policy open.
 fn rules<'a>(config: &'a Config, name: &str) -> Vec<&'a Rule> {
-    let of_its_secret =
-        name.parse::<SecretName>().ok().and_then(|secret| route(config, &[name.to_owned()], &secret).rule);
+    let of_its_secret = name
+        .parse::<SecretName>()
+        .ok()
+        .and_then(|secret| route(config, &[name.to_owned()], &secret).rule);
     let is_its = |rule: &&Rule| match &rule.policy {
         Some(policy) => policy.eq_ignore_ascii_case(name),
         None => name == DEFAULT_POLICY || of_its_secret.is_some_and(|its| std::ptr::eq(its, *rule)),
@@ -125,7 +164,10 @@ fn rules<'a>(config: &'a Config, name: &str) -> Vec<&'a Rule> {
 }
 
 fn as_text(report: &Report, config: &Config, rules: &[&Rule]) -> Vec<(&'static str, String)> {
-    let mut lines = vec![("policy", report.name.clone()), ("file", report.file.display().to_string())];
+    let mut lines = vec![
+        ("policy", report.name.clone()),
+        ("file", report.file.display().to_string()),
+    ];
     if let (Some(bytes), Some(digest)) = (report.bytes, report.digest) {
         lines.push(("size", format!("{bytes} bytes")));
         lines.push(("digest", digest.to_string()));
@@ -133,7 +175,10 @@ fn as_text(report: &Report, config: &Config, rules: &[&Rule]) -> Vec<(&'static s
     match &report.loaded {
         Ok(policy) => {
             let about = policy.about();
-            lines.push(("describes", format!("{} {}: {}", about.name, about.version, about.summary)));
+            lines.push((
+                "describes",
+                format!("{} {}: {}", about.name, about.version, about.summary),
+            ));
             lines.push(("decides", occurrences(policy).join(", ")));
             lines.push(("looks at", looks_at(policy).to_owned()));
         }
@@ -141,13 +186,19 @@ fn as_text(report: &Report, config: &Config, rules: &[&Rule]) -> Vec<(&'static s
     }
     match &report.imports {
         Ok(imports) if imports.is_empty() => lines.push(("imports", "nothing".to_owned())),
-        Ok(imports) => lines.push(("imports", format!("{} (all of it empty)", imports.join(", ")))),
+        Ok(imports) => lines.push((
+            "imports",
+            format!("{} (all of it empty)", imports.join(", ")),
+        )),
         Err(_) => {}
     }
     lines.push(("locked", report.locked.to_owned()));
     lines.push(("precompiled", report.precompiled.clone()));
     if rules.is_empty() {
-        lines.push(("rule", format!("none names it: {}", meant_for(config, &report.name))));
+        lines.push((
+            "rule",
+            format!("none names it: {}", meant_for(config, &report.name)),
+        ));
         lines.push(("limits", limits(None)));
     }
     for rule in rules {
@@ -169,7 +220,9 @@ fn meant_for(config: &Config, name: &str) -> String {
     } else if handled_by.eq_ignore_ascii_case(name) {
         format!("it is for the secret `{secret}`, with no grant")
     } else {
-        format!("it is for nothing, because a rule has the secret `{secret}` handled by `{handled_by}`")
+        format!(
+            "it is for nothing, because a rule has the secret `{secret}` handled by `{handled_by}`"
+        )
     }
 }
 
@@ -202,7 +255,12 @@ fn as_json(report: &Report, rules: &[&Rule]) -> Value {
 }
 
 fn occurrences(policy: &Policy) -> Vec<String> {
-    policy.about().occurrences.iter().map(ToString::to_string).collect()
+    policy
+        .about()
+        .occurrences
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 fn looks_at(policy: &Policy) -> &'static str {
@@ -213,22 +271,36 @@ fn looks_at(policy: &Policy) -> &'static str {
 }
 
 fn grant(grant: &Grant) -> String {
-    let list = |key: &str, names: Vec<String>| (!names.is_empty()).then(|| format!("{key} = {names:?}"));
-    let texts = |patterns: &[NamePattern]| patterns.iter().map(|it| it.as_str().to_owned()).collect();
+    let list =
+        |key: &str, names: Vec<String>| (!names.is_empty()).then(|| format!("{key} = {names:?}"));
+    let texts =
+        |patterns: &[NamePattern]| patterns.iter().map(|it| it.as_str().to_owned()).collect();
     let secrets = grant.secrets.iter().map(ToString::to_string).collect();
     let parts = [
         list("set", texts(&grant.set)),
         list("remove", texts(&grant.remove)),
-        list("reveal", grant.reveal.iter().map(ToString::to_string).collect()),
+        list(
+            "reveal",
+            grant.reveal.iter().map(ToString::to_string).collect(),
+        ),
         list("secrets", secrets),
         grant.text.then(|| "text = true".to_owned()),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { "nothing beyond the references to its secret".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() {
+        "nothing beyond the references to its secret".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 fn grant_as_json(grant: &Grant) -> Value {
-    let texts = |patterns: &[NamePattern]| patterns.iter().map(|it| it.as_str().to_owned()).collect::<Vec<_>>();
+    let texts = |patterns: &[NamePattern]| {
+        patterns
+            .iter()
+            .map(|it| it.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
     json!({
         "set": texts(&grant.set),
         "remove": texts(&grant.remove),
@@ -245,7 +317,11 @@ fn limits_as_json(rule: Option<&Rule>) -> Value {
 
 fn limits(rule: Option<&Rule>) -> String {
     let limits = relay::limits(rule);
-    format!("{} ms, {} MiB of memory", limits.time.as_millis(), limits.memory >> 20)
+    format!(
+        "{} ms, {} MiB of memory",
+        limits.time.as_millis(),
+        limits.memory >> 20
+    )
 }
 
 #[cfg(test)]
@@ -257,8 +333,12 @@ mod tests {
         let text = "[[rotation]]\nsecret = \"sql-a\"\n[[rotation]]\nsecret = \"sql-*\"\n\
                     [[rotation]]\nsecret = \"web-*\"\npolicy = \"pin\"\n";
         let config = Config::read(text, &std::collections::BTreeMap::new()).unwrap();
-        let secrets =
-            |name: &str| -> Vec<String> { rules(&config, name).iter().map(|rule| rule.secret.to_string()).collect() };
+        let secrets = |name: &str| -> Vec<String> {
+            rules(&config, name)
+                .iter()
+                .map(|rule| rule.secret.to_string())
+                .collect()
+        };
         assert_eq!(secrets("sql-a"), ["sql-a"]);
         assert_eq!(secrets("sql-b"), ["sql-*"]);
         assert_eq!(secrets("pin"), ["web-*"]);
@@ -271,7 +351,16 @@ mod tests {
 
     #[test]
     fn a_grant_of_nothing_is_said_in_words() {
-        assert_eq!(grant(&Grant::default()), "nothing beyond the references to its secret");
-        assert_eq!(grant(&Grant { text: true, ..Grant::default() }), "text = true");
+        assert_eq!(
+            grant(&Grant::default()),
+            "nothing beyond the references to its secret"
+        );
+        assert_eq!(
+            grant(&Grant {
+                text: true,
+                ..Grant::default()
+            }),
+            "text = true"
+        );
     }
 }

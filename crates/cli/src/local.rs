@@ -68,11 +68,16 @@ resource_group = "shop"
 impl Local {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let text = match &self.world {
-            Some(file) => std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?,
+            Some(file) => std::fs::read_to_string(file)
+                .with_context(|| format!("cannot read `{}`", file.display()))?,
             None => DEFAULT_WORLD.to_owned(),
         };
         let world = World::parse(&text).context("the world cannot be used")?;
-        let vault = world.vaults.first().map(|vault| vault.name.clone()).unwrap_or_default();
+        let vault = world
+            .vaults
+            .first()
+            .map(|vault| vault.name.clone())
+            .unwrap_or_default();
         let subscription = world.subscription.clone();
 
         let mut options = LocalAzureOptions::new(world, &self.app);
@@ -85,13 +90,24 @@ impl Local {
         options.functions_host = FunctionsHostOptions::new(&self.app);
         options.functions_host.instances = self.instances.into();
         if let Some(port) = self.port {
-            let at = |offset| port.checked_add(offset).context("`--port` leaves no room for four ports");
-            options.cloud.ports = Ports { resource_manager: port, key_vault: at(1)?, identity: at(2)?, storage: 0 };
+            let at = |offset| {
+                port.checked_add(offset)
+                    .context("`--port` leaves no room for four ports")
+            };
+            options.cloud.ports = Ports {
+                resource_manager: port,
+                key_vault: at(1)?,
+                identity: at(2)?,
+                storage: 0,
+            };
             options.functions_host.port = at(3)?;
         }
         let mut log = options.functions_host.log.subscribe();
         let azure = LocalAzure::start(options).await.with_context(|| {
-            format!("cannot run the function app in `{}` (`cargo xtask app` makes `target/app`)", self.app.display())
+            format!(
+                "cannot run the function app in `{}` (`cargo xtask app` makes `target/app`)",
+                self.app.display()
+            )
         })?;
         if let Some(file) = &self.certificate {
             std::fs::write(file, azure.cloud.certificate())
@@ -109,17 +125,29 @@ impl Local {
 
 fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
     let resource_manager = azure.cloud.resource_manager_url();
-    out::line(&format!("Resource Manager  {resource_manager}  (subscription {subscription})"));
-    out::line(&format!("Key Vault         {}", azure.cloud.key_vault_url()));
+    out::line(&format!(
+        "Resource Manager  {resource_manager}  (subscription {subscription})"
+    ));
+    out::line(&format!(
+        "Key Vault         {}",
+        azure.cloud.key_vault_url()
+    ));
     out::line(&format!("Functions host    {}", azure.functions_host.url()));
-    out::line(&format!("master key        {}", azure.functions_host.master_key()));
-    out::line("the first two speak https on the same ports, for clients that insist on it: see --certificate");
+    out::line(&format!(
+        "master key        {}",
+        azure.functions_host.master_key()
+    ));
+    out::line(
+        "the first two speak https on the same ports, for clients that insist on it: see --certificate",
+    );
     out::line("where keyrelay-host finds all this, for `keyrelay doctor` in another terminal:");
     for (name, value) in &azure.environment {
         out::line(&format!("  export {name}='{value}'"));
     }
     out::line("rotate a secret:");
-    out::line(&format!("  curl -X PUT {resource_manager}local/vaults/{vault}/secrets/<name> -d <value>"));
+    out::line(&format!(
+        "  curl -X PUT {resource_manager}local/vaults/{vault}/secrets/<name> -d <value>"
+    ));
     out::line("run the timer now:");
     out::line(&format!(
         "  curl {}admin/functions/Reconcile -H 'x-functions-key: <master key>' -H 'content-type: application/json' -d '{{\"input\":\"\"}}'",

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
-use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, policy_files, precompiled_file, read_policy};
+use keyrelay_sandbox::{
+    Digest, LOCK_FILE, Lock, Locked, Sandbox, policy_files, precompiled_file, read_policy,
+};
 use serde_json::json;
 
 use crate::misuse::OrMisuse;
@@ -46,12 +48,19 @@ impl LockCommand {
         if self.json {
             print(&lock);
         }
-        out::note(&format!("{}: {} may run", self.app.join(LOCK_FILE).display(), policies(lock.iter().count())));
+        out::note(&format!(
+            "{}: {} may run",
+            self.app.join(LOCK_FILE).display(),
+            policies(lock.iter().count())
+        ));
         Ok(())
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let (lock, files) = (Lock::read(&self.app)?.unwrap_or_default(), files(&self.app)?);
+        let (lock, files) = (
+            Lock::read(&self.app)?.unwrap_or_default(),
+            files(&self.app)?,
+        );
         let (differences, file) = (differences(&lock, &files)?, self.app.join(LOCK_FILE));
         if self.json {
             out::line(&json!({ "lock": file, "differences": differences }).to_string());
@@ -62,14 +71,22 @@ impl LockCommand {
             file.display(),
             differences.join(", ")
         );
-        out::note(&format!("{} is up to date: {}", file.display(), policies(files.len())));
+        out::note(&format!(
+            "{} is up to date: {}",
+            file.display(),
+            policies(files.len())
+        ));
         Ok(())
     }
 }
 
 /// The function app that an argument means. Other commands are given its `policies/`, so that is understood here, too.
 pub(crate) fn app_of(folder: PathBuf) -> PathBuf {
-    let around = if folder.join("policies").is_dir() { None } else { place::app_around(&folder) };
+    let around = if folder.join("policies").is_dir() {
+        None
+    } else {
+        place::app_around(&folder)
+    };
     around.unwrap_or(folder)
 }
 
@@ -79,9 +96,19 @@ fn policies(count: usize) -> String {
 
 /// Prints what may run as JSON.
 pub(crate) fn print(lock: &Lock) {
-    for (policy, Locked { digest, precompiled }) in lock.iter() {
+    for (
+        policy,
+        Locked {
+            digest,
+            precompiled,
+        },
+    ) in lock.iter()
+    {
         let precompiled = precompiled.map(|digest| digest.to_string());
-        out::line(&json!({ "policy": policy, "digest": digest.to_string(), "precompiled": precompiled }).to_string());
+        out::line(
+            &json!({ "policy": policy, "digest": digest.to_string(), "precompiled": precompiled })
+                .to_string(),
+        );
     }
 }
 
@@ -93,8 +120,17 @@ pub(crate) async fn vouch(app: &Path) -> anyhow::Result<Lock> {
     let mut lock = Lock::default();
     for ((name, _), digest) in files.iter().zip(digests(&sandbox, &files).await?) {
         // What was made of the same file stays good.
-        let precompiled = known.get(name).filter(|known| known.digest == digest).and_then(|known| known.precompiled);
-        lock.insert(name, Locked { digest, precompiled });
+        let precompiled = known
+            .get(name)
+            .filter(|known| known.digest == digest)
+            .and_then(|known| known.precompiled);
+        lock.insert(
+            name,
+            Locked {
+                digest,
+                precompiled,
+            },
+        );
     }
     lock.write(app)?;
     Ok(lock)
@@ -102,12 +138,18 @@ pub(crate) async fn vouch(app: &Path) -> anyhow::Result<Lock> {
 
 /// The digests of policies. Nobody shall vouch for what is none: all such are named, by their places in the function
 /// app, because the folder may be one that is gone in a moment.
-pub(crate) async fn digests(sandbox: &Sandbox, files: &[(String, PathBuf)]) -> anyhow::Result<Vec<Digest>> {
+pub(crate) async fn digests(
+    sandbox: &Sandbox,
+    files: &[(String, PathBuf)],
+) -> anyhow::Result<Vec<Digest>> {
     let (mut digests, mut broken) = (Vec::new(), Vec::new());
     for (name, file) in files {
         match sandbox.load_file(file).await {
             Ok(policy) => digests.push(policy.digest()),
-            Err(error) => broken.push(format!("policies/{name}.wasm is no policy: {}", out::chain(&error))),
+            Err(error) => broken.push(format!(
+                "policies/{name}.wasm is no policy: {}",
+                out::chain(&error)
+            )),
         }
     }
     ensure!(broken.is_empty(), "{}", broken.join("\n"));
@@ -121,9 +163,18 @@ pub(crate) fn files(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
 
 fn find(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
     let folder = app.join("policies");
-    ensure!(folder.is_dir(), "there is no folder {}: name the function app, which has it", folder.display());
-    let files = policy_files(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    ensure!(!files.is_empty(), "there is no policy in {}: build them first", folder.display());
+    ensure!(
+        folder.is_dir(),
+        "there is no folder {}: name the function app, which has it",
+        folder.display()
+    );
+    let files =
+        policy_files(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    ensure!(
+        !files.is_empty(),
+        "there is no policy in {}: build them first",
+        folder.display()
+    );
     Ok(files)
 }
 
@@ -132,22 +183,34 @@ fn differences(lock: &Lock, files: &[(String, PathBuf)]) -> anyhow::Result<Vec<S
     let mut differences = Vec::new();
     for (name, file) in files {
         let digest_of = |file: &Path| -> anyhow::Result<Digest> {
-            let bytes = read_policy(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let bytes =
+                read_policy(file).with_context(|| format!("cannot read {}", file.display()))?;
             Ok(Digest::of(&bytes))
         };
         match lock.get(name) {
             None => differences.push(format!("{name} is not in it")),
-            Some(locked) if locked.digest != digest_of(file)? => differences.push(format!("{name} is another file")),
-            Some(Locked { precompiled: Some(vouched), .. }) => {
+            Some(locked) if locked.digest != digest_of(file)? => {
+                differences.push(format!("{name} is another file"))
+            }
+            Some(Locked {
+                precompiled: Some(vouched),
+                ..
+            }) => {
                 let compiled = precompiled_file(file);
                 if !compiled.exists() || digest_of(&compiled)? != *vouched {
-                    differences.push(format!("the precompiled form of {name} is another file, or gone"));
+                    differences.push(format!(
+                        "the precompiled form of {name} is another file, or gone"
+                    ));
                 }
             }
             Some(_) => {}
         }
     }
     let is_gone = |name: &str| files.iter().all(|(file, _)| file != name);
-    differences.extend(lock.iter().filter(|(name, _)| is_gone(name)).map(|(name, _)| format!("{name} is gone")));
+    differences.extend(
+        lock.iter()
+            .filter(|(name, _)| is_gone(name))
+            .map(|(name, _)| format!("{name} is gone")),
+    );
     Ok(differences)
 }

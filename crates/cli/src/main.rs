@@ -96,7 +96,11 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             out::error(&out::chain(error.as_ref()));
-            if error.is::<misuse::Misuse>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.is::<misuse::Misuse>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

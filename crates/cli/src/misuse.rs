@@ -23,6 +23,10 @@ impl<T> OrMisuse<T> for anyhow::Result<T> {
 
 /// What an argument names has to be there.
 pub(crate) fn is_there(path: &Path) -> anyhow::Result<()> {
-    let there = if path.exists() { Ok(()) } else { Err(anyhow!("there is no {}", path.display())) };
+    let there = if path.exists() {
+        Ok(())
+    } else {
+        Err(anyhow!("there is no {}", path.display()))
+    };
     there.or_misuse()
 }

@@ -40,34 +40,79 @@ pub(crate) enum Language {
 type File = (&'static str, &'static str);
 
 const CASES: [File; 3] = [
-    ("cases/pins.toml", include_str!("../templates/common/pins.toml")),
-    ("cases/skips.toml", include_str!("../templates/common/skips.toml")),
-    ("cases/refuses.toml", include_str!("../templates/common/refuses.toml")),
+    (
+        "cases/pins.toml",
+        include_str!("../templates/common/pins.toml"),
+    ),
+    (
+        "cases/skips.toml",
+        include_str!("../templates/common/skips.toml"),
+    ),
+    (
+        "cases/refuses.toml",
+        include_str!("../templates/common/refuses.toml"),
+    ),
 ];
 
 const COMMON: [File; 3] = [
     (".gitignore", include_str!("../templates/common/gitignore")),
-    (".editorconfig", include_str!("../templates/common/editorconfig")),
+    (
+        ".editorconfig",
+        include_str!("../templates/common/editorconfig"),
+    ),
     ("README.md", include_str!("../templates/common/README.md")),
 ];
 
-const WIT: File = ("wit/policy.wit", include_str!("../../policy-sdk/wit/policy.wit"));
+const WIT: File = (
+    "wit/policy.wit",
+    include_str!("../../policy-sdk/wit/policy.wit"),
+);
 
 /// The package that a policy in Rust is written with.
 const GUEST_CRATE_NAME: &str = "keyrelay-policy";
 
 /// The guest crate, as it is here: a project outside of this repository has a copy.
 const GUEST_CRATE: [File; 10] = [
-    ("keyrelay-policy/Cargo.toml", include_str!("../templates/rust/guest-crate.toml")),
-    ("keyrelay-policy/README.md", include_str!("../../policy-sdk/README.md")),
-    ("keyrelay-policy/wit/policy.wit", include_str!("../../policy-sdk/wit/policy.wit")),
-    ("keyrelay-policy/src/lib.rs", include_str!("../../policy-sdk/src/lib.rs")),
-    ("keyrelay-policy/src/app.rs", include_str!("../../policy-sdk/src/app.rs")),
-    ("keyrelay-policy/src/decision.rs", include_str!("../../policy-sdk/src/decision.rs")),
-    ("keyrelay-policy/src/event.rs", include_str!("../../policy-sdk/src/event.rs")),
-    ("keyrelay-policy/src/export.rs", include_str!("../../policy-sdk/src/export.rs")),
-    ("keyrelay-policy/src/policy.rs", include_str!("../../policy-sdk/src/policy.rs")),
-    ("keyrelay-policy/src/reference.rs", include_str!("../../policy-sdk/src/reference.rs")),
+    (
+        "keyrelay-policy/Cargo.toml",
+        include_str!("../templates/rust/guest-crate.toml"),
+    ),
+    (
+        "keyrelay-policy/README.md",
+        include_str!("../../policy-sdk/README.md"),
+    ),
+    (
+        "keyrelay-policy/wit/policy.wit",
+        include_str!("../../policy-sdk/wit/policy.wit"),
+    ),
+    (
+        "keyrelay-policy/src/lib.rs",
+        include_str!("../../policy-sdk/src/lib.rs"),
+    ),
+    (
+        "keyrelay-policy/src/app.rs",
+        include_str!("../../policy-sdk/src/app.rs"),
+    ),
+    (
+        "keyrelay-policy/src/decision.rs",
+        include_str!("../../policy-sdk/src/decision.rs"),
+    ),
+    (
+        "keyrelay-policy/src/event.rs",
+        include_str!("../../policy-sdk/src/event.rs"),
+    ),
+    (
+        "keyrelay-policy/src/export.rs",
+        include_str!("../../policy-sdk/src/export.rs"),
+    ),
+    (
+        "keyrelay-policy/src/policy.rs",
+        include_str!("../../policy-sdk/src/policy.rs"),
+    ),
+    (
+        "keyrelay-policy/src/reference.rs",
+        include_str!("../../policy-sdk/src/reference.rs"),
+    ),
 ];
 
 impl Language {
@@ -75,10 +120,19 @@ impl Language {
     fn files(self) -> Vec<File> {
         match self {
             Self::Rust => [
-                ("Cargo.toml", include_str!("../templates/rust/Cargo.toml.template")),
+                (
+                    "Cargo.toml",
+                    include_str!("../templates/rust/Cargo.toml.template"),
+                ),
                 ("src/lib.rs", include_str!("../templates/rust/src/lib.rs")),
-                (".vscode/extensions.json", "{ \"recommendations\": [\"rust-lang.rust-analyzer\"] }\n"),
-                (".vscode/settings.json", "{ \"rust-analyzer.cargo.target\": \"wasm32-unknown-unknown\" }\n"),
+                (
+                    ".vscode/extensions.json",
+                    "{ \"recommendations\": [\"rust-lang.rust-analyzer\"] }\n",
+                ),
+                (
+                    ".vscode/settings.json",
+                    "{ \"rust-analyzer.cargo.target\": \"wasm32-unknown-unknown\" }\n",
+                ),
             ]
             .into_iter()
             .chain(GUEST_CRATE)
@@ -86,15 +140,30 @@ impl Language {
             Self::Js => vec![
                 ("package.json", include_str!("../templates/js/package.json")),
                 ("policy.js", include_str!("../templates/js/policy.js")),
-                (".vscode/extensions.json", "{ \"recommendations\": [\"BytecodeAlliance.wit-idl\"] }\n"),
-                (".vscode/settings.json", "{ \"js/ts.implicitProjectConfig.checkJs\": true }\n"),
+                (
+                    ".vscode/extensions.json",
+                    "{ \"recommendations\": [\"BytecodeAlliance.wit-idl\"] }\n",
+                ),
+                (
+                    ".vscode/settings.json",
+                    "{ \"js/ts.implicitProjectConfig.checkJs\": true }\n",
+                ),
                 WIT,
             ],
             Self::Python => vec![
-                ("pyproject.toml", include_str!("../templates/python/pyproject.toml")),
+                (
+                    "pyproject.toml",
+                    include_str!("../templates/python/pyproject.toml"),
+                ),
                 ("policy.py", include_str!("../templates/python/policy.py")),
-                (".vscode/extensions.json", "{ \"recommendations\": [\"ms-python.python\"] }\n"),
-                (".vscode/settings.json", "{ \"python.defaultInterpreterPath\": \".venv/bin/python\" }\n"),
+                (
+                    ".vscode/extensions.json",
+                    "{ \"recommendations\": [\"ms-python.python\"] }\n",
+                ),
+                (
+                    ".vscode/settings.json",
+                    "{ \"python.defaultInterpreterPath\": \".venv/bin/python\" }\n",
+                ),
                 WIT,
             ],
         }
@@ -128,10 +197,17 @@ impl New {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let folder = self.folder.join(&self.name);
         if folder.exists() {
-            let words = anyhow!("{} is there already: choose another name, or remove it", folder.display());
+            let words = anyhow!(
+                "{} is there already: choose another name, or remove it",
+                folder.display()
+            );
             return Err(words).or_misuse();
         }
-        let files: Vec<File> = COMMON.into_iter().chain(CASES).chain(self.lang.files()).collect();
+        let files: Vec<File> = COMMON
+            .into_iter()
+            .chain(CASES)
+            .chain(self.lang.files())
+            .collect();
         for (file, text) in &files {
             let text = text
                 .replace("{{name}}", &self.name)
@@ -141,11 +217,17 @@ impl New {
         }
         if self.json {
             let files: Vec<&str> = files.iter().map(|(file, _)| *file).collect();
-            out::line(&json!({ "policy": self.name, "folder": folder, "files": files }).to_string());
+            out::line(
+                &json!({ "policy": self.name, "folder": folder, "files": files }).to_string(),
+            );
             return Ok(());
         }
         out::note(&format!("{} is there; next:", folder.display()));
-        for next in [format!("cd {}", folder.display()), "keyrelay build".to_owned(), "keyrelay test".to_owned()] {
+        for next in [
+            format!("cd {}", folder.display()),
+            "keyrelay build".to_owned(),
+            "keyrelay test".to_owned(),
+        ] {
             out::note(&format!("  {next}"));
         }
         Ok(())
@@ -163,7 +245,9 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
 /// A name that every language takes for a package, and every system for a file.
 fn name(text: &str) -> Result<String, anyhow::Error> {
     let is_good = text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         && !text.ends_with('-')
         && text.len() <= 60;
     if !is_good {
@@ -183,8 +267,14 @@ mod tests {
     fn the_copy_of_the_guest_crate_is_whole() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policy-sdk/src");
         for entry in fs::read_dir(source).unwrap() {
-            let file = format!("keyrelay-policy/src/{}", entry.unwrap().file_name().to_string_lossy());
-            assert!(GUEST_CRATE.iter().any(|(name, _)| *name == file), "{file} is missing in `GUEST_CRATE`");
+            let file = format!(
+                "keyrelay-policy/src/{}",
+                entry.unwrap().file_name().to_string_lossy()
+            );
+            assert!(
+                GUEST_CRATE.iter().any(|(name, _)| *name == file),
+                "{file} is missing in `GUEST_CRATE`"
+            );
         }
     }
 
@@ -192,16 +282,33 @@ mod tests {
     fn the_copy_is_built_with_the_same_generator() {
         let workspace = include_str!("../../../Cargo.toml");
         let version = |text: &str| {
-            let line = text.lines().find(|line| line.starts_with("wit-bindgen")).unwrap();
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("wit-bindgen"))
+                .unwrap();
             line.to_owned()
         };
-        assert_eq!(version(workspace), version(include_str!("../templates/rust/guest-crate.toml")));
+        assert_eq!(
+            version(workspace),
+            version(include_str!("../templates/rust/guest-crate.toml"))
+        );
     }
 
     #[test]
     fn a_name_is_one_in_every_language() {
         assert!(name("pin-2").is_ok());
-        for bad in ["", "Pin", "2", "-a", "a-", "a_b", "a/b", "é", "keyrelay-policy", &"a".repeat(61)] {
+        for bad in [
+            "",
+            "Pin",
+            "2",
+            "-a",
+            "a-",
+            "a_b",
+            "a/b",
+            "é",
+            "keyrelay-policy",
+            &"a".repeat(61),
+        ] {
             assert!(name(bad).is_err(), "{bad}");
         }
     }

@@ -16,7 +16,9 @@ pub(crate) fn line(text: &str) {
 
 /// Why lines are missing in standard output. That whoever read it has gone is none: it may have seen enough.
 pub(crate) fn failure() -> Option<&'static io::Error> {
-    FAILURE.get().filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+    FAILURE
+        .get()
+        .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
 /// Prints a line of what others have written. An error says that nobody reads it any more.
@@ -64,7 +66,8 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 /// Whether a terminal would do something else with the character than to show it: control characters, and those that
 /// change the direction of what follows.
 pub(crate) fn is_unprintable(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text on one line, without what is [unprintable](is_unprintable).
@@ -82,12 +85,20 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_one_line_without_commands() {
-        assert_eq!(printable("a\u{1b}[31mb\nc\u{9b}\u{202e}d\u{7f}é"), "a[31mb cdé");
+        assert_eq!(
+            printable("a\u{1b}[31mb\nc\u{9b}\u{202e}d\u{7f}é"),
+            "a[31mb cdé"
+        );
     }
 
     #[test]
     fn what_an_error_repeats_of_its_source_is_said_once() {
-        let repeating = anyhow::anyhow!("no answer ").context("could not read: no answer").context("cannot list");
-        assert_eq!(chain(repeating.as_ref()), "cannot list: could not read: no answer");
+        let repeating = anyhow::anyhow!("no answer ")
+            .context("could not read: no answer")
+            .context("cannot list");
+        assert_eq!(
+            chain(repeating.as_ref()),
+            "cannot list: could not read: no answer"
+        );
     }
 }

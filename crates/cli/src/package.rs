@@ -53,7 +53,12 @@ If there is a policies.lock beside the folder of policies, it has to vouch for e
 
 impl Package {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        for path in [&self.base].into_iter().chain(&self.policies).chain(&self.config).chain(&self.host) {
+        for path in [&self.base]
+            .into_iter()
+            .chain(&self.policies)
+            .chain(&self.config)
+            .chain(&self.host)
+        {
             misuse::is_there(path)?;
         }
         let mut contents = Contents::read(&self.base)?;
@@ -73,13 +78,21 @@ impl Package {
         if check::IS_THIS_MACHINE {
             compile::policies(folder.path()).await?;
         } else {
-            out::warning("policies can only be compiled ahead on Linux on x86-64: keyrelay-host will do it itself");
+            out::warning(
+                "policies can only be compiled ahead on Linux on x86-64: keyrelay-host will do it itself",
+            );
             crate::lock::vouch(folder.path()).await?;
         }
         let packed = archive::pack(folder.path())?;
         write(&self.output, &packed)?;
         let policies = policy_files(&folder.path().join("policies"))?;
-        self.say(&policies.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), &packed);
+        self.say(
+            &policies
+                .into_iter()
+                .map(|(name, _)| name)
+                .collect::<Vec<_>>(),
+            &packed,
+        );
         Ok(())
     }
 
@@ -91,7 +104,10 @@ impl Package {
             });
             out::line(&made.to_string());
         } else {
-            out::line(&format!("{file}: {} KiB, sha256 {digest}", packed.len() >> 10));
+            out::line(&format!(
+                "{file}: {} KiB, sha256 {digest}",
+                packed.len() >> 10
+            ));
             out::line(&format!("with the policies {}", policies.join(", ")));
         }
     }
@@ -103,8 +119,14 @@ fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// Writes beside and renames: what is there is whole.
 fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let name = file.file_name().with_context(|| format!("{} is no file", file.display()))?;
-    ensure!(!file.is_dir(), "{} is a folder: name a file", file.display());
+    let name = file
+        .file_name()
+        .with_context(|| format!("{} is no file", file.display()))?;
+    ensure!(
+        !file.is_dir(),
+        "{} is a folder: name a file",
+        file.display()
+    );
     let beside = file.with_file_name(format!(".{}.new", name.to_string_lossy()));
     let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, file));
     written.with_context(|| format!("cannot write {}", file.display()))

@@ -37,11 +37,16 @@ impl Reference {
                 }
                 continue;
             }
-            fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
+            fs::create_dir_all(&self.folder)
+                .with_context(|| format!("cannot make {}", self.folder.display()))?;
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
             out::note(&format!("wrote {}", path.display()));
         }
-        anyhow::ensure!(stale.is_empty(), "not up to date: {}: run `cargo xtask reference`", stale.join(", "));
+        anyhow::ensure!(
+            stale.is_empty(),
+            "not up to date: {}: run `cargo xtask reference`",
+            stale.join(", ")
+        );
         Ok(())
     }
 }
@@ -50,7 +55,10 @@ fn pages(command: Command) -> [(&'static str, String); 5] {
     [
         ("cli.md", cli(command)),
         ("configuration.md", configuration()),
-        ("contract.md", format!("{MADE}\n# The contract of policies\n\n```wit\n{WIT}```\n")),
+        (
+            "contract.md",
+            format!("{MADE}\n# The contract of policies\n\n```wit\n{WIT}```\n"),
+        ),
         ("events.md", events()),
         ("metrics.md", metrics()),
     ]
@@ -66,7 +74,10 @@ fn cli(command: Command) -> String {
 }
 
 fn help(text: &mut String, command: &mut Command, level: usize) {
-    let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let name = command
+        .get_bin_name()
+        .unwrap_or_else(|| command.get_name())
+        .to_owned();
     if level > 2 {
         let _ = write!(text, "\n{} {name}\n", "#".repeat(level - 1));
     }
@@ -95,7 +106,12 @@ fn configuration() -> String {
 
 fn table(text: &mut String, keys: &[Key]) {
     text.push_str("| key | default | meaning |\n|---|---|---|\n");
-    for Key { name, default, meaning } in keys {
+    for Key {
+        name,
+        default,
+        meaning,
+    } in keys
+    {
         let _ = writeln!(text, "| `{name}` | {default} | {meaning} |");
     }
 }
@@ -106,20 +122,35 @@ fn metrics() -> String {
          Sent by OpenTelemetry, if [telemetry.md](../telemetry.md) is set up.\n\n\
          | metric | kind, unit | attributes | meaning |\n|---|---|---|---|\n"
     );
-    for Instrument { name, kind, unit, attributes, meaning } in INSTRUMENTS {
+    for Instrument {
+        name,
+        kind,
+        unit,
+        attributes,
+        meaning,
+    } in INSTRUMENTS
+    {
         let kind = match kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
         };
-        let attributes: Vec<String> = attributes.iter().map(|attribute| format!("`{attribute}`")).collect();
-        let _ = writeln!(text, "| `{name}` | {kind}, {unit} | {} | {meaning} |", attributes.join(", "));
+        let attributes: Vec<String> = attributes
+            .iter()
+            .map(|attribute| format!("`{attribute}`"))
+            .collect();
+        let _ = writeln!(
+            text,
+            "| `{name}` | {kind}, {unit} | {} | {meaning} |",
+            attributes.join(", ")
+        );
     }
     text
 }
 
 fn events() -> String {
-    let mut text = format!("{MADE}\n# Kinds of events\n\n`keyrelay events sample KIND` prints one.\n\n");
+    let mut text =
+        format!("{MADE}\n# Kinds of events\n\n`keyrelay events sample KIND` prints one.\n\n");
     for kind in kinds() {
         let _ = writeln!(text, "- `{}`", name(kind));
     }

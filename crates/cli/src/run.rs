@@ -86,7 +86,9 @@ impl Run {
         let policy = &place.name;
         let route = route(&config, &[], &event.name);
         let rule = route.rule;
-        if let Some(other) = rule.and_then(|rule| rule.policy.as_deref()).filter(|it| !it.eq_ignore_ascii_case(policy))
+        if let Some(other) = rule
+            .and_then(|rule| rule.policy.as_deref())
+            .filter(|it| !it.eq_ignore_ascii_case(policy))
         {
             let secret = &event.name;
             out::note(&format!(
@@ -110,13 +112,17 @@ pub(crate) fn configuration(path: &Path) -> anyhow::Result<Config> {
     is_there(path)?;
     let environment = BTreeMap::new();
     let read = if path.is_file() {
-        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Config::read(&text, &environment)
     } else {
         start::configuration(path, &environment)
     };
     read.map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+        let problems: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("\n  {problem}"))
+            .collect();
         anyhow!("the configuration has problems:{}", problems.concat())
     })
 }
@@ -152,7 +158,11 @@ fn as_text(question: &Question, came: &Came) -> Vec<String> {
     }
     lines.extend(plan.iter().map(|change| format!("plan      {change}")));
     lines.extend(came.log.iter().map(|line| format!("log       {line}")));
-    lines.push(format!("took      {} us, {} KiB of memory", came.elapsed.as_micros(), came.memory >> 10));
+    lines.push(format!(
+        "took      {} us, {} KiB of memory",
+        came.elapsed.as_micros(),
+        came.memory >> 10
+    ));
     lines
 }
 

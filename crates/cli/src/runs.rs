@@ -78,7 +78,10 @@ impl Runs {
 async fn read(history: &History, id: &RunId) -> Result<Option<Run>, HistoryError> {
     match history.read(id).await {
         Err(HistoryError::Missing(_)) => Ok(None),
-        Err(error @ (HistoryError::Newer { .. } | HistoryError::Store(StoreError::Unreadable { .. }))) => {
+        Err(
+            error @ (HistoryError::Newer { .. }
+            | HistoryError::Store(StoreError::Unreadable { .. })),
+        ) => {
             out::warning(&error.to_string());
             Ok(None)
         }

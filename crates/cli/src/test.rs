@@ -76,7 +76,9 @@ impl Test {
             match case::files(place) {
                 Ok(files) => self.test(&sandbox, policy, &files, &mut report).await?,
                 // One policy of many may have none.
-                Err(error) if self.cases.is_none() && !is_alone => out::note(&format!("{}: {error:#}", policy.name)),
+                Err(error) if self.cases.is_none() && !is_alone => {
+                    out::note(&format!("{}: {error:#}", policy.name))
+                }
                 error => return error.map(|_| ()).or_misuse(),
             }
         }
@@ -85,10 +87,19 @@ impl Test {
             fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
         }
         if report.is_empty() {
-            return Err(anyhow!("there was nothing to test in {}", self.policy.display())).or_misuse();
+            return Err(anyhow!(
+                "there was nothing to test in {}",
+                self.policy.display()
+            ))
+            .or_misuse();
         }
         out::note(&report.summary(began.elapsed()));
-        ensure!(report.failed() == 0, "{} of {} cases failed", report.failed(), report.len());
+        ensure!(
+            report.failed() == 0,
+            "{} of {} cases failed",
+            report.failed(),
+            report.len()
+        );
         Ok(())
     }
 
@@ -103,7 +114,11 @@ impl Test {
             out::line(&format!("{} ({})", place.name, place.wasm.display()));
         }
         let mut add = |result: Result| {
-            out::line(&if self.json { result.json(&place.name) } else { result.text() });
+            out::line(&if self.json {
+                result.json(&place.name)
+            } else {
+                result.text()
+            });
             report.add(&place.name, result);
         };
         let began = Instant::now();
@@ -127,7 +142,11 @@ impl Test {
             Ok(case) => case,
             // As with a policy.
             Err(error) => {
-                return Ok(Result::failed(&file.file_stem().unwrap_or_default().to_string_lossy(), &error, began));
+                return Ok(Result::failed(
+                    &file.file_stem().unwrap_or_default().to_string_lossy(),
+                    &error,
+                    began,
+                ));
             }
         };
         let came = case.question.ask(policy).await;
@@ -138,8 +157,18 @@ impl Test {
             update(&case, &expect)?;
         }
         let is_good = is_expected || is_updated;
-        let difference = if is_good { Vec::new() } else { difference(case.expect.as_ref(), &expect) };
-        Ok(Result { case: case.name, difference, is_updated, log: came.log, elapsed: began.elapsed() })
+        let difference = if is_good {
+            Vec::new()
+        } else {
+            difference(case.expect.as_ref(), &expect)
+        };
+        Ok(Result {
+            case: case.name,
+            difference,
+            is_updated,
+            log: came.log,
+            elapsed: began.elapsed(),
+        })
     }
 }
 

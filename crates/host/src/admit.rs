@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use keyrelay_azure::{AzureError, Call, SecretVersionInfo};
 use keyrelay_model::{
-    Event, Occurrence, SecretName, SecretVersion, Standing, VaultHost, Verdict, VersionAttributes, Versions,
+    Event, Occurrence, SecretName, SecretVersion, Standing, VaultHost, Verdict, VersionAttributes,
+    Versions,
 };
 use tokio::time::Instant;
 
@@ -47,10 +48,16 @@ fn without_asking(relay: &Relay, event: &Event, mode: Mode) -> Option<Outcome> {
     let vault = event.vault_host.vault();
     let vaults = &relay.config.vaults;
     if mode == Mode::Off {
-        return Some(Outcome::new(Verdict::Unchanged, "not handled: the mode is `off`"));
+        return Some(Outcome::new(
+            Verdict::Unchanged,
+            "not handled: the mode is `off`",
+        ));
     }
     if event.vault_host.suffix() != relay.config.cloud.vault_suffix {
-        let message = format!("not handled: `{}` is not a vault of the configured cloud", event.vault_host);
+        let message = format!(
+            "not handled: `{}` is not a vault of the configured cloud",
+            event.vault_host
+        );
         return Some(Outcome::new(Verdict::Refused, message));
     }
     if !vaults.is_empty() && !vaults.iter().any(|allowed| allowed == vault) {
@@ -76,34 +83,59 @@ pub(crate) async fn known_versions(
     let arrived = Instant::now();
     let ask = async {
         let versions = relay.key_vault.versions(vault, secret, call).await?;
-        Ok::<_, AzureError>(Arc::new(versions.into_iter().filter_map(known_version).collect()))
+        Ok::<_, AzureError>(Arc::new(
+            versions.into_iter().filter_map(known_version).collect(),
+        ))
     };
-    let memory = relay.versions.of(&format!("{vault}/{secret}").to_lowercase());
-    memory.recall(|asked| asked.moment >= arrived, ask).await.unwrap_or_else(|error| {
-        tracing::debug!(
-            vault.host = vault.as_str(),
-            secret.name = secret.as_str(),
-            "the versions of the secret are not known: {}",
-            chain(&error)
-        );
-        Arc::default()
-    })
+    let memory = relay
+        .versions
+        .of(&format!("{vault}/{secret}").to_lowercase());
+    memory
+        .recall(|asked| asked.moment >= arrived, ask)
+        .await
+        .unwrap_or_else(|error| {
+            tracing::debug!(
+                vault.host = vault.as_str(),
+                secret.name = secret.as_str(),
+                "the versions of the secret are not known: {}",
+                chain(&error)
+            );
+            Arc::default()
+        })
 }
 
 /// A version of unknown age cannot be put in order, so it counts as unknown.
 fn known_version(info: SecretVersionInfo) -> Option<(SecretVersion, VersionAttributes)> {
-    let SecretVersionInfo { version, enabled, created, not_before, expires } = info;
-    Some((version, VersionAttributes { enabled, created: created?, not_before, expires }))
+    let SecretVersionInfo {
+        version,
+        enabled,
+        created,
+        not_before,
+        expires,
+    } = info;
+    Some((
+        version,
+        VersionAttributes {
+            enabled,
+            created: created?,
+            not_before,
+            expires,
+        },
+    ))
 }
 
 /// How the event's version stands. Only a new version moves anything: the other events are about the one that is in use.
 fn standing(event: &Event, versions: &Versions) -> Standing {
     let is_new = event.occurrence == Occurrence::NewVersionCreated;
-    let Some(version) = event.version.as_ref().filter(|_| is_new) else { return Standing::Current };
+    let Some(version) = event.version.as_ref().filter(|_| is_new) else {
+        return Standing::Current;
+    };
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
     match (versions.standing(version, now), event.not_before) {
         // The event itself says so too, in case the vault may not be asked.
-        (Standing::Current, Some(not_before)) if not_before > now => Standing::NotYet { not_before },
+        (Standing::Current, Some(not_before)) if not_before > now => {
+            Standing::NotYet { not_before }
+        }
         (standing, _) => standing,
     }
 }

@@ -83,8 +83,11 @@ pub enum Mode {
 }
 
 impl Mode {
-    const WORDS: [(&'static str, Self); 3] =
-        [("enforce", Self::Enforce), ("monitor", Self::Monitor), ("off", Self::Off)];
+    const WORDS: [(&'static str, Self); 3] = [
+        ("enforce", Self::Enforce),
+        ("monitor", Self::Monitor),
+        ("off", Self::Off),
+    ];
 }
 
 /// How much is logged.
@@ -101,8 +104,12 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    const WORDS: [(&'static str, Self); 4] =
-        [("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug)];
+    const WORDS: [(&'static str, Self); 4] = [
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+    ];
 }
 
 /// One thing that is wrong with the configuration: where, what, and what to write instead.
@@ -152,35 +159,59 @@ impl Config {
         let values = match file.parse::<toml::Table>() {
             Ok(values) => values,
             Err(error) => {
-                problems.push(Problem { place: "keyrelay.toml".to_owned(), message: error.to_string() });
+                problems.push(Problem {
+                    place: "keyrelay.toml".to_owned(),
+                    message: error.to_string(),
+                });
                 toml::Table::new()
             }
         };
         let mut table = Table::new("keyrelay.toml", values);
-        let ours = || environment.iter().filter(|(name, _)| name.starts_with(PREFIX));
+        let ours = || {
+            environment
+                .iter()
+                .filter(|(name, _)| name.starts_with(PREFIX))
+        };
         for (name, value) in ours().filter(|(name, _)| !name.starts_with(MODE_PREFIX)) {
             override_key(&mut table, name, value, &mut problems);
         }
         let mut config = Self::from_table(&mut table, environment);
         for (name, value) in ours().filter(|(name, _)| name.starts_with(MODE_PREFIX)) {
             if let Err(message) = config.override_mode(name, value) {
-                problems.push(Problem { place: format!("app setting {name}"), message });
+                problems.push(Problem {
+                    place: format!("app setting {name}"),
+                    message,
+                });
             }
         }
         problems.extend(table.finish());
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
     }
 
     /// Gives one rotation another mode, by the app setting that names it.
     fn override_mode(&mut self, setting: &str, value: &str) -> Result<(), String> {
-        let mode = Mode::WORDS.into_iter().find(|(word, _)| value.trim().eq_ignore_ascii_case(word));
+        let mode = Mode::WORDS
+            .into_iter()
+            .find(|(word, _)| value.trim().eq_ignore_ascii_case(word));
         let (_, mode) = mode.ok_or("expected `enforce`, `monitor` or `off`")?;
         let known: Vec<String> = self.rules.iter().filter_map(Rule::mode_setting).collect();
-        let mut named =
-            self.rules.iter_mut().filter(|rule| rule.mode_setting().is_some_and(|it| it.eq_ignore_ascii_case(setting)));
+        let mut named = self.rules.iter_mut().filter(|rule| {
+            rule.mode_setting()
+                .is_some_and(|it| it.eq_ignore_ascii_case(setting))
+        });
         let Some(rule) = named.next() else {
-            let known = if known.is_empty() { "no rotation has a name".to_owned() } else { known.join(", ") };
-            return Err(format!("there is no rotation of this name; known are: {known}"));
+            let known = if known.is_empty() {
+                "no rotation has a name".to_owned()
+            } else {
+                known.join(", ")
+            };
+            return Err(format!(
+                "there is no rotation of this name; known are: {known}"
+            ));
         };
         rule.mode = Some(mode);
         Ok(())
@@ -192,19 +223,36 @@ impl Config {
         Self {
             mode: table.word("mode", &Mode::WORDS).unwrap_or(Mode::Enforce),
             scope: table.parsed_list("scope"),
-            vaults: table.parsed_list::<VaultLabel>("vaults").into_iter().map(|VaultLabel(name)| name).collect(),
+            vaults: table
+                .parsed_list::<VaultLabel>("vaults")
+                .into_iter()
+                .map(|VaultLabel(name)| name)
+                .collect(),
             cloud,
             client_id: table.text("client_id"),
             // Event Grid gives up after 30 s, and an answer may come 2 s after its time.
-            answer_within: Duration::from_millis(table.integer("answer_within_ms", 1_000..=27_000).unwrap_or(25_000)),
-            apps_at_once: usize::try_from(table.integer("apps_at_once", 1..=1_000).unwrap_or(100)).unwrap_or(100),
+            answer_within: Duration::from_millis(
+                table
+                    .integer("answer_within_ms", 1_000..=27_000)
+                    .unwrap_or(25_000),
+            ),
+            apps_at_once: usize::try_from(table.integer("apps_at_once", 1..=1_000).unwrap_or(100))
+                .unwrap_or(100),
             store,
             // Longer than an invocation, so that it need not be renewed in the middle of one.
-            lease: Duration::from_millis(table.integer("lease_ms", 1_000..=60_000).unwrap_or(30_000)),
-            keep_runs: Duration::from_hours(24 * table.integer("keep_runs_days", 1..=3_650).unwrap_or(90)),
+            lease: Duration::from_millis(
+                table.integer("lease_ms", 1_000..=60_000).unwrap_or(30_000),
+            ),
+            keep_runs: Duration::from_hours(
+                24 * table.integer("keep_runs_days", 1..=3_650).unwrap_or(90),
+            ),
             locked: table.flag("locked"),
-            log: table.word("log", &LogLevel::WORDS).unwrap_or(LogLevel::Info),
-            telemetry: table.word("telemetry", &TelemetryMode::WORDS).unwrap_or(TelemetryMode::Auto),
+            log: table
+                .word("log", &LogLevel::WORDS)
+                .unwrap_or(LogLevel::Info),
+            telemetry: table
+                .word("telemetry", &TelemetryMode::WORDS)
+                .unwrap_or(TelemetryMode::Auto),
             rules: table
                 .tables("rotation")
                 .into_iter()
@@ -226,7 +274,8 @@ impl std::str::FromStr for VaultLabel {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let host = keyrelay_model::VaultHost::from_name(text, "example").map_err(|error| error.to_string())?;
+        let host = keyrelay_model::VaultHost::from_name(text, "example")
+            .map_err(|error| error.to_string())?;
         Ok(Self(host.vault().to_owned()))
     }
 }
@@ -234,9 +283,14 @@ impl std::str::FromStr for VaultLabel {
 /// Puts the value of an app setting in the place of the file's.
 fn override_key(table: &mut Table, name: &str, value: &str, problems: &mut Vec<Problem>) {
     let place = format!("app setting {name}");
-    let key = KEYS.into_iter().find(|key| name == format!("{PREFIX}{}", key.to_uppercase()));
+    let key = KEYS
+        .into_iter()
+        .find(|key| name == format!("{PREFIX}{}", key.to_uppercase()));
     let Some(key) = key else {
-        let known: Vec<String> = KEYS.iter().map(|key| format!("{PREFIX}{}", key.to_uppercase())).collect();
+        let known: Vec<String> = KEYS
+            .iter()
+            .map(|key| format!("{PREFIX}{}", key.to_uppercase()))
+            .collect();
         let message = format!("unknown name; known are {}", known.join(", "));
         problems.push(Problem { place, message });
         return;
@@ -250,9 +304,15 @@ fn override_key(table: &mut Table, name: &str, value: &str, problems: &mut Vec<P
 /// Reads `cloud`: the name of a cloud, or a table of endpoints.
 fn read_cloud(table: &mut Table) -> Cloud {
     type Make = fn() -> Cloud;
-    const CLOUDS: [(&str, Make); 3] = [("public", Cloud::public), ("usgov", Cloud::us_gov), ("china", Cloud::china)];
+    const CLOUDS: [(&str, Make); 3] = [
+        ("public", Cloud::public),
+        ("usgov", Cloud::us_gov),
+        ("china", Cloud::china),
+    ];
     let Some(mut custom) = table.table_if("cloud") else {
-        return table.word("cloud", &CLOUDS).map_or_else(Cloud::public, |cloud| cloud());
+        return table
+            .word("cloud", &CLOUDS)
+            .map_or_else(Cloud::public, |cloud| cloud());
     };
     let mut cloud = Cloud::public();
     if let Some(url) = custom.parsed::<Url>("resource_manager") {
@@ -299,7 +359,11 @@ pub fn own_app(environment: &BTreeMap<String, String>) -> Option<AppId> {
     let (subscription, _) = environment.get("WEBSITE_OWNER_NAME")?.split_once('+')?;
     let group = environment.get("WEBSITE_RESOURCE_GROUP")?;
     let site = environment.get("WEBSITE_SITE_NAME")?;
-    format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{site}").parse().ok()
+    format!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{site}"
+    )
+    .parse()
+    .ok()
 }
 
 #[cfg(test)]

@@ -6,7 +6,11 @@ use keyrelay_model::Decision;
 pub(crate) fn in_short(decision: &Decision) -> String {
     match decision {
         Decision::Patch(patch) => {
-            let set: Vec<String> = patch.set.iter().map(|(name, _)| format!("set {name}")).collect();
+            let set: Vec<String> = patch
+                .set
+                .iter()
+                .map(|(name, _)| format!("set {name}"))
+                .collect();
             let remove = patch.remove.iter().map(|name| format!("remove {name}"));
             let changes: Vec<String> = set.into_iter().chain(remove).collect();
             format!("patch ({})", changes.join(", "))

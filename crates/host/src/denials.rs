@@ -35,7 +35,10 @@ struct Denied {
 impl Denials {
     /// The refusals in this store.
     pub fn new(store: Store) -> Self {
-        Self { store, refused: Mutex::default() }
+        Self {
+            store,
+            refused: Mutex::default(),
+        }
     }
 
     /// Makes a refusal that may be a fresh role assignment transient, while it is still believable; `subject` is what it was
@@ -52,12 +55,14 @@ impl Denials {
         match self.since(subject, Timestamp::now()).await {
             Ok(since) if since < SPREADING => {
                 outcome.verdict = Verdict::Failed(Trouble::Transient);
-                outcome.message += "; a new role assignment takes some minutes, else grant the role";
+                outcome.message +=
+                    "; a new role assignment takes some minutes, else grant the role";
             }
             Ok(since) => {
                 let minutes = since.as_secs() / 60;
-                outcome.message +=
-                    &format!("; it has been so for {minutes} minutes: grant the role and resubmit the run");
+                outcome.message += &format!(
+                    "; it has been so for {minutes} minutes: grant the role and resubmit the run"
+                );
             }
             Err(error) => {
                 outcome.verdict = Verdict::Failed(Trouble::Transient);
@@ -73,7 +78,11 @@ impl Denials {
     /// Since when the refusals about a subject last.
     async fn since(&self, subject: &str, now: Timestamp) -> Result<Duration, StoreError> {
         let key = key(subject);
-        let known = self.store.read_json::<Denied>(&key).await?.map(|(known, _)| known);
+        let known = self
+            .store
+            .read_json::<Denied>(&key)
+            .await?
+            .map(|(known, _)| known);
         let known = known.filter(|known| elapsed(known.last, now) < FORGOTTEN);
         let since = known.map_or(now, |known| known.since);
         self.store.write(&key, &Denied { since, last: now }).await?;
@@ -98,10 +107,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let denials = Denials::new(Store::folder(folder.path()).unwrap());
         let at = |minutes: i64| Timestamp::UNIX_EPOCH + Duration::from_mins(minutes.unsigned_abs());
-        assert_eq!(denials.since("orders", at(0)).await.unwrap(), Duration::ZERO);
-        assert_eq!(denials.since("orders", at(10)).await.unwrap(), Duration::from_mins(10));
-        assert_eq!(denials.since("orders", at(40)).await.unwrap(), Duration::from_mins(40));
-        assert_eq!(denials.since("other", at(40)).await.unwrap(), Duration::ZERO);
-        assert_eq!(denials.since("orders", at(200)).await.unwrap(), Duration::ZERO);
+        assert_eq!(
+            denials.since("orders", at(0)).await.unwrap(),
+            Duration::ZERO
+        );
+        assert_eq!(
+            denials.since("orders", at(10)).await.unwrap(),
+            Duration::from_mins(10)
+        );
+        assert_eq!(
+            denials.since("orders", at(40)).await.unwrap(),
+            Duration::from_mins(40)
+        );
+        assert_eq!(
+            denials.since("other", at(40)).await.unwrap(),
+            Duration::ZERO
+        );
+        assert_eq!(
+            denials.since("orders", at(200)).await.unwrap(),
+            Duration::ZERO
+        );
     }
 }

@@ -50,21 +50,45 @@ pub enum Found {
 
 impl Discovery {
     /// Finds the apps that reference the event's secret, site after site. An error is one that kept all from being found.
-    pub fn find<'a>(&'a self, question: &'a Question<'a>) -> impl Stream<Item = Result<Found, AzureError>> + 'a {
+    pub fn find<'a>(
+        &'a self,
+        question: &'a Question<'a>,
+    ) -> impl Stream<Item = Result<Found, AzureError>> + 'a {
         let each = |found: Vec<Found>| stream::iter(found.into_iter().map(Ok));
         let sites = async move {
-            let sites = self.sites.recall(|asked| question.is_served_by(asked), sites_in_scope(question)).await?;
+            let sites = self
+                .sites
+                .recall(
+                    |asked| question.is_served_by(asked),
+                    sites_in_scope(question),
+                )
+                .await?;
             Ok(stream::iter(sites.into_iter().map(Ok)))
         };
         let sites = stream::once(sites).try_flatten();
-        sites.map_ok(|site| self.look_at(site, question)).try_buffer_unordered(AT_ONCE).map_ok(each).try_flatten()
+        sites
+            .map_ok(|site| self.look_at(site, question))
+            .try_buffer_unordered(AT_ONCE)
+            .map_ok(each)
+            .try_flatten()
     }
 
     /// What matters of a site and its slots.
-    async fn look_at(&self, site: AppId, question: &Question<'_>) -> Result<Vec<Found>, AzureError> {
+    async fn look_at(
+        &self,
+        site: AppId,
+        question: &Question<'_>,
+    ) -> Result<Vec<Found>, AzureError> {
         let Question { azure, call, .. } = *question;
         let serves = |asked: &Asked| question.is_served_by(asked);
-        let slots = async { Ok(azure.slots(&site, call).await?.into_iter().map(|slot| slot.id).collect()) };
+        let slots = async {
+            Ok(azure
+                .slots(&site, call)
+                .await?
+                .into_iter()
+                .map(|slot| slot.id)
+                .collect())
+        };
         let slots: Vec<AppId> = match self.slots.of(&site).recall(serves, slots).await {
             Ok(slots) => slots,
             // Deleted since it was listed.
@@ -73,7 +97,12 @@ impl Discovery {
         };
         let mut found = Vec::new();
         for app in std::iter::once(site).chain(slots) {
-            match self.targets.of(&app).recall(serves, targets_of(&app, question)).await {
+            match self
+                .targets
+                .of(&app)
+                .recall(serves, targets_of(&app, question))
+                .await
+            {
                 Ok(targets) if targets.iter().any(|target| target.is_of(question.event)) => {
                     found.push(Found::Using(app));
                 }
@@ -90,7 +119,14 @@ impl Discovery {
 async fn sites_in_scope(question: &Question<'_>) -> Result<Vec<AppId>, AzureError> {
     let mut sites = Vec::new();
     for scope in question.scope {
-        sites.extend(question.azure.sites(scope, question.call).await?.into_iter().map(|site| site.id));
+        sites.extend(
+            question
+                .azure
+                .sites(scope, question.call)
+                .await?
+                .into_iter()
+                .map(|site| site.id),
+        );
     }
     sites.sort();
     sites.dedup();
@@ -99,9 +135,16 @@ async fn sites_in_scope(question: &Question<'_>) -> Result<Vec<AppId>, AzureErro
 
 /// What an app references, told without any of its plain-text settings.
 async fn targets_of(app: &AppId, question: &Question<'_>) -> Result<Vec<Target>, AzureError> {
-    let rows = question.azure.reference_statuses(app, question.call).await?;
-    let references = rows.iter().filter_map(|row| Reference::parse(&row.reference, question.vault_suffix).ok());
-    Ok(references.map(|reference| reference.target().clone()).collect())
+    let rows = question
+        .azure
+        .reference_statuses(app, question.call)
+        .await?;
+    let references = rows
+        .iter()
+        .filter_map(|row| Reference::parse(&row.reference, question.vault_suffix).ok());
+    Ok(references
+        .map(|reference| reference.target().clone())
+        .collect())
 }
 
 impl Question<'_> {

@@ -66,7 +66,9 @@ impl Group {
 
     /// The next part of the trace. What is done for several rotations together is seen in the first of them.
     pub(crate) fn span(&self, step: &'static str) -> Span {
-        let Some(first) = self.rotations.iter().find(|rotation| rotation.is_open()) else { return Span::none() };
+        let Some(first) = self.rotations.iter().find(|rotation| rotation.is_open()) else {
+            return Span::none();
+        };
         tracing::info_span!(target: SPANS, parent: &first.span, "step", otel.name = step, rotations = self.rotations.len())
     }
 
@@ -82,7 +84,11 @@ impl Group {
     async fn under_lease(&mut self) -> Result<(), Outcome> {
         let mut lease = self.lease().await?;
         let applied = self.apply_under(&mut lease).await;
-        for rotation in self.rotations.iter().filter(|rotation| rotation.proof().is_some()) {
+        for rotation in self
+            .rotations
+            .iter()
+            .filter(|rotation| rotation.proof().is_some())
+        {
             lease.document.note(&rotation.order);
         }
         let released = lease.release().await;
@@ -93,16 +99,24 @@ impl Group {
     /// The lease of the app. Waits while another instance has it.
     async fn lease(&self) -> Result<Lease<AppState>, Outcome> {
         let key = state::key(&self.app);
-        let Relay { store, instance, config, .. } = &*self.relay;
+        let Relay {
+            store,
+            instance,
+            config,
+            ..
+        } = &*self.relay;
         loop {
-            let (holder, remaining) = match Lease::acquire(store, &key, instance, config.lease).await? {
-                Acquired::Held(lease) => return Ok(*lease),
-                Acquired::Busy { holder, remaining } => (holder, remaining),
-            };
+            let (holder, remaining) =
+                match Lease::acquire(store, &key, instance, config.lease).await? {
+                    Acquired::Held(lease) => return Ok(*lease),
+                    Acquired::Busy { holder, remaining } => (holder, remaining),
+                };
             let pause = remaining.clamp(Duration::from_millis(20), LEASE_LOOK);
             if self.call.deadline.remaining() <= pause {
                 let seconds = remaining.as_secs_f32();
-                let message = format!("`{holder}` is writing the app and has its lease for {seconds:.0} s more");
+                let message = format!(
+                    "`{holder}` is writing the app and has its lease for {seconds:.0} s more"
+                );
                 return Err(Outcome::transient(message));
             }
             tokio::time::sleep(pause).await;
@@ -114,38 +128,67 @@ impl Group {
         if self.rotations.iter().all(|rotation| !rotation.is_open()) {
             return Ok(());
         }
-        let statuses = self.relay.resource_manager.reference_statuses(&self.app, &self.call).await?;
+        let statuses = self
+            .relay
+            .resource_manager
+            .reference_statuses(&self.app, &self.call)
+            .await?;
         self.decide_by_references(&statuses).await;
         self.patch(lease, &statuses).await?;
         self.refresh(lease, &statuses).await
     }
 
     /// Has Azure resolve all references anew, unless those of the secrets are good already, or were resolved by a write.
-    async fn refresh(&mut self, lease: &mut Lease<AppState>, statuses: &[ReferenceStatus]) -> Result<(), Outcome> {
+    async fn refresh(
+        &mut self,
+        lease: &mut Lease<AppState>,
+        statuses: &[ReferenceStatus],
+    ) -> Result<(), Outcome> {
         // What another rotation of the group has just written is that one's to prove.
-        let plans = self.rotations.iter().filter_map(Rotation::proof).map(|proof| &proof.plan);
-        let written: Vec<_> = plans.flat_map(Plan::changes).map(|(name, _)| name.clone()).collect();
+        let plans = self
+            .rotations
+            .iter()
+            .filter_map(Rotation::proof)
+            .map(|proof| &proof.plan);
+        let written: Vec<_> = plans
+            .flat_map(Plan::changes)
+            .map(|(name, _)| name.clone())
+            .collect();
         let mut needed = false;
         for index in 0..self.rotations.len() {
-            let Some(Rotation { order, stage: Stage::Refresh, .. }) = self.rotations.get(index) else { continue };
+            let Some(Rotation {
+                order,
+                stage: Stage::Refresh,
+                ..
+            }) = self.rotations.get(index)
+            else {
+                continue;
+            };
             let order = Arc::clone(order);
             let mut awaited = self.awaited(&order, statuses);
             awaited.retain(|it| !written.contains(&it.setting));
             let outcome = if awaited.is_empty() {
-                let message =
-                    "no setting of the app references the secret without a version: a refresh changes nothing";
+                let message = "no setting of the app references the secret without a version: a refresh changes nothing";
                 Outcome::new(Verdict::Unchanged, message)
             } else if self.are_good(&order, &awaited, statuses) {
                 lease.document.note(&order);
                 already(&order, &awaited)
             } else if order.mode == Mode::Monitor {
-                Outcome::new(Verdict::Monitored, "would refresh the references of the app")
+                Outcome::new(
+                    Verdict::Monitored,
+                    "would refresh the references of the app",
+                )
             } else {
                 needed = true;
                 let done = Some(if self.changed { "written" } else { "refreshed" });
                 self.set_stage(
                     index,
-                    Stage::Proof(Proof { awaited, plan: Plan::default(), not_kept: Vec::new(), done }),
+                    Stage::Proof(Proof {
+                        awaited,
+                        plan: Plan::default(),
+                        not_kept: Vec::new(),
+                        done,
+                    }),
                 );
                 continue;
             };
@@ -153,7 +196,10 @@ impl Group {
         }
         if needed && !self.changed {
             self.fence(lease).await?;
-            self.relay.resource_manager.refresh_references(&self.app, &self.call).await?;
+            self.relay
+                .resource_manager
+                .refresh_references(&self.app, &self.call)
+                .await?;
             self.changed = true;
         }
         Ok(())
@@ -174,17 +220,25 @@ impl Group {
     }
 
     async fn read(&self) -> Result<Settings, AzureError> {
-        self.relay.resource_manager.settings(&self.app, &self.call).await
+        self.relay
+            .resource_manager
+            .settings(&self.app, &self.call)
+            .await
     }
 
     /// The references that a refresh or a write brings to the event's version: those to its secret, but for the ones
     /// that are pinned to another version.
     fn awaited(&self, order: &Order, statuses: &[ReferenceStatus]) -> Vec<Awaited> {
         let event = &order.event;
-        let targets = statuses.iter().filter_map(|row| Some((row.setting.clone(), self.target(row)?)));
+        let targets = statuses
+            .iter()
+            .filter_map(|row| Some((row.setting.clone(), self.target(row)?)));
         let of_secret = targets.filter(|(_, target)| target.is_of(event));
-        let moving = of_secret.filter(|(_, target)| target.version.is_none() || target.version == event.version);
-        moving.map(|(setting, target)| Awaited::new(setting, target, event)).collect()
+        let moving = of_secret
+            .filter(|(_, target)| target.version.is_none() || target.version == event.version);
+        moving
+            .map(|(setting, target)| Awaited::new(setting, target, event))
+            .collect()
     }
 
     /// Whether every version that is wanted is there. One that is not known may always be missing.
@@ -212,7 +266,11 @@ impl Group {
 
     /// Ends all that have no verdict yet.
     fn end_open(&mut self, outcome: &Outcome) {
-        for rotation in self.rotations.iter_mut().filter(|rotation| rotation.is_open()) {
+        for rotation in self
+            .rotations
+            .iter_mut()
+            .filter(|rotation| rotation.is_open())
+        {
             rotation.end(&self.app, &self.call, outcome.clone());
         }
     }
@@ -233,5 +291,9 @@ fn resolved(awaited: &[Awaited]) -> String {
         None => format!("`{}` is resolved", it.setting),
     };
     let all: Vec<String> = awaited.iter().map(one).collect();
-    if all.is_empty() { "nothing is left to do".to_owned() } else { all.join(", ") }
+    if all.is_empty() {
+        "nothing is left to do".to_owned()
+    } else {
+        all.join(", ")
+    }
 }

@@ -70,7 +70,11 @@ impl History {
     /// took it further tells the rest.
     pub async fn amend(&self, id: &RunId, change: impl Fn(&mut Run)) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
-            let Some((value, version)) = self.0.read_json::<serde_json::Value>(&key(id)).await.or_else(unreadable)?
+            let Some((value, version)) = self
+                .0
+                .read_json::<serde_json::Value>(&key(id))
+                .await
+                .or_else(unreadable)?
             else {
                 return Ok(());
             };
@@ -108,7 +112,12 @@ impl History {
 
     /// Removes the runs of days that are further back than `keep`, and says how many there were.
     pub async fn prune(&self, keep: Duration, now: Timestamp) -> Result<usize, StoreError> {
-        let oldest = now.checked_sub(keep).unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::UTC).date().to_string();
+        let oldest = now
+            .checked_sub(keep)
+            .unwrap_or(Timestamp::UNIX_EPOCH)
+            .to_zoned(TimeZone::UTC)
+            .date()
+            .to_string();
         let mut pruned = 0;
         for day in self.0.folders(FOLDER).await? {
             if day >= oldest {
@@ -137,12 +146,22 @@ fn unreadable<T>(error: StoreError) -> Result<Option<T>, StoreError> {
 
 /// The run in a record, if this version knows its format.
 fn understood(id: &RunId, value: serde_json::Value) -> Result<Run, HistoryError> {
-    let format = value.get("format").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    let format = value
+        .get("format")
+        .and_then(serde_json::Value::as_u64)
+        .unwrap_or(0);
     if format > u64::from(FORMAT) {
-        return Err(HistoryError::Newer { id: id.clone(), format: u32::try_from(format).unwrap_or(u32::MAX) });
+        return Err(HistoryError::Newer {
+            id: id.clone(),
+            format: u32::try_from(format).unwrap_or(u32::MAX),
+        });
     }
-    serde_json::from_value(value)
-        .map_err(|error| HistoryError::Store(StoreError::Unreadable { key: key(id), reason: error.to_string() }))
+    serde_json::from_value(value).map_err(|error| {
+        HistoryError::Store(StoreError::Unreadable {
+            key: key(id),
+            reason: error.to_string(),
+        })
+    })
 }
 
 fn key(id: &RunId) -> String {
@@ -161,46 +180,79 @@ mod tests {
     }
 
     fn run(started: &str) -> Run {
-        Run { id: RunId::at(started.parse().unwrap()), ..Run::begin(Cause::Event, "i", None) }
+        Run {
+            id: RunId::at(started.parse().unwrap()),
+            ..Run::begin(Cause::Event, "i", None)
+        }
     }
 
     #[tokio::test]
     async fn runs_are_found_by_day_newest_first() {
         let (_folder, history) = history();
-        let runs = ["2026-11-22T23:00:00Z", "2026-11-23T01:00:00Z", "2026-11-23T02:00:00Z"].map(run);
+        let runs = [
+            "2026-11-22T23:00:00Z",
+            "2026-11-23T01:00:00Z",
+            "2026-11-23T02:00:00Z",
+        ]
+        .map(run);
         for run in &runs {
             history.keep(run).await.unwrap();
             history.keep(run).await.unwrap();
         }
         assert_eq!(history.days().await.unwrap(), ["2026-11-23", "2026-11-22"]);
-        assert_eq!(history.of_day("2026-11-23").await.unwrap(), [runs[2].id.clone(), runs[1].id.clone()]);
+        assert_eq!(
+            history.of_day("2026-11-23").await.unwrap(),
+            [runs[2].id.clone(), runs[1].id.clone()]
+        );
         assert_eq!(history.read(&runs[0].id).await.unwrap().id, runs[0].id);
     }
 
     #[tokio::test]
     async fn old_days_are_removed() {
         let (_folder, history) = history();
-        for started in ["2026-08-01T00:00:00Z", "2026-08-25T00:00:00Z", "2026-11-23T00:00:00Z"] {
+        for started in [
+            "2026-08-01T00:00:00Z",
+            "2026-08-25T00:00:00Z",
+            "2026-11-23T00:00:00Z",
+        ] {
             history.keep(&run(started)).await.unwrap();
         }
         let now = "2026-11-23T12:00:00Z".parse().unwrap();
-        assert_eq!(history.prune(Duration::from_hours(90 * 24), now).await.unwrap(), 1);
+        assert_eq!(
+            history
+                .prune(Duration::from_hours(90 * 24), now)
+                .await
+                .unwrap(),
+            1
+        );
         assert_eq!(history.days().await.unwrap(), ["2026-11-23", "2026-08-25"]);
     }
 
     #[tokio::test]
     async fn what_a_newer_keyrelay_wrote_is_not_guessed_at() {
         let (_folder, history) = history();
-        let newer = Run { format: FORMAT + 1, ..run("2026-11-23T00:00:00Z") };
+        let newer = Run {
+            format: FORMAT + 1,
+            ..run("2026-11-23T00:00:00Z")
+        };
         history.keep(&newer).await.unwrap();
-        assert!(matches!(history.read(&newer.id).await, Err(HistoryError::Newer { .. })));
+        assert!(matches!(
+            history.read(&newer.id).await,
+            Err(HistoryError::Newer { .. })
+        ));
     }
 
     #[tokio::test]
     async fn a_run_that_is_not_there_is_missing_and_not_amended() {
         let (_folder, history) = history();
         let id = run("2026-11-23T00:00:00Z").id;
-        assert!(matches!(history.read(&id).await, Err(HistoryError::Missing(_))));
-        history.amend(&id, |_| panic!("there is nothing to amend")).await.unwrap();
+        assert!(matches!(
+            history.read(&id).await,
+            Err(HistoryError::Missing(_))
+        ));
+        history
+            .amend(&id, |_| panic!("there is nothing to amend"))
+            .await
+            .unwrap();
     }
 }

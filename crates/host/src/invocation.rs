@@ -44,7 +44,10 @@ pub enum BodyError {
 
 /// The id of an invocation, from its headers: `-` if there is none, as when somebody tries the handler by hand.
 pub fn invocation_id(headers: &HeaderMap) -> String {
-    let id = headers.get(INVOCATION_ID).and_then(|id| id.to_str().ok()).unwrap_or("-");
+    let id = headers
+        .get(INVOCATION_ID)
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or("-");
     id.chars().take(MAX_ID_LENGTH).collect()
 }
 
@@ -62,17 +65,32 @@ pub async fn read_body(body: Body) -> Result<Vec<u8>, BodyError> {
             break;
         }
     }
-    if size > MAX_BODY { Err(BodyError::TooLarge) } else { Ok(bytes) }
+    if size > MAX_BODY {
+        Err(BodyError::TooLarge)
+    } else {
+        Ok(bytes)
+    }
 }
 
 /// Takes the events out of `{"Data":{"event":...},"Metadata":...}`.
 ///
 /// The binding's name is `event` in our own `function.json`; if it was renamed, the only entry of `Data` is taken.
 pub fn decode(body: &[u8]) -> Result<Vec<Result<Event, EventError>>, BodyError> {
-    let envelope: Value = serde_json::from_slice(body)
-        .map_err(|error| BodyError::NotJson { line: error.line(), column: error.column() })?;
-    let data = envelope.get("Data").and_then(Value::as_object).ok_or(BodyError::NoData)?;
-    let only = || if data.len() == 1 { data.values().next() } else { None };
+    let envelope: Value = serde_json::from_slice(body).map_err(|error| BodyError::NotJson {
+        line: error.line(),
+        column: error.column(),
+    })?;
+    let data = envelope
+        .get("Data")
+        .and_then(Value::as_object)
+        .ok_or(BodyError::NoData)?;
+    let only = || {
+        if data.len() == 1 {
+            data.values().next()
+        } else {
+            None
+        }
+    };
     let value = data.get("event").or_else(only).ok_or(BodyError::NoData)?;
     Ok(decode_events(value))
 }
@@ -88,9 +106,18 @@ pub struct Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let status = if self.redeliver { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+        let status = if self.redeliver {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else {
+            StatusCode::OK
+        };
         let body = json!({ "Outputs": {}, "Logs": self.logs, "ReturnValue": null });
-        (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+        (
+            status,
+            [(header::CONTENT_TYPE, "application/json")],
+            body.to_string(),
+        )
+            .into_response()
     }
 }
 
@@ -113,7 +140,10 @@ mod tests {
     fn check_events(data: &Value, fine: usize, bad: usize) {
         let body = json!({ "Data": data, "Metadata": {} }).to_string();
         let events = decode(body.as_bytes()).unwrap();
-        let counted = (events.iter().filter(|it| it.is_ok()).count(), events.iter().filter(|it| it.is_err()).count());
+        let counted = (
+            events.iter().filter(|it| it.is_ok()).count(),
+            events.iter().filter(|it| it.is_err()).count(),
+        );
         assert_eq!(counted, (fine, bad), "{body}");
     }
 
@@ -122,16 +152,28 @@ mod tests {
         check_events(&json!({ "event": event() }), 1, 0);
         check_events(&json!({ "event": event(), "other": 1 }), 1, 0);
         check_events(&json!({ "eventGridEvent": event() }), 1, 0);
-        check_events(&json!({ "event": json!([event(), event()]).to_string() }), 2, 0);
+        check_events(
+            &json!({ "event": json!([event(), event()]).to_string() }),
+            2,
+            0,
+        );
         check_events(&json!({ "event": [event(), 1] }), 1, 1);
         check_events(&json!({ "event": null }), 0, 1);
     }
 
     #[test]
     fn what_is_no_envelope_is_an_error() {
-        for body in
-            ["", "x", "{", "\u{0}", "[]", "null", r#"{"Data":7}"#, r#"{"Data":{}}"#, r#"{"Data":{"a":1,"b":2}}"#]
-        {
+        for body in [
+            "",
+            "x",
+            "{",
+            "\u{0}",
+            "[]",
+            "null",
+            r#"{"Data":7}"#,
+            r#"{"Data":{}}"#,
+            r#"{"Data":{"a":1,"b":2}}"#,
+        ] {
             assert!(decode(body.as_bytes()).is_err(), "{body}");
         }
         assert!(decode(&[0xff, 0xfe]).is_err());

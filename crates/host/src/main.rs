@@ -35,13 +35,23 @@ enum Request {
 impl Request {
     /// Two options and no values: a library for arguments would be more to know than this.
     fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
-        let arguments: Vec<String> = arguments.map(|it| it.to_string_lossy().into_owned()).collect();
-        match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        let arguments: Vec<String> = arguments
+            .map(|it| it.to_string_lossy().into_owned())
+            .collect();
+        match arguments
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .as_slice()
+        {
             [] => Ok(Self::CustomHandler),
             ["--webhook"] => Ok(Self::Webhook),
             ["--help" | "-h"] => Ok(Self::Help),
             ["--version" | "-V"] => Ok(Self::Version),
-            _ => Err(format!("unexpected arguments `{}`: see `keyrelay-host --help`", arguments.join(" "))),
+            _ => Err(format!(
+                "unexpected arguments `{}`: see `keyrelay-host --help`",
+                arguments.join(" ")
+            )),
         }
     }
 }
@@ -54,7 +64,9 @@ async fn main() -> ExitCode {
         Err(message) => return failed(&message, ExitCode::from(USAGE)),
     };
     let environment = environment();
-    let app_root = environment.get("FUNCTIONS_APP_ROOT_PATH").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let app_root = environment
+        .get("FUNCTIONS_APP_ROOT_PATH")
+        .map_or_else(|| PathBuf::from("."), PathBuf::from);
     match request {
         Request::Help => print(HELP),
         Request::Version => print(concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"))),
@@ -116,7 +128,9 @@ fn misconfigured(problems: &[Problem]) -> ExitCode {
     }
     let count = problems.len();
     let problems = if count == 1 { "problem" } else { "problems" };
-    fatal(&format!("the configuration has {count} {problems}, listed above"))
+    fatal(&format!(
+        "the configuration has {count} {problems}, listed above"
+    ))
 }
 
 fn fatal(message: &str) -> ExitCode {
@@ -124,7 +138,10 @@ fn fatal(message: &str) -> ExitCode {
 }
 
 /// Ends with the code for an error. Standard error is what the Functions host shows as an error.
-#[expect(clippy::print_stderr, reason = "the Functions host logs standard error as errors")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the Functions host logs standard error as errors"
+)]
 fn failed(message: &str, code: ExitCode) -> ExitCode {
     eprintln!("keyrelay-host: {message}");
     code
@@ -136,7 +153,10 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place where the environment is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place where the environment is read"
+)]
 fn environment() -> BTreeMap<String, String> {
     // A variable that is no text cannot be one of ours.
     std::env::vars_os()

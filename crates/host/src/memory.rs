@@ -49,7 +49,10 @@ impl<T: Clone> Memory<T> {
             return Ok(answer.clone());
         }
         let second = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
-        let asked = Asked { moment: Instant::now(), second };
+        let asked = Asked {
+            moment: Instant::now(),
+            second,
+        };
         let answer = ask.await?;
         *known = Some((asked, answer.clone()));
         Ok(answer)

@@ -97,18 +97,27 @@ pub(crate) struct Proof {
 impl Order {
     /// The new version that the event tells of; none for other events.
     pub(crate) fn new_version(&self) -> Option<&SecretVersion> {
-        self.event.version.as_ref().filter(|_| self.event.occurrence == Occurrence::NewVersionCreated)
+        self.event
+            .version
+            .as_ref()
+            .filter(|_| self.event.occurrence == Occurrence::NewVersionCreated)
     }
 
     /// The run that an operator knows this work by.
     pub(crate) fn first_run(&self) -> &RunId {
-        self.carried.as_ref().map_or(&self.run, |carried| &carried.run)
+        self.carried
+            .as_ref()
+            .map_or(&self.run, |carried| &carried.run)
     }
 }
 
 impl Rotation {
     /// A rotation, and where its record will come out.
-    pub(crate) fn new(order: Arc<Order>, app: &AppId, deadline: Deadline) -> (Self, oneshot::Receiver<RotationRecord>) {
+    pub(crate) fn new(
+        order: Arc<Order>,
+        app: &AppId,
+        deadline: Deadline,
+    ) -> (Self, oneshot::Receiver<RotationRecord>) {
         let (reply, record) = oneshot::channel();
         let span = tracing::info_span!(
             target: SPANS,
@@ -151,9 +160,13 @@ impl Rotation {
     /// Gives the verdict out. Does nothing if it is out already.
     pub(crate) fn end(&mut self, app: &AppId, call: &Call, outcome: Outcome) {
         self.stage = Stage::Ended;
-        let Some(reply) = self.reply.take() else { return };
+        let Some(reply) = self.reply.take() else {
+            return;
+        };
         let span = std::mem::replace(&mut self.span, Span::none());
-        self.decision.as_deref().map(|decision| span.record("decision", decision));
+        self.decision
+            .as_deref()
+            .map(|decision| span.record("decision", decision));
         span.record("verdict", outcome.verdict.as_str());
         if outcome.verdict.is_error() {
             span.record("otel.status_code", "ERROR");

@@ -32,7 +32,11 @@ struct Words {
 impl Outcome {
     /// An outcome with its sentence.
     pub fn new(verdict: Verdict, message: impl Into<String>) -> Self {
-        Self { verdict, message: message.into(), may_be_a_fresh_role: false }
+        Self {
+            verdict,
+            message: message.into(),
+            may_be_a_fresh_role: false,
+        }
     }
 
     /// Trouble that may be gone when the event is delivered again.
@@ -86,7 +90,10 @@ impl From<NoPolicy> for Outcome {
 /// Without the store nothing is written, whatever is wrong with it: the event is kept until it works again.
 impl From<StoreError> for Outcome {
     fn from(error: StoreError) -> Self {
-        Self::transient(format!("nothing is done without the store: {}", chain(&error)))
+        Self::transient(format!(
+            "nothing is done without the store: {}",
+            chain(&error)
+        ))
     }
 }
 
@@ -100,16 +107,31 @@ impl From<LeaseError> for Outcome {
 }
 
 impl From<Outcome> for Words {
-    fn from(Outcome { verdict, message, .. }: Outcome) -> Self {
-        Self { verdict: verdict.as_str().to_owned(), message, redelivery: verdict.asks_for_redelivery() }
+    fn from(
+        Outcome {
+            verdict, message, ..
+        }: Outcome,
+    ) -> Self {
+        Self {
+            verdict: verdict.as_str().to_owned(),
+            message,
+            redelivery: verdict.asks_for_redelivery(),
+        }
     }
 }
 
 impl TryFrom<Words> for Outcome {
     type Error = String;
 
-    fn try_from(Words { verdict, message, redelivery }: Words) -> Result<Self, String> {
-        let verdict = Verdict::from_word(&verdict, redelivery).ok_or(format!("`{verdict}` is not a verdict"))?;
+    fn try_from(
+        Words {
+            verdict,
+            message,
+            redelivery,
+        }: Words,
+    ) -> Result<Self, String> {
+        let verdict = Verdict::from_word(&verdict, redelivery)
+            .ok_or(format!("`{verdict}` is not a verdict"))?;
         Ok(Self::new(verdict, message))
     }
 }

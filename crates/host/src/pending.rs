@@ -105,16 +105,29 @@ impl Postponed {
             (Cause::Reminder, _) => self.event.id.clone(),
             _ => "event".to_owned(),
         };
-        let EventRecord { vault_host, kind, name, version, occurrence, .. } = &self.event;
+        let EventRecord {
+            vault_host,
+            kind,
+            name,
+            version,
+            occurrence,
+            ..
+        } = &self.event;
         let version = version.as_deref().unwrap_or("newest");
-        format!("{EVENTS}/{vault_host}--{kind}--{name}--{version}--{occurrence}--{cause}.json").to_lowercase()
+        format!("{EVENTS}/{vault_host}--{kind}--{name}--{version}--{occurrence}--{cause}.json")
+            .to_lowercase()
     }
 }
 
 impl Work {
     /// Whether it is about the same version of the same object.
     pub(crate) fn is_about(&self, event: &EventRecord) -> bool {
-        let about = |it: &EventRecord| (format!("{}/{}", it.vault_host, it.name).to_lowercase(), it.version.clone());
+        let about = |it: &EventRecord| {
+            (
+                format!("{}/{}", it.vault_host, it.name).to_lowercase(),
+                it.version.clone(),
+            )
+        };
         about(&self.event) == about(event)
     }
 }
@@ -149,7 +162,9 @@ impl Pending {
         let folder = app_folder(app);
         for key in self.0.list(&folder).await? {
             // Below a site's folder are those of its slots.
-            let own = key.strip_prefix(&folder).is_some_and(|rest| !rest.trim_start_matches('/').contains('/'));
+            let own = key
+                .strip_prefix(&folder)
+                .is_some_and(|rest| !rest.trim_start_matches('/').contains('/'));
             if own {
                 entries.extend(self.read(&key).await?);
             }
@@ -158,7 +173,11 @@ impl Pending {
     }
 
     /// Takes out what is done with of all open work of an app.
-    pub async fn drop_works(&self, app: &AppId, is_done: impl Fn(&Work) -> bool) -> Result<(), StoreError> {
+    pub async fn drop_works(
+        &self,
+        app: &AppId,
+        is_done: impl Fn(&Work) -> bool,
+    ) -> Result<(), StoreError> {
         for mut entry in self.of_app(app).await? {
             let before = entry.value.works.len();
             entry.value.works.retain(|work| !is_done(work));
@@ -182,14 +201,25 @@ impl Pending {
     }
 
     /// Reads one of them; none if it is done with.
-    pub async fn read<T: serde::de::DeserializeOwned>(&self, key: &str) -> Result<Option<Entry<T>>, StoreError> {
+    pub async fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<Entry<T>>, StoreError> {
         let found = self.0.read_json(key).await?;
-        Ok(found.map(|(value, version)| Entry { key: key.to_owned(), value, version }))
+        Ok(found.map(|(value, version)| Entry {
+            key: key.to_owned(),
+            value,
+            version,
+        }))
     }
 
     /// Puts what is left of an entry in its place, unless somebody has changed it meanwhile.
     pub async fn leave<T: Serialize>(&self, entry: Entry<T>) -> Result<(), StoreError> {
-        match self.0.replace(&entry.key, &entry.value, &entry.version).await {
+        match self
+            .0
+            .replace(&entry.key, &entry.value, &entry.version)
+            .await
+        {
             // Then it is theirs.
             Err(error) if error.is_conflict() => Ok(()),
             left => left.map(drop),
@@ -204,8 +234,17 @@ impl Pending {
 
 /// The part of a key that stands for an app. Slots are below their sites.
 pub(crate) fn app_key(app: &AppId) -> String {
-    let slot = app.slot().map(|slot| format!("/{slot}")).unwrap_or_default();
-    format!("{}/{}/{}{slot}", app.subscription(), app.resource_group(), app.site()).to_lowercase()
+    let slot = app
+        .slot()
+        .map(|slot| format!("/{slot}"))
+        .unwrap_or_default();
+    format!(
+        "{}/{}/{}{slot}",
+        app.subscription(),
+        app.resource_group(),
+        app.site()
+    )
+    .to_lowercase()
 }
 
 fn app_folder(app: &AppId) -> String {

@@ -72,7 +72,11 @@ pub(crate) async fn reconcile(relay: &Arc<Relay>, invocation: &str) -> Result<Su
         summary.idle = Some("the mode is `off`");
     } else {
         let deadline = Deadline::after(WITHIN);
-        let pass = Pass { relay, invocation, deadline };
+        let pass = Pass {
+            relay,
+            invocation,
+            deadline,
+        };
         let done = pass.go(&mut summary).await;
         if let Err(error) = done {
             let message = chain(&error);
@@ -96,9 +100,17 @@ impl Pass<'_> {
         self.finish_open_work(summary).await?;
         self.handle_postponed(summary).await?;
         let now = Timestamp::now();
-        let mut progress = self.relay.store.read_json::<Progress>(KEY).await?.map(|(it, _)| it).unwrap_or_default();
+        let mut progress = self
+            .relay
+            .store
+            .read_json::<Progress>(KEY)
+            .await?
+            .map(|(it, _)| it)
+            .unwrap_or_default();
         // A time in the future is one that a wrong clock wrote.
-        let is_recent = progress.compared.is_some_and(|at| at <= now && elapsed(at, now) < COMPARE_EVERY);
+        let is_recent = progress
+            .compared
+            .is_some_and(|at| at <= now && elapsed(at, now) < COMPARE_EVERY);
         if progress.after.is_none() && is_recent {
             return Ok(());
         }
@@ -113,7 +125,11 @@ impl Pass<'_> {
         // The reminders that were found are events that wait.
         self.handle_postponed(summary).await?;
         if progress.after.is_none() {
-            summary.pruned = self.relay.history.prune(self.relay.config.keep_runs, now).await?;
+            summary.pruned = self
+                .relay
+                .history
+                .prune(self.relay.config.keep_runs, now)
+                .await?;
         }
         self.relay.store.write(KEY, &progress).await
     }
@@ -136,9 +152,17 @@ impl fmt::Display for Summary {
         if let Some(idle) = self.idle {
             return write!(f, "nothing is done: {idle}");
         }
-        write!(f, "{} finished, {} still pending", self.finished, self.waiting)?;
+        write!(
+            f,
+            "{} finished, {} still pending",
+            self.finished, self.waiting
+        )?;
         if let Some(compared) = self.compared {
-            write!(f, "; {compared} apps compared, {} references behind, {} reminders", self.drifted, self.reminders)?;
+            write!(
+                f,
+                "; {compared} apps compared, {} references behind, {} reminders",
+                self.drifted, self.reminders
+            )?;
         }
         if self.pruned > 0 {
             write!(f, "; {} old runs removed", self.pruned)?;

@@ -144,8 +144,12 @@ pub struct Request {
 impl Run {
     /// Whether any app was changed, or may have been.
     pub(crate) fn has_changed_something(&self) -> bool {
-        let changes = [Operation::WriteSettings, Operation::RefreshReferences].map(|operation| operation.to_string());
-        let mut requests = self.rotations.iter().flat_map(|rotation| &rotation.requests);
+        let changes = [Operation::WriteSettings, Operation::RefreshReferences]
+            .map(|operation| operation.to_string());
+        let mut requests = self
+            .rotations
+            .iter()
+            .flat_map(|rotation| &rotation.requests);
         requests.any(|request| changes.contains(&request.operation))
     }
 
@@ -173,21 +177,31 @@ impl Run {
 
     /// Whether Event Grid should deliver the event again.
     pub fn asks_for_redelivery(&self) -> bool {
-        self.outcomes().any(|outcome| outcome.verdict.asks_for_redelivery())
+        self.outcomes()
+            .any(|outcome| outcome.verdict.asks_for_redelivery())
     }
 
     /// Every verdict with its sentence.
     pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
-        self.ended.iter().chain(self.rotations.iter().map(|rotation| &rotation.outcome))
+        self.ended
+            .iter()
+            .chain(self.rotations.iter().map(|rotation| &rotation.outcome))
     }
 
     pub(crate) fn outcomes_mut(&mut self) -> impl Iterator<Item = &mut Outcome> {
-        self.ended.iter_mut().chain(self.rotations.iter_mut().map(|rotation| &mut rotation.outcome))
+        self.ended.iter_mut().chain(
+            self.rotations
+                .iter_mut()
+                .map(|rotation| &mut rotation.outcome),
+        )
     }
 
     /// The verdict that an operator should see first, of all that the run has.
     pub fn verdict(&self) -> Verdict {
-        let worst = self.outcomes().map(|outcome| outcome.verdict).max_by_key(|verdict| verdict.weight());
+        let worst = self
+            .outcomes()
+            .map(|outcome| outcome.verdict)
+            .max_by_key(|verdict| verdict.weight());
         worst.unwrap_or(Verdict::Unchanged)
     }
 }
@@ -215,7 +229,9 @@ impl From<RequestRecord> for Request {
         Self {
             operation: record.operation.to_string(),
             subject: record.subject,
-            at: Timestamp::now().checked_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH),
+            at: Timestamp::now()
+                .checked_sub(ago)
+                .unwrap_or(Timestamp::UNIX_EPOCH),
             duration_ms: milliseconds(record.elapsed),
             status: record.status,
             request_id: record.ids.request,
@@ -239,8 +255,12 @@ mod text {
         serializer.collect_str(app)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AppId, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<AppId, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 

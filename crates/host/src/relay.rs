@@ -86,7 +86,13 @@ pub(crate) struct Trigger {
 
 impl Trigger {
     pub(crate) fn event(invocation: &str) -> Self {
-        Self { invocation: invocation.to_owned(), cause: Cause::Event, of: None, apps: None, carried: None }
+        Self {
+            invocation: invocation.to_owned(),
+            cause: Cause::Event,
+            of: None,
+            apps: None,
+            carried: None,
+        }
     }
 }
 
@@ -108,7 +114,9 @@ impl Relay {
             run.id = Empty,
             of = trigger.of.as_ref().map(RunId::as_str),
         );
-        self.run_within(trigger, event, deadline).instrument(span).await
+        self.run_within(trigger, event, deadline)
+            .instrument(span)
+            .await
     }
 
     async fn run_within(
@@ -127,7 +135,10 @@ impl Relay {
         let call = Call::until(deadline);
         let ended = match &event {
             Ok(event) => self.handle(event, &trigger, &call, arrival, &mut run).await,
-            Err(error) => Err(Outcome::new(Verdict::Refused, format!("not handled: {error}"))),
+            Err(error) => Err(Outcome::new(
+                Verdict::Refused,
+                format!("not handled: {error}"),
+            )),
         };
         run.ended = ended.err();
         run.requests = call.log.records().into_iter().map(Request::from).collect();
@@ -135,7 +146,11 @@ impl Relay {
         run.duration_ms = milliseconds(began.elapsed());
         self.record(&mut run).await;
         self.metrics.run(&run);
-        run.log(event.map_or_else(|error| error.id, |event| Some(event.id)).as_deref());
+        run.log(
+            event
+                .map_or_else(|error| error.id, |event| Some(event.id))
+                .as_deref(),
+        );
         run
     }
 
@@ -155,13 +170,17 @@ impl Relay {
         for (index, rule) in self.config.rules.iter().enumerate() {
             let Some(name) = &rule.policy else { continue };
             let checked = match self.shelf.policy(name).await {
-                Ok(policy) => {
-                    policy.check_parameters(&rule.parameters, &limits(Some(rule))).await.map_err(Outcome::from)
-                }
+                Ok(policy) => policy
+                    .check_parameters(&rule.parameters, &limits(Some(rule)))
+                    .await
+                    .map_err(Outcome::from),
                 Err(missing) => Err(Outcome::from(missing)),
             };
             if let Err(Outcome { message, .. }) = checked {
-                tracing::error!(policy.name = name, "keyrelay.toml: rotation[{index}] will fail: {message}");
+                tracing::error!(
+                    policy.name = name,
+                    "keyrelay.toml: rotation[{index}] will fail: {message}"
+                );
             }
         }
     }
@@ -178,7 +197,10 @@ impl Relay {
         let route = route(&self.config, &self.shelf.names(), &event.name);
         run.mode = Some(route.mode);
         // What an earlier run has written is proven or taken back, whatever has become of the event since.
-        let owes = trigger.carried.as_ref().is_some_and(|carried| !carried.undo.is_empty());
+        let owes = trigger
+            .carried
+            .as_ref()
+            .is_some_and(|carried| !carried.undo.is_empty());
         let mut unless_written = None;
         let versions = match admit(self, event, route.mode, call).await {
             Admission::Admitted(versions) => versions,
@@ -187,20 +209,30 @@ impl Relay {
                 known_versions(self, &event.vault_host, &event.name, call).await
             }
             Admission::Ended(outcome) => return Err(outcome),
-            Admission::Postponed(not_before) => return Err(self.postpone(event, not_before, run).await?),
+            Admission::Postponed(not_before) => {
+                return Err(self.postpone(event, not_before, run).await?);
+            }
         };
         let policy = self.shelf.policy(&route.policy).await?;
-        run.policy = Some(PolicyRecord { name: route.policy.clone(), digest: policy.digest().to_string() });
+        run.policy = Some(PolicyRecord {
+            name: route.policy.clone(),
+            digest: policy.digest().to_string(),
+        });
         if !policy.about().wants(event.occurrence) {
-            let message = format!("policy `{}` does not decide about {}", route.policy, event.occurrence);
+            let message = format!(
+                "policy `{}` does not decide about {}",
+                route.policy, event.occurrence
+            );
             let outcome = Outcome::new(Verdict::Unchanged, message);
             if !owes {
                 return Err(outcome);
             }
             unless_written.get_or_insert(outcome);
         }
-        let (parameters, grant) =
-            route.rule.map(|rule| (rule.parameters.clone(), rule.grant.clone())).unwrap_or_default();
+        let (parameters, grant) = route
+            .rule
+            .map(|rule| (rule.parameters.clone(), rule.grant.clone()))
+            .unwrap_or_default();
         let limits = limits(route.rule);
         if let Err(error) = policy.check_parameters(&parameters, &limits).await {
             if !owes {
@@ -222,12 +254,24 @@ impl Relay {
             carried: trigger.carried.clone(),
             unless_written,
         });
-        let left = self.rotate(&order, route.rule, trigger, call, arrival, &mut run.rotations).await?;
+        let left = self
+            .rotate(
+                &order,
+                route.rule,
+                trigger,
+                call,
+                arrival,
+                &mut run.rotations,
+            )
+            .await?;
         if left {
             return Err(self.leave_rest(event, trigger, run).await);
         }
         if run.rotations.is_empty() {
-            return Err(Outcome::new(Verdict::Unchanged, "no app in the scope references the secret"));
+            return Err(Outcome::new(
+                Verdict::Unchanged,
+                "no app in the scope references the secret",
+            ));
         }
         Ok(())
     }
@@ -253,9 +297,14 @@ impl Relay {
             vault_suffix: &self.config.cloud.vault_suffix,
             call,
         };
-        let named = trigger.apps.as_ref().or(rule.map(|rule| &rule.apps).filter(|apps| !apps.is_empty()));
+        let named = trigger
+            .apps
+            .as_ref()
+            .or(rule.map(|rule| &rule.apps).filter(|apps| !apps.is_empty()));
         let mut found = match named {
-            Some(apps) => stream::iter(apps.iter().cloned().map(|app| Ok(Found::Using(app)))).boxed(),
+            Some(apps) => {
+                stream::iter(apps.iter().cloned().map(|app| Ok(Found::Using(app)))).boxed()
+            }
             None => self.discovery.find(&question).boxed(),
         };
         let (mut waiting, mut under_way) = (VecDeque::new(), FuturesUnordered::new());
@@ -304,36 +353,67 @@ impl Relay {
     async fn leave_rest(&self, event: &Event, trigger: &Trigger, run: &Run) -> Outcome {
         let reason = "there was no time for all apps of the scope";
         if trigger.cause == Cause::Event
-            && let Err(outcome) = self.keep_for_later(event, Timestamp::now(), reason, run).await
+            && let Err(outcome) = self
+                .keep_for_later(event, Timestamp::now(), reason, run)
+                .await
         {
             return outcome;
         }
-        Outcome::transient(format!("{reason}: the next delivery of the event goes on, and so does the reconcile timer"))
+        Outcome::transient(format!(
+            "{reason}: the next delivery of the event goes on, and so does the reconcile timer"
+        ))
     }
 
     /// How a rotation ends that nothing needs to be asked for.
     fn without_turn(&self, order: &Order, app: &AppId, trigger: &Trigger) -> Option<Outcome> {
         if self.own_app.as_ref() == Some(app) {
-            let message = "keyrelay does not touch the app that it runs in: a write would stop it half-way";
+            let message =
+                "keyrelay does not touch the app that it runs in: a write would stop it half-way";
             return Some(Outcome::new(Verdict::Refused, message));
         }
-        let again =
-            matches!(trigger.cause, Cause::Event | Cause::Pending) && self.settled.contains(&order.event.id, app);
-        again.then(|| Outcome::new(Verdict::Unchanged, "an earlier delivery of the event was handled for the app"))
-    }
-
-    /// Keeps an event until its version is valid.
-    async fn postpone(&self, event: &Event, not_before: u64, run: &Run) -> Result<Outcome, Outcome> {
-        let due = i64::try_from(not_before).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
-        let due = due.ok_or_else(|| Outcome::new(Verdict::Refused, "the version's not-before date is out of range"))?;
-        let reason = format!("the version is not valid before {due}");
-        Ok(match self.keep_for_later(event, due, &reason, run).await? {
-            true => Outcome::new(Verdict::Pending, format!("{reason}: it is handled then")),
-            false => Outcome::new(Verdict::Unchanged, format!("{reason}: it is handled then, for an earlier delivery")),
+        let again = matches!(trigger.cause, Cause::Event | Cause::Pending)
+            && self.settled.contains(&order.event.id, app);
+        again.then(|| {
+            Outcome::new(
+                Verdict::Unchanged,
+                "an earlier delivery of the event was handled for the app",
+            )
         })
     }
 
-    async fn keep_for_later(&self, event: &Event, due: Timestamp, reason: &str, run: &Run) -> Result<bool, Outcome> {
+    /// Keeps an event until its version is valid.
+    async fn postpone(
+        &self,
+        event: &Event,
+        not_before: u64,
+        run: &Run,
+    ) -> Result<Outcome, Outcome> {
+        let due = i64::try_from(not_before)
+            .ok()
+            .and_then(|seconds| Timestamp::from_second(seconds).ok());
+        let due = due.ok_or_else(|| {
+            Outcome::new(
+                Verdict::Refused,
+                "the version's not-before date is out of range",
+            )
+        })?;
+        let reason = format!("the version is not valid before {due}");
+        Ok(match self.keep_for_later(event, due, &reason, run).await? {
+            true => Outcome::new(Verdict::Pending, format!("{reason}: it is handled then")),
+            false => Outcome::new(
+                Verdict::Unchanged,
+                format!("{reason}: it is handled then, for an earlier delivery"),
+            ),
+        })
+    }
+
+    async fn keep_for_later(
+        &self,
+        event: &Event,
+        due: Timestamp,
+        reason: &str,
+        run: &Run,
+    ) -> Result<bool, Outcome> {
         let postponed = Postponed {
             run: Some(run.id.clone()),
             event: EventRecord::from(event),
@@ -351,7 +431,9 @@ impl Relay {
             self.denials.judge("scope", ended).await;
         }
         for rotation in &mut run.rotations {
-            self.denials.judge(&app_key(&rotation.app), &mut rotation.outcome).await;
+            self.denials
+                .judge(&app_key(&rotation.app), &mut rotation.outcome)
+                .await;
         }
     }
 
@@ -360,11 +442,23 @@ impl Relay {
         if !run.is_worth_a_record() {
             return;
         }
-        let Err(error) = self.history.keep(run).await else { return };
+        let Err(error) = self.history.keep(run).await else {
+            return;
+        };
         let outcome = Outcome::from(error);
-        let message = format!("the run is not recorded, deliver the event again: {}", outcome.message);
-        let before = run.ended.take().map(|ended| format!("{}; ", ended.message)).unwrap_or_default();
-        run.ended = Some(Outcome { message: format!("{before}{message}"), ..outcome });
+        let message = format!(
+            "the run is not recorded, deliver the event again: {}",
+            outcome.message
+        );
+        let before = run
+            .ended
+            .take()
+            .map(|ended| format!("{}; ", ended.message))
+            .unwrap_or_default();
+        run.ended = Some(Outcome {
+            message: format!("{before}{message}"),
+            ..outcome
+        });
     }
 }
 
@@ -376,7 +470,9 @@ impl Run {
         match self.cause {
             Cause::Event | Cause::Resubmit | Cause::Reminder => true,
             // A postponed event; and open work if that is done with, or was worked on.
-            Cause::Pending => !self.is_look || self.has_changed_something() || outcomes.all(Outcome::is_final),
+            Cause::Pending => {
+                !self.is_look || self.has_changed_something() || outcomes.all(Outcome::is_final)
+            }
             Cause::Drift => outcomes.any(|outcome| outcome.verdict != Verdict::Unchanged),
         }
     }
@@ -386,5 +482,9 @@ impl Run {
 pub fn limits(rule: Option<&Rule>) -> Limits {
     let overrides = rule.map(|rule| rule.limits).unwrap_or_default();
     let limits = Limits::default();
-    Limits { time: overrides.time.unwrap_or(limits.time), memory: overrides.memory.unwrap_or(limits.memory), ..limits }
+    Limits {
+        time: overrides.time.unwrap_or(limits.time),
+        memory: overrides.memory.unwrap_or(limits.memory),
+        ..limits
+    }
 }

@@ -24,11 +24,21 @@ pub struct Route<'a> {
 pub fn route<'a>(config: &'a Config, policies: &[String], secret: &SecretName) -> Route<'a> {
     let rule = config.rules.iter().find(|rule| rule.secret.matches(secret));
     let written_alike = || policies.iter().find(|name| *name == secret.as_str());
-    let named_alike = || policies.iter().find(|name| name.eq_ignore_ascii_case(secret.as_str()));
+    let named_alike = || {
+        policies
+            .iter()
+            .find(|name| name.eq_ignore_ascii_case(secret.as_str()))
+    };
     let own_module = || written_alike().or_else(named_alike).cloned();
-    let policy =
-        rule.and_then(|rule| rule.policy.clone()).or_else(own_module).unwrap_or_else(|| DEFAULT_POLICY.to_owned());
-    Route { rule, policy, mode: stricter(config.mode, rule.and_then(|rule| rule.mode)) }
+    let policy = rule
+        .and_then(|rule| rule.policy.clone())
+        .or_else(own_module)
+        .unwrap_or_else(|| DEFAULT_POLICY.to_owned());
+    Route {
+        rule,
+        policy,
+        mode: stricter(config.mode, rule.and_then(|rule| rule.mode)),
+    }
 }
 
 /// A rule can hold back where the whole is let go, never the other way round.
@@ -59,7 +69,10 @@ mod tests {
     fn capital_letters_decide_between_namesakes_only() {
         let (config, policies) = (config(""), ["SQL", "Sql", "sql"].map(str::to_owned));
         for (secret, expected) in [("sql", "sql"), ("Sql", "Sql"), ("sQL", "SQL")] {
-            assert_eq!(route(&config, &policies, &secret.parse().unwrap()).policy, expected);
+            assert_eq!(
+                route(&config, &policies, &secret.parse().unwrap()).policy,
+                expected
+            );
         }
     }
 

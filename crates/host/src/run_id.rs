@@ -23,7 +23,8 @@ pub struct RunIdError(String);
 impl RunId {
     /// A name for a run that begins at this time.
     pub fn at(time: Timestamp) -> Self {
-        let time = strtime::format("%Y%m%dT%H%M%S%3f", time).unwrap_or_else(|_| "00000000T000000000".to_owned());
+        let time = strtime::format("%Y%m%dT%H%M%S%3f", time)
+            .unwrap_or_else(|_| "00000000T000000000".to_owned());
         let own = Uuid::new_v4().simple().to_string();
         Self(format!("{time}Z-{}", own.get(..8).unwrap_or(&own)))
     }
@@ -91,8 +92,13 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_names() {
-        for text in ["", "20261123T054539123Z", "../../x", "20261123T054539123Z-1F3A9C2D", "20261123T05453912éZ-1f3a9c"]
-        {
+        for text in [
+            "",
+            "20261123T054539123Z",
+            "../../x",
+            "20261123T054539123Z-1F3A9C2D",
+            "20261123T05453912éZ-1f3a9c",
+        ] {
             assert!(text.parse::<RunId>().is_err(), "{text}");
         }
     }

@@ -43,13 +43,20 @@ pub fn router(relay: Ready) -> Router {
 }
 
 async fn ready() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain")], concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"), "\n"))
+    (
+        [(header::CONTENT_TYPE, "text/plain")],
+        concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"), "\n"),
+    )
 }
 
 /// One invocation of the function `SecretEvent`: one event, or a batch of them.
 async fn secret_event(State(relay): State<Ready>, headers: HeaderMap, body: Body) -> Answer {
     let relay = relay.wait().await;
-    let span = invocation_span("SecretEvent", &invocation::invocation_id(&headers), &headers);
+    let span = invocation_span(
+        "SecretEvent",
+        &invocation::invocation_id(&headers),
+        &headers,
+    );
     let answer = events(relay, &headers, body).instrument(span).await;
     relay.telemetry.flush().await;
     answer
@@ -71,11 +78,16 @@ pub(crate) fn invocation_span(function: &'static str, id: &str, headers: &Header
 async fn events(relay: &Arc<Relay>, headers: &HeaderMap, body: Body) -> Answer {
     let deadline = Deadline::after(relay.config.answer_within);
     let id = invocation::invocation_id(headers);
-    let events = match invocation::read_body(body).await.and_then(|body| invocation::decode(&body)) {
+    let events = match invocation::read_body(body)
+        .await
+        .and_then(|body| invocation::decode(&body))
+    {
         Ok(events) => events,
         Err(error) => return without_events(relay, &id, &error).await,
     };
-    let runs = events.into_iter().map(|event| run_apart(Arc::clone(relay), id.clone(), event, deadline));
+    let runs = events
+        .into_iter()
+        .map(|event| run_apart(Arc::clone(relay), id.clone(), event, deadline));
     let answers = join_all(runs).await;
     Answer {
         redeliver: answers.iter().any(|answer| answer.redeliver),
@@ -96,16 +108,30 @@ pub(crate) async fn run_apart(
     let run = async move { relay.run(Trigger::event(&invocation), event, work).await };
     let run = tokio::spawn(run.in_current_span());
     match timeout_at(deadline.moment() + GRACE, run).await {
-        Ok(Ok(run)) => Answer { redeliver: run.asks_for_redelivery(), logs: run.lines() },
-        Ok(Err(_)) => unfinished(&id, "handling the event made keyrelay panic: please report this"),
+        Ok(Ok(run)) => Answer {
+            redeliver: run.asks_for_redelivery(),
+            logs: run.lines(),
+        },
+        Ok(Err(_)) => unfinished(
+            &id,
+            "handling the event made keyrelay panic: please report this",
+        ),
         Err(_) => unfinished(&id, "the event was not handled in time: deliver it again"),
     }
 }
 
 /// Answers for an event whose run did not come to its own end.
 fn unfinished(invocation: &str, message: &str) -> Answer {
-    tracing::error!(invocation.id = invocation, verdict = "failed", redelivery = true, "{message}");
-    Answer { redeliver: true, logs: vec![message.to_owned()] }
+    tracing::error!(
+        invocation.id = invocation,
+        verdict = "failed",
+        redelivery = true,
+        "{message}"
+    );
+    Answer {
+        redeliver: true,
+        logs: vec![message.to_owned()],
+    }
 }
 
 /// A body without events stays one, however often it is delivered, unless it was cut off on its way.
@@ -115,7 +141,10 @@ async fn without_events(relay: &Relay, invocation: &str, error: &BodyError) -> A
         return unfinished(invocation, &message);
     }
     let run = relay.refuse(invocation, message.clone()).await;
-    Answer { redeliver: run.asks_for_redelivery(), logs: vec![message] }
+    Answer {
+        redeliver: run.asks_for_redelivery(),
+        logs: vec![message],
+    }
 }
 
 /// One invocation of the function `Reconcile`, by the timer or by hand. What is in the body does not matter.
@@ -128,16 +157,26 @@ async fn reconcile(State(relay): State<Ready>, headers: HeaderMap) -> Answer {
     let done = tokio::spawn(work.instrument(span)).await;
     relay.telemetry.flush().await;
     match done {
-        Ok(Ok(summary)) => Answer { redeliver: false, logs: vec![summary.to_string()] },
+        Ok(Ok(summary)) => Answer {
+            redeliver: false,
+            logs: vec![summary.to_string()],
+        },
         // There is no redelivery for timers; the next one comes by itself. An error is what makes it seen.
-        Ok(Err(message)) => Answer { redeliver: true, logs: vec![message] },
-        Err(_) => Answer { redeliver: true, logs: vec!["reconciling made keyrelay panic: please report this".into()] },
+        Ok(Err(message)) => Answer {
+            redeliver: true,
+            logs: vec![message],
+        },
+        Err(_) => Answer {
+            redeliver: true,
+            logs: vec!["reconciling made keyrelay panic: please report this".into()],
+        },
     }
 }
 
 async fn unknown_function(Path(function): Path<String>) -> Response {
-    let message =
-        format!("there is no function `{function}`: the folders of functions must be called SecretEvent and Reconcile");
+    let message = format!(
+        "there is no function `{function}`: the folders of functions must be called SecretEvent and Reconcile"
+    );
     tracing::error!("{message}");
     (StatusCode::NOT_FOUND, Json(json!({ "error": message }))).into_response()
 }

@@ -19,7 +19,10 @@ impl Settled {
     const MEMORY: Duration = Duration::from_mins(20);
 
     pub(crate) fn note(&self, event_id: &str, rotation: &RotationRecord) {
-        if !matches!(rotation.outcome.verdict, Verdict::Verified | Verdict::Unchanged) {
+        if !matches!(
+            rotation.outcome.verdict,
+            Verdict::Verified | Verdict::Unchanged
+        ) {
             return;
         }
         let mut settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,6 +36,8 @@ impl Settled {
 
     pub(crate) fn contains(&self, event_id: &str, app: &AppId) -> bool {
         let settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.get(&(event_id.to_owned(), app.clone())).is_some_and(|since| since.elapsed() < Self::MEMORY)
+        settled
+            .get(&(event_id.to_owned(), app.clone()))
+            .is_some_and(|since| since.elapsed() < Self::MEMORY)
     }
 }

@@ -37,7 +37,10 @@ const IN_MEMORY: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoPolicy {
     /// There is no such file.
-    #[error("there is no policy `{name}`: put `{name}.wasm` into `policies/`{}", among(known))]
+    #[error(
+        "there is no policy `{name}`: put `{name}.wasm` into `policies/`{}",
+        among(known)
+    )]
     Missing {
         /// The policy's name.
         name: String,
@@ -55,7 +58,11 @@ pub enum NoPolicy {
 }
 
 fn among(known: &[String]) -> String {
-    if known.is_empty() { String::new() } else { format!(" (there are {})", known.join(", ")) }
+    if known.is_empty() {
+        String::new()
+    } else {
+        format!(" (there are {})", known.join(", "))
+    }
 }
 
 impl Shelf {
@@ -69,7 +76,9 @@ impl Shelf {
             }
             files => files?,
         };
-        let place = |(name, file): (String, PathBuf)| (name, Arc::new(Place::new(Signature::of(&file), file)));
+        let place = |(name, file): (String, PathBuf)| {
+            (name, Arc::new(Place::new(Signature::of(&file), file)))
+        };
         Ok(Self {
             sandbox,
             folder: folder.to_owned(),
@@ -82,15 +91,26 @@ impl Shelf {
 
     /// The names of all policies, loaded or not.
     pub fn names(&self) -> Vec<String> {
-        self.places.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+        self.places
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .keys()
+            .cloned()
+            .collect()
     }
 
     /// A policy, compiled if it was not yet.
     pub async fn policy(&self, name: &str) -> Result<Arc<Policy>, NoPolicy> {
-        let missing = || NoPolicy::Missing { name: name.to_owned(), known: self.names() };
+        let missing = || NoPolicy::Missing {
+            name: name.to_owned(),
+            known: self.names(),
+        };
         let place = self.place(name).ok_or_else(missing)?;
         let loaded = place.policy(self, name).await;
-        let policy = loaded.map_err(|reason| NoPolicy::Quarantined { name: name.to_owned(), reason })?;
+        let policy = loaded.map_err(|reason| NoPolicy::Quarantined {
+            name: name.to_owned(),
+            reason,
+        })?;
         if place.is_precompiled() {
             self.note_use(&policy);
         }
@@ -103,17 +123,24 @@ impl Shelf {
         let mut quarantined = 0;
         let names = self.names();
         for name in &names {
-            let Some(place) = self.place(name) else { continue };
+            let Some(place) = self.place(name) else {
+                continue;
+            };
             // A quarantined one was logged when it was loaded; its secret's events will say it again.
             quarantined += usize::from(place.policy(self, name).await.is_err());
         }
-        tracing::info!(policies = names.len(), quarantined, "all policies are loaded");
+        tracing::info!(
+            policies = names.len(),
+            quarantined,
+            "all policies are loaded"
+        );
     }
 
     /// How many policies can be used, and how many are quarantined, of those that were loaded.
     pub fn counts(&self) -> (usize, usize) {
         let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
-        let count = |wanted: fn(&Place) -> bool| places.values().filter(|place| wanted(place)).count();
+        let count =
+            |wanted: fn(&Place) -> bool| places.values().filter(|place| wanted(place)).count();
         (count(Place::is_good), count(Place::is_quarantined))
     }
 
@@ -132,13 +159,23 @@ impl Shelf {
             Ok(files) => files,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
-                tracing::error!("{} cannot be read, the policies stay as they are: {error}", self.folder.display());
+                tracing::error!(
+                    "{} cannot be read, the policies stay as they are: {error}",
+                    self.folder.display()
+                );
                 return false;
             }
         };
         let mut changed = false;
-        for gone in self.names().into_iter().filter(|name| files.iter().all(|(it, _)| it != name)) {
-            self.places.write().unwrap_or_else(PoisonError::into_inner).remove(&gone);
+        for gone in self
+            .names()
+            .into_iter()
+            .filter(|name| files.iter().all(|(it, _)| it != name))
+        {
+            self.places
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&gone);
             tracing::info!(policy.name = gone, "policy removed");
             changed = true;
         }
@@ -151,7 +188,10 @@ impl Shelf {
     async fn take_up(&self, name: String, file: PathBuf) -> bool {
         let signature = Signature::of(&file);
         let known = self.place(&name);
-        if known.as_ref().is_some_and(|known| known.was_seen_as(&signature)) {
+        if known
+            .as_ref()
+            .is_some_and(|known| known.was_seen_as(&signature))
+        {
             return false;
         }
         let place = Place::new(signature.clone(), file);
@@ -159,15 +199,25 @@ impl Shelf {
         if let (Some(known), Err(_)) = (&known, &loaded)
             && known.is_good()
         {
-            tracing::warn!(policy.name = name, "the former policy stays until its file can be used");
+            tracing::warn!(
+                policy.name = name,
+                "the former policy stays until its file can be used"
+            );
             known.see(signature);
             return false;
         }
-        self.places.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(place));
+        self.places
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name, Arc::new(place));
         true
     }
 
     fn place(&self, name: &str) -> Option<Arc<Place>> {
-        self.places.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.places
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 }

@@ -46,20 +46,39 @@ pub fn logging(level: LogLevel, telemetry: &Telemetry) {
     // What libraries say below a warning is not for operators, and nobody has read all of it for what it may hold.
     let targets = Targets::new()
         .with_default(LevelFilter::WARN.min(level))
-        .with_targets(["keyrelay_host", "keyrelay_azure", "keyrelay_sandbox"].map(|target| (target, level)));
-    let lines =
-        tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+        .with_targets(
+            ["keyrelay_host", "keyrelay_azure", "keyrelay_sandbox"].map(|target| (target, level)),
+        );
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false);
     // Only fails if there is a subscriber already, as in a test.
     let spans = telemetry
         .tracer()
-        .map(|tracer| tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false))
+        .map(|tracer| {
+            tracing_opentelemetry::layer()
+                .with_tracer(tracer)
+                .with_location(false)
+                .with_threads(false)
+        })
         .map(|layer| layer.with_filter(Targets::new().with_target(SPANS, LevelFilter::INFO)));
-    let bridge = telemetry.bridge().map(|bridge| bridge.with_filter(targets.clone()));
-    let _ = tracing_subscriber::registry().with(spans).with(bridge).with(lines.with_filter(targets)).try_init();
+    let bridge = telemetry
+        .bridge()
+        .map(|bridge| bridge.with_filter(targets.clone()));
+    let _ = tracing_subscriber::registry()
+        .with(spans)
+        .with(bridge)
+        .with(lines.with_filter(targets))
+        .try_init();
 }
 
 /// Sets up what the environment asks for, unless the configuration says no. A mistake there is said, and stops nothing.
-pub fn telemetry(config: &Config, environment: &BTreeMap<String, String>) -> (Telemetry, Option<TelemetryError>) {
+pub fn telemetry(
+    config: &Config,
+    environment: &BTreeMap<String, String>,
+) -> (Telemetry, Option<TelemetryError>) {
     if config.telemetry == TelemetryMode::Off {
         return (Telemetry::default(), None);
     }
@@ -70,7 +89,10 @@ pub fn telemetry(config: &Config, environment: &BTreeMap<String, String>) -> (Te
 }
 
 /// Reads the configuration beside `host.json`: `keyrelay.toml` in the app's folder, and the environment.
-pub fn configuration(app_root: &Path, environment: &BTreeMap<String, String>) -> Result<Config, Vec<Problem>> {
+pub fn configuration(
+    app_root: &Path,
+    environment: &BTreeMap<String, String>,
+) -> Result<Config, Vec<Problem>> {
     let file = app_root.join("keyrelay.toml");
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
@@ -97,7 +119,9 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let port = port(environment)?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
     let relay = Arc::new(SetOnce::new());
     let serving = axum::serve(listener, server::router(Arc::clone(&relay)));
     let working = work(config, telemetry, app_root, environment, address, &relay);
@@ -115,8 +139,13 @@ pub(crate) async fn work(
     relay: &SetOnce<Arc<Relay>>,
 ) -> anyhow::Result<()> {
     let (app_root, environment) = (app_root.to_owned(), environment.clone());
-    let assembled = tokio::task::spawn_blocking(move || assemble(config, telemetry, &app_root, &environment));
-    let assembled = Arc::new(assembled.await.context("putting the parts together failed")??);
+    let assembled =
+        tokio::task::spawn_blocking(move || assemble(config, telemetry, &app_root, &environment));
+    let assembled = Arc::new(
+        assembled
+            .await
+            .context("putting the parts together failed")??,
+    );
     tracing::info!(
         address = %address,
         version = env!("CARGO_PKG_VERSION"),
@@ -159,7 +188,10 @@ fn instance(environment: &BTreeMap<String, String>) -> String {
         // Azure's are 64 characters long.
         (Some(instance), _) => instance.chars().take(16).collect(),
         // The name of the deployment comes first, and what tells one replica from another last.
-        (None, Some(replica)) => replica.chars().skip(replica.chars().count().saturating_sub(16)).collect(),
+        (None, Some(replica)) => replica
+            .chars()
+            .skip(replica.chars().count().saturating_sub(16))
+            .collect(),
         (None, None) => "local".to_owned(),
     };
     format!("{instance}-{}", std::process::id())
@@ -167,11 +199,15 @@ fn instance(environment: &BTreeMap<String, String>) -> String {
 
 fn port(environment: &BTreeMap<String, String>) -> anyhow::Result<u16> {
     let [name, _] = PORT_VARIABLES;
-    let value = PORT_VARIABLES.iter().find_map(|name| environment.get(*name));
+    let value = PORT_VARIABLES
+        .iter()
+        .find_map(|name| environment.get(*name));
     let value = value.with_context(|| {
         format!("{name} is not set: the Functions host starts this program; to try it, use `keyrelay local`")
     })?;
-    value.parse().with_context(|| format!("{name} is not a port"))
+    value
+        .parse()
+        .with_context(|| format!("{name} is not a port"))
 }
 
 /// The lock, if it holds: it does where it is, unless the configuration says otherwise.
@@ -181,7 +217,9 @@ fn lock(config: &Config, app_root: &Path) -> anyhow::Result<Option<Lock>> {
     }
     let lock = Lock::read(app_root)?;
     if config.locked == Some(true) && lock.is_none() {
-        anyhow::bail!("`locked` is true, and there is no {LOCK_FILE}: write it with `keyrelay lock`");
+        anyhow::bail!(
+            "`locked` is true, and there is no {LOCK_FILE}: write it with `keyrelay lock`"
+        );
     }
     Ok(lock)
 }
@@ -190,7 +228,10 @@ fn lock(config: &Config, app_root: &Path) -> anyhow::Result<Option<Lock>> {
 pub fn identity(client_id: Option<String>, environment: &BTreeMap<String, String>) -> Identity {
     match environment.get("AZURE_FEDERATED_TOKEN_FILE") {
         _ if environment.contains_key("IDENTITY_ENDPOINT") => Identity::Managed { client_id },
-        Some(file) => Identity::Workload { client_id, token_file: file.into() },
+        Some(file) => Identity::Workload {
+            client_id,
+            token_file: file.into(),
+        },
         None => Identity::Developer,
     }
 }
@@ -215,7 +256,8 @@ fn assemble(
     let folder = app_root.join("policies");
     let sandbox = Sandbox::new().context("cannot start the sandbox")?;
     let lock = lock(&config, app_root)?;
-    let shelf = Shelf::open(&folder, sandbox, lock).with_context(|| format!("cannot read {}", folder.display()))?;
+    let shelf = Shelf::open(&folder, sandbox, lock)
+        .with_context(|| format!("cannot read {}", folder.display()))?;
     let store = store::open(&config.store, app_root, &config.cloud, &credential, &http)?;
     Ok(Relay {
         instance: instance(environment),
@@ -226,7 +268,11 @@ fn assemble(
         settled: Settled::default(),
         versions: Memories::default(),
         turns: Turns::default(),
-        resource_manager: ResourceManager::new(&config.cloud, Arc::clone(&credential), http.clone())?,
+        resource_manager: ResourceManager::new(
+            &config.cloud,
+            Arc::clone(&credential),
+            http.clone(),
+        )?,
         key_vault: KeyVault::new(&config.cloud, credential, http)?,
         own_app,
         shelf,

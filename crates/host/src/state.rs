@@ -52,7 +52,9 @@ impl AppState {
     pub(crate) fn newer_than(&self, order: &Order) -> Option<String> {
         let applied = self.applied.get(&secret(&order.event))?;
         let event = announced(order)?;
-        applied.holds_back(&event, &order.versions, order.began).then(|| applied.version.clone())
+        applied
+            .holds_back(&event, &order.versions, order.began)
+            .then(|| applied.version.clone())
     }
 
     /// Whether the event's version was taken back, and nothing has been applied since.
@@ -63,10 +65,14 @@ impl AppState {
 
     /// Notes that the event's version was applied, or was found there.
     pub(crate) fn note(&mut self, order: &Order) {
-        let Some(version) = order.new_version() else { return };
+        let Some(version) = order.new_version() else {
+            return;
+        };
         let key = secret(&order.event);
         let (same, before) = match self.applied.remove(&key) {
-            Some(known) if known.version == version.as_str() => ((known.time, known.nanoseconds), known.before),
+            Some(known) if known.version == version.as_str() => {
+                ((known.time, known.nanoseconds), known.before)
+            }
             Some(mut other) => {
                 // One step back is what a patch that fails takes.
                 other.before = None;
@@ -78,12 +84,24 @@ impl AppState {
         let (time, nanoseconds) = same.max(order.event.moment());
         let (version, at, run) = (version.to_string(), Timestamp::now(), order.run.clone());
         self.taken_back.remove(&key);
-        self.applied.insert(key, Applied { version, time, nanoseconds, at, run, before });
+        self.applied.insert(
+            key,
+            Applied {
+                version,
+                time,
+                nanoseconds,
+                at,
+                run,
+                before,
+            },
+        );
     }
 
     /// Notes that the event's version was taken back: what was applied before counts again.
     pub(crate) fn take_back(&mut self, order: &Order) {
-        let Some(version) = order.new_version() else { return };
+        let Some(version) = order.new_version() else {
+            return;
+        };
         let key = secret(&order.event);
         if let Some(applied) = self.applied.remove(&key) {
             if applied.version != version.as_str() {
@@ -101,21 +119,33 @@ impl AppState {
 impl Applied {
     /// Whether the event's version is older. `asked` is when the list was asked for, or earlier.
     fn holds_back(&self, event: &Announced<'_>, versions: &Versions, asked: Timestamp) -> bool {
-        let Ok(version) = self.version.parse::<SecretVersion>() else { return false };
+        let Ok(version) = self.version.parse::<SecretVersion>() else {
+            return false;
+        };
         let list_is_older = || self.at > asked.checked_sub(CLOCKS).unwrap_or(Timestamp::MIN);
-        let is_usable =
-            versions.is_empty() || versions.get(&version).map_or_else(list_is_older, |attributes| attributes.enabled);
-        is_usable && version != *event.version && versions.comes_after(&self.announced(&version), event)
+        let is_usable = versions.is_empty()
+            || versions
+                .get(&version)
+                .map_or_else(list_is_older, |attributes| attributes.enabled);
+        is_usable
+            && version != *event.version
+            && versions.comes_after(&self.announced(&version), event)
     }
 
     fn announced<'a>(&self, version: &'a SecretVersion) -> Announced<'a> {
-        Announced { version, moment: (self.time, self.nanoseconds) }
+        Announced {
+            version,
+            moment: (self.time, self.nanoseconds),
+        }
     }
 }
 
 /// The event's version with the event's moment.
 pub(crate) fn announced(order: &Order) -> Option<Announced<'_>> {
-    Some(Announced { version: order.new_version()?, moment: order.event.moment() })
+    Some(Announced {
+        version: order.new_version()?,
+        moment: order.event.moment(),
+    })
 }
 
 /// A secret, in a text that compares as secrets do.
@@ -143,10 +173,24 @@ mod tests {
             run: RunId::at(at("10:00:00")),
             before: None,
         };
-        let attributes = |enabled| VersionAttributes { enabled, created: 10, not_before: None, expires: None };
-        let list = list.iter().map(|(version, enabled)| (version.parse().unwrap(), attributes(*enabled)));
+        let attributes = |enabled| VersionAttributes {
+            enabled,
+            created: 10,
+            not_before: None,
+            expires: None,
+        };
+        let list = list
+            .iter()
+            .map(|(version, enabled)| (version.parse().unwrap(), attributes(*enabled)));
         let old: SecretVersion = OLD.parse().unwrap();
-        applied.holds_back(&Announced { version: &old, moment: (10, 0) }, &list.collect(), at(asked))
+        applied.holds_back(
+            &Announced {
+                version: &old,
+                moment: (10, 0),
+            },
+            &list.collect(),
+            at(asked),
+        )
     }
 
     #[test]

@@ -23,12 +23,14 @@ pub fn open(
     http: &Http,
 ) -> anyhow::Result<Store> {
     match place {
-        StorePlace::Folder(folder) => {
-            Store::folder(&app_root.join(folder)).with_context(|| format!("cannot use the folder {}", folder.display()))
-        }
+        StorePlace::Folder(folder) => Store::folder(&app_root.join(folder))
+            .with_context(|| format!("cannot use the folder {}", folder.display())),
         StorePlace::Container(url) => {
             let audience = cloud.storage_audience.clone();
-            let tokens = StorageTokens { credential: Arc::clone(credential), audience };
+            let tokens = StorageTokens {
+                credential: Arc::clone(credential),
+                audience,
+            };
             Store::container(url, Arc::new(tokens), http.client())
                 .with_context(|| format!("cannot use the container {url}"))
         }
@@ -45,13 +47,20 @@ struct StorageTokens {
 #[async_trait]
 impl Tokens for StorageTokens {
     async fn token(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-        let token = self.credential.token(&self.audience, Deadline::after(TOKEN)).await?;
+        let token = self
+            .credential
+            .token(&self.audience, Deadline::after(TOKEN))
+            .await?;
         Ok(token.expose().to_owned())
     }
 
     async fn refused(&self) {
         // The one that was refused is the one that is remembered: asking for it again costs nothing.
-        if let Ok(token) = self.credential.token(&self.audience, Deadline::after(TOKEN)).await {
+        if let Ok(token) = self
+            .credential
+            .token(&self.audience, Deadline::after(TOKEN))
+            .await
+        {
             self.credential.refused(&self.audience, &token);
         }
     }

@@ -86,7 +86,9 @@ pub enum TelemetryError {
     #[error("the OTLP receiver cannot be used, see the variables OTEL_EXPORTER_OTLP_*: {0}")]
     Otlp(#[from] opentelemetry_otlp::ExporterBuildError),
     /// We do not speak what was asked for.
-    #[error("{variable} is `{value}`: keyrelay speaks `{PROTOCOL}` only, to port 4318 of most receivers")]
+    #[error(
+        "{variable} is `{value}`: keyrelay speaks `{PROTOCOL}` only, to port 4318 of most receivers"
+    )]
     Protocol {
         /// The variable.
         variable: &'static str,
@@ -100,13 +102,28 @@ pub enum TelemetryError {
 
 impl Telemetry {
     /// Sets up what the environment asks for.
-    pub fn start(environment: &BTreeMap<String, String>, instance: &str) -> Result<Self, TelemetryError> {
-        let value = |name: &str| environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    pub fn start(
+        environment: &BTreeMap<String, String>,
+        instance: &str,
+    ) -> Result<Self, TelemetryError> {
+        let value = |name: &str| {
+            environment
+                .get(name)
+                .map(|value| value.trim())
+                .filter(|value| !value.is_empty())
+        };
         if value(DISABLED).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Ok(Self::default());
         }
         if OTLP.iter().any(|name| value(name).is_some()) {
-            let other = |variable| Some((variable, value(variable).filter(|value| *value != PROTOCOL)?.to_owned()));
+            let other = |variable| {
+                Some((
+                    variable,
+                    value(variable)
+                        .filter(|value| *value != PROTOCOL)?
+                        .to_owned(),
+                ))
+            };
             if let Some((variable, value)) = PROTOCOLS.into_iter().find_map(other) {
                 return Err(TelemetryError::Protocol { variable, value });
             }
@@ -120,18 +137,38 @@ impl Telemetry {
 
     fn otlp(instance: &str) -> Result<Self, TelemetryError> {
         let sender = Sender::new(Http::new()?.client().clone());
-        let spans = SpanExporter::builder().with_http().with_http_client(sender.clone()).build()?;
-        let metrics = MetricExporter::builder().with_http().with_http_client(sender.clone()).build()?;
-        let logs = LogExporter::builder().with_http().with_http_client(sender).build()?;
+        let spans = SpanExporter::builder()
+            .with_http()
+            .with_http_client(sender.clone())
+            .build()?;
+        let metrics = MetricExporter::builder()
+            .with_http()
+            .with_http_client(sender.clone())
+            .build()?;
+        let logs = LogExporter::builder()
+            .with_http()
+            .with_http_client(sender)
+            .build()?;
         let resource = resource(instance);
         Ok(Self {
             traces: Some(
-                SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(spans).build(),
+                SdkTracerProvider::builder()
+                    .with_resource(resource.clone())
+                    .with_batch_exporter(spans)
+                    .build(),
             ),
             metrics: Some(
-                SdkMeterProvider::builder().with_resource(resource.clone()).with_periodic_exporter(metrics).build(),
+                SdkMeterProvider::builder()
+                    .with_resource(resource.clone())
+                    .with_periodic_exporter(metrics)
+                    .build(),
             ),
-            logs: Some(SdkLoggerProvider::builder().with_resource(resource).with_batch_exporter(logs).build()),
+            logs: Some(
+                SdkLoggerProvider::builder()
+                    .with_resource(resource)
+                    .with_batch_exporter(logs)
+                    .build(),
+            ),
             flushing: Arc::default(),
         })
     }
@@ -139,16 +176,25 @@ impl Telemetry {
     fn application_insights(connection: &str, instance: &str) -> Result<Self, TelemetryError> {
         let sender = Sender::new(Http::new()?.client().clone());
         let exporter = || {
-            opentelemetry_application_insights::Exporter::new_from_connection_string(connection, sender.clone())
-                .map_err(|error| TelemetryError::ApplicationInsights(error.to_string()))
+            opentelemetry_application_insights::Exporter::new_from_connection_string(
+                connection,
+                sender.clone(),
+            )
+            .map_err(|error| TelemetryError::ApplicationInsights(error.to_string()))
         };
         let resource = resource(instance);
         Ok(Self {
             traces: Some(
-                SdkTracerProvider::builder().with_resource(resource.clone()).with_batch_exporter(exporter()?).build(),
+                SdkTracerProvider::builder()
+                    .with_resource(resource.clone())
+                    .with_batch_exporter(exporter()?)
+                    .build(),
             ),
             metrics: Some(
-                SdkMeterProvider::builder().with_resource(resource).with_periodic_exporter(exporter()?).build(),
+                SdkMeterProvider::builder()
+                    .with_resource(resource)
+                    .with_periodic_exporter(exporter()?)
+                    .build(),
             ),
             logs: None,
             flushing: Arc::default(),
@@ -162,13 +208,16 @@ impl Telemetry {
 
     /// What makes spans of OpenTelemetry out of those of `tracing`.
     pub(crate) fn tracer(&self) -> Option<SdkTracer> {
-        self.traces.as_ref().map(|provider| provider.tracer("keyrelay"))
+        self.traces
+            .as_ref()
+            .map(|provider| provider.tracer("keyrelay"))
     }
 
     /// What sends log lines, besides printing them.
     pub(crate) fn bridge(
         &self,
-    ) -> Option<OpenTelemetryTracingBridge<SdkLoggerProvider, opentelemetry_sdk::logs::SdkLogger>> {
+    ) -> Option<OpenTelemetryTracingBridge<SdkLoggerProvider, opentelemetry_sdk::logs::SdkLogger>>
+    {
         self.logs.as_ref().map(OpenTelemetryTracingBridge::new)
     }
 
@@ -208,9 +257,14 @@ fn resource(instance: &str) -> Resource {
         KeyValue::new("service.instance.id", instance.to_owned()),
     ];
     let of_environment = EnvResourceDetector::new().detect();
-    let named = of_environment.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    let named = of_environment
+        .iter()
+        .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     let named: Vec<KeyValue> = named.collect();
-    Resource::builder_empty().with_attributes(own).with_attributes(named).build()
+    Resource::builder_empty()
+        .with_attributes(own)
+        .with_attributes(named)
+        .build()
 }
 
 /// Has a span go on with the trace that the caller has begun, by the headers `traceparent` and `tracestate`.
@@ -218,7 +272,9 @@ pub fn go_on(span: &Span, headers: &axum::http::HeaderMap) {
     if span.is_disabled() || !headers.contains_key("traceparent") {
         return;
     }
-    let texts = headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
+    let texts = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
     let carrier: std::collections::HashMap<String, String> = texts.collect();
     let context = TraceContextPropagator::new().extract(&carrier);
     // Only fails for a span that is over, or none.

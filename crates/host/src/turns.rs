@@ -24,7 +24,11 @@ use crate::relay::Relay;
 const GATHERING: Duration = Duration::from_secs(2);
 
 /// How long an app is left alone after each change, while more and more events come in for it. Each change may restart it.
-const REST: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(6), Duration::from_secs(15)];
+const REST: [Duration; 3] = [
+    Duration::from_secs(2),
+    Duration::from_secs(6),
+    Duration::from_secs(15),
+];
 
 /// How long after its deadline a verdict is still waited for.
 const LATE: Duration = Duration::from_millis(500);
@@ -89,17 +93,22 @@ impl Turns {
         let began = Instant::now();
         let line = relay.turns.line(&app);
         let (rotation, record) = Rotation::new(order, &app, deadline);
-        line.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(rotation);
+        line.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(rotation);
         // In a task of its own: others depend on it, whatever becomes of the invocation that began it.
         tokio::spawn(lead(Arc::clone(relay), line, app.clone()));
         async move {
             // A verdict may come a little after its time: it has to be kept in the store before it is given out.
             let outcome = match Deadline::at(deadline.moment() + LATE).bound(record).await {
                 Some(Ok(record)) => return record,
-                Some(Err(_)) => Outcome::transient("handling the app's events made keyrelay panic: please report this"),
-                None => {
-                    Outcome::transient("the app's turn took all the time of this invocation: deliver the event again")
-                }
+                Some(Err(_)) => Outcome::transient(
+                    "handling the app's events made keyrelay panic: please report this",
+                ),
+                None => Outcome::transient(
+                    "the app's turn took all the time of this invocation: deliver the event again",
+                ),
             };
             RotationRecord::ended(app, outcome, began.elapsed())
         }
@@ -153,7 +162,10 @@ async fn lead(relay: Arc<Relay>, line: Arc<Line>, app: AppId) {
 
 impl Line {
     fn is_empty(&self) -> bool {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_empty()
     }
 
     fn take(&self) -> Vec<Rotation> {
@@ -169,7 +181,10 @@ impl Line {
 impl Rhythm {
     async fn rest(&self) {
         let Some(changed) = self.changed else { return };
-        let rest = REST.get(self.in_a_row.saturating_sub(1).min(REST.len() - 1)).copied().unwrap_or_default();
+        let rest = REST
+            .get(self.in_a_row.saturating_sub(1).min(REST.len() - 1))
+            .copied()
+            .unwrap_or_default();
         sleep_until(changed + rest).await;
     }
 

@@ -11,7 +11,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The first and the longest pause between two looks. A refresh takes Azure about 15 s, and a thousand apps share the
 /// rate of requests.
-pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(150), Duration::from_secs(4));
+pub(crate) const PAUSES: (Duration, Duration) =
+    (Duration::from_millis(150), Duration::from_secs(4));
 
 /// One reference that must be resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +32,11 @@ impl Awaited {
         let is_new = target.is_of(event) && event.occurrence == Occurrence::NewVersionCreated;
         let of_event = || if is_new { event.version.clone() } else { None };
         let version = target.version.clone().or_else(of_event);
-        Self { setting, target, version }
+        Self {
+            setting,
+            target,
+            version,
+        }
     }
 }
 
@@ -47,16 +52,27 @@ pub enum Look {
 }
 
 /// Judges one reference by its row in Azure's answer.
-pub fn judge(awaited: &Awaited, row: Option<&ReferenceStatus>, versions: &Versions, vault_suffix: &str) -> Look {
+pub fn judge(
+    awaited: &Awaited,
+    row: Option<&ReferenceStatus>,
+    versions: &Versions,
+    vault_suffix: &str,
+) -> Look {
     let name = &awaited.setting;
     let Some(row) = row else {
         return Look::Waiting(format!("Azure does not list the reference in `{name}` yet"));
     };
     let shown = Reference::parse(&row.reference, vault_suffix).ok();
     if shown.is_some_and(|shown| *shown.target() != awaited.target) {
-        return Look::Waiting(format!("Azure still lists the former reference in `{name}`"));
+        return Look::Waiting(format!(
+            "Azure still lists the former reference in `{name}`"
+        ));
     }
-    let message = format!("the reference in `{name}` is {}: {}", row.status, row.status.advice());
+    let message = format!(
+        "the reference in `{name}` is {}: {}",
+        row.status,
+        row.status.advice()
+    );
     match row.status.progress() {
         Progress::Resolved => {}
         Progress::InProgress => return Look::Waiting(message),
@@ -100,7 +116,11 @@ mod tests {
     fn reference(secret: &str, version: Option<&str>) -> Reference {
         let vault_host = "kv.vault.azure.net".parse().unwrap();
         let version = version.map(|version| version.parse().unwrap());
-        Reference::to(Target { vault_host, secret: secret.parse().unwrap(), version })
+        Reference::to(Target {
+            vault_host,
+            secret: secret.parse().unwrap(),
+            version,
+        })
     }
 
     fn row(reference: &Reference, status: &str, active: Option<&str>) -> ReferenceStatus {
@@ -118,46 +138,86 @@ mod tests {
     }
 
     fn look(awaited: &Reference, row: Option<ReferenceStatus>) -> Look {
-        let attributes = |created| VersionAttributes { enabled: true, created, not_before: None, expires: None };
+        let attributes = |created| VersionAttributes {
+            enabled: true,
+            created,
+            not_before: None,
+            expires: None,
+        };
         let newest = "f00d".parse().unwrap();
-        let versions =
-            [(OLD.parse().unwrap(), attributes(1)), (NEW.parse().unwrap(), attributes(2)), (newest, attributes(3))];
+        let versions = [
+            (OLD.parse().unwrap(), attributes(1)),
+            (NEW.parse().unwrap(), attributes(2)),
+            (newest, attributes(3)),
+        ];
         let awaited = Awaited::new("SQL".parse().unwrap(), awaited.target().clone(), &event());
-        judge(&awaited, row.as_ref(), &versions.into_iter().collect(), "vault.azure.net")
+        judge(
+            &awaited,
+            row.as_ref(),
+            &versions.into_iter().collect(),
+            "vault.azure.net",
+        )
     }
 
     #[track_caller]
     fn check_waiting(look: Look, why: &str) {
-        assert!(matches!(&look, Look::Waiting(message) if message.contains(why)), "{look:?}");
+        assert!(
+            matches!(&look, Look::Waiting(message) if message.contains(why)),
+            "{look:?}"
+        );
     }
 
     #[test]
     fn the_events_version_or_a_newer_one_is_good() {
         let newest = reference("sql", None);
-        assert_eq!(look(&newest, Some(row(&newest, "Resolved", Some(NEW)))), Look::Good);
-        assert_eq!(look(&newest, Some(row(&newest, "Resolved", Some("f00d")))), Look::Good);
-        check_waiting(look(&newest, Some(row(&newest, "Resolved", Some(OLD)))), "still has version");
+        assert_eq!(
+            look(&newest, Some(row(&newest, "Resolved", Some(NEW)))),
+            Look::Good
+        );
+        assert_eq!(
+            look(&newest, Some(row(&newest, "Resolved", Some("f00d")))),
+            Look::Good
+        );
+        check_waiting(
+            look(&newest, Some(row(&newest, "Resolved", Some(OLD)))),
+            "still has version",
+        );
     }
 
     #[test]
     fn without_an_active_version_only_a_pinned_reference_is_proof() {
         let (newest, pinned) = (reference("sql", None), reference("sql", Some(NEW)));
-        check_waiting(look(&newest, Some(row(&newest, "Resolved", None))), "does not say which version");
-        assert_eq!(look(&pinned, Some(row(&pinned, "Resolved", None))), Look::Good);
-        check_waiting(look(&pinned, Some(row(&pinned, "Resolved", Some(OLD)))), "still has version");
+        check_waiting(
+            look(&newest, Some(row(&newest, "Resolved", None))),
+            "does not say which version",
+        );
+        assert_eq!(
+            look(&pinned, Some(row(&pinned, "Resolved", None))),
+            Look::Good
+        );
+        check_waiting(
+            look(&pinned, Some(row(&pinned, "Resolved", Some(OLD)))),
+            "still has version",
+        );
     }
 
     #[test]
     fn a_row_of_the_former_reference_proves_nothing() {
         let (old, new) = (reference("sql", Some(OLD)), reference("sql", Some(NEW)));
-        check_waiting(look(&new, Some(row(&old, "Resolved", Some(OLD)))), "the former reference");
+        check_waiting(
+            look(&new, Some(row(&old, "Resolved", Some(OLD)))),
+            "the former reference",
+        );
         check_waiting(look(&new, None), "does not list");
     }
 
     #[test]
     fn another_secret_is_good_once_it_is_resolved() {
         let other = reference("other", None);
-        assert_eq!(look(&other, Some(row(&other, "Resolved", None))), Look::Good);
+        assert_eq!(
+            look(&other, Some(row(&other, "Resolved", None))),
+            Look::Good
+        );
     }
 
     #[test]

@@ -59,16 +59,28 @@ pub async fn serve(
     let http = Http::new().context("cannot make an HTTP client")?;
     let gate = Gate::new(&webhook, &config.cloud, http)?;
     let listen = webhook.listen;
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    let address = listener.local_addr().context("cannot tell the address that is listened on")?;
+    let listener = TcpListener::bind(listen)
+        .await
+        .with_context(|| format!("cannot listen on {listen}"))?;
+    let address = listener
+        .local_addr()
+        .context("cannot tell the address that is listened on")?;
     if let StorePlace::Folder(folder) = &config.store {
         let folder = folder.display();
-        tracing::warn!("the store is the folder {folder}: it must outlive the container, and be one for all replicas");
+        tracing::warn!(
+            "the store is the folder {folder}: it must outlive the container, and be one for all replicas"
+        );
     }
     tracing::info!(%address, "listening");
     let relay = Arc::new(SetOnce::new());
     let limits = Arc::new(Limits::new(&webhook));
-    let door = Door::new(gate, Arc::clone(&limits), Arc::clone(&relay), &webhook, config.answer_within);
+    let door = Door::new(
+        gate,
+        Arc::clone(&limits),
+        Arc::clone(&relay),
+        &webhook,
+        config.answer_within,
+    );
     let working = async {
         start::work(config, telemetry, app_root, environment, address, &relay).await?;
         // The policies cannot change, so there is nothing to look after.

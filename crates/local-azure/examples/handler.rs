@@ -4,7 +4,10 @@
 //! The setting `HANDLER_TIMER` says what a timer does, in the same words.
 //! The setting `HANDLER_START` says what to do at the start: `exit <code>`, or `mute` to accept and never answer.
 
-#![expect(clippy::disallowed_methods, reason = "this is a program: its environment is its input")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is a program: its environment is its input"
+)]
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -28,12 +31,16 @@ async fn main() -> std::io::Result<()> {
     if let Some(code) = start.strip_prefix("exit ") {
         exit(code);
     }
-    let port = variable("FUNCTIONS_CUSTOMHANDLER_PORT").parse().map_err(std::io::Error::other)?;
+    let port = variable("FUNCTIONS_CUSTOMHANDLER_PORT")
+        .parse()
+        .map_err(std::io::Error::other)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let router = if start == "mute" {
         Router::new().fallback(async || std::future::pending::<()>().await)
     } else {
-        Router::new().route("/", get(async || "ready")).fallback(invocation)
+        Router::new()
+            .route("/", get(async || "ready"))
+            .fallback(invocation)
     };
     axum::serve(listener, router).await
 }
@@ -57,11 +64,20 @@ fn what_to_do(body: &Value) -> String {
         Some(text) => serde_json::from_str(text).unwrap_or_default(),
         None => value,
     };
-    let wish = value.pointer("/data/do").or_else(|| value.pointer("/0/data/do")).and_then(Value::as_str);
+    let wish = value
+        .pointer("/data/do")
+        .or_else(|| value.pointer("/0/data/do"))
+        .and_then(Value::as_str);
     wish.unwrap_or("echo").to_owned()
 }
 
-async fn behave(wish: &str, method: &Method, uri: &Uri, headers: &HeaderMap, body: Value) -> Response {
+async fn behave(
+    wish: &str,
+    method: &Method,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Value,
+) -> Response {
     match wish.split_once(' ').unwrap_or((wish, "")) {
         ("echo" | "", _) => echo(method, uri, headers, &body),
         ("empty", _) => StatusCode::OK.into_response(),
@@ -71,14 +87,25 @@ async fn behave(wish: &str, method: &Method, uri: &Uri, headers: &HeaderMap, bod
         ("broken", _) => ([(header::CONTENT_TYPE, "application/json")], "{").into_response(),
         ("status", code) => {
             let code = code.parse().unwrap_or(StatusCode::IM_A_TEAPOT);
-            answer(code, &json!({ "Outputs": {}, "Logs": ["thrown away"], "ReturnValue": null }))
+            answer(
+                code,
+                &json!({ "Outputs": {}, "Logs": ["thrown away"], "ReturnValue": null }),
+            )
         }
-        ("nothing", code) => code.parse().unwrap_or(StatusCode::IM_A_TEAPOT).into_response(),
-        ("redirect", code) if uri.path() != "/elsewhere" => {
-            (code.parse().unwrap_or(StatusCode::IM_A_TEAPOT), [(header::LOCATION, "/elsewhere")]).into_response()
-        }
+        ("nothing", code) => code
+            .parse()
+            .unwrap_or(StatusCode::IM_A_TEAPOT)
+            .into_response(),
+        ("redirect", code) if uri.path() != "/elsewhere" => (
+            code.parse().unwrap_or(StatusCode::IM_A_TEAPOT),
+            [(header::LOCATION, "/elsewhere")],
+        )
+            .into_response(),
         ("redirect", _) => echo(method, uri, headers, &body),
-        ("logs", text) => answer(StatusCode::OK, &json!({ "Outputs": {}, "Logs": [text], "ReturnValue": null })),
+        ("logs", text) => answer(
+            StatusCode::OK,
+            &json!({ "Outputs": {}, "Logs": [text], "ReturnValue": null }),
+        ),
         ("print", text) => {
             print(text);
             echo(method, uri, headers, &body)
@@ -109,40 +136,75 @@ async fn token() -> reqwest::Result<StatusCode> {
     let query = "?api-version=2019-08-01&resource=https%3A%2F%2Fvault.azure.net";
     let client = reqwest::Client::builder().no_proxy().build()?;
     let request = client.get(format!("{}{query}", variable("IDENTITY_ENDPOINT")));
-    Ok(request.header("X-IDENTITY-HEADER", variable("IDENTITY_HEADER")).send().await?.status())
+    Ok(request
+        .header("X-IDENTITY-HEADER", variable("IDENTITY_HEADER"))
+        .send()
+        .await?
+        .status())
 }
 
 /// The request as it came in, and what the process knows.
 fn echo(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Value) -> Response {
-    let headers: BTreeMap<&str, String> =
-        headers.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into())).collect();
+    let headers: BTreeMap<&str, String> = headers
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.as_str(),
+                String::from_utf8_lossy(value.as_bytes()).into(),
+            )
+        })
+        .collect();
     let environment: BTreeMap<String, String> = std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .map(|(name, value)| {
+            (
+                name.to_string_lossy().into_owned(),
+                value.to_string_lossy().into_owned(),
+            )
+        })
         .collect();
     let folder = std::env::current_dir().unwrap_or_default();
     let request = json!({
         "method": method.as_str(), "path": uri.path(), "headers": headers, "body": body,
         "environment": environment, "folder": folder, "arguments": std::env::args().skip(1).collect::<Vec<_>>(),
     });
-    let response = json!({ "statusCode": "201", "headers": { "x-made-by": "handler" }, "body": request });
-    answer(StatusCode::OK, &json!({ "Outputs": { "res": response }, "Logs": [], "ReturnValue": request }))
+    let response =
+        json!({ "statusCode": "201", "headers": { "x-made-by": "handler" }, "body": request });
+    answer(
+        StatusCode::OK,
+        &json!({ "Outputs": { "res": response }, "Logs": [], "ReturnValue": request }),
+    )
 }
 
 fn answer(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    (
+        status,
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the console is what is tested")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the console is what is tested"
+)]
 fn print(text: &str) {
     println!("out: {text}");
     eprintln!("err: {text}");
 }
 
 fn variable(name: &str) -> String {
-    std::env::var_os(name).unwrap_or_default().to_string_lossy().into_owned()
+    std::env::var_os(name)
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a crash in the middle of an invocation is what is tested")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a crash in the middle of an invocation is what is tested"
+)]
 fn exit(code: &str) -> ! {
     std::process::exit(code.parse().unwrap_or(99))
 }

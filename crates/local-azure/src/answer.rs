@@ -12,7 +12,10 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
     let mut response = HttpResponse::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/json; charset=utf-8"),
+    );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
@@ -31,7 +34,10 @@ pub(crate) fn empty(status: StatusCode) -> Response {
 
 /// The error body of Resource Manager and Key Vault.
 pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
-    json(status, &json!({ "error": { "code": code, "message": message } }))
+    json(
+        status,
+        &json!({ "error": { "code": code, "message": message } }),
+    )
 }
 
 /// The error body that Microsoft.Web sends by itself: not wrapped, and every fact three times.

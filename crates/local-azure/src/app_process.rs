@@ -25,9 +25,15 @@ pub struct AppLine {
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
 /// Keeps an app's process running, with the environment that the app has at the moment. Dropping the future kills it.
-pub(crate) async fn keep_running(app: Arc<App>, path: String, lines: Option<mpsc::UnboundedSender<AppLine>>) {
+pub(crate) async fn keep_running(
+    app: Arc<App>,
+    path: String,
+    lines: Option<mpsc::UnboundedSender<AppLine>>,
+) {
     let mut environment = app.environment.subscribe();
-    let Some((program, arguments)) = app.command.split_first() else { return };
+    let Some((program, arguments)) = app.command.split_first() else {
+        return;
+    };
     loop {
         let current = environment.borrow_and_update().clone();
         let mut command = Command::new(program);
@@ -45,7 +51,11 @@ pub(crate) async fn keep_running(app: Arc<App>, path: String, lines: Option<mpsc
 
 /// Runs the program until it ends.
 async fn run_once(app: &str, mut command: Command, lines: Option<&mpsc::UnboundedSender<AppLine>>) {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return tracing::error!(app, %error, "the app's process cannot be started"),
@@ -56,7 +66,11 @@ async fn run_once(app: &str, mut command: Command, lines: Option<&mpsc::Unbounde
     let forward = |text| {
         if let Some(lines) = lines {
             // Nobody reads any more: the app does not care.
-            let _ = lines.send(AppLine { app: app.to_owned(), process, text });
+            let _ = lines.send(AppLine {
+                app: app.to_owned(),
+                process,
+                text,
+            });
         }
     };
     tokio::join!(each_line(output, &forward), each_line(error, &forward));

@@ -65,7 +65,13 @@ struct State {
 
 impl App {
     fn new(world: &World, app: world::App<'_>, now: Timestamp) -> Self {
-        let world::Site { name: site, resource_group, location, kind, .. } = app.site;
+        let world::Site {
+            name: site,
+            resource_group,
+            location,
+            kind,
+            ..
+        } = app.site;
         let mut id = format!(
             "/subscriptions/{}/resourceGroups/{resource_group}/providers/Microsoft.Web/sites/{site}",
             world.subscription
@@ -83,7 +89,11 @@ impl App {
             identity: app.identity.then(|| Identity::new(&app.short_name())),
             command: app.command.clone(),
             environment: watch::Sender::default(),
-            state: Mutex::new(State { settings: app.settings.clone(), resolutions: BTreeMap::new(), modified: now }),
+            state: Mutex::new(State {
+                settings: app.settings.clone(),
+                resolutions: BTreeMap::new(),
+                modified: now,
+            }),
         }
     }
 
@@ -106,9 +116,13 @@ impl App {
     /// Resolves all references, and tells the app's process if that changed what it sees.
     pub(crate) fn resolve(&self, resolver: &Resolver<'_>) {
         let mut state = self.lock();
-        let references = state.settings.iter().filter(|(_, value)| Reference::is_meant_by(value.expose()));
-        state.resolutions =
-            references.map(|(name, value)| (name.clone(), resolver.resolve(self, name, value.expose()))).collect();
+        let references = state
+            .settings
+            .iter()
+            .filter(|(_, value)| Reference::is_meant_by(value.expose()));
+        state.resolutions = references
+            .map(|(name, value)| (name.clone(), resolver.resolve(self, name, value.expose())))
+            .collect();
         let environment = state.environment();
         // Still under the lock, so that the process ends up with what the last resolving found.
         self.environment.send_if_modified(|current| {
@@ -121,7 +135,10 @@ impl App {
     /// How it stands with every reference, sorted by setting.
     pub(crate) fn references(&self) -> Vec<ReferenceRow> {
         let state = self.lock();
-        let references = state.settings.iter().filter(|(_, value)| Reference::is_meant_by(value.expose()));
+        let references = state
+            .settings
+            .iter()
+            .filter(|(_, value)| Reference::is_meant_by(value.expose()));
         let row = |(name, value): (&String, &Hidden)| {
             let resolution = state.resolutions.get(name).cloned().unwrap_or_default();
             ReferenceRow {
@@ -130,7 +147,9 @@ impl App {
                 status: resolution.status,
                 details: resolution.details,
                 active_version: resolution.version,
-                target: Reference::parse(value.expose()).map(|reference| reference.target).ok(),
+                target: Reference::parse(value.expose())
+                    .map(|reference| reference.target)
+                    .ok(),
             }
         };
         references.map(row).collect()
@@ -145,7 +164,10 @@ impl State {
     /// An unresolved reference reaches the app's code as it is written.
     fn environment(&self) -> Settings {
         let seen = |(name, value): (&String, &Hidden)| {
-            let resolved = self.resolutions.get(name).and_then(|resolution| resolution.value.as_ref());
+            let resolved = self
+                .resolutions
+                .get(name)
+                .and_then(|resolution| resolution.value.as_ref());
             (name.clone(), resolved.unwrap_or(value).clone())
         };
         self.settings.iter().map(seen).collect()
@@ -158,12 +180,19 @@ pub(crate) struct Apps(Vec<Arc<App>>);
 
 impl Apps {
     pub(crate) fn new(world: &World, now: Timestamp) -> Self {
-        Self(world.apps().map(|app| Arc::new(App::new(world, app, now))).collect())
+        Self(
+            world
+                .apps()
+                .map(|app| Arc::new(App::new(world, app, now)))
+                .collect(),
+        )
     }
 
     /// An app by its Resource Manager id, or by its short name.
     pub(crate) fn named(&self, name: &str) -> Option<&Arc<App>> {
-        self.iter().find(|app| app.id.eq_ignore_ascii_case(name) || app.short_name.eq_ignore_ascii_case(name))
+        self.iter().find(|app| {
+            app.id.eq_ignore_ascii_case(name) || app.short_name.eq_ignore_ascii_case(name)
+        })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<App>> {

@@ -55,7 +55,11 @@ impl AzureCloud {
         let host = host.strip_suffix('/').unwrap_or(host);
         if host.eq_ignore_ascii_case(self.vault_suffix()) {
             Some(Audience::KeyVault)
-        } else if self.management_hosts().iter().any(|it| host.eq_ignore_ascii_case(it)) {
+        } else if self
+            .management_hosts()
+            .iter()
+            .any(|it| host.eq_ignore_ascii_case(it))
+        {
             Some(Audience::ResourceManager)
         } else if host.eq_ignore_ascii_case("storage.azure.com") {
             // The same in every cloud.
@@ -70,8 +74,14 @@ impl AzureCloud {
     fn management_hosts(self) -> [&'static str; 2] {
         match self {
             Self::Public => ["management.azure.com", "management.core.windows.net"],
-            Self::UsGov => ["management.usgovcloudapi.net", "management.core.usgovcloudapi.net"],
-            Self::China => ["management.chinacloudapi.cn", "management.core.chinacloudapi.cn"],
+            Self::UsGov => [
+                "management.usgovcloudapi.net",
+                "management.core.usgovcloudapi.net",
+            ],
+            Self::China => [
+                "management.chinacloudapi.cn",
+                "management.core.chinacloudapi.cn",
+            ],
         }
     }
 }

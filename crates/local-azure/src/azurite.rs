@@ -79,13 +79,27 @@ impl Azurite {
     pub async fn start(options: AzuriteOptions) -> Result<Self, AzuriteError> {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
-        let failed =
-            |source| AzuriteError::Start { script: options.script.clone(), folder: options.folder.clone(), source };
+        let failed = |source| AzuriteError::Start {
+            script: options.script.clone(),
+            folder: options.folder.clone(),
+            source,
+        };
         let port = free_port().await.map_err(failed)?;
-        tokio::fs::create_dir_all(options.folder.join("data")).await.map_err(failed)?;
-        tokio::fs::write(options.folder.join("certificate.pem"), cert.pem()).await.map_err(failed)?;
-        tokio::fs::write(options.folder.join("key.pem"), signing_key.serialize_pem()).await.map_err(failed)?;
-        let azurite = Self { options, port, certificate: cert.pem(), child: Mutex::default() };
+        tokio::fs::create_dir_all(options.folder.join("data"))
+            .await
+            .map_err(failed)?;
+        tokio::fs::write(options.folder.join("certificate.pem"), cert.pem())
+            .await
+            .map_err(failed)?;
+        tokio::fs::write(options.folder.join("key.pem"), signing_key.serialize_pem())
+            .await
+            .map_err(failed)?;
+        let azurite = Self {
+            options,
+            port,
+            certificate: cert.pem(),
+            child: Mutex::default(),
+        };
         azurite.start_again().await?;
         azurite.make_container().await?;
         Ok(azurite)
@@ -93,7 +107,11 @@ impl Azurite {
 
     /// Ends it. Its data stays: it is asked to end, because it writes its index of blobs every few seconds only.
     pub async fn stop(&self) {
-        let child = self.child.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let child = self
+            .child
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let Some(mut child) = child else { return };
         if let Some(pid) = child.id() {
             // Fails only if it has ended by itself.
@@ -110,8 +128,20 @@ impl Azurite {
         let file = |name: &str| folder.join(name);
         let child = Command::new("node")
             .arg(script)
-            .args(["--blobHost", "127.0.0.1", "--blobPort", &self.port.to_string(), "--oauth", "basic"])
-            .args(["--skipApiVersionCheck", "--disableTelemetry", "--silent", "--loose"])
+            .args([
+                "--blobHost",
+                "127.0.0.1",
+                "--blobPort",
+                &self.port.to_string(),
+                "--oauth",
+                "basic",
+            ])
+            .args([
+                "--skipApiVersionCheck",
+                "--disableTelemetry",
+                "--silent",
+                "--loose",
+            ])
             .args(arguments("--location", &file("data")))
             .args(arguments("--cert", &file("certificate.pem")))
             .args(arguments("--key", &file("key.pem")))
@@ -120,27 +150,39 @@ impl Azurite {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|source| AzuriteError::Start { script: script.clone(), folder: folder.clone(), source })?;
+            .map_err(|source| AzuriteError::Start {
+                script: script.clone(),
+                folder: folder.clone(),
+                source,
+            })?;
         *self.child.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
         let listening = async {
-            while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).await.is_err() {
+            while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))
+                .await
+                .is_err()
+            {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        tokio::time::timeout(START, listening).await.map_err(|_| AzuriteError::Silent)
+        tokio::time::timeout(START, listening)
+            .await
+            .map_err(|_| AzuriteError::Silent)
     }
 
     /// Its blob service: `https://127.0.0.1:<port>/`.
     pub(crate) fn url(&self) -> Url {
         let mut url = Url::parse("https://127.0.0.1/").expect("a constant URL is valid");
-        url.set_port(Some(self.port)).expect("a URL with a host can have a port");
+        url.set_port(Some(self.port))
+            .expect("a URL with a host can have a port");
         url
     }
 
     /// A client that trusts its certificate.
     pub(crate) fn client(&self) -> Result<reqwest::Client, AzuriteError> {
         let certificate = reqwest::Certificate::from_pem(self.certificate.as_bytes())?;
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none());
         Ok(client.tls_certs_only([certificate]).build()?)
     }
 
@@ -148,8 +190,15 @@ impl Azurite {
         let mut url = self.url();
         url.set_path(&format!("{ACCOUNT}/{CONTAINER}"));
         url.set_query(Some("restype=container"));
-        let request = self.client()?.put(url).bearer_auth(storage_token(jiff::Timestamp::MAX));
-        let answer = request.header("x-ms-version", PROTOCOL).header("content-length", "0").send().await?;
+        let request = self
+            .client()?
+            .put(url)
+            .bearer_auth(storage_token(jiff::Timestamp::MAX));
+        let answer = request
+            .header("x-ms-version", PROTOCOL)
+            .header("content-length", "0")
+            .send()
+            .await?;
         match answer.status() {
             StatusCode::CREATED | StatusCode::CONFLICT => Ok(()),
             status => Err(AzuriteError::Container(status)),
@@ -163,11 +212,16 @@ fn arguments<'a>(name: &'a str, value: &'a Path) -> [&'a std::ffi::OsStr; 2] {
 
 /// A port that nobody listens on. Azurite does not say which one it took when it may choose.
 async fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?.port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await?
+        .local_addr()?
+        .port())
 }
 
 impl fmt::Debug for Azurite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Azurite").field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Azurite")
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }

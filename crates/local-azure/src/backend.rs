@@ -86,7 +86,9 @@ impl Backend {
 
     /// The event subscriptions that Resource Manager shows.
     pub(crate) fn subscribed(&self) -> MutexGuard<'_, Vec<Subscribed>> {
-        self.subscribed.lock().unwrap_or_else(PoisonError::into_inner)
+        self.subscribed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes a new version of a secret and hands its event to Event Grid.
@@ -103,21 +105,57 @@ impl Backend {
     }
 
     /// Hands an event to Event Grid. If nobody listens there, it is lost.
-    pub(crate) fn publish(&self, vault: &Vault, secret: &Secret, version: &Version, what: Occurrence, now: Timestamp) {
-        tracing::debug!(vault = vault.name, secret = secret.name, version = version.id, ?what, "publishing an event");
-        if self.events.send(vaults::event(vault, secret, version, what, now)).is_err() {
-            tracing::warn!(vault = vault.name, secret = secret.name, "nobody takes events any more");
+    pub(crate) fn publish(
+        &self,
+        vault: &Vault,
+        secret: &Secret,
+        version: &Version,
+        what: Occurrence,
+        now: Timestamp,
+    ) {
+        tracing::debug!(
+            vault = vault.name,
+            secret = secret.name,
+            version = version.id,
+            ?what,
+            "publishing an event"
+        );
+        if self
+            .events
+            .send(vaults::event(vault, secret, version, what, now))
+            .is_err()
+        {
+            tracing::warn!(
+                vault = vault.name,
+                secret = secret.name,
+                "nobody takes events any more"
+            );
         }
     }
 
     /// Sets a secret, with nothing but a value, and returns the version's id.
-    pub(crate) fn set_secret_value(&self, vault: &str, name: &str, value: Hidden) -> Result<String, CloudError> {
-        let (_, version) = self.set_secret(self.vault(vault)?, name, NewVersion::of(value), Timestamp::now())?;
+    pub(crate) fn set_secret_value(
+        &self,
+        vault: &str,
+        name: &str,
+        value: Hidden,
+    ) -> Result<String, CloudError> {
+        let (_, version) = self.set_secret(
+            self.vault(vault)?,
+            name,
+            NewVersion::of(value),
+            Timestamp::now(),
+        )?;
         Ok(version.id)
     }
 
     /// Hands an event about a secret's newest version to Event Grid.
-    pub(crate) fn publish_of_newest(&self, vault: &str, name: &str, what: Occurrence) -> Result<(), CloudError> {
+    pub(crate) fn publish_of_newest(
+        &self,
+        vault: &str,
+        name: &str,
+        what: Occurrence,
+    ) -> Result<(), CloudError> {
         let vault = self.vault(vault)?;
         let secret = vault.secret(name)?;
         self.publish(vault, &secret, &secret.newest, what, Timestamp::now());
@@ -125,17 +163,31 @@ impl Backend {
     }
 
     pub(crate) fn vault(&self, name: &str) -> Result<&Vault, CloudError> {
-        self.vaults.named(name).ok_or_else(|| CloudError::UnknownVault(name.to_owned()))
+        self.vaults
+            .named(name)
+            .ok_or_else(|| CloudError::UnknownVault(name.to_owned()))
     }
 
     pub(crate) fn app(&self, name: &str) -> Result<&Arc<App>, CloudError> {
-        self.apps.named(name).ok_or_else(|| CloudError::UnknownApp(name.to_owned()))
+        self.apps
+            .named(name)
+            .ok_or_else(|| CloudError::UnknownApp(name.to_owned()))
     }
 
     /// Resolves an app's references as they are now.
     pub(crate) fn resolve(&self, app: &App) {
-        let Self { cloud, vaults, faults, .. } = self;
-        app.resolve(&Resolver { cloud: *cloud, vaults, faults, now: Timestamp::now() });
+        let Self {
+            cloud,
+            vaults,
+            faults,
+            ..
+        } = self;
+        app.resolve(&Resolver {
+            cloud: *cloud,
+            vaults,
+            faults,
+            now: Timestamp::now(),
+        });
     }
 
     /// Resolves an app's references after a while, as they are then. At once if the while is zero.
@@ -160,7 +212,10 @@ impl Backend {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> Option<T> {
-        tokio::spawn(self.stopped.clone().run_until_cancelled_owned(task)).await.ok().flatten()
+        tokio::spawn(self.stopped.clone().run_until_cancelled_owned(task))
+            .await
+            .ok()
+            .flatten()
     }
 
     /// Stops all tasks when it is dropped.

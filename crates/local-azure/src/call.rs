@@ -28,11 +28,18 @@ pub(crate) struct Call {
 const LARGEST_BODY: usize = 4 << 20;
 
 impl Call {
-    pub(crate) async fn read(service: Service, request: Request<axum::body::Body>) -> Result<Self, Response> {
+    pub(crate) async fn read(
+        service: Service,
+        request: Request<axum::body::Body>,
+    ) -> Result<Self, Response> {
         let (head, body) = request.into_parts();
         let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
             let message = "The request's body is too large, or ended too early.";
-            return Err(answer::error(StatusCode::PAYLOAD_TOO_LARGE, "RequestTooLarge", message));
+            return Err(answer::error(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "RequestTooLarge",
+                message,
+            ));
         };
         Ok(Self {
             service,
@@ -62,7 +69,9 @@ impl Call {
     /// The parts of the path, decoded. Clients may leave empty ones at the end: a version that was not given.
     pub(crate) fn segments(&self) -> Vec<String> {
         let path = self.path.trim_start_matches('/').trim_end_matches('/');
-        path.split('/').map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect()
+        path.split('/')
+            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+            .collect()
     }
 
     /// Where the client found us, for the links in bodies. Behind something that speaks TLS for us, that is said in
@@ -74,7 +83,8 @@ impl Call {
 
     /// The body as JSON. The error says where it goes wrong and not what is written there.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
-        serde_json::from_slice(&self.body).map_err(|error| format!("line {}, column {}", error.line(), error.column()))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| format!("line {}, column {}", error.line(), error.column()))
     }
 
     /// The body as text.
@@ -88,14 +98,22 @@ pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
     fn parse(query: &str) -> Self {
-        Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
+        Self(
+            url::form_urlencoded::parse(query.as_bytes())
+                .into_owned()
+                .collect(),
+        )
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(it, _)| it.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.iter()
+            .find(|(it, _)| it.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }

@@ -149,21 +149,40 @@ impl Cloud {
         if let Some(azurite) = &options.storage {
             let (listener, url) = open(ports.storage, &format!("/{ACCOUNT}")).await?;
             listeners.push((Service::Storage, listener));
-            storage = Some(Storage { url: azurite.url(), client: azurite.client()? });
+            storage = Some(Storage {
+                url: azurite.url(),
+                client: azurite.client()?,
+            });
             storage_url = Some(url);
         }
         let backend = Arc::new(Backend::new(&world, options, events, storage));
         for (service, listener) in listeners {
             let shared = Arc::clone(&backend);
-            backend.spawn(serve(listener, tls.clone(), move |request| exchange(Arc::clone(&shared), service, request)));
+            backend.spawn(serve(listener, tls.clone(), move |request| {
+                exchange(Arc::clone(&shared), service, request)
+            }));
         }
         for app in backend.apps.iter() {
             backend.resolve(app);
-            let CloudOptions { path, app_lines, .. } = &backend.options;
-            backend.spawn(app_process::keep_running(Arc::clone(app), path.clone(), app_lines.clone()));
+            let CloudOptions {
+                path, app_lines, ..
+            } = &backend.options;
+            backend.spawn(app_process::keep_running(
+                Arc::clone(app),
+                path.clone(),
+                app_lines.clone(),
+            ));
         }
         let running = backend.until_dropped();
-        Ok(Self { backend, identity_url, key_vault_url, resource_manager_url, storage_url, tls, _running: running })
+        Ok(Self {
+            backend,
+            identity_url,
+            key_vault_url,
+            resource_manager_url,
+            storage_url,
+            tls,
+            _running: running,
+        })
     }
 
     /// The endpoint that gives tokens: what App Service calls `IDENTITY_ENDPOINT`.
@@ -209,13 +228,21 @@ impl Cloud {
     /// The environment by which an app finds its identity, as App Service sets it. Empty if it has none.
     pub fn environment_of(&self, app: &str) -> Result<Vec<(String, String)>, CloudError> {
         let identity = self.backend.app(app)?.identity.as_ref();
-        Ok(identity.map(|identity| self.environment_for(identity)).unwrap_or_default())
+        Ok(identity
+            .map(|identity| self.environment_for(identity))
+            .unwrap_or_default())
     }
 
     /// A token for blob storage, as the endpoint gives it to somebody who is no app of the world.
     pub fn storage_token(&self) -> String {
         let identities = &self.backend.identities;
-        identities.make_token(&identities.outsider.name, Audience::Storage, Timestamp::now()).0
+        identities
+            .make_token(
+                &identities.outsider.name,
+                Audience::Storage,
+                Timestamp::now(),
+            )
+            .0
     }
 
     /// Has Resource Manager show an event subscription.
@@ -226,7 +253,10 @@ impl Cloud {
     fn environment_for(&self, identity: &Identity) -> Vec<(String, String)> {
         let endpoint = self.identity_url.to_string();
         let header = identity.header.expose().to_owned();
-        vec![("IDENTITY_ENDPOINT".into(), endpoint), ("IDENTITY_HEADER".into(), header)]
+        vec![
+            ("IDENTITY_ENDPOINT".into(), endpoint),
+            ("IDENTITY_HEADER".into(), header),
+        ]
     }
 }
 
@@ -234,7 +264,10 @@ impl Cloud {
 async fn open(port: u16, path: &str) -> Result<(TcpListener, Url), CloudError> {
     let failed = |source| CloudError::Listen { port, source };
     let (listener, port) = listen(port).await.map_err(failed)?;
-    let url = format!("http://127.0.0.1:{port}{path}").parse().map_err(io::Error::other).map_err(failed)?;
+    let url = format!("http://127.0.0.1:{port}{path}")
+        .parse()
+        .map_err(io::Error::other)
+        .map_err(failed)?;
     Ok((listener, url))
 }
 

@@ -31,7 +31,10 @@ pub(crate) fn answer(backend: &Backend, call: &Call) -> Response {
                 backend.faults.switch_on(fault);
                 answer::empty(StatusCode::NO_CONTENT)
             }
-            Err(place) => refuse(StatusCode::BAD_REQUEST, &format!("the fault cannot be read, {place}")),
+            Err(place) => refuse(
+                StatusCode::BAD_REQUEST,
+                &format!("the fault cannot be read, {place}"),
+            ),
         },
         (&Method::DELETE, ["local", "faults"]) => {
             backend.faults.switch_off();
@@ -42,7 +45,9 @@ pub(crate) fn answer(backend: &Backend, call: &Call) -> Response {
             answer::empty(StatusCode::NO_CONTENT)
         }
         (&Method::GET, ["local", "requests"]) => answer::ok(&json!(backend.requests.all())),
-        (&Method::PUT, ["local", "vaults", vault, "secrets", secret]) => set(backend, call, vault, secret),
+        (&Method::PUT, ["local", "vaults", vault, "secrets", secret]) => {
+            set(backend, call, vault, secret)
+        }
         (&Method::POST, ["local", "vaults", vault, "secrets", secret, "near-expiry"]) => {
             publish(backend, vault, secret, Occurrence::NearExpiry)
         }

@@ -43,7 +43,11 @@ pub struct EventGridOptions {
 
 impl Default for EventGridOptions {
     fn default() -> Self {
-        Self { clock: 1.0, attempt_timeout: None, dead_letter: None }
+        Self {
+            clock: 1.0,
+            attempt_timeout: None,
+            dead_letter: None,
+        }
     }
 }
 
@@ -91,20 +95,29 @@ impl EventGrid {
         events: mpsc::UnboundedReceiver<PublishedEvent>,
     ) -> Result<Self, EventGridError> {
         // No time limit here, each attempt has its own. Event Grid follows no redirects.
-        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build();
         let clock = Clock::new(options.clock);
         let stop = CancellationToken::new();
         let deliveries = Arc::new(Deliveries::new(
             client.map_err(EventGridError)?,
             clock,
-            options.attempt_timeout.unwrap_or_else(|| clock.shorten(retry::ATTEMPT_TIMEOUT)),
+            options
+                .attempt_timeout
+                .unwrap_or_else(|| clock.shorten(retry::ATTEMPT_TIMEOUT)),
             options.dead_letter,
             stop.clone(),
         ));
         let (orders, orders_receiver) = mpsc::unbounded_channel();
         let dispatcher = Dispatcher::new(Arc::clone(&deliveries));
         deliveries.spawn(dispatcher.dispatch(events, orders_receiver));
-        Ok(Self { deliveries, orders, _stop_on_drop: stop.drop_guard() })
+        Ok(Self {
+            deliveries,
+            orders,
+            _stop_on_drop: stop.drop_guard(),
+        })
     }
 
     /// Creates an event subscription, or replaces the one of the same name, after its endpoint was validated.
@@ -114,9 +127,15 @@ impl EventGrid {
         self.deliveries
             .validate(&subscription)
             .await
-            .map_err(|source| SubscribeError::Validation { subscription: name, source })?;
+            .map_err(|source| SubscribeError::Validation {
+                subscription: name,
+                source,
+            })?;
         let (done, is_done) = tokio::sync::oneshot::channel();
-        self.order(Order::Subscribe { subscription: Box::new(subscription), done });
+        self.order(Order::Subscribe {
+            subscription: Box::new(subscription),
+            done,
+        });
         // Fails only if the dispatcher has stopped, which it does when this is dropped.
         let _ = is_done.await;
         Ok(())

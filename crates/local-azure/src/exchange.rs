@@ -21,7 +21,11 @@ use crate::serve::Cut;
 use crate::{control, key_vault, resource_manager, storage};
 
 /// Answers one request to one service.
-pub(crate) async fn exchange(backend: Arc<Backend>, service: Service, request: Request<Body>) -> Result<Response, Cut> {
+pub(crate) async fn exchange(
+    backend: Arc<Backend>,
+    service: Service,
+    request: Request<Body>,
+) -> Result<Response, Cut> {
     let now = Timestamp::now();
     let call = match Call::read(service, request).await {
         Ok(call) => call,
@@ -59,7 +63,11 @@ async fn see_through(
     if service == Service::ResourceManager {
         resource_manager::add_headers(&backend, &call, &caller, &mut response);
     }
-    answer::set_header(&mut response, "x-ms-request-id", &Uuid::new_v4().to_string());
+    answer::set_header(
+        &mut response,
+        "x-ms-request-id",
+        &Uuid::new_v4().to_string(),
+    );
     let status = response.status().as_u16();
     tracing::debug!(?service, method = %call.method, path = call.path, status, "a request was carried out");
     spoil(&call.effects, response).await
@@ -87,7 +95,12 @@ async fn pass(backend: &Backend, moment: Moment, call: &Call) -> Result<(), Cut>
 }
 
 /// Does what is asked, unless a fault comes first.
-async fn carry_out(backend: &Arc<Backend>, call: &Call, caller: &str, now: Timestamp) -> Result<Response, Cut> {
+async fn carry_out(
+    backend: &Arc<Backend>,
+    call: &Call,
+    caller: &str,
+    now: Timestamp,
+) -> Result<Response, Cut> {
     for effect in &call.effects {
         if let Effect::Hang = effect {
             std::future::pending::<Infallible>().await;
@@ -110,7 +123,9 @@ async fn carry_out(backend: &Arc<Backend>, call: &Call, caller: &str, now: Times
 async fn spoil(effects: &[Effect], mut response: Response) -> Result<Response, Cut> {
     for effect in effects {
         match effect {
-            Effect::Delay { milliseconds } => tokio::time::sleep(Duration::from_millis(*milliseconds)).await,
+            Effect::Delay { milliseconds } => {
+                tokio::time::sleep(Duration::from_millis(*milliseconds)).await
+            }
             Effect::Cut => return Err(Cut),
             Effect::HalfAnswer => response = halve(response).await?,
             _ => {}

@@ -86,25 +86,40 @@ pub enum ErrorShape {
 impl Fault {
     /// A fault for every request to a service, for ever.
     pub fn new(service: Service, effect: Effect) -> Self {
-        Self { service, method: None, path: None, times: None, effect }
+        Self {
+            service,
+            method: None,
+            path: None,
+            times: None,
+            effect,
+        }
     }
 
     /// Only for this method.
     #[must_use]
     pub fn method(self, method: &str) -> Self {
-        Self { method: Some(method.to_owned()), ..self }
+        Self {
+            method: Some(method.to_owned()),
+            ..self
+        }
     }
 
     /// Only for paths that contain this text, whatever its case.
     #[must_use]
     pub fn path(self, part: &str) -> Self {
-        Self { path: Some(part.to_owned()), ..self }
+        Self {
+            path: Some(part.to_owned()),
+            ..self
+        }
     }
 
     /// Only for so many requests.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
-        Self { times: Some(times), ..self }
+        Self {
+            times: Some(times),
+            ..self
+        }
     }
 
     /// The service that it is for.
@@ -128,7 +143,12 @@ impl Fault {
 impl Effect {
     /// An error status with the wrapped body.
     pub fn status(status: u16, code: &str) -> Self {
-        Self::Status { status, code: code.to_owned(), shape: ErrorShape::Wrapped, retry_after: None }
+        Self::Status {
+            status,
+            code: code.to_owned(),
+            shape: ErrorShape::Wrapped,
+            retry_after: None,
+        }
     }
 
     /// Whether a request of this kind can be harmed this way.
@@ -144,7 +164,15 @@ impl Effect {
 
     /// The answer instead of the request's own, if that is what the effect is.
     pub(crate) fn answer(&self, service: Service) -> Option<Response> {
-        let Self::Status { status, code, shape, retry_after } = self else { return None };
+        let Self::Status {
+            status,
+            code,
+            shape,
+            retry_after,
+        } = self
+        else {
+            return None;
+        };
         let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let message = "A fault is switched on.";
         let mut response = match shape {
@@ -177,7 +205,11 @@ impl Faults {
 
     /// The faults that can still strike.
     pub(crate) fn all(&self) -> Vec<Fault> {
-        self.lock().iter().filter(|fault| fault.times != Some(0)).cloned().collect()
+        self.lock()
+            .iter()
+            .filter(|fault| fault.times != Some(0))
+            .cloned()
+            .collect()
     }
 
     /// What goes wrong with this request. Counts it.
@@ -187,15 +219,19 @@ impl Faults {
 
     /// The status that resolving this reference is made to end with. Counts it.
     pub(crate) fn of_reference(&self, path: &str) -> Option<ResolveStatus> {
-        self.strike(Service::ResourceManager, RESOLVE, path).into_iter().find_map(|effect| match effect {
-            Effect::ReferenceStatus { status } => Some(status),
-            _ => None,
-        })
+        self.strike(Service::ResourceManager, RESOLVE, path)
+            .into_iter()
+            .find_map(|effect| match effect {
+                Effect::ReferenceStatus { status } => Some(status),
+                _ => None,
+            })
     }
 
     fn strike(&self, service: Service, method: &str, path: &str) -> Vec<Effect> {
         let mut faults = self.lock();
-        let hit = faults.iter_mut().filter(|fault| fault.is_for(service, method, path));
+        let hit = faults
+            .iter_mut()
+            .filter(|fault| fault.is_for(service, method, path));
         hit.map(|fault| {
             fault.times = fault.times.map(|times| times - 1);
             fault.effect.clone()

@@ -134,11 +134,17 @@ impl FunctionsHost {
             crash_interval: options.crash_interval,
         };
         // Before the handler: if the port is taken, nothing has been started.
-        let listen = |source| FunctionsHostError::Listen { port: options.port, source };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await.map_err(listen)?;
+        let listen = |source| FunctionsHostError::Listen {
+            port: options.port,
+            source,
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))
+            .await
+            .map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let (instances, supervisors) = Instances::start(options.instances, &supervision, &client, &options.log)
-            .map_err(|source| FunctionsHostError::Handler { executable, source })?;
+        let (instances, supervisors) =
+            Instances::start(options.instances, &supervision, &client, &options.log)
+                .map_err(|source| FunctionsHostError::Handler { executable, source })?;
         let host = Arc::new(Host {
             timers: timer::of_functions(&app.functions),
             functions: app.functions,
@@ -171,7 +177,9 @@ impl FunctionsHost {
     pub fn event_grid_endpoint(&self, function: &str) -> Url {
         let mut url = self.url();
         url.set_path("/runtime/webhooks/eventgrid");
-        url.query_pairs_mut().append_pair("functionName", function).append_pair("code", &self.host.event_grid_key);
+        url.query_pairs_mut()
+            .append_pair("functionName", function)
+            .append_pair("code", &self.host.event_grid_key);
         url
     }
 
@@ -241,7 +249,11 @@ impl FunctionsHost {
     }
 
     /// Runs an event function with one event, or with an array of events if its cardinality is `many`.
-    pub async fn invoke(&self, function: &str, value: &Value) -> Result<Invocation, NoSuchFunction> {
+    pub async fn invoke(
+        &self,
+        function: &str,
+        value: &Value,
+    ) -> Result<Invocation, NoSuchFunction> {
         let function = self.host.event_function(function)?;
         Ok(self.host.run_with_events(function, value).await)
     }
@@ -288,7 +300,11 @@ impl Host {
 fn client() -> Result<reqwest::Client, FunctionsHostError> {
     // No time limit here: the time of the function is the limit, and it is kept where the handler can be killed.
     let redirects = reqwest::redirect::Policy::limited(MAX_REDIRECTS);
-    reqwest::Client::builder().no_proxy().redirect(redirects).build().map_err(FunctionsHostError::Client)
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(redirects)
+        .build()
+        .map_err(FunctionsHostError::Client)
 }
 
 fn url_of(status: &HandlerStatus) -> Option<Url> {
@@ -300,7 +316,8 @@ fn url_of(status: &HandlerStatus) -> Option<Url> {
 
 fn loopback(port: u16) -> Url {
     let mut url = Url::parse("http://127.0.0.1/").expect("a constant URL is valid");
-    url.set_port(Some(port)).expect("a URL with a host can have a port");
+    url.set_port(Some(port))
+        .expect("a URL with a host can have a port");
     url
 }
 

@@ -98,8 +98,13 @@ const API_VERSION: &str = "2019-08-01";
 impl Identities {
     pub(crate) fn new(world: &World, apps: &Apps, token_lifetime: Duration) -> Self {
         let outsider = Identity::new("outsider");
-        let asking = apps.iter().filter_map(|app| app.identity.as_ref()).chain([&outsider]);
-        let by_header = asking.map(|it| (it.header.expose().to_owned(), it.clone())).collect();
+        let asking = apps
+            .iter()
+            .filter_map(|app| app.identity.as_ref())
+            .chain([&outsider]);
+        let by_header = asking
+            .map(|it| (it.header.expose().to_owned(), it.clone()))
+            .collect();
         let user_assigned = world.identities.iter().map(|it| {
             let id = format!(
                 "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{}",
@@ -118,13 +123,22 @@ impl Identities {
     }
 
     /// Whose token this is, if it is good for the audience.
-    pub(crate) fn owner(&self, call: &Call, audience: Audience, now: Timestamp) -> Result<String, BadToken> {
+    pub(crate) fn owner(
+        &self,
+        call: &Call,
+        audience: Audience,
+        now: Timestamp,
+    ) -> Result<String, BadToken> {
         let authorization = call.header("authorization").ok_or(BadToken::Missing)?;
         let (scheme, token) = authorization.split_once(' ').ok_or(BadToken::Missing)?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(BadToken::Missing);
         }
-        let token = self.lock().get(token.trim()).cloned().ok_or(BadToken::Unknown)?;
+        let token = self
+            .lock()
+            .get(token.trim())
+            .cloned()
+            .ok_or(BadToken::Unknown)?;
         if token.expires <= now {
             Err(BadToken::Expired)
         } else if token.audience != audience {
@@ -137,8 +151,13 @@ impl Identities {
     /// The name of the identity with this object id.
     pub(crate) fn named(&self, apps: &Apps, principal: &str) -> Option<String> {
         let assigned = self.user_assigned.iter().map(|(_, identity)| identity);
-        let mut all = apps.iter().filter_map(|app| app.identity.as_ref()).chain(assigned).chain([&self.outsider]);
-        all.find(|identity| identity.principal_id == principal).map(|identity| identity.name.clone())
+        let mut all = apps
+            .iter()
+            .filter_map(|app| app.identity.as_ref())
+            .chain(assigned)
+            .chain([&self.outsider]);
+        all.find(|identity| identity.principal_id == principal)
+            .map(|identity| identity.name.clone())
     }
 
     /// Makes every token that was handed out unknown.
@@ -167,14 +186,21 @@ impl Identities {
         if call.path != ENDPOINT_PATH || call.method != Method::GET {
             return Err((StatusCode::NOT_FOUND, "There is only GET /msi/token."));
         }
-        let system_assigned =
-            self.asking(call).ok_or((StatusCode::UNAUTHORIZED, "The header X-IDENTITY-HEADER is missing or wrong."))?;
+        let system_assigned = self.asking(call).ok_or((
+            StatusCode::UNAUTHORIZED,
+            "The header X-IDENTITY-HEADER is missing or wrong.",
+        ))?;
         if call.query.get("api-version") != Some(API_VERSION) {
-            return Err((StatusCode::BAD_REQUEST, "The api-version is missing or not supported."));
+            return Err((
+                StatusCode::BAD_REQUEST,
+                "The api-version is missing or not supported.",
+            ));
         }
         let resource = call.query.get("resource").unwrap_or_default();
-        let audience =
-            self.cloud.audience(resource).ok_or((StatusCode::BAD_REQUEST, "The resource is missing or not known."))?;
+        let audience = self.cloud.audience(resource).ok_or((
+            StatusCode::BAD_REQUEST,
+            "The resource is missing or not known.",
+        ))?;
         let identity = self.wanted(call, system_assigned).ok_or((
             StatusCode::BAD_REQUEST,
             "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
@@ -191,25 +217,47 @@ impl Identities {
     }
 
     /// Makes a token and remembers it. Returns it with the end of its time.
-    pub(crate) fn make_token(&self, owner: &str, audience: Audience, now: Timestamp) -> (String, Timestamp) {
-        let expires = now.checked_add(self.token_lifetime).unwrap_or(Timestamp::MAX);
+    pub(crate) fn make_token(
+        &self,
+        owner: &str,
+        audience: Audience,
+        now: Timestamp,
+    ) -> (String, Timestamp) {
+        let expires = now
+            .checked_add(self.token_lifetime)
+            .unwrap_or(Timestamp::MAX);
         let token = match audience {
             Audience::Storage => storage_token(expires),
-            _ => format!("local.{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()),
+            _ => format!(
+                "local.{}{}",
+                Uuid::new_v4().simple(),
+                Uuid::new_v4().simple()
+            ),
         };
-        self.lock().insert(token.clone(), Token { owner: owner.to_owned(), audience, expires });
+        self.lock().insert(
+            token.clone(),
+            Token {
+                owner: owner.to_owned(),
+                audience,
+                expires,
+            },
+        );
         (token, expires)
     }
 
     /// The identity that the query names; without a name, the app's own. Its own may be named, too.
     fn wanted<'a>(&'a self, call: &Call, system_assigned: &'a Identity) -> Option<&'a Identity> {
-        let everybody = || std::iter::once(system_assigned).chain(self.user_assigned.iter().map(|(_, it)| it));
+        let everybody =
+            || std::iter::once(system_assigned).chain(self.user_assigned.iter().map(|(_, it)| it));
         if let Some(id) = call.query.get("client_id") {
             everybody().find(|it| it.client_id.eq_ignore_ascii_case(id))
         } else if let Some(id) = call.query.get("principal_id") {
             everybody().find(|it| it.principal_id.eq_ignore_ascii_case(id))
         } else if let Some(id) = call.query.get("mi_res_id") {
-            self.user_assigned.iter().find(|(it, _)| *it == id.to_lowercase()).map(|(_, it)| it)
+            self.user_assigned
+                .iter()
+                .find(|(it, _)| *it == id.to_lowercase())
+                .map(|(_, it)| it)
         } else {
             Some(system_assigned)
         }

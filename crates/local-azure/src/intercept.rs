@@ -44,19 +44,31 @@ pub struct Interception(watch::Receiver<bool>);
 impl Intercept {
     /// The first request to a service.
     pub fn new(service: Service, moment: Moment) -> Self {
-        Self { service, moment, method: None, path: None, nth: 1 }
+        Self {
+            service,
+            moment,
+            method: None,
+            path: None,
+            nth: 1,
+        }
     }
 
     /// Only those with this method.
     #[must_use]
     pub fn method(self, method: &str) -> Self {
-        Self { method: Some(method.to_owned()), ..self }
+        Self {
+            method: Some(method.to_owned()),
+            ..self
+        }
     }
 
     /// Only those whose path contains this text, whatever its case.
     #[must_use]
     pub fn path(self, part: &str) -> Self {
-        Self { path: Some(part.to_owned()), ..self }
+        Self {
+            path: Some(part.to_owned()),
+            ..self
+        }
     }
 
     /// The `nth` of them from now on, in the order in which they get to the moment. Counted from 1.
@@ -68,7 +80,12 @@ impl Intercept {
     fn is_for(&self, moment: Moment, call: &Call) -> bool {
         self.moment == moment
             && self.service == call.service
-            && requests::are_meant(self.method.as_deref(), self.path.as_deref(), call.method.as_str(), &call.path)
+            && requests::are_meant(
+                self.method.as_deref(),
+                self.path.as_deref(),
+                call.method.as_str(),
+                &call.path,
+            )
     }
 }
 
@@ -97,12 +114,21 @@ struct Armed {
 }
 
 impl Intercepts {
-    pub(crate) fn arm<A>(&self, intercept: Intercept, act: impl FnOnce() -> A + Send + 'static) -> Interception
+    pub(crate) fn arm<A>(
+        &self,
+        intercept: Intercept,
+        act: impl FnOnce() -> A + Send + 'static,
+    ) -> Interception
     where
         A: Future<Output = Then> + Send + 'static,
     {
         let (struck, receiver) = watch::channel(false);
-        self.lock().push(Armed { intercept, seen: 0, act: Box::new(|| act().boxed()), struck });
+        self.lock().push(Armed {
+            intercept,
+            seen: 0,
+            act: Box::new(|| act().boxed()),
+            struck,
+        });
         Interception(receiver)
     }
 

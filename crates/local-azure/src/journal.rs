@@ -12,7 +12,10 @@ pub(crate) struct Journal<T> {
 
 impl<T: Clone> Journal<T> {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { entries: Mutex::new(VecDeque::new()), capacity }
+        Self {
+            entries: Mutex::new(VecDeque::new()),
+            capacity,
+        }
     }
 
     pub(crate) fn push(&self, entry: T) {

@@ -20,7 +20,11 @@ use refusal::Refusal;
 const MAX_RESULTS: usize = 25;
 
 /// Who asks. The error is the challenge that tells a client where to get a token.
-pub(crate) fn caller(backend: &Backend, call: &Call, now: Timestamp) -> Result<String, Box<Response>> {
+pub(crate) fn caller(
+    backend: &Backend,
+    call: &Call,
+    now: Timestamp,
+) -> Result<String, Box<Response>> {
     let owner = backend.identities.owner(call, Audience::KeyVault, now);
     owner.map_err(|reason| Box::new(refusal::challenge(backend, reason)))
 }
@@ -30,7 +34,12 @@ pub(crate) fn answer(backend: &Backend, call: &Call, caller: &str, now: Timestam
     carry_out(backend, call, caller, now).unwrap_or_else(Refusal::into_response)
 }
 
-fn carry_out(backend: &Backend, call: &Call, caller: &str, now: Timestamp) -> Result<Response, Refusal> {
+fn carry_out(
+    backend: &Backend,
+    call: &Call,
+    caller: &str,
+    now: Timestamp,
+) -> Result<Response, Refusal> {
     check_api_version(call)?;
     let segments = call.segments();
     let mut path: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -43,7 +52,10 @@ fn carry_out(backend: &Backend, call: &Call, caller: &str, now: Timestamp) -> Re
     };
     let vault = vault.ok_or(Refusal::NoVault)?;
     if vault.denies(caller) {
-        return Err(Refusal::Denied { caller: caller.to_owned(), resource: vault.id.clone() });
+        return Err(Refusal::Denied {
+            caller: caller.to_owned(),
+            resource: vault.id.clone(),
+        });
     }
     match path.as_slice() {
         ["secrets", rest @ ..] => secrets(backend, vault, call, rest, now),
@@ -66,16 +78,31 @@ fn vault_of_host<'a>(backend: &'a Backend, call: &Call) -> Option<&'a Vault> {
 
 /// Versions are numbers from 7.0 on, and dates since 2025.
 fn check_api_version(call: &Call) -> Result<(), Refusal> {
-    let version = call.query.get("api-version").filter(|it| !it.is_empty()).ok_or(Refusal::NoApiVersion)?;
+    let version = call
+        .query
+        .get("api-version")
+        .filter(|it| !it.is_empty())
+        .ok_or(Refusal::NoApiVersion)?;
     let number = version.strip_suffix("-preview").unwrap_or(version);
-    let major = number.split(['.', '-']).next().and_then(|it| it.parse::<u32>().ok());
+    let major = number
+        .split(['.', '-'])
+        .next()
+        .and_then(|it| it.parse::<u32>().ok());
     match major {
         Some(7..=99) | Some(2025..) => Ok(()),
-        _ => Err(Refusal::BadParameter(format!("The specified version ({version}) is not recognized."))),
+        _ => Err(Refusal::BadParameter(format!(
+            "The specified version ({version}) is not recognized."
+        ))),
     }
 }
 
-fn secrets(backend: &Backend, vault: &Vault, call: &Call, path: &[&str], now: Timestamp) -> Result<Response, Refusal> {
+fn secrets(
+    backend: &Backend,
+    vault: &Vault,
+    call: &Call,
+    path: &[&str],
+    now: Timestamp,
+) -> Result<Response, Refusal> {
     match (&call.method, path) {
         (&Method::GET, []) => {
             let item = |it: &Secret| (it.name.to_lowercase(), bodies::item_of_newest(vault, it));
@@ -91,7 +118,12 @@ fn secrets(backend: &Backend, vault: &Vault, call: &Call, path: &[&str], now: Ti
             // An unknown secret has no versions, which the service is said not to call an error.
             let secret = vault.secret(name).ok();
             let versions = secret.iter().flat_map(|secret| {
-                secret.versions().map(|version| (version.id.clone(), bodies::without_value(vault, secret, version)))
+                secret.versions().map(|version| {
+                    (
+                        version.id.clone(),
+                        bodies::without_value(vault, secret, version),
+                    )
+                })
             });
             list(call, versions.collect())
         }
@@ -99,11 +131,15 @@ fn secrets(backend: &Backend, vault: &Vault, call: &Call, path: &[&str], now: Ti
         (&Method::PATCH, [name, rest @ ..]) if rest.len() < 2 => {
             let wanted: UpdateSecret = call.json().map_err(Refusal::unreadable)?;
             wanted.check()?;
-            let (secret, version) =
-                vault.update(name, rest.first().copied(), now, |version| wanted.apply_to(version))?;
+            let (secret, version) = vault.update(name, rest.first().copied(), now, |version| {
+                wanted.apply_to(version)
+            })?;
             Ok(answer::ok(&bodies::without_value(vault, &secret, &version)))
         }
-        (&Method::DELETE, [name]) => Ok(answer::ok(&bodies::deleted(vault, &vault.delete(name, now)?))),
+        (&Method::DELETE, [name]) => Ok(answer::ok(&bodies::deleted(
+            vault,
+            &vault.delete(name, now)?,
+        ))),
         _ => Err(Refusal::NotFound),
     }
 }
@@ -120,7 +156,12 @@ fn get(vault: &Vault, name: &str, version: Option<&str>) -> Result<Response, Ref
 fn deleted_secrets(vault: &Vault, call: &Call, path: &[&str]) -> Result<Response, Refusal> {
     match (&call.method, path) {
         (&Method::GET, []) => {
-            let item = |it: &Deleted| (it.secret.name.to_lowercase(), bodies::deleted_item(vault, it));
+            let item = |it: &Deleted| {
+                (
+                    it.secret.name.to_lowercase(),
+                    bodies::deleted_item(vault, it),
+                )
+            };
             list(call, vault.all_deleted().iter().map(item).collect())
         }
         (&Method::GET, [name]) => Ok(answer::ok(&bodies::deleted(vault, &vault.deleted(name)?))),
@@ -130,7 +171,11 @@ fn deleted_secrets(vault: &Vault, call: &Call, path: &[&str]) -> Result<Response
         }
         (&Method::POST, [name, "recover"]) => {
             let secret = vault.recover(name)?;
-            Ok(answer::ok(&bodies::without_value(vault, &secret, &secret.newest)))
+            Ok(answer::ok(&bodies::without_value(
+                vault,
+                &secret,
+                &secret.newest,
+            )))
         }
         _ => Err(Refusal::NotFound),
     }
@@ -140,9 +185,15 @@ fn deleted_secrets(vault: &Vault, call: &Call, path: &[&str]) -> Result<Response
 fn list(call: &Call, items: Vec<Keyed>) -> Result<Response, Refusal> {
     let size = match call.query.get("maxresults") {
         None => MAX_RESULTS,
-        Some(text) => text.parse().ok().filter(|size| (1..=MAX_RESULTS).contains(size)).ok_or_else(|| {
-            Refusal::BadParameter(format!("maxresults must be between 1 and {MAX_RESULTS}, not `{text}`."))
-        })?,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|size| (1..=MAX_RESULTS).contains(size))
+            .ok_or_else(|| {
+                Refusal::BadParameter(format!(
+                    "maxresults must be between 1 and {MAX_RESULTS}, not `{text}`."
+                ))
+            })?,
     };
     let body: Value = page(call, items, size);
     Ok(answer::ok(&body))

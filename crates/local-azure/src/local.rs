@@ -6,7 +6,9 @@ use tokio::sync::mpsc;
 
 use crate::backend::Subscribed;
 use crate::cloud::{Cloud, CloudError, CloudOptions};
-use crate::event_grid::{EventGrid, EventGridError, EventGridOptions, EventSubscription, SubscribeError};
+use crate::event_grid::{
+    EventGrid, EventGridError, EventGridOptions, EventSubscription, SubscribeError,
+};
 use crate::functions_host::{FunctionsHost, FunctionsHostError, FunctionsHostOptions};
 use crate::world::{Vault, World};
 
@@ -14,10 +16,19 @@ use crate::world::{Vault, World};
 const FUNCTION: &str = "SecretEvent";
 
 /// The app settings by which keyrelay finds its store: its own, and those of the Functions host's storage account.
-const STORES: [&str; 3] = ["KEYRELAY_STORE", "AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage__accountName"];
+const STORES: [&str; 3] = [
+    "KEYRELAY_STORE",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__accountName",
+];
 
 /// What the variables begin with that say where something is, or who somebody is.
-const SURROUNDINGS: [&str; 4] = ["KEYRELAY_", "AzureWebJobsStorage__", "WEBSITE_", "IDENTITY_"];
+const SURROUNDINGS: [&str; 4] = [
+    "KEYRELAY_",
+    "AzureWebJobsStorage__",
+    "WEBSITE_",
+    "IDENTITY_",
+];
 
 /// The store of an app that is not told of another one: a folder below the app's, because there is no storage account.
 const STORE_FOLDER: &str = ".keyrelay/store";
@@ -88,9 +99,19 @@ pub enum LocalAzureError {
 impl LocalAzure {
     /// Starts everything, and returns when events are delivered and the handler is ready, or has ended.
     pub async fn start(options: LocalAzureOptions) -> Result<Self, LocalAzureError> {
-        let LocalAzureOptions { world, site, cloud, event_grid, mut functions_host, max_events_per_batch } = options;
+        let LocalAzureOptions {
+            world,
+            site,
+            cloud,
+            event_grid,
+            mut functions_host,
+            max_events_per_batch,
+        } = options;
         let (publish, published) = mpsc::unbounded_channel();
-        let mut environment = site.as_ref().map(|site| settings_of(&world, site)).unwrap_or_default();
+        let mut environment = site
+            .as_ref()
+            .map(|site| settings_of(&world, site))
+            .unwrap_or_default();
         let topics: Vec<(Vault, String)> = world
             .vaults
             .iter()
@@ -107,14 +128,25 @@ impl LocalAzure {
         });
         environment.push(("KEYRELAY_CLOUD".to_owned(), endpoints(&cloud, vault_suffix)));
         environment.append(&mut functions_host.environment);
-        if !environment.iter().any(|(name, _)| STORES.contains(&name.as_str())) {
+        if !environment
+            .iter()
+            .any(|(name, _)| STORES.contains(&name.as_str()))
+        {
             environment.push(match cloud.storage_url() {
                 Some(url) => (STORES[1].to_owned(), url.to_string()),
                 None => (STORES[0].to_owned(), STORE_FOLDER.to_owned()),
             });
         }
-        let is_surrounding = |name: &str| SURROUNDINGS.iter().any(|beginning| name.starts_with(beginning));
-        let surroundings = environment.iter().filter(|(name, _)| is_surrounding(name)).cloned().collect();
+        let is_surrounding = |name: &str| {
+            SURROUNDINGS
+                .iter()
+                .any(|beginning| name.starts_with(beginning))
+        };
+        let surroundings = environment
+            .iter()
+            .filter(|(name, _)| is_surrounding(name))
+            .cloned()
+            .collect();
         functions_host.environment = environment;
 
         let event_grid = EventGrid::start(event_grid, published)?;
@@ -124,16 +156,38 @@ impl LocalAzure {
             let name = format!("keyrelay-{}", vault.name);
             let mut subscription = EventSubscription::new(&name, &topic, endpoint);
             subscription.max_events_per_batch = max_events_per_batch;
-            subscription.included_event_types.clone_from(&vault.event_types);
-            subscription.subject_begins_with.clone_from(&vault.subject_begins_with);
+            subscription
+                .included_event_types
+                .clone_from(&vault.event_types);
+            subscription
+                .subject_begins_with
+                .clone_from(&vault.subject_begins_with);
             event_grid.subscribe(subscription).await?;
-            let Vault { name: vault, event_types, subject_begins_with, .. } = vault;
+            let Vault {
+                name: vault,
+                event_types,
+                subject_begins_with,
+                ..
+            } = vault;
             let function = function.clone();
-            cloud.show(Subscribed { name, vault, topic, function, event_types, subject_begins_with, has_dead_letter });
+            cloud.show(Subscribed {
+                name,
+                vault,
+                topic,
+                function,
+                event_types,
+                subject_begins_with,
+                has_dead_letter,
+            });
         }
         // One that never gets ready is a state like any other: the caller may want to see it.
         functions_host.wait_while_starting().await;
-        Ok(Self { cloud, event_grid, functions_host, environment: surroundings })
+        Ok(Self {
+            cloud,
+            event_grid,
+            functions_host,
+            environment: surroundings,
+        })
     }
 }
 
@@ -148,14 +202,23 @@ fn endpoints(cloud: &Cloud, vault_suffix: &str) -> String {
 
 /// A vault's Resource Manager id, which is the topic of its events.
 fn topic(subscription: &str, vault: &Vault) -> String {
-    let Vault { name, resource_group: group, .. } = vault;
-    format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{name}")
+    let Vault {
+        name,
+        resource_group: group,
+        ..
+    } = vault;
+    format!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{name}"
+    )
 }
 
 /// The id of the function that events go to.
 fn function_id(world: &World, site: Option<&str>) -> String {
     let site = site.unwrap_or("outsider");
-    let found = world.sites.iter().find(|it| it.name.eq_ignore_ascii_case(site));
+    let found = world
+        .sites
+        .iter()
+        .find(|it| it.name.eq_ignore_ascii_case(site));
     let group = found.map_or("local", |it| it.resource_group.as_str());
     let subscription = &world.subscription;
     format!(
@@ -165,14 +228,28 @@ fn function_id(world: &World, site: Option<&str>) -> String {
 
 /// What App Service puts into the environment of a site: its settings, and who it is.
 fn settings_of(world: &World, site: &str) -> Vec<(String, String)> {
-    let Some(site) = world.sites.iter().find(|it| it.name.eq_ignore_ascii_case(site)) else { return Vec::new() };
-    let settings = site.settings.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    let Some(site) = world
+        .sites
+        .iter()
+        .find(|it| it.name.eq_ignore_ascii_case(site))
+    else {
+        return Vec::new();
+    };
+    let settings = site
+        .settings
+        .iter()
+        .map(|(name, value)| (name.clone(), value.expose().to_owned()));
     // The webspace after the subscription has the group and the region in it; nothing here reads that part.
-    let webspace = format!("{}+{}-{}webspace", world.subscription, site.resource_group, site.location);
+    let webspace = format!(
+        "{}+{}-{}webspace",
+        world.subscription, site.resource_group, site.location
+    );
     let own = [
         ("WEBSITE_SITE_NAME", site.name.clone()),
         ("WEBSITE_RESOURCE_GROUP", site.resource_group.clone()),
         ("WEBSITE_OWNER_NAME", webspace),
     ];
-    settings.chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
+    settings
+        .chain(own.map(|(name, value)| (name.to_owned(), value)))
+        .collect()
 }

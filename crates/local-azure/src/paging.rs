@@ -16,7 +16,10 @@ pub(crate) fn page(call: &Call, mut items: Vec<Keyed>, size: usize) -> Value {
     }
     let more = items.len() > size;
     items.truncate(size);
-    let next = items.last().filter(|_| more).map(|(key, _)| next_link(call, key));
+    let next = items
+        .last()
+        .filter(|_| more)
+        .map(|(key, _)| next_link(call, key));
     let values: Vec<Value> = items.into_iter().map(|(_, value)| value).collect();
     json!({ "value": values, "nextLink": next })
 }
@@ -26,7 +29,11 @@ const SKIP_TOKEN: &str = "$skiptoken";
 
 fn next_link(call: &Call, last_key: &str) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
-    for (name, value) in call.query.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(SKIP_TOKEN)) {
+    for (name, value) in call
+        .query
+        .iter()
+        .filter(|(name, _)| !name.eq_ignore_ascii_case(SKIP_TOKEN))
+    {
         query.append_pair(name, value);
     }
     query.append_pair(SKIP_TOKEN, last_key);

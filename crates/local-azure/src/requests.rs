@@ -49,7 +49,12 @@ pub struct Request {
 }
 
 /// Whether requests with this method and this text in their path, whatever its case, are the wanted ones. None: any.
-pub(crate) fn are_meant(wanted_method: Option<&str>, wanted_part: Option<&str>, method: &str, path: &str) -> bool {
+pub(crate) fn are_meant(
+    wanted_method: Option<&str>,
+    wanted_part: Option<&str>,
+    method: &str,
+    path: &str,
+) -> bool {
     wanted_method.is_none_or(|it| it.eq_ignore_ascii_case(method))
         && wanted_part.is_none_or(|it| path.to_lowercase().contains(&it.to_lowercase()))
 }
@@ -113,7 +118,11 @@ impl Requests {
     }
 
     fn push(&self, arrived: Request) -> Arc<Entry> {
-        let entry = Arc::new(Entry { arrived, caller: OnceLock::new(), status: AtomicU16::new(0) });
+        let entry = Arc::new(Entry {
+            arrived,
+            caller: OnceLock::new(),
+            status: AtomicU16::new(0),
+        });
         self.0.push(Arc::clone(&entry));
         entry
     }
@@ -130,7 +139,11 @@ impl Entry {
 
     fn now(&self) -> Request {
         let status = Some(self.status.load(Ordering::Acquire)).filter(|status| *status != 0);
-        Request { caller: self.caller.get().cloned(), status, ..self.arrived.clone() }
+        Request {
+            caller: self.caller.get().cloned(),
+            status,
+            ..self.arrived.clone()
+        }
     }
 }
 

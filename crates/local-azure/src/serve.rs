@@ -59,7 +59,11 @@ where
 }
 
 /// Answers the requests of one connection, in the protocol that it begins with.
-async fn converse<F, A>(stream: TcpStream, tls: &Tls, answer: F) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+async fn converse<F, A>(
+    stream: TcpStream,
+    tls: &Tls,
+    answer: F,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 where
     F: Fn(Request<Body>) -> A + Send + 'static,
     A: Future<Output = Result<Response, Cut>> + Send + 'static,
@@ -69,18 +73,27 @@ where
     }
     let stream = tls.accept(stream).await?;
     let by_https = move |mut request: Request<Body>| {
-        request.headers_mut().insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+        request
+            .headers_mut()
+            .insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
         answer(request)
     };
     speak_http(stream, by_https).await
 }
 
-async fn speak_http<S, F, A>(stream: S, answer: F) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+async fn speak_http<S, F, A>(
+    stream: S,
+    answer: F,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Fn(Request<Body>) -> A + Send + 'static,
     A: Future<Output = Result<Response, Cut>> + Send + 'static,
 {
-    let service = service_fn(move |request: Request<hyper::body::Incoming>| answer(request.map(Body::new)));
-    Ok(http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service).await?)
+    let service =
+        service_fn(move |request: Request<hyper::body::Incoming>| answer(request.map(Body::new)));
+    Ok(http1::Builder::new()
+        .timer(TokioTimer::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await?)
 }

@@ -37,11 +37,19 @@ impl Tls {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(names).map_err(|error| TlsError(error.into()))?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
-        let configuration = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .and_then(|builder| builder.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key))
-            .map_err(|error| TlsError(error.into()))?;
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(configuration)), certificate: cert.pem().into() })
+        let configuration =
+            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                .with_safe_default_protocol_versions()
+                .and_then(|builder| {
+                    builder
+                        .with_no_client_auth()
+                        .with_single_cert(vec![cert.der().clone()], key)
+                })
+                .map_err(|error| TlsError(error.into()))?;
+        Ok(Self {
+            acceptor: TlsAcceptor::from(Arc::new(configuration)),
+            certificate: cert.pem().into(),
+        })
     }
 
     /// The certificate, for clients to trust.
@@ -56,7 +64,10 @@ impl Tls {
     }
 
     /// Does the handshake.
-    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    pub(crate) async fn accept(
+        &self,
+        stream: TcpStream,
+    ) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
         self.acceptor.accept(stream).await
     }
 }

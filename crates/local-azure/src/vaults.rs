@@ -29,7 +29,11 @@ pub struct Attributes {
 
 impl Default for Attributes {
     fn default() -> Self {
-        Self { enabled: true, not_before: None, expires: None }
+        Self {
+            enabled: true,
+            not_before: None,
+            expires: None,
+        }
     }
 }
 
@@ -74,7 +78,12 @@ pub(crate) struct NewVersion {
 impl NewVersion {
     /// A version with nothing but a value.
     pub(crate) fn of(value: Hidden) -> Self {
-        Self { value, attributes: Attributes::default(), content_type: None, tags: BTreeMap::new() }
+        Self {
+            value,
+            attributes: Attributes::default(),
+            content_type: None,
+            tags: BTreeMap::new(),
+        }
     }
 }
 
@@ -136,16 +145,30 @@ impl Vault {
         );
         let first = |(name, value): (&String, &Hidden)| {
             let newest = Version::new(NewVersion::of(value.clone()), now);
-            (name.to_lowercase(), Secret { name: name.clone(), newest, older: Vec::new() })
+            (
+                name.to_lowercase(),
+                Secret {
+                    name: name.clone(),
+                    newest,
+                    older: Vec::new(),
+                },
+            )
         };
         let live = vault.secrets.iter().map(first).collect();
         Self {
             name: vault.name.clone(),
             resource_group: vault.resource_group.clone(),
             id,
-            url: format!("https://{}.{}", vault.name.to_lowercase(), cloud.vault_suffix()),
+            url: format!(
+                "https://{}.{}",
+                vault.name.to_lowercase(),
+                cloud.vault_suffix()
+            ),
             denies: vault.denies.clone(),
-            secrets: Mutex::new(Secrets { live, deleted: BTreeMap::new() }),
+            secrets: Mutex::new(Secrets {
+                live,
+                deleted: BTreeMap::new(),
+            }),
         }
     }
 
@@ -155,7 +178,12 @@ impl Vault {
     }
 
     /// Makes a new version, and the secret if there is none yet.
-    pub(crate) fn set(&self, name: &str, made_of: NewVersion, now: Timestamp) -> Result<(Secret, Version), VaultError> {
+    pub(crate) fn set(
+        &self,
+        name: &str,
+        made_of: NewVersion,
+        now: Timestamp,
+    ) -> Result<(Secret, Version), VaultError> {
         if !is_name(name, 127) {
             return Err(VaultError::InvalidName(name.to_owned()));
         }
@@ -167,12 +195,16 @@ impl Vault {
         let secret = match secrets.live.entry(name.to_lowercase()) {
             Entry::Occupied(entry) => {
                 let secret = entry.into_mut();
-                secret.older.push(mem::replace(&mut secret.newest, version.clone()));
+                secret
+                    .older
+                    .push(mem::replace(&mut secret.newest, version.clone()));
                 secret
             }
-            Entry::Vacant(entry) => {
-                entry.insert(Secret { name: name.to_owned(), newest: version.clone(), older: Vec::new() })
-            }
+            Entry::Vacant(entry) => entry.insert(Secret {
+                name: name.to_owned(),
+                newest: version.clone(),
+                older: Vec::new(),
+            }),
         };
         Ok((secret.clone(), version))
     }
@@ -187,7 +219,10 @@ impl Vault {
     ) -> Result<(Secret, Version), VaultError> {
         let mut secrets = self.lock();
         let missing = || VaultError::NotFound(path_of(name, version));
-        let secret = secrets.live.get_mut(&name.to_lowercase()).ok_or_else(missing)?;
+        let secret = secrets
+            .live
+            .get_mut(&name.to_lowercase())
+            .ok_or_else(missing)?;
         let changed = secret.version_mut(version).ok_or_else(missing)?;
         change(changed);
         changed.updated = now;
@@ -196,11 +231,19 @@ impl Vault {
     }
 
     pub(crate) fn secret(&self, name: &str) -> Result<Secret, VaultError> {
-        self.lock().live.get(&name.to_lowercase()).cloned().ok_or_else(|| VaultError::NotFound(name.to_owned()))
+        self.lock()
+            .live
+            .get(&name.to_lowercase())
+            .cloned()
+            .ok_or_else(|| VaultError::NotFound(name.to_owned()))
     }
 
     /// A version by its id, or the newest.
-    pub(crate) fn version(&self, name: &str, version: Option<&str>) -> Result<(Secret, Version), VaultError> {
+    pub(crate) fn version(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(Secret, Version), VaultError> {
         let missing = || VaultError::NotFound(path_of(name, version));
         let mut secret = self.secret(name).map_err(|_| missing())?;
         let found = secret.version_mut(version).ok_or_else(missing)?.clone();
@@ -214,7 +257,10 @@ impl Vault {
     pub(crate) fn delete(&self, name: &str, now: Timestamp) -> Result<Deleted, VaultError> {
         let mut secrets = self.lock();
         let key = name.to_lowercase();
-        let secret = secrets.live.remove(&key).ok_or_else(|| VaultError::NotFound(name.to_owned()))?;
+        let secret = secrets
+            .live
+            .remove(&key)
+            .ok_or_else(|| VaultError::NotFound(name.to_owned()))?;
         let deleted = Deleted { secret, at: now };
         secrets.deleted.insert(key, deleted.clone());
         Ok(deleted)
@@ -222,7 +268,11 @@ impl Vault {
 
     pub(crate) fn deleted(&self, name: &str) -> Result<Deleted, VaultError> {
         let missing = || VaultError::NotDeleted(name.to_owned());
-        self.lock().deleted.get(&name.to_lowercase()).cloned().ok_or_else(missing)
+        self.lock()
+            .deleted
+            .get(&name.to_lowercase())
+            .cloned()
+            .ok_or_else(missing)
     }
 
     pub(crate) fn all_deleted(&self) -> Vec<Deleted> {
@@ -232,13 +282,21 @@ impl Vault {
     /// Takes a deleted secret out of the vault for ever.
     pub(crate) fn purge(&self, name: &str) -> Result<(), VaultError> {
         let missing = || VaultError::NotDeleted(name.to_owned());
-        self.lock().deleted.remove(&name.to_lowercase()).map(drop).ok_or_else(missing)
+        self.lock()
+            .deleted
+            .remove(&name.to_lowercase())
+            .map(drop)
+            .ok_or_else(missing)
     }
 
     pub(crate) fn recover(&self, name: &str) -> Result<Secret, VaultError> {
         let mut secrets = self.lock();
         let missing = || VaultError::NotDeleted(name.to_owned());
-        let secret = secrets.deleted.remove(&name.to_lowercase()).ok_or_else(missing)?.secret;
+        let secret = secrets
+            .deleted
+            .remove(&name.to_lowercase())
+            .ok_or_else(missing)?
+            .secret;
         secrets.live.insert(name.to_lowercase(), secret.clone());
         Ok(secret)
     }
@@ -272,11 +330,19 @@ pub(crate) struct Vaults(Vec<Vault>);
 
 impl Vaults {
     pub(crate) fn new(world: &World, now: Timestamp) -> Self {
-        Self(world.vaults.iter().map(|vault| Vault::new(vault, &world.subscription, world.cloud, now)).collect())
+        Self(
+            world
+                .vaults
+                .iter()
+                .map(|vault| Vault::new(vault, &world.subscription, world.cloud, now))
+                .collect(),
+        )
     }
 
     pub(crate) fn named(&self, name: &str) -> Option<&Vault> {
-        self.0.iter().find(|vault| vault.name.eq_ignore_ascii_case(name))
+        self.0
+            .iter()
+            .find(|vault| vault.name.eq_ignore_ascii_case(name))
     }
 
     /// The resource groups that have a vault.

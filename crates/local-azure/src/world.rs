@@ -181,26 +181,60 @@ impl World {
                 problems.push(format!("there are two vaults `{}`", vault.name));
             }
             for secret in vault.secrets.keys().filter(|it| !is_name(it, 127)) {
-                problems.push(format!("`{secret}` in vault `{}` cannot be a secret's name", vault.name));
+                problems.push(format!(
+                    "`{secret}` in vault `{}` cannot be a secret's name",
+                    vault.name
+                ));
             }
             for denied in &vault.denies {
-                if !apps.contains(&denied.to_lowercase()) && !identities.contains(&denied.as_str()) {
-                    problems.push(format!("vault `{}` denies `{denied}`, which does not exist", vault.name));
+                if !apps.contains(&denied.to_lowercase()) && !identities.contains(&denied.as_str())
+                {
+                    problems.push(format!(
+                        "vault `{}` denies `{denied}`, which does not exist",
+                        vault.name
+                    ));
                 }
             }
         }
-        if problems.is_empty() { Ok(()) } else { Err(WorldError::Contradictory(problems)) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(WorldError::Contradictory(problems))
+        }
     }
 
     /// All apps: every site, each followed by its slots.
     pub(crate) fn apps(&self) -> impl Iterator<Item = App<'_>> {
         self.sites.iter().flat_map(|site| {
-            let Site { identity, settings, command, .. } = site;
+            let Site {
+                identity,
+                settings,
+                command,
+                ..
+            } = site;
             let slots = site.slots.iter().map(move |slot| {
-                let Slot { name, identity, settings, command } = slot;
-                App { site, slot: Some(name), identity: *identity, settings, command }
+                let Slot {
+                    name,
+                    identity,
+                    settings,
+                    command,
+                } = slot;
+                App {
+                    site,
+                    slot: Some(name),
+                    identity: *identity,
+                    settings,
+                    command,
+                }
             });
-            std::iter::once(App { site, slot: None, identity: *identity, settings, command }).chain(slots)
+            std::iter::once(App {
+                site,
+                slot: None,
+                identity: *identity,
+                settings,
+                command,
+            })
+            .chain(slots)
         })
     }
 }
@@ -227,7 +261,10 @@ impl App<'_> {
 
 /// Whether Key Vault takes the name: letters, digits and hyphens, in at most `longest` characters.
 pub(crate) fn is_name(text: &str, longest: usize) -> bool {
-    (1..=longest).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    (1..=longest).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn any_tenant() -> String {

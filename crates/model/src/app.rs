@@ -52,14 +52,30 @@ impl FromStr for AppId {
 
     fn from_str(text: &str) -> Result<Self, AppIdError> {
         let error = || AppIdError(text.chars().take(300).collect());
-        let parts: Vec<&str> = text.strip_prefix('/').ok_or_else(error)?.split('/').collect();
+        let parts: Vec<&str> = text
+            .strip_prefix('/')
+            .ok_or_else(error)?
+            .split('/')
+            .collect();
         let (words, slot) = match parts.as_slice() {
-            [words @ .., slots, slot] if words.len() == 8 && slots.eq_ignore_ascii_case("slots") => {
+            [words @ .., slots, slot]
+                if words.len() == 8 && slots.eq_ignore_ascii_case("slots") =>
+            {
                 (words, Some(*slot))
             }
             words => (words, None),
         };
-        let [subscriptions, subscription, groups, group, providers, web, sites, site] = words else {
+        let [
+            subscriptions,
+            subscription,
+            groups,
+            group,
+            providers,
+            web,
+            sites,
+            site,
+        ] = words
+        else {
             return Err(error());
         };
         let fixed = [
@@ -70,7 +86,9 @@ impl FromStr for AppId {
             (sites, "sites"),
         ];
         let named = [Some(*subscription), Some(*group), Some(*site), slot];
-        if fixed.iter().any(|(word, wanted)| !word.eq_ignore_ascii_case(wanted))
+        if fixed
+            .iter()
+            .any(|(word, wanted)| !word.eq_ignore_ascii_case(wanted))
             || !named.into_iter().flatten().all(is_segment)
         {
             return Err(error());
@@ -87,7 +105,9 @@ impl FromStr for AppId {
 /// A part of an id that can go into a URL as it is: what Azure allows in names of groups, sites and slots.
 fn is_segment(text: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')');
-    (1..=90).contains(&text.chars().count()) && text.chars().all(allowed) && text.chars().any(|c| c != '.')
+    (1..=90).contains(&text.chars().count())
+        && text.chars().all(allowed)
+        && text.chars().any(|c| c != '.')
 }
 
 impl fmt::Display for AppId {
@@ -140,13 +160,15 @@ impl Ord for AppId {
 mod tests {
     use super::*;
 
-    const SITE: &str =
-        "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Web/sites/orders";
+    const SITE: &str = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Web/sites/orders";
 
     #[test]
     fn a_site_and_a_slot_are_parsed_and_printed() {
         let site: AppId = SITE.parse().unwrap();
-        assert_eq!((site.resource_group(), site.site(), site.slot()), ("rg", "orders", None));
+        assert_eq!(
+            (site.resource_group(), site.site(), site.slot()),
+            ("rg", "orders", None)
+        );
         assert_eq!(site.to_string(), SITE);
         let slot: AppId = format!("{SITE}/slots/staging").parse().unwrap();
         assert_eq!((slot.site(), slot.slot()), ("orders", Some("staging")));

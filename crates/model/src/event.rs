@@ -111,7 +111,11 @@ impl Event {
     /// The type that Event Grid calls the event by: `Microsoft.KeyVault.SecretNewVersionCreated`; one of our own is
     /// `keyrelay.SecretExpiryReminder`.
     pub fn event_type(&self) -> String {
-        let prefix = if self.occurrence == Occurrence::ExpiryReminder { OWN_PREFIX } else { TYPE_PREFIX };
+        let prefix = if self.occurrence == Occurrence::ExpiryReminder {
+            OWN_PREFIX
+        } else {
+            TYPE_PREFIX
+        };
         format!("{prefix}{}{}", self.kind, self.occurrence)
     }
 
@@ -152,7 +156,9 @@ pub enum EventErrorReason {
     #[error("`{0}` is not a Key Vault event")]
     OfAnotherSource(String),
     /// A Key Vault event that is not about a version of a secret, certificate or key.
-    #[error("`{0}` events are not handled: subscribe to NewVersionCreated, NearExpiry and Expired only")]
+    #[error(
+        "`{0}` events are not handled: subscribe to NewVersionCreated, NearExpiry and Expired only"
+    )]
     NotHandled(String),
     /// A field that must be there is not.
     #[error("the event has no `{0}`")]

@@ -34,7 +34,9 @@ impl Grant {
     }
 
     pub(crate) fn may_reference(&self, target: &Target, event_vault: &VaultHost) -> bool {
-        self.secrets.iter().any(|granted| granted.is(target, event_vault))
+        self.secrets
+            .iter()
+            .any(|granted| granted.is(target, event_vault))
     }
 
     /// Whether the policy may see the plain text of this setting.
@@ -74,8 +76,13 @@ impl FromStr for NamePattern {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         // With the wildcards taken for letters, the rest must be what a name is made of.
-        text.replace(['*', '?'], "x").parse::<SettingName>().map_err(|error| error.of(text))?;
-        Ok(Self { text: text.to_owned(), pattern: WildMatch::new(text) })
+        text.replace(['*', '?'], "x")
+            .parse::<SettingName>()
+            .map_err(|error| error.of(text))?;
+        Ok(Self {
+            text: text.to_owned(),
+            pattern: WildMatch::new(text),
+        })
     }
 }
 
@@ -96,7 +103,10 @@ impl GrantedSecret {
     fn is(&self, target: &Target, event_vault: &VaultHost) -> bool {
         let vault_matches = match &self.vault {
             None => target.vault_host == *event_vault,
-            Some(vault) => target.vault_host.suffix() == event_vault.suffix() && target.vault_host.vault() == vault,
+            Some(vault) => {
+                target.vault_host.suffix() == event_vault.suffix()
+                    && target.vault_host.vault() == vault
+            }
         };
         vault_matches && self.secret == target.secret
     }
@@ -116,10 +126,16 @@ impl FromStr for GrantedSecret {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let (vault, secret) = match text.split_once('/') {
-            Some((vault, secret)) => (Some(VaultHost::from_name(vault, "example")?.vault().to_owned()), secret),
+            Some((vault, secret)) => (
+                Some(VaultHost::from_name(vault, "example")?.vault().to_owned()),
+                secret,
+            ),
             None => (None, text),
         };
-        Ok(Self { vault, secret: secret.parse()? })
+        Ok(Self {
+            vault,
+            secret: secret.parse()?,
+        })
     }
 }
 
@@ -166,10 +182,12 @@ const PROTECTED: &[&str] = &[
 /// Whether a setting can break an app. Compares without case, since some platforms do.
 pub fn is_protected(name: &SettingName) -> bool {
     let name = name.as_str().to_ascii_lowercase();
-    PROTECTED.iter().any(|protected| match protected.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
-        None => name == *protected,
-    })
+    PROTECTED
+        .iter()
+        .any(|protected| match protected.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == *protected,
+        })
 }
 
 #[cfg(test)]
@@ -181,7 +199,10 @@ mod tests {
     }
 
     fn grant_set(patterns: &[&str]) -> Grant {
-        Grant { set: patterns.iter().map(|text| text.parse().unwrap()).collect(), ..Grant::default() }
+        Grant {
+            set: patterns.iter().map(|text| text.parse().unwrap()).collect(),
+            ..Grant::default()
+        }
     }
 
     #[test]
@@ -207,7 +228,10 @@ mod tests {
         ] {
             assert!(is_protected(&name(protected)), "{protected}");
             assert!(!grant_set(&["*"]).may_set(&name(protected)), "{protected}");
-            assert!(grant_set(&[protected]).may_set(&name(protected)), "{protected}");
+            assert!(
+                grant_set(&[protected]).may_set(&name(protected)),
+                "{protected}"
+            );
         }
         assert!(!is_protected(&name("SQL_PASSWORD")));
     }
@@ -217,7 +241,10 @@ mod tests {
         assert!("SQL_*".parse::<NamePattern>().is_ok());
         for text in ["", "A B*", "A=*"] {
             let error = text.parse::<NamePattern>().unwrap_err();
-            assert!(error.to_string().starts_with(&format!("`{text}` is not")), "{error}");
+            assert!(
+                error.to_string().starts_with(&format!("`{text}` is not")),
+                "{error}"
+            );
         }
     }
 
@@ -233,6 +260,8 @@ mod tests {
         assert!(same.is(&target("kv"), &event_vault) && !same.is(&target("other"), &event_vault));
         let other: GrantedSecret = "Other/sql-b".parse().unwrap();
         assert!(other.is(&target("other"), &event_vault) && !other.is(&target("kv"), &event_vault));
-        assert!("a/b/c".parse::<GrantedSecret>().is_err() && "/b".parse::<GrantedSecret>().is_err());
+        assert!(
+            "a/b/c".parse::<GrantedSecret>().is_err() && "/b".parse::<GrantedSecret>().is_err()
+        );
     }
 }

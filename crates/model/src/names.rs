@@ -104,7 +104,11 @@ impl FromStr for SecretName {
         if (1..=127).contains(&text.len()) && text.chars().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError::new("secret name", text, "it has 1 to 127 letters, digits and dashes"))
+            Err(NameError::new(
+                "secret name",
+                text,
+                "it has 1 to 127 letters, digits and dashes",
+            ))
         }
     }
 }
@@ -116,7 +120,11 @@ impl FromStr for SecretVersion {
         if (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric()) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(NameError::new("secret version", text, "it has 1 to 64 letters and digits"))
+            Err(NameError::new(
+                "secret version",
+                text,
+                "it has 1 to 64 letters and digits",
+            ))
         }
     }
 }
@@ -129,7 +137,11 @@ impl VaultHost {
     /// The host of the vault `name` in the cloud whose vaults end in `suffix` (`vault.azure.net`).
     pub fn from_name(name: &str, suffix: &str) -> Result<Self, NameError> {
         if name.contains('.') {
-            return Err(NameError::new("vault name", name, "it has 3 to 24 letters, digits and dashes"));
+            return Err(NameError::new(
+                "vault name",
+                name,
+                "it has 3 to 24 letters, digits and dashes",
+            ));
         }
         format!("{name}.{suffix}").parse()
     }
@@ -146,7 +158,10 @@ impl VaultHost {
 
     /// What follows the vault's name: `vault.azure.net`.
     pub fn suffix(&self) -> &str {
-        self.0.split_once('.').map(|(_, suffix)| suffix).unwrap_or_default()
+        self.0
+            .split_once('.')
+            .map(|(_, suffix)| suffix)
+            .unwrap_or_default()
     }
 }
 
@@ -165,7 +180,11 @@ impl FromStr for VaultHost {
         if text.len() <= 253 && text.contains('.') && text.split('.').all(label) {
             Ok(Self(text))
         } else {
-            Err(NameError::new("vault host", &text, "it looks like `contoso-kv.vault.azure.net`"))
+            Err(NameError::new(
+                "vault host",
+                &text,
+                "it looks like `contoso-kv.vault.azure.net`",
+            ))
         }
     }
 }
@@ -255,8 +274,14 @@ mod tests {
     #[test]
     fn a_vault_host_is_taken_apart() {
         let host: VaultHost = "Contoso-KV.vault.azure.net".parse().unwrap();
-        assert_eq!((host.vault(), host.suffix()), ("contoso-kv", "vault.azure.net"));
-        assert_eq!(VaultHost::from_name("contoso-kv", "vault.azure.net"), Ok(host));
+        assert_eq!(
+            (host.vault(), host.suffix()),
+            ("contoso-kv", "vault.azure.net")
+        );
+        assert_eq!(
+            VaultHost::from_name("contoso-kv", "vault.azure.net"),
+            Ok(host)
+        );
     }
 
     #[test]

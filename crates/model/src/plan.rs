@@ -37,7 +37,12 @@ pub fn plan(
     grant: &Grant,
     vault_suffix: &str,
 ) -> Result<Plan, Refusal> {
-    let check = Check { event, settings, grant, vault_suffix };
+    let check = Check {
+        event,
+        settings,
+        grant,
+        vault_suffix,
+    };
     let mut objections = Vec::new();
     let mut changes = BTreeMap::new();
     let mut named = BTreeSet::new();
@@ -66,21 +71,37 @@ impl Plan {
     #[must_use]
     pub fn difference(from: &Settings, to: &Settings) -> Self {
         let names = from.names().chain(to.names()).cloned();
-        Self::between(from, names.map(|name| (name.clone(), to.get(&name).cloned())).collect())
+        Self::between(
+            from,
+            names
+                .map(|name| (name.clone(), to.get(&name).cloned()))
+                .collect(),
+        )
     }
 
     /// A plan that was made before, as it was written down.
     #[must_use]
     pub fn recorded(changes: impl IntoIterator<Item = (SettingName, Change)>) -> Self {
-        Self(changes.into_iter().filter(|(_, change)| change.before != change.after).collect())
+        Self(
+            changes
+                .into_iter()
+                .filter(|(_, change)| change.before != change.after)
+                .collect(),
+        )
     }
 
     /// What of this plan is left to do: the settings that are as they were before it. Those that somebody has changed since,
     /// to whatever value, are theirs.
     #[must_use]
     pub fn not_overtaken_in(&self, now: &Settings) -> Self {
-        let same = self.0.iter().filter(|(name, change)| now.get(name) == change.before.as_ref());
-        Self(same.map(|(name, change)| (name.clone(), change.clone())).collect())
+        let same = self
+            .0
+            .iter()
+            .filter(|(name, change)| now.get(name) == change.before.as_ref());
+        Self(
+            same.map(|(name, change)| (name.clone(), change.clone()))
+                .collect(),
+        )
     }
 
     /// This plan and then another, as one: what it takes back is what was there before either of them.
@@ -146,24 +167,38 @@ impl Plan {
 
     /// Whether `settings`, read back after the write, hold what the plan wanted.
     pub fn is_in(&self, settings: &Settings) -> bool {
-        self.0.iter().all(|(name, change)| settings.get(name) == change.after.as_ref())
+        self.0
+            .iter()
+            .all(|(name, change)| settings.get(name) == change.after.as_ref())
     }
 
     /// The plan that takes this one back, given the settings as they are now. What somebody else has changed since
     /// stays as they left it.
     #[must_use]
     pub fn undo(&self, now: &Settings) -> Self {
-        let ours = self.0.iter().filter(|(name, change)| now.get(name) == change.after.as_ref());
+        let ours = self
+            .0
+            .iter()
+            .filter(|(name, change)| now.get(name) == change.after.as_ref());
         let back = |(name, Change { before, after }): (&SettingName, &Change)| {
-            (name.clone(), Change { before: after.clone(), after: before.clone() })
+            (
+                name.clone(),
+                Change {
+                    before: after.clone(),
+                    after: before.clone(),
+                },
+            )
         };
         Self(ours.map(back).collect())
     }
 
     /// The references that the plan writes: what Azure must report as resolved before the rotation is verified.
     pub fn references(&self, vault_suffix: &str) -> Vec<(SettingName, Target)> {
-        let target = |value: &SettingValue| Some(value.reference(vault_suffix).ok()?.target().clone());
-        let written = |(name, change): (&SettingName, &Change)| Some((name.clone(), target(change.after.as_ref()?)?));
+        let target =
+            |value: &SettingValue| Some(value.reference(vault_suffix).ok()?.target().clone());
+        let written = |(name, change): (&SettingName, &Change)| {
+            Some((name.clone(), target(change.after.as_ref()?)?))
+        };
         self.0.iter().filter_map(written).collect()
     }
 
@@ -171,12 +206,16 @@ impl Plan {
     pub fn describe(&self, vault_suffix: &str) -> Vec<String> {
         let shown = |value: &Option<SettingValue>| match value {
             None => "(absent)".to_owned(),
-            Some(value) => {
-                value.reference(vault_suffix).map_or_else(|_| "(plain text)".to_owned(), |it| it.to_string())
-            }
+            Some(value) => value
+                .reference(vault_suffix)
+                .map_or_else(|_| "(plain text)".to_owned(), |it| it.to_string()),
         };
         let line = |(name, change): (&SettingName, &Change)| {
-            format!("{name}: {} -> {}", shown(&change.before), shown(&change.after))
+            format!(
+                "{name}: {} -> {}",
+                shown(&change.before),
+                shown(&change.after)
+            )
         };
         self.0.iter().map(line).collect()
     }
@@ -197,7 +236,9 @@ impl Check<'_> {
 
     /// The default grant: a setting that references the event's secret may reference it in another way.
     fn follows_its_own_secret(&self, name: &SettingName, value: &NewValue) -> bool {
-        let held = self.current_reference(name).is_some_and(|reference| reference.target().is_of(self.event));
+        let held = self
+            .current_reference(name)
+            .is_some_and(|reference| reference.target().is_of(self.event));
         held && target(value).is_some_and(|target| target.is_of(self.event))
     }
 
@@ -207,28 +248,47 @@ impl Check<'_> {
         }
         let mut objections = Vec::new();
         if !self.grant.may_set(name) {
-            objections.push(Objection::NoGrantToSet { name: name.clone(), protected: is_protected(name) });
+            objections.push(Objection::NoGrantToSet {
+                name: name.clone(),
+                protected: is_protected(name),
+            });
         }
         match target(value) {
             Some(target) if target.is_of(self.event) => {}
             Some(target) if self.grant.may_reference(&target, &self.event.vault_host) => {}
-            Some(Target { vault_host, secret, .. }) => {
+            Some(Target {
+                vault_host, secret, ..
+            }) => {
                 let other_vault = vault_host != self.event.vault_host;
-                objections.push(Objection::NoGrantForSecret { name: name.clone(), vault_host, secret, other_vault });
+                objections.push(Objection::NoGrantForSecret {
+                    name: name.clone(),
+                    vault_host,
+                    secret,
+                    other_vault,
+                });
             }
             None if self.grant.text => {}
             None => objections.push(Objection::NoGrantForText { name: name.clone() }),
         }
         if self.settings.get(name).is_none()
-            && let Some(existing) = self.settings.names().find(|existing| existing.same_without_case(name))
+            && let Some(existing) = self
+                .settings
+                .names()
+                .find(|existing| existing.same_without_case(name))
         {
-            objections.push(Objection::ExistsInOtherCase { name: name.clone(), existing: existing.clone() });
+            objections.push(Objection::ExistsInOtherCase {
+                name: name.clone(),
+                existing: existing.clone(),
+            });
         }
         objections
     }
 
     fn objections_to_remove(&self, name: &SettingName) -> Option<Objection> {
-        let missing = || Objection::NoGrantToRemove { name: name.clone(), protected: is_protected(name) };
+        let missing = || Objection::NoGrantToRemove {
+            name: name.clone(),
+            protected: is_protected(name),
+        };
         (!self.grant.may_remove(name)).then(missing)
     }
 

@@ -29,7 +29,9 @@ impl Target {
 
     /// Whether it is the secret that the event is about.
     pub fn is_of(&self, event: &Event) -> bool {
-        event.can_be_referenced() && self.vault_host == event.vault_host && self.secret == event.name
+        event.can_be_referenced()
+            && self.vault_host == event.vault_host
+            && self.secret == event.name
     }
 }
 
@@ -64,18 +66,27 @@ pub enum ReferenceError {
 const PREFIX: &str = "@Microsoft.KeyVault(";
 
 /// How vault hosts end in the public, US Government, China and (closed) German clouds.
-const CLOUD_SUFFIXES: [&str; 4] =
-    ["vault.azure.net", "vault.usgovcloudapi.net", "vault.azure.cn", "vault.microsoftazure.de"];
+const CLOUD_SUFFIXES: [&str; 4] = [
+    "vault.azure.net",
+    "vault.usgovcloudapi.net",
+    "vault.azure.cn",
+    "vault.microsoftazure.de",
+];
 
 impl Reference {
     /// Parses a setting's value. `vault_suffix` is the one of our cloud (`vault.azure.net`): it completes references
     /// that name their vault without a host, and admits the hosts of a custom cloud.
     pub fn parse(value: &str, vault_suffix: &str) -> Result<Self, ReferenceError> {
-        if !value.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX)) {
+        if !value
+            .get(..PREFIX.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+        {
             return Err(ReferenceError::NotAReference);
         }
         let (prefix, rest) = value.split_at(PREFIX.len());
-        let inner = rest.strip_suffix(')').ok_or(ReferenceError::Invalid("it does not end with `)`"))?;
+        let inner = rest
+            .strip_suffix(')')
+            .ok_or(ReferenceError::Invalid("it does not end with `)`"))?;
         let parameter = inner.split('=').next().unwrap_or_default().trim();
         let (form, target) = if parameter.eq_ignore_ascii_case("SecretUri") {
             let (form, target) = UriForm::parse(prefix, inner, vault_suffix)?;
@@ -90,7 +101,10 @@ impl Reference {
     /// A reference to `target`, written the documented way. Without a version it ends in a slash, which works on every
     /// app: on some it is needed, on none does it harm.
     pub fn to(target: Target) -> Self {
-        Self { form: Form::Uri(UriForm::documented(&target)), target }
+        Self {
+            form: Form::Uri(UriForm::documented(&target)),
+            target,
+        }
     }
 
     /// What the reference points at.
@@ -104,10 +118,14 @@ impl Reference {
         let same_cloud = target.vault_host.suffix() == self.target.vault_host.suffix();
         match &self.form {
             _ if target == self.target => self.clone(),
-            Form::Uri(form) => Self { form: Form::Uri(form.with_target(&self.target, &target)), target },
-            Form::Name(form) if same_cloud => {
-                Self { form: Form::Name(form.with_target(&self.target, &target)), target }
-            }
+            Form::Uri(form) => Self {
+                form: Form::Uri(form.with_target(&self.target, &target)),
+                target,
+            },
+            Form::Name(form) if same_cloud => Self {
+                form: Form::Name(form.with_target(&self.target, &target)),
+                target,
+            },
             // A vault's name alone cannot say that it is in another cloud.
             Form::Name(_) => Self::to(target),
         }

@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn a_value_does_not_print_itself() {
-        let settings = Settings::from_iter([("A".parse().unwrap(), SettingValue::new("planted-value"))]);
+        let settings =
+            Settings::from_iter([("A".parse().unwrap(), SettingValue::new("planted-value"))]);
         assert_eq!(format!("{settings:?}"), r#"Settings({"A": [hidden]})"#);
         assert!(!format!("{settings:#?}").contains("planted-value"));
     }

@@ -39,9 +39,20 @@ impl Verdict {
 
     /// The verdict for a word and whether it asks for redelivery, as they are in records.
     pub fn from_word(word: &str, asks_for_redelivery: bool) -> Option<Self> {
-        let failed = Self::Failed(if asks_for_redelivery { Trouble::Transient } else { Trouble::Permanent });
-        let all =
-            [Self::Verified, Self::Pending, Self::RolledBack, Self::Refused, failed, Self::Unchanged, Self::Monitored];
+        let failed = Self::Failed(if asks_for_redelivery {
+            Trouble::Transient
+        } else {
+            Trouble::Permanent
+        });
+        let all = [
+            Self::Verified,
+            Self::Pending,
+            Self::RolledBack,
+            Self::Refused,
+            failed,
+            Self::Unchanged,
+            Self::Monitored,
+        ];
         all.into_iter().find(|verdict| verdict.as_str() == word)
     }
 
@@ -93,9 +104,15 @@ mod tests {
             Verdict::Monitored,
         ];
         for verdict in all {
-            assert_eq!(Verdict::from_word(verdict.as_str(), verdict.asks_for_redelivery()), Some(verdict));
+            assert_eq!(
+                Verdict::from_word(verdict.as_str(), verdict.asks_for_redelivery()),
+                Some(verdict)
+            );
         }
-        let again: Vec<Verdict> = all.into_iter().filter(|verdict| verdict.asks_for_redelivery()).collect();
+        let again: Vec<Verdict> = all
+            .into_iter()
+            .filter(|verdict| verdict.asks_for_redelivery())
+            .collect();
         assert_eq!(again, [Verdict::Failed(Trouble::Transient)]);
     }
 }

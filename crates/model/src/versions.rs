@@ -64,14 +64,21 @@ impl Versions {
 
     /// How a version stands at the time `now`, in seconds since 1970.
     pub fn standing(&self, version: &SecretVersion, now: u64) -> Standing {
-        let Some(own) = self.0.get(version) else { return Standing::Current };
+        let Some(own) = self.0.get(version) else {
+            return Standing::Current;
+        };
         if !own.enabled {
             return Standing::Disabled;
         }
-        let usable = self.0.iter().filter(|(_, attributes)| attributes.is_usable(now));
+        let usable = self
+            .0
+            .iter()
+            .filter(|(_, attributes)| attributes.is_usable(now));
         let newest = usable.max_by_key(|(_, attributes)| attributes.created);
         match (newest, own.not_before) {
-            (Some((by, newest)), _) if newest.created > own.created => Standing::Superseded { by: by.clone() },
+            (Some((by, newest)), _) if newest.created > own.created => {
+                Standing::Superseded { by: by.clone() }
+            }
             (_, Some(not_before)) if not_before > now => Standing::NotYet { not_before },
             _ => Standing::Current,
         }
@@ -89,9 +96,15 @@ impl Versions {
 
     /// The newest versions that can be used at the time `now`: one, or those that were made within the same second.
     pub fn newest(&self, now: u64) -> Vec<(&SecretVersion, &VersionAttributes)> {
-        let usable = || self.0.iter().filter(|(_, attributes)| attributes.is_usable(now));
+        let usable = || {
+            self.0
+                .iter()
+                .filter(|(_, attributes)| attributes.is_usable(now))
+        };
         let latest = usable().map(|(_, attributes)| attributes.created).max();
-        usable().filter(|(_, attributes)| Some(attributes.created) == latest).collect()
+        usable()
+            .filter(|(_, attributes)| Some(attributes.created) == latest)
+            .collect()
     }
 
     /// What the vault says about a version.
@@ -125,15 +138,22 @@ mod tests {
     /// Versions `a`, `b`, ... by their times, as `(created, enabled, not before)`.
     fn versions(list: &[(u64, bool, Option<u64>)]) -> Versions {
         let names = ["a", "b", "c"].map(version);
-        let attributes =
-            |&(created, enabled, not_before)| VersionAttributes { enabled, created, not_before, expires: None };
+        let attributes = |&(created, enabled, not_before)| VersionAttributes {
+            enabled,
+            created,
+            not_before,
+            expires: None,
+        };
         names.into_iter().zip(list.iter().map(attributes)).collect()
     }
 
     #[test]
     fn the_newest_usable_version_is_current() {
         let all = versions(&[(1, true, None), (2, true, None), (3, false, None)]);
-        assert_eq!(all.standing(&version("a"), NOW), Standing::Superseded { by: version("b") });
+        assert_eq!(
+            all.standing(&version("a"), NOW),
+            Standing::Superseded { by: version("b") }
+        );
         assert_eq!(all.standing(&version("b"), NOW), Standing::Current);
         assert_eq!(all.standing(&version("c"), NOW), Standing::Disabled);
     }
@@ -141,7 +161,12 @@ mod tests {
     #[test]
     fn a_version_waits_for_its_time() {
         let all = versions(&[(1, true, None), (2, true, Some(NOW + 1))]);
-        assert_eq!(all.standing(&version("b"), NOW), Standing::NotYet { not_before: NOW + 1 });
+        assert_eq!(
+            all.standing(&version("b"), NOW),
+            Standing::NotYet {
+                not_before: NOW + 1
+            }
+        );
         assert_eq!(all.standing(&version("a"), NOW), Standing::Current);
         assert_eq!(all.standing(&version("b"), NOW + 1), Standing::Current);
     }
@@ -166,7 +191,10 @@ mod tests {
     fn the_vaults_clock_puts_versions_in_order_and_events_those_of_one_second() {
         let all = versions(&[(1, true, None), (1, true, None), (2, true, None)]);
         let names = ["a", "b", "c", "unknown"].map(version);
-        let at = |index: usize, second| Announced { version: &names[index], moment: (second, 0) };
+        let at = |index: usize, second| Announced {
+            version: &names[index],
+            moment: (second, 0),
+        };
         assert!(all.comes_after(&at(2, 0), &at(0, 9)));
         assert!(!all.comes_after(&at(0, 9), &at(2, 0)));
         assert!(all.comes_after(&at(1, 2), &at(0, 1)));
@@ -177,10 +205,23 @@ mod tests {
     #[test]
     fn the_newest_are_those_that_can_be_used() {
         let names = |versions: &Versions, now| -> Vec<String> {
-            versions.newest(now).into_iter().map(|(version, _)| version.to_string()).collect()
+            versions
+                .newest(now)
+                .into_iter()
+                .map(|(version, _)| version.to_string())
+                .collect()
         };
-        assert_eq!(names(&versions(&[(1, true, None), (2, false, None), (1, true, None)]), NOW), ["a", "c"]);
-        assert_eq!(names(&versions(&[(1, true, None), (2, true, Some(NOW + 1))]), NOW), ["a"]);
+        assert_eq!(
+            names(
+                &versions(&[(1, true, None), (2, false, None), (1, true, None)]),
+                NOW
+            ),
+            ["a", "c"]
+        );
+        assert_eq!(
+            names(&versions(&[(1, true, None), (2, true, Some(NOW + 1))]), NOW),
+            ["a"]
+        );
         assert!(names(&Versions::default(), NOW).is_empty());
     }
 

@@ -17,28 +17,44 @@ impl App {
     /// The same app with one more setting.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.settings.push(Setting { name: name.to_owned(), value: value.into() });
+        self.settings.push(Setting {
+            name: name.to_owned(),
+            value: value.into(),
+        });
         self
     }
 
     /// The rotation's parameter of this name.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(parameter, _)| parameter == name).map(|(_, value)| value.as_str())
+        self.parameters
+            .iter()
+            .find(|(parameter, _)| parameter == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The settings that reference the event's secret, in whatever version, with their references.
-    pub fn references_to<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = (&'a str, &'a Reference)> {
-        self.settings.iter().filter_map(move |setting| match &setting.value {
-            Value::Reference(reference) if event.is_about(reference) => Some((setting.name.as_str(), reference)),
-            _ => None,
-        })
+    pub fn references_to<'a>(
+        &'a self,
+        event: &'a Event,
+    ) -> impl Iterator<Item = (&'a str, &'a Reference)> {
+        self.settings
+            .iter()
+            .filter_map(move |setting| match &setting.value {
+                Value::Reference(reference) if event.is_about(reference) => {
+                    Some((setting.name.as_str(), reference))
+                }
+                _ => None,
+            })
     }
 
     /// Pins every reference to the event's secret to the event's version.
     pub fn pin(&self, event: &Event) -> Decision {
         match &event.version {
             Some(version) => self.change_references(event, |reference| reference.at(version)),
-            None => Decision::notice(format!("the event of `{}` names no version to pin to", event.name)),
+            None => Decision::notice(format!(
+                "the event of `{}` names no version to pin to",
+                event.name
+            )),
         }
     }
 
@@ -54,10 +70,17 @@ impl App {
 
     /// Why there is nothing to do when no setting references the event's secret.
     pub fn skip_unreferenced(&self, event: &Event) -> Decision {
-        Decision::skip(format!("no setting of `{}` references `{}`", self.name, event.name))
+        Decision::skip(format!(
+            "no setting of `{}` references `{}`",
+            self.name, event.name
+        ))
     }
 
-    fn change_references(&self, event: &Event, change: impl Fn(&Reference) -> Reference) -> Decision {
+    fn change_references(
+        &self,
+        event: &Event,
+        change: impl Fn(&Reference) -> Reference,
+    ) -> Decision {
         let mut references = self.references_to(event).peekable();
         if references.peek().is_none() {
             return self.skip_unreferenced(event);
@@ -112,25 +135,40 @@ mod tests {
     #[test]
     fn pins_every_reference_to_the_secret() {
         let pinned = Reference::to(HOST, "sql").at("2");
-        assert_eq!(app().pin(&event()), set([("SQL", pinned.clone()), ("SQL_OLD", pinned)]));
+        assert_eq!(
+            app().pin(&event()),
+            set([("SQL", pinned.clone()), ("SQL_OLD", pinned)])
+        );
     }
 
     #[test]
     fn does_not_pin_to_nothing() {
-        let decision = app().pin(&Event { version: None, ..event() });
-        assert_eq!(decision, Decision::notice("the event of `sql` names no version to pin to"));
+        let decision = app().pin(&Event {
+            version: None,
+            ..event()
+        });
+        assert_eq!(
+            decision,
+            Decision::notice("the event of `sql` names no version to pin to")
+        );
     }
 
     #[test]
     fn unpins_every_reference_to_the_secret() {
         let unpinned = Reference::to(HOST, "sql");
-        assert_eq!(app().unpin(&event()), set([("SQL", unpinned.clone()), ("SQL_OLD", unpinned)]));
+        assert_eq!(
+            app().unpin(&event()),
+            set([("SQL", unpinned.clone()), ("SQL_OLD", unpinned)])
+        );
     }
 
     #[test]
     fn points_every_reference_at_another_secret() {
         let other = Reference::to(HOST, "sql-b");
-        assert_eq!(app().point_at(&event(), &other), set([("SQL", other.clone()), ("SQL_OLD", other)]));
+        assert_eq!(
+            app().point_at(&event(), &other),
+            set([("SQL", other.clone()), ("SQL_OLD", other)])
+        );
     }
 
     #[test]
@@ -142,7 +180,10 @@ mod tests {
 
     #[test]
     fn a_parameter_is_found_by_name() {
-        let app = App { parameters: vec![("partner".to_owned(), "sql-b".to_owned())], ..App::new("web") };
+        let app = App {
+            parameters: vec![("partner".to_owned(), "sql-b".to_owned())],
+            ..App::new("web")
+        };
         assert_eq!(app.parameter("partner"), Some("sql-b"));
         assert_eq!(app.parameter("Partner"), None);
     }

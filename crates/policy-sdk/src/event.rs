@@ -29,13 +29,19 @@ impl Event {
 
     /// Days from the event until the version expires, begun ones counted; none if it is not said when it does.
     pub fn days_left(&self) -> Option<u64> {
-        Some(self.expires?.saturating_sub(self.time).div_ceil(24 * 60 * 60))
+        Some(
+            self.expires?
+                .saturating_sub(self.time)
+                .div_ceil(24 * 60 * 60),
+        )
     }
 
     /// Whether a reference is pinned to the event's version.
     pub fn is_pinned_by(&self, reference: &Reference) -> bool {
         match (&self.version, &reference.version) {
-            (Some(version), Some(pinned)) => self.is_about(reference) && version.eq_ignore_ascii_case(pinned),
+            (Some(version), Some(pinned)) => {
+                self.is_about(reference) && version.eq_ignore_ascii_case(pinned)
+            }
             _ => false,
         }
     }
@@ -53,26 +59,56 @@ mod tests {
 
     #[test]
     fn a_secret_event_is_about_references_to_the_secret_in_any_version_and_case() {
-        check(Event::new_version(HOST, "sql", "1"), Reference::to(HOST, "sql"), true);
-        check(Event::new_version(HOST, "sql", "1"), Reference::to("V.Vault.Azure.Net", "SQL").at("0"), true);
+        check(
+            Event::new_version(HOST, "sql", "1"),
+            Reference::to(HOST, "sql"),
+            true,
+        );
+        check(
+            Event::new_version(HOST, "sql", "1"),
+            Reference::to("V.Vault.Azure.Net", "SQL").at("0"),
+            true,
+        );
     }
 
     #[test]
     fn another_secret_or_vault_is_not_meant() {
-        check(Event::new_version(HOST, "sql", "1"), Reference::to(HOST, "sql-b"), false);
-        check(Event::new_version(HOST, "sql", "1"), Reference::to("w.vault.azure.net", "sql"), false);
+        check(
+            Event::new_version(HOST, "sql", "1"),
+            Reference::to(HOST, "sql-b"),
+            false,
+        );
+        check(
+            Event::new_version(HOST, "sql", "1"),
+            Reference::to("w.vault.azure.net", "sql"),
+            false,
+        );
     }
 
     #[test]
     fn a_certificate_is_referenced_as_a_secret_and_a_key_is_not() {
-        let of = |kind| Event { kind, ..Event::new_version(HOST, "tls", "1") };
-        check(of(ObjectKind::Certificate), Reference::to(HOST, "tls"), true);
+        let of = |kind| Event {
+            kind,
+            ..Event::new_version(HOST, "tls", "1")
+        };
+        check(
+            of(ObjectKind::Certificate),
+            Reference::to(HOST, "tls"),
+            true,
+        );
         check(of(ObjectKind::Key), Reference::to(HOST, "tls"), false);
     }
 
     #[test]
     fn begun_days_count_until_the_version_expires() {
-        let at = |time, expires| Event { time, expires, ..Event::new_version(HOST, "sql", "1") }.days_left();
+        let at = |time, expires| {
+            Event {
+                time,
+                expires,
+                ..Event::new_version(HOST, "sql", "1")
+            }
+            .days_left()
+        };
         assert_eq!(at(0, None), None);
         assert_eq!(at(0, Some(7 * 86_400)), Some(7));
         assert_eq!(at(1, Some(7 * 86_400)), Some(7));
@@ -85,7 +121,10 @@ mod tests {
         assert!(event.is_pinned_by(&Reference::to(HOST, "sql").at("ABC")));
         assert!(!event.is_pinned_by(&Reference::to(HOST, "sql").at("abd")));
         assert!(!event.is_pinned_by(&Reference::to(HOST, "sql")));
-        let unversioned = Event { version: None, ..event };
+        let unversioned = Event {
+            version: None,
+            ..event
+        };
         assert!(!unversioned.is_pinned_by(&Reference::to(HOST, "sql")));
     }
 }

@@ -24,12 +24,15 @@ macro_rules! export {
                     <$policy as $crate::Policy>::check_parameters(&parameters)
                 }
 
-                fn decide(event: $crate::Event, app: $crate::App) -> Result<$crate::Decision, String> {
+                fn decide(
+                    event: $crate::Event,
+                    app: $crate::App,
+                ) -> Result<$crate::Decision, String> {
                     <$policy as $crate::Policy>::decide(event, app)
-                }
+        }
             }
 
-    $crate::bindings::export!(Exported with_types_in $crate::bindings);
+            $crate::bindings::export!(Exported with_types_in $crate::bindings);
         };
     };
 }

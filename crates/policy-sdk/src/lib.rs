@@ -21,7 +21,8 @@ pub mod bindings {
 }
 
 pub use bindings::keyrelay::policy::types::{
-    About, App, Decision, Event, NewValue, ObjectKind, Occurrence, Patch, Reference, Setting, Value, View,
+    About, App, Decision, Event, NewValue, ObjectKind, Occurrence, Patch, Reference, Setting,
+    Value, View,
 };
 #[doc(hidden)]
 pub use export::about;

@@ -24,8 +24,14 @@ pub struct Answer {
 /// What an answer takes in our memory, in bytes.
 pub(crate) fn size(answer: &Result<types::Decision, String>) -> usize {
     let patch = |patch: &types::Patch| {
-        let set = patch.set.iter().map(|(name, value)| size_of_val(value) + name.len() + text_of(value));
-        let remove = patch.remove.iter().map(|name| size_of_val(name) + name.len());
+        let set = patch
+            .set
+            .iter()
+            .map(|(name, value)| size_of_val(value) + name.len() + text_of(value));
+        let remove = patch
+            .remove
+            .iter()
+            .map(|name| size_of_val(name) + name.len());
         set.chain(remove).sum()
     };
     match answer {
@@ -38,7 +44,9 @@ pub(crate) fn size(answer: &Result<types::Decision, String>) -> usize {
 fn text_of(value: &types::NewValue) -> usize {
     match value {
         types::NewValue::Reference(reference) => {
-            reference.vault_host.len() + reference.secret.len() + reference.version.as_ref().map_or(0, String::len)
+            reference.vault_host.len()
+                + reference.secret.len()
+                + reference.version.as_ref().map_or(0, String::len)
         }
         types::NewValue::Text(text) => text.len(),
     }
@@ -60,14 +68,23 @@ pub(crate) fn decision(decision: types::Decision, app: &AppView<'_>) -> Result<D
 }
 
 fn patch(patch: types::Patch, app: &AppView<'_>) -> Result<Patch, String> {
-    let set = patch.set.into_iter().map(|(name, value)| Ok((setting_name(&name, app)?, new_value(&name, value)?)));
+    let set = patch
+        .set
+        .into_iter()
+        .map(|(name, value)| Ok((setting_name(&name, app)?, new_value(&name, value)?)));
     let remove = patch.remove.iter().map(|name| setting_name(name, app));
-    Ok(Patch { set: set.collect::<Result<_, String>>()?, remove: remove.collect::<Result<_, String>>()? })
+    Ok(Patch {
+        set: set.collect::<Result<_, String>>()?,
+        remove: remove.collect::<Result<_, String>>()?,
+    })
 }
 
 /// A name that the app has is a name, whatever it looks like; a new one must be made of what Azure allows.
 fn setting_name(name: &str, app: &AppView<'_>) -> Result<SettingName, String> {
-    match app.settings.binary_search_by(|setting| setting.name.as_str().cmp(name)) {
+    match app
+        .settings
+        .binary_search_by(|setting| setting.name.as_str().cmp(name))
+    {
         Ok(_) => Ok(SettingName::listed(name)),
         Err(_) => name.parse().map_err(|error| printable(&format!("{error}"))),
     }
@@ -77,7 +94,11 @@ fn new_value(name: &str, value: types::NewValue) -> Result<NewValue, String> {
     match value {
         types::NewValue::Reference(reference) => target(&reference)
             .map(NewValue::Reference)
-            .map_err(|error| printable(&format!("it sets `{name}` to a reference that is none: {error}"))),
+            .map_err(|error| {
+                printable(&format!(
+                    "it sets `{name}` to a reference that is none: {error}"
+                ))
+            }),
         types::NewValue::Text(text) => Ok(NewValue::Text(SettingValue::new(text))),
     }
 }

@@ -37,7 +37,9 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     } else if after_magic.starts_with(&MODULE) {
         encode(bytes).map(Cow::Owned)
     } else {
-        Err(LoadError::Invalid("it is of an unknown version of WebAssembly".to_owned()))
+        Err(LoadError::Invalid(
+            "it is of an unknown version of WebAssembly".to_owned(),
+        ))
     }
 }
 
@@ -67,12 +69,20 @@ pub(crate) fn imports(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
 fn encode(module: &[u8]) -> Result<Vec<u8>, LoadError> {
     let no_component = |error| LoadError::NoComponent(printable(&format!("{error:#}")));
     let (_, types) = wit_component::metadata::decode(module).map_err(no_component)?;
-    if types.resolve.worlds.get(types.world).is_none_or(|world| world.exports.is_empty()) {
+    if types
+        .resolve
+        .worlds
+        .get(types.world)
+        .is_none_or(|world| world.exports.is_empty())
+    {
         return Err(LoadError::NoTypes);
     }
     // It is validated when it is compiled.
     let encoder = ComponentEncoder::default().validate(false);
-    encoder.module(module).and_then(|mut encoder| encoder.encode()).map_err(no_component)
+    encoder
+        .module(module)
+        .and_then(|mut encoder| encoder.encode())
+        .map_err(no_component)
 }
 
 /// What one component, or module, instantiates.
@@ -91,7 +101,10 @@ fn parts(bytes: &[u8]) -> Result<usize, LoadError> {
     let mut level = Level::default();
     let mut largest: usize = 0;
     loop {
-        let payload = match parser.parse(rest, false).map_err(|error| LoadError::Invalid(error.to_string()))? {
+        let payload = match parser
+            .parse(rest, false)
+            .map_err(|error| LoadError::Invalid(error.to_string()))?
+        {
             // The parser always asks for more after the last section of a file.
             Chunk::NeedMoreData(_) if rest.is_empty() && outer.is_empty() => break,
             Chunk::NeedMoreData(_) => return Err(LoadError::CutOff),
@@ -101,11 +114,19 @@ fn parts(bytes: &[u8]) -> Result<usize, LoadError> {
             }
         };
         match payload {
-            Payload::ModuleSection { parser: inner, .. } | Payload::ComponentSection { parser: inner, .. } => {
-                outer.push((std::mem::replace(&mut parser, inner), std::mem::take(&mut level)));
+            Payload::ModuleSection { parser: inner, .. }
+            | Payload::ComponentSection { parser: inner, .. } => {
+                outer.push((
+                    std::mem::replace(&mut parser, inner),
+                    std::mem::take(&mut level),
+                ));
             }
-            Payload::InstanceSection(instances) => level.core_instances += instances.count() as usize,
-            Payload::ComponentInstanceSection(instances) => level.component_instances += instances.count() as usize,
+            Payload::InstanceSection(instances) => {
+                level.core_instances += instances.count() as usize
+            }
+            Payload::ComponentInstanceSection(instances) => {
+                level.component_instances += instances.count() as usize
+            }
             Payload::CodeSectionStart { size, .. } => {
                 parser.skip_section();
                 rest = rest.get(size as usize..).ok_or(LoadError::CutOff)?;
@@ -124,6 +145,8 @@ fn parts(bytes: &[u8]) -> Result<usize, LoadError> {
 
 impl Level {
     fn parts(&self, largest: usize) -> usize {
-        self.component_instances.saturating_mul(largest.saturating_add(1)).saturating_add(self.core_instances)
+        self.component_instances
+            .saturating_mul(largest.saturating_add(1))
+            .saturating_add(self.core_instances)
     }
 }

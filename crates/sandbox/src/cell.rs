@@ -59,7 +59,10 @@ impl Cell {
                 Some(left) => {
                     cell.ticks_left = left;
                     // Others get their turn after every tick, and the ticks of their turns do not count here.
-                    Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
+                    Ok(UpdateDeadline::YieldCustom(
+                        1,
+                        Box::pin(tokio::task::yield_now()),
+                    ))
                 }
             }
         });
@@ -74,12 +77,20 @@ pub(crate) async fn within<R>(
     call: impl Future<Output = wasmtime::Result<R>>,
 ) -> Option<wasmtime::Result<R>> {
     let _awake = ticker.wake();
-    tokio::time::timeout(limits.time.saturating_add(PATIENCE), call).await.ok()
+    tokio::time::timeout(limits.time.saturating_add(PATIENCE), call)
+        .await
+        .ok()
 }
 
 /// Closes the cell and says what the call came to; `answered` is none if it was not waited for any longer.
-pub(crate) fn close<R>(store: Store<Cell>, answered: Option<wasmtime::Result<R>>, limits: &Limits) -> Outcome<R> {
-    let Cell { limiter, output, .. } = store.into_data();
+pub(crate) fn close<R>(
+    store: Store<Cell>,
+    answered: Option<wasmtime::Result<R>>,
+    limits: &Limits,
+) -> Outcome<R> {
+    let Cell {
+        limiter, output, ..
+    } = store.into_data();
     let log = output.take_lines();
     let result = match answered {
         Some(Ok(answer)) => Ok(answer),
@@ -90,12 +101,25 @@ pub(crate) fn close<R>(store: Store<Cell>, answered: Option<wasmtime::Result<R>>
             None => failure::of_engine(&error, limits, &log),
         }),
     };
-    Outcome { result, log, memory: limiter.memory() }
+    Outcome {
+        result,
+        log,
+        memory: limiter.memory(),
+    }
 }
 
 impl WasiView for Cell {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let Self { world, wasi, output, resources, .. } = self;
-        WasiCtxView { ctx: wasi.get_or_insert_with(|| world.wasi(output)), table: resources }
+        let Self {
+            world,
+            wasi,
+            output,
+            resources,
+            ..
+        } = self;
+        WasiCtxView {
+            ctx: wasi.get_or_insert_with(|| world.wasi(output)),
+            table: resources,
+        }
     }
 }

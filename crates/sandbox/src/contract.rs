@@ -16,17 +16,34 @@ const PACKAGE: &str = "keyrelay:policy/";
 /// The functions of the world.
 const EXPORTS: [&str; 3] = ["describe", "check-parameters", "decide"];
 /// The packages of WASI 0.2 that are linked.
-const LINKED: [&str; 6] =
-    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+const LINKED: [&str; 6] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
 
 /// Checks that a component is a policy and links it.
-pub(crate) fn bind(compiler: &Compiler, component: &Component) -> Result<PolicyPre<Cell>, LoadError> {
+pub(crate) fn bind(
+    compiler: &Compiler,
+    component: &Component,
+) -> Result<PolicyPre<Cell>, LoadError> {
     let engine = compiler.engine();
     let component_type = component.component_type();
-    let imports: Vec<&str> = component_type.imports(engine).map(|(name, _)| name).collect();
-    let wanted = imports.iter().find_map(|import| Some(import.strip_prefix(PACKAGE)?.split_once('@')?.1));
+    let imports: Vec<&str> = component_type
+        .imports(engine)
+        .map(|(name, _)| name)
+        .collect();
+    let wanted = imports
+        .iter()
+        .find_map(|import| Some(import.strip_prefix(PACKAGE)?.split_once('@')?.1));
     if let Some(wanted) = wanted.filter(|wanted| !is_spoken(wanted)) {
-        return Err(LoadError::OtherVersion { wanted: printable(wanted), spoken: VERSION });
+        return Err(LoadError::OtherVersion {
+            wanted: printable(wanted),
+            spoken: VERSION,
+        });
     }
     let is_exported = |name: &&str| {
         component_type
@@ -36,12 +53,16 @@ pub(crate) fn bind(compiler: &Compiler, component: &Component) -> Result<PolicyP
     if let Some(export) = EXPORTS.into_iter().find(|name| !is_exported(name)) {
         return Err(LoadError::OtherWorld { export });
     }
-    let is_linked = |name: &str| name.starts_with(PACKAGE) || LINKED.iter().any(|package| name.starts_with(package));
+    let is_linked = |name: &str| {
+        name.starts_with(PACKAGE) || LINKED.iter().any(|package| name.starts_with(package))
+    };
     if let Some(import) = imports.iter().find(|name| !is_linked(name)) {
         return Err(LoadError::Import(printable(import)));
     }
-    let other_types =
-        |error: wasmtime::Error| LoadError::OtherTypes { spoken: VERSION, reason: printable(&format!("{error:#}")) };
+    let other_types = |error: wasmtime::Error| LoadError::OtherTypes {
+        spoken: VERSION,
+        reason: printable(&format!("{error:#}")),
+    };
     let linked = if imports.iter().any(|name| !name.starts_with(PACKAGE)) {
         compiler.wasi()?.instantiate_pre(component)
     } else {
@@ -53,7 +74,13 @@ pub(crate) fn bind(compiler: &Compiler, component: &Component) -> Result<PolicyP
 
 /// Before 1.0 a change of the contract changes the second number.
 fn is_spoken(version: &str) -> bool {
-    let start = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    let start = |version: &str| {
+        version
+            .split('.')
+            .take(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     start(version) == start(VERSION)
 }
 

@@ -73,6 +73,9 @@ mod tests {
     #[test]
     fn prints_what_sha256sum_prints() {
         // The well-known digest of nothing.
-        assert_eq!(Digest::of(b"").to_string(), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert_eq!(
+            Digest::of(b"").to_string(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
     }
 }

@@ -50,7 +50,8 @@ impl Compilers {
     /// Compiles and links a policy's file.
     pub(crate) fn compile(&self, bytes: &[u8]) -> Result<PolicyPre<Cell>, LoadError> {
         let compiler = self.for_file(bytes);
-        let component = Component::from_binary(&compiler.engine, &binary::component(bytes)?).map_err(invalid)?;
+        let component = Component::from_binary(&compiler.engine, &binary::component(bytes)?)
+            .map_err(invalid)?;
         contract::bind(compiler, &component)
     }
 
@@ -61,10 +62,14 @@ impl Compilers {
         config.memory_init_cow(bytes.len() >= LARGE);
         if cfg!(target_os = "linux") {
             // Named, a target has none of the features that are found by looking at the processor.
-            config.target(&format!("{}-unknown-linux", std::env::consts::ARCH)).map_err(invalid)?;
+            config
+                .target(&format!("{}-unknown-linux", std::env::consts::ARCH))
+                .map_err(invalid)?;
         }
         let engine = Engine::new(&config).map_err(invalid)?;
-        engine.precompile_component(&binary::component(bytes)?).map_err(invalid)
+        engine
+            .precompile_component(&binary::component(bytes)?)
+            .map_err(invalid)
     }
 
     /// Links what was compiled before of the policy's file `bytes`. The outer error says that it was not for this
@@ -75,22 +80,33 @@ impl Compilers {
         vouched: &Vouched<'_>,
     ) -> Result<Result<PolicyPre<Cell>, LoadError>, NotUsed> {
         let compiler = self.for_file(bytes);
-        #[expect(unsafe_code, reason = "the engine cannot check machine code; the lock vouches for every bit of it")]
+        #[expect(
+            unsafe_code,
+            reason = "the engine cannot check machine code; the lock vouches for every bit of it"
+        )]
         // SAFETY: `Vouched` holds what `precompile` wrote: the digest of the whole file is in `policies.lock`, which only
         // `keyrelay` writes, and only for its own work. The engine itself checks its version and the processor.
         let component = unsafe { Component::deserialize(&compiler.engine, vouched.serialized()) };
-        let component = component.map_err(|error| NotUsed::OtherEngine(printable(&format!("{error:#}"))))?;
+        let component =
+            component.map_err(|error| NotUsed::OtherEngine(printable(&format!("{error:#}"))))?;
         Ok(contract::bind(compiler, &component))
     }
 
     fn for_file(&self, bytes: &[u8]) -> &Compiler {
-        if bytes.len() < LARGE { &self.small } else { &self.large }
+        if bytes.len() < LARGE {
+            &self.small
+        } else {
+            &self.large
+        }
     }
 }
 
 impl Compiler {
     fn new(config: &Config) -> wasmtime::Result<Self> {
-        Ok(Self { engine: Engine::new(config)?, wasi: OnceLock::new() })
+        Ok(Self {
+            engine: Engine::new(config)?,
+            wasi: OnceLock::new(),
+        })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -105,7 +121,9 @@ impl Compiler {
             Ok(linker)
         };
         let linked = self.wasi.get_or_init(link);
-        linked.as_ref().map_err(|error| LoadError::Invalid(format!("WASI cannot be linked: {error:#}")))
+        linked
+            .as_ref()
+            .map_err(|error| LoadError::Invalid(format!("WASI cannot be linked: {error:#}")))
     }
 }
 

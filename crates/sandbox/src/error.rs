@@ -71,7 +71,9 @@ pub enum LoadError {
         export: &'static str,
     },
     /// A policy for another keyrelay.
-    #[error("the policy was built for `keyrelay:policy@{wanted}`, this is `keyrelay:policy@{spoken}`: build it again")]
+    #[error(
+        "the policy was built for `keyrelay:policy@{wanted}`, this is `keyrelay:policy@{spoken}`: build it again"
+    )]
     OtherVersion {
         /// The version of the contract that the policy was built for.
         wanted: String,
@@ -79,7 +81,9 @@ pub enum LoadError {
         spoken: &'static str,
     },
     /// The right names with wrong types.
-    #[error("the policy's functions are not those of `keyrelay:policy@{spoken}`, build it with its WIT: {reason}")]
+    #[error(
+        "the policy's functions are not those of `keyrelay:policy@{spoken}`, build it with its WIT: {reason}"
+    )]
     OtherTypes {
         /// The version that the sandbox speaks.
         spoken: &'static str,
@@ -170,7 +174,9 @@ pub enum DecideError {
     #[error("the policy crashed: {0}")]
     Trap(String),
     /// It ended its process in place of an answer.
-    #[error("the policy ended itself with exit code {0} instead of answering: have it return an error")]
+    #[error(
+        "the policy ended itself with exit code {0} instead of answering: have it return an error"
+    )]
     Exit(i32),
     /// Its answer cannot be understood.
     #[error("the policy's answer is not valid: {0}")]

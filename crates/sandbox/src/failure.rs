@@ -19,7 +19,9 @@ const COPIED: &str = "fuel allocated for hostcalls has been exhausted";
 pub(crate) fn of_limit(exceeded: Exceeded, limits: &Limits) -> DecideError {
     match exceeded {
         Exceeded::Time => DecideError::Time { limit: limits.time },
-        Exceeded::Memory => DecideError::Memory { limit: limits.memory },
+        Exceeded::Memory => DecideError::Memory {
+            limit: limits.memory,
+        },
         Exceeded::TableElements => tables(),
     }
 }
@@ -44,7 +46,9 @@ pub(crate) fn of_engine(error: &wasmtime::Error, limits: &Limits, log: &[String]
     } else if reason.ends_with(HANDLE_COUNT) {
         DecideError::Handles { limit: HANDLES }
     } else if is_about_the_answer && reason.contains(COPIED) {
-        DecideError::Answer { limit: limits.answer }
+        DecideError::Answer {
+            limit: limits.answer,
+        }
     } else if is_about_the_answer {
         DecideError::Invalid(printable(&reason))
     } else {
@@ -55,13 +59,16 @@ pub(crate) fn of_engine(error: &wasmtime::Error, limits: &Limits, log: &[String]
 fn of_trap(trap: Trap, log: &[String]) -> DecideError {
     match trap {
         Trap::StackOverflow => DecideError::Stack { limit: STACK },
-        Trap::UnreachableCodeReached => DecideError::Trap(
-            complaint(log).unwrap_or_else(|| "it hit `unreachable`, as a panic does, and printed no reason".to_owned()),
-        ),
+        Trap::UnreachableCodeReached => DecideError::Trap(complaint(log).unwrap_or_else(|| {
+            "it hit `unreachable`, as a panic does, and printed no reason".to_owned()
+        })),
         trap => DecideError::Trap(trap.to_string()),
     }
 }
 
 fn tables() -> DecideError {
-    DecideError::Tables { limit: TABLES, elements: TABLE_ELEMENTS }
+    DecideError::Tables {
+        limit: TABLES,
+        elements: TABLE_ELEMENTS,
+    }
 }

@@ -33,7 +33,9 @@ pub fn read_policy(file: &Path) -> Result<Vec<u8>, LoadError> {
         return Err(LoadError::NotAFile);
     }
     let mut bytes = Vec::new();
-    let mut file = File::open(file).map_err(LoadError::Read)?.take(LARGEST_FILE + 1);
+    let mut file = File::open(file)
+        .map_err(LoadError::Read)?
+        .take(LARGEST_FILE + 1);
     file.read_to_end(&mut bytes).map_err(LoadError::Read)?;
     Ok(bytes)
 }
@@ -51,11 +53,23 @@ mod tests {
     #[test]
     fn finds_policies_by_name_and_ignores_the_rest() {
         let folder = tempfile::tempdir().unwrap();
-        for file in ["pin.wasm", "follow.wasm", ".hidden.wasm", ".wasm", "new.wasm.tmp", "README.md", "sql.cwasm"] {
+        for file in [
+            "pin.wasm",
+            "follow.wasm",
+            ".hidden.wasm",
+            ".wasm",
+            "new.wasm.tmp",
+            "README.md",
+            "sql.cwasm",
+        ] {
             fs::write(folder.path().join(file), "").unwrap();
         }
         fs::create_dir(folder.path().join("folder.wasm")).unwrap();
-        let names: Vec<String> = policy_files(folder.path()).unwrap().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = policy_files(folder.path())
+            .unwrap()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(names, ["follow", "pin"]);
     }
 

@@ -19,7 +19,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time: Duration::from_millis(500), memory: 64 << 20, answer: 256 << 10, log: 16 << 10 }
+        Self {
+            time: Duration::from_millis(500),
+            memory: 64 << 20,
+            answer: 256 << 10,
+            log: 16 << 10,
+        }
     }
 }
 
@@ -54,7 +59,12 @@ pub(crate) struct Limiter {
 
 impl Limiter {
     pub(crate) fn new(limits: &Limits) -> Self {
-        Self { memory_limit: limits.memory, memory: 0, table_elements: 0, exceeded: None }
+        Self {
+            memory_limit: limits.memory,
+            memory: 0,
+            table_elements: 0,
+            exceeded: None,
+        }
     }
 
     /// The size of all memories together, in bytes. A memory never shrinks, so that is also the peak.
@@ -74,7 +84,12 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let memory = self.memory.saturating_add(desired.saturating_sub(current));
         if memory > self.memory_limit {
             return Err(self.exceed(Exceeded::Memory));
@@ -83,8 +98,15 @@ impl ResourceLimiter for Limiter {
         Ok(true)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let elements = self.table_elements.saturating_add(desired.saturating_sub(current));
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let elements = self
+            .table_elements
+            .saturating_add(desired.saturating_sub(current));
         if elements > TABLE_ELEMENTS {
             return Err(self.exceed(Exceeded::TableElements));
         }

@@ -86,20 +86,33 @@ impl Lock {
     pub fn read(folder: &Path) -> Result<Option<Self>, LockError> {
         let path = folder.join(LOCK_FILE);
         match std::fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text).map(Some).map_err(|reason| LockError::Invalid { path, reason }),
+            Ok(text) => Self::parse(&text)
+                .map(Some)
+                .map_err(|reason| LockError::Invalid { path, reason }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(LockError::Read { path, source }),
         }
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let Content { format, policies } = toml::from_str(text).map_err(|error| error.to_string())?;
+        let Content { format, policies } =
+            toml::from_str(text).map_err(|error| error.to_string())?;
         if format != FORMAT {
-            return Err(format!("it has format {format}, this keyrelay knows {FORMAT}"));
+            return Err(format!(
+                "it has format {format}, this keyrelay knows {FORMAT}"
+            ));
         }
         let mut lock = Self::default();
-        for Entry { name, sha256, precompiled_sha256 } in policies {
-            let digest = |text: &str| text.parse::<Digest>().map_err(|error| format!("policy `{name}`: {error}"));
+        for Entry {
+            name,
+            sha256,
+            precompiled_sha256,
+        } in policies
+        {
+            let digest = |text: &str| {
+                text.parse::<Digest>()
+                    .map_err(|error| format!("policy `{name}`: {error}"))
+            };
             let locked = Locked {
                 digest: digest(&sha256)?,
                 precompiled: precompiled_sha256.as_deref().map(digest).transpose()?,
@@ -120,7 +133,10 @@ impl Lock {
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
         };
-        write().map_err(|source| LockError::Write { path: path.clone(), source })
+        write().map_err(|source| LockError::Write {
+            path: path.clone(),
+            source,
+        })
     }
 
     /// What is vouched for under a name.
@@ -135,14 +151,23 @@ impl Lock {
 
     /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Locked)> {
-        self.policies.iter().map(|(name, locked)| (name.as_str(), locked))
+        self.policies
+            .iter()
+            .map(|(name, locked)| (name.as_str(), locked))
     }
 }
 
 impl std::fmt::Display for Lock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "{HEAD}format = {FORMAT}")?;
-        for (name, Locked { digest, precompiled }) in &self.policies {
+        for (
+            name,
+            Locked {
+                digest,
+                precompiled,
+            },
+        ) in &self.policies
+        {
             // A name may hold whatever a file's name may.
             let name = toml::Value::from(name.as_str());
             write!(f, "\n[[policy]]\nname = {name}\nsha256 = \"{digest}\"\n")?;
@@ -168,8 +193,20 @@ mod tests {
 
     fn lock() -> Lock {
         let mut lock = Lock::default();
-        lock.insert("follow", Locked { digest: Digest::of(b"1"), precompiled: Some(Digest::of(b"2")) });
-        lock.insert("an \"odd\" name", Locked { digest: Digest::of(b"3"), precompiled: None });
+        lock.insert(
+            "follow",
+            Locked {
+                digest: Digest::of(b"1"),
+                precompiled: Some(Digest::of(b"2")),
+            },
+        );
+        lock.insert(
+            "an \"odd\" name",
+            Locked {
+                digest: Digest::of(b"3"),
+                precompiled: None,
+            },
+        );
         lock
     }
 
@@ -205,8 +242,14 @@ mod tests {
         check("", "format");
         check("format = 2", "format 2");
         check("format = 1\nother = 1", "other");
-        check("format = 1\n[[policy]]\nname = \"a\"\nsha256 = \"12\"", "policy `a`");
-        let entry = format!("[[policy]]\nname = \"a\"\nsha256 = \"{}\"\n", Digest::of(b""));
+        check(
+            "format = 1\n[[policy]]\nname = \"a\"\nsha256 = \"12\"",
+            "policy `a`",
+        );
+        let entry = format!(
+            "[[policy]]\nname = \"a\"\nsha256 = \"{}\"\n",
+            Digest::of(b"")
+        );
         check(&format!("format = 1\n{entry}{entry}"), "twice");
     }
 }

@@ -43,16 +43,27 @@ impl Stream {
 
 impl Output {
     pub(crate) fn new(limit: usize) -> Self {
-        let printed = Printed { bytes_left: limit, is_full: false, lines: Vec::new(), open: Default::default() };
+        let printed = Printed {
+            bytes_left: limit,
+            is_full: false,
+            lines: Vec::new(),
+            open: Default::default(),
+        };
         Self(Arc::new(Mutex::new(printed)))
     }
 
     pub(crate) fn stdout(&self) -> impl StdoutStream + use<> {
-        Printer { output: self.clone(), stream: Stream::Stdout }
+        Printer {
+            output: self.clone(),
+            stream: Stream::Stdout,
+        }
     }
 
     pub(crate) fn stderr(&self) -> impl StdoutStream + use<> {
-        Printer { output: self.clone(), stream: Stream::Stderr }
+        Printer {
+            output: self.clone(),
+            stream: Stream::Stderr,
+        }
     }
 
     /// Whether the policy tried to print more than it may.
@@ -110,7 +121,10 @@ impl Printed {
 
 /// What the policy printed to its standard error, as one text: of a language that panics or throws, the reason.
 pub(crate) fn complaint(lines: &[String]) -> Option<String> {
-    let parts: Vec<&str> = lines.iter().filter_map(|line| line.strip_prefix(Stream::Stderr.label())).collect();
+    let parts: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix(Stream::Stderr.label()))
+        .collect();
     (!parts.is_empty()).then(|| printable(&parts.join(" ")))
 }
 
@@ -124,7 +138,11 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 fn without_controls(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim_end().to_owned()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
 }
 
 struct Printer {
@@ -145,7 +163,10 @@ impl StdoutStream for Printer {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(Self { output: self.output.clone(), stream: self.stream })
+        Box::new(Self {
+            output: self.output.clone(),
+            stream: self.stream,
+        })
     }
 }
 
@@ -186,7 +207,15 @@ mod tests {
         assert!(print(&output, Stream::Stdout, "one\ntw"));
         assert!(print(&output, Stream::Stderr, "oops"));
         assert!(print(&output, Stream::Stdout, "o\n\n\nthree"));
-        assert_eq!(output.take_lines(), ["stdout: one", "stdout: two", "stdout: three", "stderr: oops"]);
+        assert_eq!(
+            output.take_lines(),
+            [
+                "stdout: one",
+                "stdout: two",
+                "stdout: three",
+                "stderr: oops"
+            ]
+        );
     }
 
     #[test]

@@ -46,7 +46,12 @@ impl Policy {
     }
 
     /// Asks what should happen to one app because of one event. The same question gets the same answer, always.
-    pub async fn decide(&self, event: &Event, app: &AppView<'_>, limits: &Limits) -> Result<Answer, Undecided> {
+    pub async fn decide(
+        &self,
+        event: &Event,
+        app: &AppView<'_>,
+        limits: &Limits,
+    ) -> Result<Answer, Undecided> {
         let started = Instant::now();
         let id = app.id.to_string();
         let settings: Vec<types::Setting<'_>> = app.settings.iter().map(setting).collect();
@@ -61,20 +66,33 @@ impl Policy {
         let mut store = self.open(&World::of(event), limits);
         let call = async {
             let policy = self.linked.instantiate_async(&mut store).await?;
-            policy.call_decide(&mut store, seen_event(event), seen_app).await
+            policy
+                .call_decide(&mut store, seen_event(event), seen_app)
+                .await
         };
         let answered = cell::within(&self.shared.ticker, limits, call).await;
-        let Outcome { result, mut log, memory } = cell::close(store, answered, limits);
+        let Outcome {
+            result,
+            mut log,
+            memory,
+        } = cell::close(store, answered, limits);
         log.iter_mut().for_each(|line| app.redact(line));
         let decided = result.and_then(|answer| {
             if answer::size(&answer) > limits.answer {
-                return Err(DecideError::Answer { limit: limits.answer });
+                return Err(DecideError::Answer {
+                    limit: limits.answer,
+                });
             }
             let decision = answer.map_err(|reason| DecideError::Policy(printable(&reason)))?;
             answer::decision(decision, app).map_err(DecideError::Invalid)
         });
         match decided {
-            Ok(decision) => Ok(Answer { decision, log, elapsed: started.elapsed(), memory }),
+            Ok(decision) => Ok(Answer {
+                decision,
+                log,
+                elapsed: started.elapsed(),
+                memory,
+            }),
             Err(mut error) => {
                 if let Some(words) = error.words_mut() {
                     app.redact(words);
@@ -102,14 +120,33 @@ impl Policy {
     }
 
     /// Makes a policy of a compiled file by asking it what it is.
-    pub(crate) async fn describe(shared: Arc<Shared>, name: &str, compiled: Compiled) -> Result<Self, LoadError> {
+    pub(crate) async fn describe(
+        shared: Arc<Shared>,
+        name: &str,
+        compiled: Compiled,
+    ) -> Result<Self, LoadError> {
         let Compiled { digest, linked } = compiled;
         let limits = Limits::default();
         let mut store = Cell::open(linked.engine(), &World::without_event(), &limits);
-        let call = async { linked.instantiate_async(&mut store).await?.call_describe(&mut store).await };
+        let call = async {
+            linked
+                .instantiate_async(&mut store)
+                .await?
+                .call_describe(&mut store)
+                .await
+        };
         let answered = cell::within(&shared.ticker, &limits, call).await;
-        let about = cell::close(store, answered, &limits).result.map_err(LoadError::Describe)?.into();
-        Ok(Self { name: name.to_owned(), digest, about, linked, shared })
+        let about = cell::close(store, answered, &limits)
+            .result
+            .map_err(LoadError::Describe)?
+            .into();
+        Ok(Self {
+            name: name.to_owned(),
+            digest,
+            about,
+            linked,
+            shared,
+        })
     }
 
     fn open(&self, world: &World, limits: &Limits) -> Store<Cell> {
@@ -120,7 +157,10 @@ impl Policy {
 impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Policy");
-        debug.field("name", &self.name).field("digest", &self.digest).field("about", &self.about);
+        debug
+            .field("name", &self.name)
+            .field("digest", &self.digest)
+            .field("about", &self.about);
         debug.finish_non_exhaustive()
     }
 }
@@ -159,9 +199,15 @@ fn setting(setting: &VisibleSetting) -> types::Setting<'_> {
         VisibleValue::Text(text) => types::Value::Text(text.expose()),
         VisibleValue::Withheld => types::Value::Withheld,
     };
-    types::Setting { name: setting.name.as_str(), value }
+    types::Setting {
+        name: setting.name.as_str(),
+        value,
+    }
 }
 
 fn parameters(parameters: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
-    parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+    parameters
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }

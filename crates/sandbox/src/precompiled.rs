@@ -17,13 +17,17 @@ const DIGEST: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotUsed {
     /// The lock does not vouch for it.
-    #[error("`policies.lock` does not vouch for the precompiled file: make it with `keyrelay compile`")]
+    #[error(
+        "`policies.lock` does not vouch for the precompiled file: make it with `keyrelay compile`"
+    )]
     NotVouched,
     /// The lock vouches for a file that is not there.
     #[error("the precompiled file that `policies.lock` names cannot be read: {0}")]
     Unreadable(String),
     /// Not a bit of it may differ.
-    #[error("the precompiled file is not the one that `policies.lock` vouches for: its digest is {found}")]
+    #[error(
+        "the precompiled file is not the one that `policies.lock` vouches for: its digest is {found}"
+    )]
     OtherDigest {
         /// The digest of what is there.
         found: Digest,
@@ -56,7 +60,9 @@ impl<'a> Vouched<'a> {
         if found != vouched {
             return Err(NotUsed::OtherDigest { found });
         }
-        let parts = file.strip_prefix(MAGIC).and_then(|rest| rest.split_at_checked(DIGEST));
+        let parts = file
+            .strip_prefix(MAGIC)
+            .and_then(|rest| rest.split_at_checked(DIGEST));
         match parts {
             Some((of, serialized)) if of == policy.into_bytes() => Ok(Self(serialized)),
             _ => Err(NotUsed::OtherPolicy),

@@ -49,10 +49,15 @@ pub(crate) struct Compiled {
 impl Sandbox {
     /// Sets up the engine.
     pub fn new() -> Result<Self, SandboxError> {
-        let compilers = Compilers::new().map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
+        let compilers =
+            Compilers::new().map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         let ticker = Ticker::start(compilers.engines()).map_err(SandboxError::Ticker)?;
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self(Arc::new(Shared { ticker, compilers, permits: Semaphore::new(processors) })))
+        Ok(Self(Arc::new(Shared {
+            ticker,
+            compilers,
+            permits: Semaphore::new(processors),
+        })))
     }
 
     /// Compiles a policy and asks what it is. Takes some 20 ms for a policy in Rust, seconds for one in a language that
@@ -73,9 +78,15 @@ impl Sandbox {
     pub async fn load_locked(&self, path: &Path, locked: Locked) -> Result<Loaded, LoadError> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let file = path.to_owned();
-        let (compiled, not_used) = self.work(move |shared| shared.compile_locked(file, locked)).await?;
+        let (compiled, not_used) = self
+            .work(move |shared| shared.compile_locked(file, locked))
+            .await?;
         let policy = Policy::describe(Arc::clone(&self.0), &name, compiled).await?;
-        Ok(Loaded { policy, was_precompiled: locked.precompiled.is_some() && not_used.is_none(), not_used })
+        Ok(Loaded {
+            policy,
+            was_precompiled: locked.precompiled.is_some() && not_used.is_none(),
+            not_used,
+        })
     }
 
     /// Compiles a policy's file ahead. What is returned belongs into [`precompiled_file`], and its digest into the lock.
@@ -84,7 +95,10 @@ impl Sandbox {
         let path = path.to_owned();
         self.work(move |_| {
             let bytes = read_policy(&path)?;
-            Ok(precompiled::wrap(Digest::of(&bytes), &Compilers::precompile(&bytes)?))
+            Ok(precompiled::wrap(
+                Digest::of(&bytes),
+                &Compilers::precompile(&bytes)?,
+            ))
         })
         .await
     }
@@ -125,21 +139,41 @@ impl std::fmt::Debug for Sandbox {
 impl Shared {
     fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
         if bytes.len() as u64 > LARGEST_FILE {
-            return Err(LoadError::TooLarge { limit: LARGEST_FILE });
+            return Err(LoadError::TooLarge {
+                limit: LARGEST_FILE,
+            });
         }
         let linked = self.compilers.compile(bytes)?;
-        Ok(Compiled { digest: Digest::of(bytes), linked })
+        Ok(Compiled {
+            digest: Digest::of(bytes),
+            linked,
+        })
     }
 
-    fn compile_locked(&self, path: PathBuf, locked: Locked) -> Result<(Compiled, Option<NotUsed>), LoadError> {
+    fn compile_locked(
+        &self,
+        path: PathBuf,
+        locked: Locked,
+    ) -> Result<(Compiled, Option<NotUsed>), LoadError> {
         let beside = precompiled_file(&path);
         let bytes = read_policy(&path)?;
         let digest = Digest::of(&bytes);
         if digest != locked.digest {
             return Err(LoadError::NotLocked { found: digest });
         }
-        let not_used = match locked.precompiled.map(|vouched| self.revive(&bytes, digest, beside.clone(), vouched)) {
-            Some(Ok(linked)) => return Ok((Compiled { digest, linked: linked? }, None)),
+        let not_used = match locked
+            .precompiled
+            .map(|vouched| self.revive(&bytes, digest, beside.clone(), vouched))
+        {
+            Some(Ok(linked)) => {
+                return Ok((
+                    Compiled {
+                        digest,
+                        linked: linked?,
+                    },
+                    None,
+                ));
+            }
             Some(Err(not_used)) => Some(not_used),
             None => beside.exists().then_some(NotUsed::NotVouched),
         };
@@ -154,6 +188,7 @@ impl Shared {
         vouched: Digest,
     ) -> Result<Result<PolicyPre<Cell>, LoadError>, NotUsed> {
         let file = read_policy(&file).map_err(|error| NotUsed::Unreadable(error.to_string()))?;
-        self.compilers.revive(bytes, &Vouched::check(digest, &file, vouched)?)
+        self.compilers
+            .revive(bytes, &Vouched::check(digest, &file, vouched)?)
     }
 }

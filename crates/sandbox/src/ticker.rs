@@ -40,9 +40,14 @@ impl Ticker {
         let shared = Arc::new(Shared::default());
         let thread = {
             let shared = Arc::clone(&shared);
-            thread::Builder::new().name("policy-ticker".to_owned()).spawn(move || shared.tick(&engines))?
+            thread::Builder::new()
+                .name("policy-ticker".to_owned())
+                .spawn(move || shared.tick(&engines))?
         };
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     pub(crate) fn wake(&self) -> Awake<'_> {
@@ -84,7 +89,10 @@ impl Shared {
             let mut state = self.lock();
             while state.running == 0 && !state.stopped {
                 state.asleep = true;
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
                 state.asleep = false;
             }
             if state.stopped {
@@ -107,7 +115,11 @@ mod tests {
     fn check_becomes(ticker: &Ticker, asleep: bool) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while ticker.shared.lock().asleep != asleep {
-            assert!(Instant::now() < deadline, "still not {}", if asleep { "asleep" } else { "awake" });
+            assert!(
+                Instant::now() < deadline,
+                "still not {}",
+                if asleep { "asleep" } else { "awake" }
+            );
             thread::yield_now();
         }
     }

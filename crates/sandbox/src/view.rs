@@ -37,21 +37,33 @@ pub enum VisibleValue {
 
 /// What a policy sees that looks at all settings: every name, every reference, and the plain text that `grant` reveals.
 /// `vault_suffix` is the one of our cloud.
-pub fn visible_settings(settings: &Settings, grant: &Grant, vault_suffix: &str) -> Vec<VisibleSetting> {
+pub fn visible_settings(
+    settings: &Settings,
+    grant: &Grant,
+    vault_suffix: &str,
+) -> Vec<VisibleSetting> {
     let visible = |(name, value): (&SettingName, &SettingValue)| {
         let value = match value.reference(vault_suffix) {
             Ok(reference) => VisibleValue::Reference(reference.target().clone()),
             Err(_) if grant.reveals(name) => VisibleValue::Text(value.clone()),
             Err(_) => VisibleValue::Withheld,
         };
-        VisibleSetting { name: name.clone(), value }
+        VisibleSetting {
+            name: name.clone(),
+            value,
+        }
     };
     settings.iter().map(visible).collect()
 }
 
 /// What a policy sees that looks at references only, of which Azure tells without any plain text.
-pub fn visible_references(references: impl IntoIterator<Item = (SettingName, Target)>) -> Vec<VisibleSetting> {
-    let visible = |(name, target)| VisibleSetting { name, value: VisibleValue::Reference(target) };
+pub fn visible_references(
+    references: impl IntoIterator<Item = (SettingName, Target)>,
+) -> Vec<VisibleSetting> {
+    let visible = |(name, target)| VisibleSetting {
+        name,
+        value: VisibleValue::Reference(target),
+    };
     let mut settings: Vec<VisibleSetting> = references.into_iter().map(visible).collect();
     settings.sort_by(|a, b| a.name.cmp(&b.name));
     settings
@@ -63,7 +75,12 @@ impl AppView<'_> {
         for setting in self.settings {
             if let VisibleValue::Text(value) = &setting.value {
                 // What a policy prints is kept line by line. Of a short line no log could be kept clean.
-                for line in value.expose().lines().map(str::trim).filter(|line| line.len() >= SHORTEST_REDACTED) {
+                for line in value
+                    .expose()
+                    .lines()
+                    .map(str::trim)
+                    .filter(|line| line.len() >= SHORTEST_REDACTED)
+                {
                     if text.contains(line) {
                         *text = text.replace(line, "[hidden]");
                     }
@@ -83,24 +100,44 @@ mod tests {
     const SUFFIX: &str = "vault.azure.net";
 
     fn settings(settings: &[(&str, &str)]) -> Settings {
-        settings.iter().map(|(name, value)| (name.parse().unwrap(), SettingValue::new(*value))).collect()
+        settings
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), SettingValue::new(*value)))
+            .collect()
     }
 
     fn target(secret: &str) -> Target {
-        Target { vault_host: "v.vault.azure.net".parse().unwrap(), secret: secret.parse().unwrap(), version: None }
+        Target {
+            vault_host: "v.vault.azure.net".parse().unwrap(),
+            secret: secret.parse().unwrap(),
+            version: None,
+        }
     }
 
     fn check(value: &str, reveal: &[&str], seen: VisibleValue) {
-        let grant = Grant { reveal: reveal.iter().map(|name| name.parse().unwrap()).collect(), ..Grant::default() };
+        let grant = Grant {
+            reveal: reveal.iter().map(|name| name.parse().unwrap()).collect(),
+            ..Grant::default()
+        };
         let visible = visible_settings(&settings(&[("A", value)]), &grant, SUFFIX);
-        assert_eq!(visible, [VisibleSetting { name: "A".parse().unwrap(), value: seen }]);
+        assert_eq!(
+            visible,
+            [VisibleSetting {
+                name: "A".parse().unwrap(),
+                value: seen
+            }]
+        );
     }
 
     #[test]
     fn plain_text_is_withheld_unless_it_is_granted() {
         check("plain", &[], VisibleValue::Withheld);
         check("plain", &["B"], VisibleValue::Withheld);
-        check("plain", &["A"], VisibleValue::Text(SettingValue::new("plain")));
+        check(
+            "plain",
+            &["A"],
+            VisibleValue::Text(SettingValue::new("plain")),
+        );
     }
 
     #[test]
@@ -117,16 +154,37 @@ mod tests {
 
     #[test]
     fn references_are_sorted_by_name() {
-        let visible = visible_references([("B", "b"), ("A", "a")].map(|(n, s)| (n.parse().unwrap(), target(s))));
-        assert_eq!(visible.iter().map(|setting| setting.name.as_str()).collect::<Vec<_>>(), ["A", "B"]);
+        let visible = visible_references(
+            [("B", "b"), ("A", "a")].map(|(n, s)| (n.parse().unwrap(), target(s))),
+        );
+        assert_eq!(
+            visible
+                .iter()
+                .map(|setting| setting.name.as_str())
+                .collect::<Vec<_>>(),
+            ["A", "B"]
+        );
     }
 
     #[test]
     fn revealed_text_is_taken_out_of_a_policys_words() {
-        let grant = Grant { reveal: vec!["A".parse().unwrap(), "B".parse().unwrap()], ..Grant::default() };
-        let settings = visible_settings(&settings(&[("A", "line one\nline two"), ("B", "ab")]), &grant, SUFFIX);
-        let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/a".parse().unwrap();
-        let app = AppView { id: &id, settings: &settings, parameters: &BTreeMap::new() };
+        let grant = Grant {
+            reveal: vec!["A".parse().unwrap(), "B".parse().unwrap()],
+            ..Grant::default()
+        };
+        let settings = visible_settings(
+            &settings(&[("A", "line one\nline two"), ("B", "ab")]),
+            &grant,
+            SUFFIX,
+        );
+        let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/a"
+            .parse()
+            .unwrap();
+        let app = AppView {
+            id: &id,
+            settings: &settings,
+            parameters: &BTreeMap::new(),
+        };
         let mut text = "saw line two and ab".to_owned();
         app.redact(&mut text);
         assert_eq!(text, "saw [hidden] and ab");

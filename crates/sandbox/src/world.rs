@@ -28,12 +28,18 @@ impl World {
     /// The world in which an event is decided: its clock stands still at the event's time, its random numbers are derived
     /// from the event's id.
     pub(crate) fn of(event: &Event) -> Self {
-        Self { time: Duration::from_secs(event.time), seed: Digest::of(event.id.as_bytes()).into_bytes() }
+        Self {
+            time: Duration::from_secs(event.time),
+            seed: Digest::of(event.id.as_bytes()).into_bytes(),
+        }
     }
 
     /// The world in which no event has happened.
     pub(crate) fn without_event() -> Self {
-        Self { time: Duration::ZERO, seed: [0; 32] }
+        Self {
+            time: Duration::ZERO,
+            seed: [0; 32],
+        }
     }
 
     /// WASI without files, network, environment, arguments and input. What the policy prints goes to `output`.

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
-use keyrelay_policy::{App, Decision, Event, NewValue, Occurrence, Patch, Policy, Reference, Value, View};
+use keyrelay_policy::{
+    App, Decision, Event, NewValue, Occurrence, Patch, Policy, Reference, Value, View,
+};
 
 /// The policy.
 #[derive(Debug)]
@@ -8,12 +10,21 @@ pub struct Scripted;
 
 impl Policy for Scripted {
     const VIEW: View = View::Settings;
-    const OCCURRENCES: &'static [Occurrence] =
-        &[Occurrence::NewVersionCreated, Occurrence::NearExpiry, Occurrence::Expired, Occurrence::ExpiryReminder];
+    const OCCURRENCES: &'static [Occurrence] = &[
+        Occurrence::NewVersionCreated,
+        Occurrence::NearExpiry,
+        Occurrence::Expired,
+        Occurrence::ExpiryReminder,
+    ];
 
     fn decide(event: Event, app: App) -> Result<Decision, String> {
-        let script = app.parameter("script").ok_or("the parameter `script` is missing")?;
-        let mut patch = Patch { set: Vec::new(), remove: Vec::new() };
+        let script = app
+            .parameter("script")
+            .ok_or("the parameter `script` is missing")?;
+        let mut patch = Patch {
+            set: Vec::new(),
+            remove: Vec::new(),
+        };
         for line in script.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
@@ -22,13 +33,20 @@ impl Policy for Scripted {
                 ["set", name, "pin"] => {
                     let version = event.version.as_deref().ok_or("the event has no version")?;
                     let reference = Reference::to(&event.vault_host, &event.name).at(version);
-                    patch.set.push(((*name).to_owned(), NewValue::Reference(reference)));
+                    patch
+                        .set
+                        .push(((*name).to_owned(), NewValue::Reference(reference)));
                 }
                 ["set", name, "reference", host, secret] => {
-                    patch.set.push(((*name).to_owned(), NewValue::Reference(Reference::to(host, secret))));
+                    patch.set.push((
+                        (*name).to_owned(),
+                        NewValue::Reference(Reference::to(host, secret)),
+                    ));
                 }
                 ["set", name, "text", value] => {
-                    patch.set.push(((*name).to_owned(), NewValue::Text((*value).to_owned())));
+                    patch
+                        .set
+                        .push(((*name).to_owned(), NewValue::Text((*value).to_owned())));
                 }
                 ["remove", name] => patch.remove.push((*name).to_owned()),
                 ["notice", text] => return Ok(Decision::Notice((*text).to_owned())),
@@ -48,7 +66,12 @@ impl Policy for Scripted {
 
 /// What the policy sees of a setting.
 fn seen(app: &App, name: &str) -> String {
-    match app.settings.iter().find(|setting| setting.name == name).map(|setting| &setting.value) {
+    match app
+        .settings
+        .iter()
+        .find(|setting| setting.name == name)
+        .map(|setting| &setting.value)
+    {
         None => format!("{name} is absent"),
         Some(Value::Reference(reference)) => format!("{name} references {}", reference.secret),
         Some(Value::Text(text)) => format!("{name} is {text}"),

@@ -40,7 +40,9 @@ pub enum ContainerError {
     #[error("it is not a URL like `https://contoso.blob.core.windows.net/keyrelay`")]
     NotAUrl(#[from] url::ParseError),
     /// The URL is not one of a container.
-    #[error("it must be https (http on 127.0.0.1 only), with a host and the name of a container, and nothing else")]
+    #[error(
+        "it must be https (http on 127.0.0.1 only), with a host and the name of a container, and nothing else"
+    )]
     NotAContainer,
     /// The name of the container.
     #[error("`{0}` is not a name of a container: 3 to 63 lower-case letters, digits and dashes")]
@@ -54,7 +56,10 @@ impl ContainerUrl {
     /// The container of this name in a blob service.
     pub fn in_service(service: &Url, container: &str) -> Result<Self, ContainerError> {
         let mut url = service.clone();
-        url.path_segments_mut().map_err(|()| ContainerError::NotAContainer)?.pop_if_empty().push(container);
+        url.path_segments_mut()
+            .map_err(|()| ContainerError::NotAContainer)?
+            .pop_if_empty()
+            .push(container);
         Self::try_from(url)
     }
 }
@@ -77,18 +82,28 @@ impl TryFrom<Url> for ContainerUrl {
             Some(Host::Domain(name)) => name == "localhost",
             None => return Err(ContainerError::NotAContainer),
         };
-        let bare =
-            url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+        let bare = url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none();
         if !bare || !(url.scheme() == "https" || url.scheme() == "http" && local) {
             return Err(ContainerError::NotAContainer);
         }
-        let segments: Vec<String> =
-            url.path_segments().into_iter().flatten().filter(|it| !it.is_empty()).map(str::to_owned).collect();
+        let segments: Vec<String> = url
+            .path_segments()
+            .into_iter()
+            .flatten()
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned)
+            .collect();
         // On this machine the account is in the path, elsewhere it is the first part of the host.
         let (account, container) = match (local, segments.as_slice()) {
             (true, [account, container]) => (account.clone(), container.clone()),
             (false, [container]) => {
-                let account = url.host_str().and_then(|host| host.split('.').next()).unwrap_or_default();
+                let account = url
+                    .host_str()
+                    .and_then(|host| host.split('.').next())
+                    .unwrap_or_default();
                 (account.to_owned(), container.clone())
             }
             _ => return Err(ContainerError::NotAContainer),
@@ -99,13 +114,22 @@ impl TryFrom<Url> for ContainerUrl {
         }
         let mut service = url;
         service.set_path(if local { &account } else { "" });
-        Ok(Self { service, account, container })
+        Ok(Self {
+            service,
+            account,
+            container,
+        })
     }
 }
 
 impl fmt::Display for ContainerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.service.as_str().trim_end_matches('/'), self.container)
+        write!(
+            f,
+            "{}/{}",
+            self.service.as_str().trim_end_matches('/'),
+            self.container
+        )
     }
 }
 
@@ -146,8 +170,13 @@ impl CredentialProvider for Bearer {
     type Credential = AzureCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AzureCredential>> {
-        let failed = |source| object_store::Error::Generic { store: "blob container", source };
-        Ok(Arc::new(AzureCredential::BearerToken(self.0.token().await.map_err(failed)?)))
+        let failed = |source| object_store::Error::Generic {
+            store: "blob container",
+            source,
+        };
+        Ok(Arc::new(AzureCredential::BearerToken(
+            self.0.token().await.map_err(failed)?,
+        )))
     }
 }
 
@@ -158,14 +187,25 @@ mod tests {
     #[track_caller]
     fn check(text: &str, service: &str, account: &str) {
         let url: ContainerUrl = text.parse().unwrap();
-        assert_eq!((url.service.as_str(), url.account.as_str()), (service, account));
+        assert_eq!(
+            (url.service.as_str(), url.account.as_str()),
+            (service, account)
+        );
         assert_eq!(url.to_string(), text.trim_end_matches('/'));
     }
 
     #[test]
     fn a_container_is_found_in_azure_and_on_this_machine() {
-        check("https://contoso.blob.core.windows.net/keyrelay", "https://contoso.blob.core.windows.net/", "contoso");
-        check("https://contoso.blob.core.windows.net/keyrelay/", "https://contoso.blob.core.windows.net/", "contoso");
+        check(
+            "https://contoso.blob.core.windows.net/keyrelay",
+            "https://contoso.blob.core.windows.net/",
+            "contoso",
+        );
+        check(
+            "https://contoso.blob.core.windows.net/keyrelay/",
+            "https://contoso.blob.core.windows.net/",
+            "contoso",
+        );
         check(
             "http://127.0.0.1:10000/devstoreaccount1/keyrelay",
             "http://127.0.0.1:10000/devstoreaccount1",
@@ -175,9 +215,19 @@ mod tests {
 
     #[test]
     fn a_container_of_a_service_is_named_by_its_url() {
-        let of = |service: &str| ContainerUrl::in_service(&service.parse().unwrap(), "keyrelay").unwrap().to_string();
-        assert_eq!(of("https://contoso.blob.core.windows.net"), "https://contoso.blob.core.windows.net/keyrelay");
-        assert_eq!(of("http://127.0.0.1:1/account/"), "http://127.0.0.1:1/account/keyrelay");
+        let of = |service: &str| {
+            ContainerUrl::in_service(&service.parse().unwrap(), "keyrelay")
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(
+            of("https://contoso.blob.core.windows.net"),
+            "https://contoso.blob.core.windows.net/keyrelay"
+        );
+        assert_eq!(
+            of("http://127.0.0.1:1/account/"),
+            "http://127.0.0.1:1/account/keyrelay"
+        );
     }
 
     #[test]

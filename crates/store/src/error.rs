@@ -10,7 +10,9 @@ pub enum StoreError {
         key: String,
     },
     /// The store refuses the identity.
-    #[error("the store does not let us {operation} `{key}`: grant the identity `Storage Blob Data Contributor` on it")]
+    #[error(
+        "the store does not let us {operation} `{key}`: grant the identity `Storage Blob Data Contributor` on it"
+    )]
     Denied {
         /// A verb.
         operation: &'static str,
@@ -50,17 +52,26 @@ impl StoreError {
     pub(crate) fn of(operation: &'static str, key: &str, source: object_store::Error) -> Self {
         let key = key.to_owned();
         match source {
-            object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => {
-                Self::Conflict { key }
-            }
-            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-                Self::Denied { operation, key, source }
-            }
-            source => Self::OutOfReach { operation, key, source: source.into() },
+            object_store::Error::AlreadyExists { .. }
+            | object_store::Error::Precondition { .. } => Self::Conflict { key },
+            object_store::Error::PermissionDenied { .. }
+            | object_store::Error::Unauthenticated { .. } => Self::Denied {
+                operation,
+                key,
+                source,
+            },
+            source => Self::OutOfReach {
+                operation,
+                key,
+                source: source.into(),
+            },
         }
     }
 
     pub(crate) fn unreadable(key: &str, error: &serde_json::Error) -> Self {
-        Self::Unreadable { key: key.to_owned(), reason: format!("line {}, column {}", error.line(), error.column()) }
+        Self::Unreadable {
+            key: key.to_owned(),
+            reason: format!("line {}, column {}", error.line(), error.column()),
+        }
     }
 }

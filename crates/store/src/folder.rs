@@ -36,10 +36,17 @@ pub(crate) fn open(folder: &Path) -> Result<(LocalFileSystem, FolderLock), Store
         source,
     };
     std::fs::create_dir_all(folder).map_err(|error| out_of_reach(error.into()))?;
-    let objects = LocalFileSystem::new_with_prefix(folder).map_err(|error| out_of_reach(error.into()))?;
+    let objects =
+        LocalFileSystem::new_with_prefix(folder).map_err(|error| out_of_reach(error.into()))?;
     // A container has no empty folders.
     let objects = objects.with_automatic_cleanup(true);
-    Ok((objects, FolderLock { file: folder.join(LOCK_FILE), own: Arc::default() }))
+    Ok((
+        objects,
+        FolderLock {
+            file: folder.join(LOCK_FILE),
+            own: Arc::default(),
+        },
+    ))
 }
 
 impl FolderLock {
@@ -48,7 +55,10 @@ impl FolderLock {
         // Looking takes a microsecond, which is less than another thread does.
         match self.file.parent().is_some_and(Path::is_dir) {
             true => Ok(()),
-            false => Err(object_store::Error::Generic { store: "folder", source: "the folder is gone".into() }),
+            false => Err(object_store::Error::Generic {
+                store: "folder",
+                source: "the folder is gone".into(),
+            }),
         }
     }
 
@@ -56,13 +66,26 @@ impl FolderLock {
         let own = Arc::clone(&self.own).lock_owned().await;
         let file = self.file.clone();
         let locked = tokio::task::spawn_blocking(move || {
-            let file = File::options().create(true).truncate(false).write(true).open(file)?;
+            let file = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(file)?;
             file.lock()?;
             Ok::<_, std::io::Error>(file)
         });
-        let failed = |source| object_store::Error::Generic { store: "folder", source };
-        let file = locked.await.map_err(|error| failed(error.into()))?.map_err(|error| failed(error.into()))?;
-        Ok(Turn { _file: file, _own: own })
+        let failed = |source| object_store::Error::Generic {
+            store: "folder",
+            source,
+        };
+        let file = locked
+            .await
+            .map_err(|error| failed(error.into()))?
+            .map_err(|error| failed(error.into()))?;
+        Ok(Turn {
+            _file: file,
+            _own: own,
+        })
     }
 }
 
@@ -76,5 +99,8 @@ pub(crate) async fn check(
     if now.e_tag.is_some() && now.e_tag == read.e_tag {
         return Ok(());
     }
-    Err(object_store::Error::Precondition { path: key.to_string(), source: "the object has changed".into() })
+    Err(object_store::Error::Precondition {
+        path: key.to_string(),
+        source: "the object has changed".into(),
+    })
 }

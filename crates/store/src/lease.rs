@@ -95,19 +95,41 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
     ///
     /// It can be had if nobody holds it, or if the time of who did is over. `duration` is how long others leave it to us
     /// when we are never heard of again.
-    pub async fn acquire(store: &Store, key: &str, name: &str, duration: Duration) -> Result<Acquired<T>, StoreError> {
+    pub async fn acquire(
+        store: &Store,
+        key: &str,
+        name: &str,
+        duration: Duration,
+    ) -> Result<Acquired<T>, StoreError> {
         let asked = Instant::now();
         let now = Timestamp::now();
         let found = store.read_json::<Leased<T>>(key).await?;
         let (document, version) = match found {
             None => (T::default(), None),
-            Some((Leased { lease: Some(Holder { name, until, .. }), .. }, _)) if is_held(until, now) => {
-                return Ok(Acquired::Busy { holder: name, remaining: left(until, now) });
+            Some((
+                Leased {
+                    lease: Some(Holder { name, until, .. }),
+                    ..
+                },
+                _,
+            )) if is_held(until, now) => {
+                return Ok(Acquired::Busy {
+                    holder: name,
+                    remaining: left(until, now),
+                });
             }
             Some((Leased { document, .. }, version)) => (document, Some(version)),
         };
-        let holder = Holder { name: name.to_owned(), id: Uuid::new_v4(), until: end(now, duration) };
-        let leased = Leased { lease: Some(holder.clone()), released: None, document };
+        let holder = Holder {
+            name: name.to_owned(),
+            id: Uuid::new_v4(),
+            until: end(now, duration),
+        };
+        let leased = Leased {
+            lease: Some(holder.clone()),
+            released: None,
+            document,
+        };
         let written = match &version {
             Some(version) => store.replace(key, &leased, version).await,
             None => store.create(key, &leased).await,
@@ -116,11 +138,30 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
             Ok(version) => version,
             Err(error) if error.is_conflict() => match state(store, key).await? {
                 // The answer to our own write was lost, and it was repeated.
-                Some((Leased { lease: Some(now), .. }, version)) if now.id == holder.id => version,
-                Some((Leased { lease: Some(Holder { name, until, .. }), .. }, _)) => {
-                    return Ok(Acquired::Busy { holder: name, remaining: left(until, now) });
+                Some((
+                    Leased {
+                        lease: Some(now), ..
+                    },
+                    version,
+                )) if now.id == holder.id => version,
+                Some((
+                    Leased {
+                        lease: Some(Holder { name, until, .. }),
+                        ..
+                    },
+                    _,
+                )) => {
+                    return Ok(Acquired::Busy {
+                        holder: name,
+                        remaining: left(until, now),
+                    });
                 }
-                _ => return Ok(Acquired::Busy { holder: "somebody".to_owned(), remaining: Duration::ZERO }),
+                _ => {
+                    return Ok(Acquired::Busy {
+                        holder: "somebody".to_owned(),
+                        remaining: Duration::ZERO,
+                    });
+                }
             },
             Err(error) => return Err(error),
         };
@@ -143,7 +184,10 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
     /// Begins the time of the lease anew, and writes the document. Whoever has done so is the only one at that moment.
     pub async fn renew(&mut self) -> Result<(), LeaseError> {
         let asked = Instant::now();
-        let holder = Holder { until: end(Timestamp::now(), self.duration), ..self.holder.clone() };
+        let holder = Holder {
+            until: end(Timestamp::now(), self.duration),
+            ..self.holder.clone()
+        };
         self.write(Some(holder)).await?;
         self.until = asked + counted_on(self.duration);
         Ok(())
@@ -157,7 +201,11 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
     async fn write(&mut self, holder: Option<Holder>) -> Result<(), LeaseError> {
         let own = self.holder.id;
         let released = holder.is_none().then_some(own);
-        let leased = Leased { lease: holder, released, document: &self.document };
+        let leased = Leased {
+            lease: holder,
+            released,
+            document: &self.document,
+        };
         match self.store.replace(&self.key, &leased, &self.version).await {
             Ok(version) => {
                 self.version = version;
@@ -165,13 +213,34 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
             }
             // Only the holder writes while the lease is its own: then it was our own write whose answer was lost.
             Err(error) if error.is_conflict() => match state(&self.store, &self.key).await? {
-                Some((Leased { lease: Some(holder), .. }, version)) if holder.id == own => {
+                Some((
+                    Leased {
+                        lease: Some(holder),
+                        ..
+                    },
+                    version,
+                )) if holder.id == own => {
                     self.version = version;
                     Ok(())
                 }
-                Some((Leased { lease: None, released: Some(id), .. }, _)) if id == own && released.is_some() => Ok(()),
-                Some((Leased { lease: Some(holder), .. }, _)) => Err(LeaseError::Lost { by: holder.name }),
-                _ => Err(LeaseError::Lost { by: "nobody".to_owned() }),
+                Some((
+                    Leased {
+                        lease: None,
+                        released: Some(id),
+                        ..
+                    },
+                    _,
+                )) if id == own && released.is_some() => Ok(()),
+                Some((
+                    Leased {
+                        lease: Some(holder),
+                        ..
+                    },
+                    _,
+                )) => Err(LeaseError::Lost { by: holder.name }),
+                _ => Err(LeaseError::Lost {
+                    by: "nobody".to_owned(),
+                }),
             },
             Err(error) => Err(error.into()),
         }
@@ -179,7 +248,10 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
 }
 
 /// Who has the lease, by what the object says now. The document is left aside.
-async fn state(store: &Store, key: &str) -> Result<Option<(Leased<IgnoredAny>, ObjectVersion)>, StoreError> {
+async fn state(
+    store: &Store,
+    key: &str,
+) -> Result<Option<(Leased<IgnoredAny>, ObjectVersion)>, StoreError> {
     store.read_json(key).await
 }
 
@@ -197,6 +269,9 @@ fn counted_on(duration: Duration) -> Duration {
 
 impl<T> fmt::Debug for Lease<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("key", &self.key).field("holder", &self.holder).finish_non_exhaustive()
+        f.debug_struct("Lease")
+            .field("key", &self.key)
+            .field("holder", &self.holder)
+            .finish_non_exhaustive()
     }
 }

@@ -51,7 +51,12 @@ impl Store {
     pub fn folder(folder: &Path) -> Result<Self, StoreError> {
         let (objects, lock) = crate::folder::open(folder)?;
         let place = folder.display().to_string();
-        Ok(Self { objects: Arc::new(objects), lock: Some(lock), tokens: None, place })
+        Ok(Self {
+            objects: Arc::new(objects),
+            lock: Some(lock),
+            tokens: None,
+            place,
+        })
     }
 
     /// The store in a blob container, reached through `client`. Asks nothing of it yet.
@@ -61,7 +66,12 @@ impl Store {
         client: &reqwest::Client,
     ) -> Result<Self, ContainerError> {
         let objects = container::open(url, Arc::clone(&tokens), client)?;
-        Ok(Self { objects: Arc::new(objects), lock: None, tokens: Some(tokens), place: url.to_string() })
+        Ok(Self {
+            objects: Arc::new(objects),
+            lock: None,
+            tokens: Some(tokens),
+            place: url.to_string(),
+        })
     }
 
     /// Reads an object; none if it is not there.
@@ -69,9 +79,14 @@ impl Store {
         let path = Key::from(key);
         let read = self.attempt("read", key, || async {
             let result = self.objects.get(&path).await?;
-            let version =
-                ObjectVersion(UpdateVersion { e_tag: result.meta.e_tag.clone(), version: result.meta.version.clone() });
-            Ok(Object { bytes: result.bytes().await?, version })
+            let version = ObjectVersion(UpdateVersion {
+                e_tag: result.meta.e_tag.clone(),
+                version: result.meta.version.clone(),
+            });
+            Ok(Object {
+                bytes: result.bytes().await?,
+                version,
+            })
         });
         match read.await {
             Ok(object) => Ok(Some(object)),
@@ -81,16 +96,26 @@ impl Store {
     }
 
     /// Reads an object that is JSON; none if it is not there.
-    pub async fn read_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, ObjectVersion)>, StoreError> {
-        let Some(Object { bytes, version }) = self.read(key).await? else { return Ok(None) };
-        let value = serde_json::from_slice(&bytes).map_err(|error| StoreError::unreadable(key, &error))?;
+    pub async fn read_json<T: DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<(T, ObjectVersion)>, StoreError> {
+        let Some(Object { bytes, version }) = self.read(key).await? else {
+            return Ok(None);
+        };
+        let value =
+            serde_json::from_slice(&bytes).map_err(|error| StoreError::unreadable(key, &error))?;
         Ok(Some((value, version)))
     }
 
     /// Creates an object; a [conflict](StoreError::Conflict) if it is there.
     ///
     /// When an answer gets lost and the operation is repeated, our own first write is such a conflict too.
-    pub async fn create(&self, key: &str, value: &impl Serialize) -> Result<ObjectVersion, StoreError> {
+    pub async fn create(
+        &self,
+        key: &str,
+        value: &impl Serialize,
+    ) -> Result<ObjectVersion, StoreError> {
         self.put(key, value, PutMode::Create).await
     }
 
@@ -129,7 +154,10 @@ impl Store {
         let path = Key::from(folder);
         let listed = self.attempt("list", folder, || async {
             let objects: Vec<_> = self.objects.list(Some(&path)).try_collect().await?;
-            Ok(objects.into_iter().map(|object| decoded(object.location.as_ref())).collect())
+            Ok(objects
+                .into_iter()
+                .map(|object| decoded(object.location.as_ref()))
+                .collect())
         });
         let mut keys: Vec<String> = missing_is_empty(listed.await)?;
         keys.sort();
@@ -141,7 +169,10 @@ impl Store {
         let path = Key::from(folder);
         let listed = self.attempt("list", folder, || async {
             let found = self.objects.list_with_delimiter(Some(&path)).await?;
-            let names = found.common_prefixes.iter().filter_map(|prefix| prefix.parts().next_back());
+            let names = found
+                .common_prefixes
+                .iter()
+                .filter_map(|prefix| prefix.parts().next_back());
             Ok(names.map(|name| decoded(name.as_ref())).collect())
         });
         let mut names: Vec<String> = missing_is_empty(listed.await)?;
@@ -149,9 +180,16 @@ impl Store {
         Ok(names)
     }
 
-    async fn put(&self, key: &str, value: &impl Serialize, mode: PutMode) -> Result<ObjectVersion, StoreError> {
+    async fn put(
+        &self,
+        key: &str,
+        value: &impl Serialize,
+        mode: PutMode,
+    ) -> Result<ObjectVersion, StoreError> {
         let path = Key::from(key);
-        let bytes = Bytes::from(serde_json::to_vec(value).map_err(|error| StoreError::unreadable(key, &error))?);
+        let bytes = Bytes::from(
+            serde_json::to_vec(value).map_err(|error| StoreError::unreadable(key, &error))?,
+        );
         let put = self.attempt("write", key, || async {
             // Creating is atomic in a folder, too, and harms nobody whose turn it is.
             let _turn = match (&mode, &self.lock) {
@@ -165,13 +203,24 @@ impl Store {
                 }
                 _ => mode.clone(),
             };
-            let options = PutOptions { mode, ..PutOptions::default() };
-            let result = self.objects.put_opts(&path, bytes.clone().into(), options).await?;
-            Ok(ObjectVersion(UpdateVersion { e_tag: result.e_tag, version: result.version }))
+            let options = PutOptions {
+                mode,
+                ..PutOptions::default()
+            };
+            let result = self
+                .objects
+                .put_opts(&path, bytes.clone().into(), options)
+                .await?;
+            Ok(ObjectVersion(UpdateVersion {
+                e_tag: result.e_tag,
+                version: result.version,
+            }))
         });
         put.await.map_err(|failed| match failed {
             // Replacing what somebody has deleted.
-            Failed::Missing => StoreError::Conflict { key: key.to_owned() },
+            Failed::Missing => StoreError::Conflict {
+                key: key.to_owned(),
+            },
             Failed::Other(error) => error,
         })
     }
@@ -184,7 +233,12 @@ impl Store {
     }
 
     /// Does something within the time for one operation; once more if the store has refused the token.
-    async fn attempt<T, F>(&self, operation: &'static str, key: &str, work: impl Fn() -> F) -> Result<T, Failed>
+    async fn attempt<T, F>(
+        &self,
+        operation: &'static str,
+        key: &str,
+        work: impl Fn() -> F,
+    ) -> Result<T, Failed>
     where
         F: Future<Output = Result<T, object_store::Error>>,
     {
@@ -201,11 +255,15 @@ impl Store {
         let span = tracing::info_span!(target: "keyrelay::trace", "store", otel.name = %format_args!("store {operation}"), otel.kind = "client", store.key = key);
         match tokio::time::timeout(OPERATION, both).instrument(span).await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(object_store::Error::NotFound { source, .. })) if !names_container(&*source) => Err(Failed::Missing),
-            Ok(Err(error)) => Err(Failed::Other(StoreError::of(operation, key, error))),
-            Err(elapsed) => {
-                Err(Failed::Other(StoreError::OutOfReach { operation, key: key.to_owned(), source: Box::new(elapsed) }))
+            Ok(Err(object_store::Error::NotFound { source, .. })) if !names_container(&*source) => {
+                Err(Failed::Missing)
             }
+            Ok(Err(error)) => Err(Failed::Other(StoreError::of(operation, key, error))),
+            Err(elapsed) => Err(Failed::Other(StoreError::OutOfReach {
+                operation,
+                key: key.to_owned(),
+                source: Box::new(elapsed),
+            })),
         }
     }
 }

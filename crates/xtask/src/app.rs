@@ -11,8 +11,16 @@ use crate::{policies, shell};
 /// Builds the binaries and the policies, and returns the folder of the function app.
 pub(crate) fn assemble() -> anyhow::Result<PathBuf> {
     policies::build()?;
-    shell::step("building keyrelay-host and keyrelay (the first time takes some minutes: wasmtime is large)");
-    shell::run(shell::cargo().args(["build", "--package", "keyrelay-host", "--package", "keyrelay"]))?;
+    shell::step(
+        "building keyrelay-host and keyrelay (the first time takes some minutes: wasmtime is large)",
+    );
+    shell::run(shell::cargo().args([
+        "build",
+        "--package",
+        "keyrelay-host",
+        "--package",
+        "keyrelay",
+    ]))?;
     let root = shell::root();
     let app = policies::target_folder().join("app");
     if app.exists() {
@@ -32,7 +40,10 @@ pub(crate) fn assemble() -> anyhow::Result<PathBuf> {
     }
     for entry in fs::read_dir(root.join("policies"))? {
         let module = entry?.path();
-        if let (Some("wasm"), Some(name)) = (module.extension().and_then(|it| it.to_str()), module.file_name()) {
+        if let (Some("wasm"), Some(name)) = (
+            module.extension().and_then(|it| it.to_str()),
+            module.file_name(),
+        ) {
             copy(&module, &app.join("policies").join(name))?;
         }
     }
@@ -46,6 +57,7 @@ pub(crate) fn binary(name: &str) -> PathBuf {
 }
 
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    fs::copy(from, to)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     Ok(())
 }

@@ -24,17 +24,33 @@ pub(crate) fn script() -> Result<PathBuf, String> {
     if !shell::succeeds("npm", &["--version"]) {
         return Err("`npm` is not installed: it comes with Node.js".to_owned());
     }
-    shell::step(&format!("installing Azurite {VERSION} with npm (half a minute, once)"));
-    fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    shell::step(&format!(
+        "installing Azurite {VERSION} with npm (half a minute, once)"
+    ));
+    fs::create_dir_all(&folder)
+        .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     let mut npm = shell::command("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--no-save", "--loglevel", "error", "--prefix"]).arg(&folder);
+    npm.args([
+        "install",
+        "--no-audit",
+        "--no-fund",
+        "--no-save",
+        "--loglevel",
+        "error",
+        "--prefix",
+    ])
+    .arg(&folder);
     // Its output would be in the middle of the tests' on standard output.
     npm.arg(format!("azurite@{VERSION}")).stdout(Stdio::null());
     shell::run(&mut npm).map_err(|error| format!("{error:#}"))?;
     if !script.is_file() {
-        return Err(format!("npm has installed Azurite {VERSION}, but there is no {}", script.display()));
+        return Err(format!(
+            "npm has installed Azurite {VERSION}, but there is no {}",
+            script.display()
+        ));
     }
     // Whatever is half there without this file was cut short.
-    fs::write(&finished, VERSION).map_err(|error| format!("cannot write {}: {error}", finished.display()))?;
+    fs::write(&finished, VERSION)
+        .map_err(|error| format!("cannot write {}: {error}", finished.display()))?;
     Ok(script)
 }

@@ -32,10 +32,28 @@ pub(crate) fn run() -> anyhow::Result<()> {
     shell::step("starting the stand-in");
     let certificate = folder.join("certificate.pem");
     let mut stand_in = shell::command(app::binary("keyrelay"));
-    stand_in.args(["local", "--world", WORLD, "--site", "orders", "--page-size", "2"]).stdout(Stdio::piped());
-    stand_in.arg("--app").arg(function_app).arg("--certificate").arg(&certificate);
+    stand_in
+        .args([
+            "local",
+            "--world",
+            WORLD,
+            "--site",
+            "orders",
+            "--page-size",
+            "2",
+        ])
+        .stdout(Stdio::piped());
+    stand_in
+        .arg("--app")
+        .arg(function_app)
+        .arg("--certificate")
+        .arg(&certificate);
     let mut running = Running(stand_in.spawn().context("cannot start `keyrelay local`")?);
-    let output = running.0.stdout.take().context("`keyrelay local` has no output")?;
+    let output = running
+        .0
+        .stdout
+        .take()
+        .context("`keyrelay local` has no output")?;
     let mut output = BufReader::new(output);
     let announced = announced(&mut output)?;
     // Its log must not fill the pipe.
@@ -43,7 +61,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
     shell::step("running the libraries against it");
     let mut script = shell::command(python);
-    script.arg(SCRIPT).env("CERTIFICATE", &certificate).envs(announced);
+    script
+        .arg(SCRIPT)
+        .env("CERTIFICATE", &certificate)
+        .envs(announced);
     shell::run(&mut script)
 }
 
@@ -52,10 +73,15 @@ fn install(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
     if !python.is_file() {
         shell::step("making a virtual environment for Python");
         fs::create_dir_all(folder)?;
-        shell::run(shell::command("python3").args(["-m", "venv"]).arg(folder)).context("this needs Python 3")?;
+        shell::run(shell::command("python3").args(["-m", "venv"]).arg(folder))
+            .context("this needs Python 3")?;
     }
     shell::step(&format!("installing {}", LIBRARIES.join(", ")));
-    shell::run(shell::command(&python).args(["-m", "pip", "install", "--quiet"]).args(LIBRARIES))?;
+    shell::run(
+        shell::command(&python)
+            .args(["-m", "pip", "install", "--quiet"])
+            .args(LIBRARIES),
+    )?;
     Ok(python)
 }
 
@@ -72,10 +98,15 @@ fn announced(output: &mut impl BufRead) -> anyhow::Result<Vec<(String, String)>>
             variables.push(("RESOURCE_MANAGER_URL".to_owned(), url));
         } else if let Some(url) = url("Key Vault") {
             variables.push(("KEY_VAULT_URL".to_owned(), url));
-        } else if let Some((name, value)) =
-            line.trim().strip_prefix("export IDENTITY_").and_then(|it| it.split_once('='))
+        } else if let Some((name, value)) = line
+            .trim()
+            .strip_prefix("export IDENTITY_")
+            .and_then(|it| it.split_once('='))
         {
-            variables.push((format!("IDENTITY_{name}"), value.trim_matches('\'').to_owned()));
+            variables.push((
+                format!("IDENTITY_{name}"),
+                value.trim_matches('\'').to_owned(),
+            ));
         }
         if variables.len() == 4 {
             return Ok(variables);

@@ -83,5 +83,14 @@ fn demo(stay: bool) -> anyhow::Result<()> {
 }
 
 fn reference() -> anyhow::Result<()> {
-    shell::run(shell::cargo().args(["run", "--quiet", "--package", "keyrelay", "--bin", "keyrelay", "--", "reference"]))
+    shell::run(shell::cargo().args([
+        "run",
+        "--quiet",
+        "--package",
+        "keyrelay",
+        "--bin",
+        "keyrelay",
+        "--",
+        "reference",
+    ]))
 }

@@ -39,14 +39,18 @@ pub(crate) fn build() -> anyhow::Result<()> {
 /// Where cargo builds to.
 pub(crate) fn target_folder() -> PathBuf {
     // Our own binary lies in `<target>/<profile>/`.
-    let own = std::env::current_exe().ok().and_then(|path| Some(path.ancestors().nth(2)?.to_owned()));
+    let own = std::env::current_exe()
+        .ok()
+        .and_then(|path| Some(path.ancestors().nth(2)?.to_owned()));
     own.unwrap_or_else(|| shell::root().join("target"))
 }
 
 fn names() -> anyhow::Result<Vec<String>> {
     let folder = shell::root().join("policies");
     let mut names = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+    for entry in
+        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
         let entry = entry?;
         if entry.path().join("Cargo.toml").is_file() {
             names.push(entry.file_name().to_string_lossy().into_owned());
@@ -58,13 +62,16 @@ fn names() -> anyhow::Result<Vec<String>> {
 
 /// Asks rustup for a target, unless the compiler has it.
 pub(crate) fn install_target(target: &str) -> anyhow::Result<()> {
-    let output = shell::command("rustc").args(["--print", "target-libdir", "--target", target]).output();
+    let output = shell::command("rustc")
+        .args(["--print", "target-libdir", "--target", target])
+        .output();
     let output = output.context("cannot run `rustc`: install Rust with rustup")?;
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if output.status.success() && folder.is_dir() {
         return Ok(());
     }
     shell::step(&format!("installing the {target} target with rustup"));
-    shell::run(shell::command("rustup").args(["target", "add", target]))
-        .with_context(|| format!("cannot install the {target} target: run `rustup target add {target}`"))
+    shell::run(shell::command("rustup").args(["target", "add", target])).with_context(|| {
+        format!("cannot install the {target} target: run `rustup target add {target}`")
+    })
 }

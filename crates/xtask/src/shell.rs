@@ -9,11 +9,18 @@ use anyhow::{Context, bail};
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    crate_folder.ancestors().nth(2).unwrap_or(crate_folder).to_owned()
+    crate_folder
+        .ancestors()
+        .nth(2)
+        .unwrap_or(crate_folder)
+        .to_owned()
 }
 
 /// Prints a line for the person who waits.
-#[expect(clippy::print_stderr, reason = "the words of this program; data goes to standard output")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the words of this program; data goes to standard output"
+)]
 pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
@@ -38,7 +45,9 @@ pub(crate) fn cargo() -> Command {
 /// Runs a program to its end; anything but success is an error.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().with_context(|| format!("cannot run `{name}`"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run `{name}`"))?;
     if !status.success() {
         let arguments: Vec<_> = command.get_args().map(OsStr::to_string_lossy).collect();
         bail!("`{name} {}` ended with {status}", arguments.join(" "));
@@ -48,6 +57,10 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
 
 /// Whether a program is installed, and does this without an error.
 pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
-    let done = command(program).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let done = command(program)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     done.is_ok_and(|status| status.success())
 }

@@ -19,26 +19,54 @@ pub(crate) fn package() -> anyhow::Result<PathBuf> {
     let file = dist.join("keyrelay.zip");
     shell::step("packing dist/keyrelay.zip");
     let mut command = shell::command(app::binary("keyrelay"));
-    shell::run(command.arg("package").arg(app).arg("--host").arg(host).arg("--output").arg(&file))?;
+    shell::run(
+        command
+            .arg("package")
+            .arg(app)
+            .arg("--host")
+            .arg(host)
+            .arg("--output")
+            .arg(&file),
+    )?;
     Ok(file)
 }
 
 /// Builds keyrelay-host as it is shipped: without anything that it needs from where it runs.
 pub(crate) fn host() -> anyhow::Result<PathBuf> {
-    ensure!(can_build(), "the package is made on Linux on x86-64: the program in it is for that");
+    ensure!(
+        can_build(),
+        "the package is made on Linux on x86-64: the program in it is for that"
+    );
     policies::install_target(TARGET)?;
     shell::step("building keyrelay-host as it is shipped (the first time takes some ten minutes)");
     let (root, target, home) = (shell::root(), policies::target_folder(), cargo_home()?);
     // No path of this machine gets into the program.
-    let places = [(home.as_path(), "/cargo"), (target.as_path(), "/target"), (root.as_path(), "/keyrelay")];
+    let places = [
+        (home.as_path(), "/cargo"),
+        (target.as_path(), "/target"),
+        (root.as_path(), "/keyrelay"),
+    ];
     let map = |option: &str| places.map(|(from, to)| format!("{option}={}={to}", from.display()));
     let mut cargo = shell::cargo();
-    cargo.args(["build", "--profile", "dist", "--target", TARGET, "--package", "keyrelay-host"]);
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", map("--remap-path-prefix").join("\u{1f}"));
+    cargo.args([
+        "build",
+        "--profile",
+        "dist",
+        "--target",
+        TARGET,
+        "--package",
+        "keyrelay-host",
+    ]);
+    cargo.env(
+        "CARGO_ENCODED_RUSTFLAGS",
+        map("--remap-path-prefix").join("\u{1f}"),
+    );
     // The compiler of this machine will do for the few C files: they ask nothing of a C library but what all have. The
     // checked functions of `_FORTIFY_SOURCE` are glibc's own.
     let flags = format!("-U_FORTIFY_SOURCE {}", map("-ffile-prefix-map").join(" "));
-    cargo.env("CC_x86_64_unknown_linux_musl", "cc").env("CFLAGS_x86_64_unknown_linux_musl", flags);
+    cargo
+        .env("CC_x86_64_unknown_linux_musl", "cc")
+        .env("CFLAGS_x86_64_unknown_linux_musl", flags);
     shell::run(&mut cargo)?;
     Ok(target.join(TARGET).join("dist").join("keyrelay-host"))
 }
@@ -64,7 +92,9 @@ fn cargo_home() -> anyhow::Result<PathBuf> {
 pub(crate) fn bench(arguments: &[String]) -> anyhow::Result<()> {
     policies::build()?;
     let mut cargo = shell::cargo();
-    cargo.args(["bench", "--package", "keyrelay-bench", "--"]).args(arguments);
+    cargo
+        .args(["bench", "--package", "keyrelay-bench", "--"])
+        .args(arguments);
     if can_build() {
         cargo.env("KEYRELAY_HOST", host()?);
     }

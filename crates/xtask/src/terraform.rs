@@ -13,19 +13,34 @@ pub(crate) fn check() -> anyhow::Result<Vec<String>> {
     if shell::succeeds("npm", &["--version"]) {
         shell::step("checking the names in the Terraform module against those of its provider");
         let cache: PathBuf = policies::target_folder().join("azurerm");
-        shell::run(shell::command("node").arg("terraform/check/check.mjs").arg(&cache))?;
-        shell::run(shell::command("node").args(["--test", "terraform/check/"]).env("CACHE", &cache))?;
+        shell::run(
+            shell::command("node")
+                .arg("terraform/check/check.mjs")
+                .arg(&cache),
+        )?;
+        shell::run(
+            shell::command("node")
+                .args(["--test", "terraform/check/"])
+                .env("CACHE", &cache),
+        )?;
     } else {
-        left_out.push("no name in the Terraform module was checked: `npm` is not installed".to_owned());
+        left_out
+            .push("no name in the Terraform module was checked: `npm` is not installed".to_owned());
     }
     if !shell::succeeds("terraform", &["version"]) {
-        left_out.push("the Terraform module was neither validated nor tested: `terraform` is not installed".to_owned());
+        left_out.push(
+            "the Terraform module was neither validated nor tested: `terraform` is not installed"
+                .to_owned(),
+        );
         return Ok(left_out);
     }
     shell::run(shell::command("terraform").args(["fmt", "-check", "-recursive", FOLDER]))?;
     let folder = format!("-chdir={FOLDER}");
     // Some machines have no way to the registry of providers.
-    if shell::succeeds("terraform", &[&folder, "init", "-backend=false", "-input=false"]) {
+    if shell::succeeds(
+        "terraform",
+        &[&folder, "init", "-backend=false", "-input=false"],
+    ) {
         shell::run(shell::command("terraform").args([&folder, "validate"]))?;
         shell::run(shell::command("terraform").args([&folder, "test"]))?;
     } else {

@@ -11,8 +11,12 @@ use turns::Turns;
 pub struct Alternate;
 
 impl Policy for Alternate {
-    const OCCURRENCES: &'static [Occurrence] =
-        &[Occurrence::NewVersionCreated, Occurrence::NearExpiry, Occurrence::Expired, Occurrence::ExpiryReminder];
+    const OCCURRENCES: &'static [Occurrence] = &[
+        Occurrence::NewVersionCreated,
+        Occurrence::NearExpiry,
+        Occurrence::Expired,
+        Occurrence::ExpiryReminder,
+    ];
 
     fn decide(event: Event, app: App) -> Result<Decision, String> {
         let turns = Turns::read(&app.parameters)?;
@@ -34,22 +38,44 @@ impl Policy for Alternate {
 fn move_to(event: &Event, partner: &str, pin: bool, app: &App) -> Decision {
     let version = event.version.as_deref().filter(|_| pin);
     if pin && version.is_none() {
-        return Decision::notice(format!("the event of `{}` names no version to pin to", event.name));
+        return Decision::notice(format!(
+            "the event of `{}` names no version to pin to",
+            event.name
+        ));
     }
-    let rotated = Reference { version: version.map(str::to_owned), ..Reference::to(&event.vault_host, &event.name) };
-    let of_partner = Event { name: partner.to_owned(), ..event.clone() };
+    let rotated = Reference {
+        version: version.map(str::to_owned),
+        ..Reference::to(&event.vault_host, &event.name)
+    };
+    let of_partner = Event {
+        name: partner.to_owned(),
+        ..event.clone()
+    };
     let own: Vec<(&str, &Reference)> = app.references_to(event).collect();
-    let is_there =
-        |reference: &Reference| if pin { event.is_pinned_by(reference) } else { reference.version.is_none() };
+    let is_there = |reference: &Reference| {
+        if pin {
+            event.is_pinned_by(reference)
+        } else {
+            reference.version.is_none()
+        }
+    };
     let stale = own.iter().filter(|(_, reference)| !is_there(reference));
-    let moved = stale.map(|(name, _)| *name).chain(app.references_to(&of_partner).map(|(name, _)| name));
+    let moved = stale
+        .map(|(name, _)| *name)
+        .chain(app.references_to(&of_partner).map(|(name, _)| name));
     let moved: Vec<(&str, Reference)> = moved.map(|name| (name, rotated.clone())).collect();
     if !moved.is_empty() {
         Decision::set(moved)
     } else if own.is_empty() {
-        Decision::skip(format!("no setting of `{}` references `{}` or `{partner}`", app.name, event.name))
+        Decision::skip(format!(
+            "no setting of `{}` references `{}` or `{partner}`",
+            app.name, event.name
+        ))
     } else if pin {
-        Decision::skip(format!("every reference to `{}` is pinned to this version already", event.name))
+        Decision::skip(format!(
+            "every reference to `{}` is pinned to this version already",
+            event.name
+        ))
     } else {
         Decision::Refresh
     }

@@ -22,16 +22,27 @@ impl<'a> Turns<'a> {
                 ("second", _) => second = Some(secret(name, value)?),
                 ("pin", "true") => pin = true,
                 ("pin", "false") => pin = false,
-                ("pin", _) => return Err(format!("`pin` is `{value}`: write `\"true\"` or `\"false\"`")),
-                _ => return Err(format!("there is no parameter `{name}`: there are `first`, `second` and `pin`")),
+                ("pin", _) => {
+                    return Err(format!(
+                        "`pin` is `{value}`: write `\"true\"` or `\"false\"`"
+                    ));
+                }
+                _ => {
+                    return Err(format!(
+                        "there is no parameter `{name}`: there are `first`, `second` and `pin`"
+                    ));
+                }
             }
         }
-        let missing =
-            |name: &str| format!("`{name}` is missing: `first` and `second` name the secrets that take turns");
+        let missing = |name: &str| {
+            format!("`{name}` is missing: `first` and `second` name the secrets that take turns")
+        };
         let first = first.ok_or_else(|| missing("first"))?;
         let second = second.ok_or_else(|| missing("second"))?;
         if first.eq_ignore_ascii_case(second) {
-            return Err(format!("`first` and `second` are both `{first}`: name two secrets"));
+            return Err(format!(
+                "`first` and `second` are both `{first}`: name two secrets"
+            ));
         }
         Ok(Self { first, second, pin })
     }
@@ -53,11 +64,15 @@ impl<'a> Turns<'a> {
 
 fn secret<'a>(parameter: &str, name: &'a str) -> Result<&'a str, String> {
     let is_name = (1..=LONGEST_NAME).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if is_name {
         Ok(name)
     } else {
-        Err(format!("`{parameter}` is `{name}`: name a secret of the event's vault, with letters, digits and dashes"))
+        Err(format!(
+            "`{parameter}` is `{name}`: name a secret of the event's vault, with letters, digits and dashes"
+        ))
     }
 }
 
@@ -66,7 +81,10 @@ mod tests {
     use super::*;
 
     fn parameters(parameters: &[(&str, &str)]) -> Vec<(String, String)> {
-        parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        parameters
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[track_caller]
@@ -86,16 +104,30 @@ mod tests {
     #[test]
     fn a_third_secret_has_no_partner() {
         let given = parameters(&[("first", "sql-a"), ("second", "sql-b")]);
-        let error = "`sql-c` is neither `sql-a` nor `sql-b`: give it a rotation of its own, above this one";
-        assert_eq!(Turns::read(&given).unwrap().partner_of("sql-c"), Err(error.to_owned()));
+        let error =
+            "`sql-c` is neither `sql-a` nor `sql-b`: give it a rotation of its own, above this one";
+        assert_eq!(
+            Turns::read(&given).unwrap().partner_of("sql-c"),
+            Err(error.to_owned())
+        );
     }
 
     #[test]
     fn pin_is_true_or_false() {
-        let pin = |value| Turns::read(&parameters(&[("first", "a"), ("pin", value), ("second", "b")])).map(|it| it.pin);
+        let pin = |value| {
+            Turns::read(&parameters(&[
+                ("first", "a"),
+                ("pin", value),
+                ("second", "b"),
+            ]))
+            .map(|it| it.pin)
+        };
         assert_eq!(pin("true"), Ok(true));
         assert_eq!(pin("false"), Ok(false));
-        assert_eq!(pin("yes"), Err("`pin` is `yes`: write `\"true\"` or `\"false\"`".to_owned()));
+        assert_eq!(
+            pin("yes"),
+            Err("`pin` is `yes`: write `\"true\"` or `\"false\"`".to_owned())
+        );
     }
 
     #[test]
@@ -108,14 +140,20 @@ mod tests {
 
     #[test]
     fn they_are_two() {
-        refuses(&[("first", "sql"), ("second", "SQL")], "`first` and `second` are both `sql`: name two secrets");
+        refuses(
+            &[("first", "sql"), ("second", "SQL")],
+            "`first` and `second` are both `sql`: name two secrets",
+        );
     }
 
     #[test]
     fn they_are_named_as_key_vault_names_secrets() {
         let how = "name a secret of the event's vault, with letters, digits and dashes";
         refuses(&[("first", "")], &format!("`first` is ``: {how}"));
-        refuses(&[("first", "a"), ("second", "kv/b")], &format!("`second` is `kv/b`: {how}"));
+        refuses(
+            &[("first", "a"), ("second", "kv/b")],
+            &format!("`second` is `kv/b`: {how}"),
+        );
         let long = "a".repeat(128);
         refuses(&[("first", &long)], &format!("`first` is `{long}`: {how}"));
         assert!(Turns::read(&parameters(&[("first", &long[1..]), ("second", "b")])).is_ok());
@@ -123,6 +161,9 @@ mod tests {
 
     #[test]
     fn a_parameter_that_is_not_known_is_a_mistake() {
-        refuses(&[("partner", "b")], "there is no parameter `partner`: there are `first`, `second` and `pin`");
+        refuses(
+            &[("partner", "b")],
+            "there is no parameter `partner`: there are `first`, `second` and `pin`",
+        );
     }
 }

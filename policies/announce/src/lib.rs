@@ -7,15 +7,27 @@ use keyrelay_policy::{App, Decision, Event, ObjectKind, Occurrence, Policy};
 pub struct Announce;
 
 impl Policy for Announce {
-    const OCCURRENCES: &'static [Occurrence] =
-        &[Occurrence::NearExpiry, Occurrence::Expired, Occurrence::ExpiryReminder];
+    const OCCURRENCES: &'static [Occurrence] = &[
+        Occurrence::NearExpiry,
+        Occurrence::Expired,
+        Occurrence::ExpiryReminder,
+    ];
 
     fn decide(event: Event, app: App) -> Result<Decision, String> {
         if app.references_to(&event).next().is_none() {
             return Ok(app.skip_unreferenced(&event));
         }
-        let kind = if event.kind == ObjectKind::Certificate { "certificate" } else { "secret" };
-        Ok(Decision::notice(format!("{kind} `{}` of vault `{}` {}", event.name, event.vault, end(&event))))
+        let kind = if event.kind == ObjectKind::Certificate {
+            "certificate"
+        } else {
+            "secret"
+        };
+        Ok(Decision::notice(format!(
+            "{kind} `{}` of vault `{}` {}",
+            event.name,
+            event.vault,
+            end(&event)
+        )))
     }
 }
 
@@ -41,12 +53,17 @@ fn date(seconds: u64) -> String {
     const DAYS_BEFORE_1970: u64 = 719_468;
     let days = seconds / (24 * 60 * 60) + DAYS_BEFORE_1970;
     let (era, day_of_era) = (days / DAYS_OF_ERA, days % DAYS_OF_ERA);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     // Five months from March have 153 days, whichever five they are.
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = 400 * era + year_of_era + u64::from(month <= 2);
     format!("{year}-{month:02}-{day:02}")
 }
@@ -64,7 +81,12 @@ mod tests {
     const NOW: u64 = 1_772_366_400;
 
     fn event(occurrence: Occurrence, expires: Option<u64>) -> Event {
-        Event { occurrence, time: NOW, expires, ..Event::new_version(HOST, "sql", "2") }
+        Event {
+            occurrence,
+            time: NOW,
+            expires,
+            ..Event::new_version(HOST, "sql", "2")
+        }
     }
 
     fn app() -> App {
@@ -74,25 +96,52 @@ mod tests {
     #[track_caller]
     fn check(occurrence: Occurrence, expires: Option<u64>, end: &str) {
         let notice = Decision::notice(format!("secret `sql` of vault `v` {end}"));
-        assert_eq!(Announce::decide(event(occurrence, expires), app()), Ok(notice));
+        assert_eq!(
+            Announce::decide(event(occurrence, expires), app()),
+            Ok(notice)
+        );
     }
 
     #[test]
     fn says_how_many_days_are_left_and_when_it_ends() {
-        check(Occurrence::NearExpiry, Some(NOW + 30 * DAY), "expires within 30 days, on 2026-03-31");
-        check(Occurrence::ExpiryReminder, Some(NOW + 6 * DAY + 1), "expires within 7 days, on 2026-03-07");
-        check(Occurrence::ExpiryReminder, Some(NOW + DAY), "expires within a day, on 2026-03-02");
+        check(
+            Occurrence::NearExpiry,
+            Some(NOW + 30 * DAY),
+            "expires within 30 days, on 2026-03-31",
+        );
+        check(
+            Occurrence::ExpiryReminder,
+            Some(NOW + 6 * DAY + 1),
+            "expires within 7 days, on 2026-03-07",
+        );
+        check(
+            Occurrence::ExpiryReminder,
+            Some(NOW + DAY),
+            "expires within a day, on 2026-03-02",
+        );
     }
 
     #[test]
     fn says_when_it_ended() {
-        check(Occurrence::Expired, Some(NOW - DAY), "expired on 2026-02-28");
+        check(
+            Occurrence::Expired,
+            Some(NOW - DAY),
+            "expired on 2026-02-28",
+        );
     }
 
     #[test]
     fn a_reminder_that_comes_too_late_says_so() {
-        check(Occurrence::ExpiryReminder, Some(NOW), "expired on 2026-03-01");
-        check(Occurrence::NearExpiry, Some(NOW - 2 * DAY), "expired on 2026-02-27");
+        check(
+            Occurrence::ExpiryReminder,
+            Some(NOW),
+            "expired on 2026-03-01",
+        );
+        check(
+            Occurrence::NearExpiry,
+            Some(NOW - 2 * DAY),
+            "expired on 2026-02-27",
+        );
     }
 
     #[test]
@@ -103,16 +152,24 @@ mod tests {
 
     #[test]
     fn calls_a_certificate_by_its_name() {
-        let event = Event { kind: ObjectKind::Certificate, ..event(Occurrence::Expired, None) };
+        let event = Event {
+            kind: ObjectKind::Certificate,
+            ..event(Occurrence::Expired, None)
+        };
         let notice = Decision::notice("certificate `sql` of vault `v` has expired");
         assert_eq!(Announce::decide(event, app()), Ok(notice));
     }
 
     #[test]
     fn skips_an_app_that_does_not_reference_the_secret() {
-        let app = App::new("orders").with("SQL", Value::Withheld).with("OTHER", Reference::to(HOST, "other"));
+        let app = App::new("orders")
+            .with("SQL", Value::Withheld)
+            .with("OTHER", Reference::to(HOST, "other"));
         let skip = Decision::skip("no setting of `orders` references `sql`");
-        assert_eq!(Announce::decide(event(Occurrence::NearExpiry, None), app), Ok(skip));
+        assert_eq!(
+            Announce::decide(event(Occurrence::NearExpiry, None), app),
+            Ok(skip)
+        );
     }
 
     #[test]

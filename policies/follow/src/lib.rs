@@ -15,16 +15,25 @@ impl Policy for Follow {
         let Some(version) = &event.version else {
             return Ok(Decision::Refresh);
         };
-        let stale =
-            references.iter().filter(|(_, reference)| reference.version.is_some() && !event.is_pinned_by(reference));
-        let moved: Vec<(&str, Reference)> = stale.map(|(name, reference)| (*name, reference.at(version))).collect();
+        let stale = references
+            .iter()
+            .filter(|(_, reference)| reference.version.is_some() && !event.is_pinned_by(reference));
+        let moved: Vec<(&str, Reference)> = stale
+            .map(|(name, reference)| (*name, reference.at(version)))
+            .collect();
         Ok(if !moved.is_empty() {
             // Azure resolves all references of the app anew when its settings are written: those without a version too.
             Decision::set(moved)
-        } else if references.iter().any(|(_, reference)| reference.version.is_none()) {
+        } else if references
+            .iter()
+            .any(|(_, reference)| reference.version.is_none())
+        {
             Decision::Refresh
         } else {
-            Decision::skip(format!("every reference to `{}` is pinned to this version already", event.name))
+            Decision::skip(format!(
+                "every reference to `{}` is pinned to this version already",
+                event.name
+            ))
         })
     }
 }
@@ -53,44 +62,74 @@ mod tests {
 
     #[test]
     fn refreshes_a_reference_without_a_version() {
-        check(event(), App::new("orders").with("SQL", unpinned()), Decision::Refresh);
+        check(
+            event(),
+            App::new("orders").with("SQL", unpinned()),
+            Decision::Refresh,
+        );
     }
 
     #[test]
     fn moves_a_pinned_reference_to_the_new_version() {
-        let app =
-            App::new("orders").with("OTHER", Reference::to(HOST, "other").at("1")).with("SQL", unpinned().at("1"));
+        let app = App::new("orders")
+            .with("OTHER", Reference::to(HOST, "other").at("1"))
+            .with("SQL", unpinned().at("1"));
         check(event(), app, Decision::set([("SQL", unpinned().at("2"))]));
     }
 
     #[test]
     fn patches_only_the_pinned_ones_of_both_kinds() {
-        let app = App::new("orders").with("NEWEST", unpinned()).with("PINNED", unpinned().at("1"));
-        check(event(), app, Decision::set([("PINNED", unpinned().at("2"))]));
+        let app = App::new("orders")
+            .with("NEWEST", unpinned())
+            .with("PINNED", unpinned().at("1"));
+        check(
+            event(),
+            app,
+            Decision::set([("PINNED", unpinned().at("2"))]),
+        );
     }
 
     #[test]
     fn skips_an_app_that_does_not_reference_the_secret() {
-        let app = App::new("orders").with("SQL", Value::Withheld).with("OTHER", Reference::to(HOST, "other"));
-        check(event(), app, Decision::skip("no setting of `orders` references `sql`"));
+        let app = App::new("orders")
+            .with("SQL", Value::Withheld)
+            .with("OTHER", Reference::to(HOST, "other"));
+        check(
+            event(),
+            app,
+            Decision::skip("no setting of `orders` references `sql`"),
+        );
     }
 
     #[test]
     fn skips_an_app_that_has_the_version_already() {
         let app = App::new("orders").with("SQL", unpinned().at("2"));
-        check(event(), app, Decision::skip("every reference to `sql` is pinned to this version already"));
+        check(
+            event(),
+            app,
+            Decision::skip("every reference to `sql` is pinned to this version already"),
+        );
     }
 
     #[test]
     fn refreshes_when_only_the_pinned_reference_has_the_version_already() {
-        let app = App::new("orders").with("NEWEST", unpinned()).with("PINNED", unpinned().at("2"));
+        let app = App::new("orders")
+            .with("NEWEST", unpinned())
+            .with("PINNED", unpinned().at("2"));
         check(event(), app, Decision::Refresh);
     }
 
     #[test]
     fn refreshes_when_the_event_has_no_version() {
         let app = App::new("orders").with("SQL", unpinned().at("1"));
-        check(Event { version: None, ..event() }, app, Decision::Refresh);
+        check(
+            Event {
+                version: None,
+                ..event()
+            },
+            app,
+            Decision::Refresh,
+        );
     }
 
     #[test]

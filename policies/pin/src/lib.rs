@@ -23,7 +23,10 @@ mod tests {
 
     #[track_caller]
     fn check(app: App, decision: Decision) {
-        assert_eq!(Pin::decide(Event::new_version(HOST, "sql", "2"), app), Ok(decision));
+        assert_eq!(
+            Pin::decide(Event::new_version(HOST, "sql", "2"), app),
+            Ok(decision)
+        );
     }
 
     #[test]
@@ -33,19 +36,33 @@ mod tests {
             .with("OLD", Reference::to(HOST, "sql").at("1"))
             .with("OTHER", Reference::to(HOST, "other"));
         let pinned = Reference::to(HOST, "sql").at("2");
-        check(app, Decision::set([("NEW", pinned.clone()), ("OLD", pinned)]));
+        check(
+            app,
+            Decision::set([("NEW", pinned.clone()), ("OLD", pinned)]),
+        );
     }
 
     #[test]
     fn skips_an_app_that_does_not_reference_the_secret() {
         let app = App::new("orders").with("SQL", Value::Withheld);
-        check(app, Decision::skip("no setting of `orders` references `sql`"));
+        check(
+            app,
+            Decision::skip("no setting of `orders` references `sql`"),
+        );
     }
 
     #[test]
     fn reports_an_event_without_a_version() {
-        let event = Event { version: None, ..Event::new_version(HOST, "sql", "2") };
+        let event = Event {
+            version: None,
+            ..Event::new_version(HOST, "sql", "2")
+        };
         let app = App::new("orders").with("SQL", Reference::to(HOST, "sql"));
-        assert_eq!(Pin::decide(event, app), Ok(Decision::notice("the event of `sql` names no version to pin to")));
+        assert_eq!(
+            Pin::decide(event, app),
+            Ok(Decision::notice(
+                "the event of `sql` names no version to pin to"
+            ))
+        );
     }
 }

@@ -12,10 +12,18 @@ impl Policy for Unpin {
         if references.is_empty() {
             return Ok(app.skip_unreferenced(&event));
         }
-        let pinned = references.iter().filter(|(_, reference)| reference.version.is_some());
-        let freed: Vec<(&str, Reference)> = pinned.map(|(name, reference)| (*name, reference.unpinned())).collect();
+        let pinned = references
+            .iter()
+            .filter(|(_, reference)| reference.version.is_some());
+        let freed: Vec<(&str, Reference)> = pinned
+            .map(|(name, reference)| (*name, reference.unpinned()))
+            .collect();
         // Azure resolves all references of the app anew when its settings are written: those without a version too.
-        Ok(if freed.is_empty() { Decision::Refresh } else { Decision::set(freed) })
+        Ok(if freed.is_empty() {
+            Decision::Refresh
+        } else {
+            Decision::set(freed)
+        })
     }
 }
 
@@ -47,30 +55,53 @@ mod tests {
             .with("OLD", unpinned().at("1"))
             .with("OTHER", Reference::to(HOST, "other").at("1"))
             .with("THIS", unpinned().at("2"));
-        check(event(), app, Decision::set([("OLD", unpinned()), ("THIS", unpinned())]));
+        check(
+            event(),
+            app,
+            Decision::set([("OLD", unpinned()), ("THIS", unpinned())]),
+        );
     }
 
     #[test]
     fn patches_only_the_pinned_ones_of_both_kinds() {
-        let app = App::new("orders").with("NEWEST", unpinned()).with("PINNED", unpinned().at("1"));
+        let app = App::new("orders")
+            .with("NEWEST", unpinned())
+            .with("PINNED", unpinned().at("1"));
         check(event(), app, Decision::set([("PINNED", unpinned())]));
     }
 
     #[test]
     fn refreshes_when_none_is_pinned() {
-        check(event(), App::new("orders").with("SQL", unpinned()), Decision::Refresh);
+        check(
+            event(),
+            App::new("orders").with("SQL", unpinned()),
+            Decision::Refresh,
+        );
     }
 
     #[test]
     fn needs_no_version_in_the_event() {
         let app = App::new("orders").with("SQL", unpinned().at("1"));
-        check(Event { version: None, ..event() }, app, Decision::set([("SQL", unpinned())]));
+        check(
+            Event {
+                version: None,
+                ..event()
+            },
+            app,
+            Decision::set([("SQL", unpinned())]),
+        );
     }
 
     #[test]
     fn skips_an_app_that_does_not_reference_the_secret() {
-        let app = App::new("orders").with("SQL", Value::Withheld).with("OTHER", Reference::to(HOST, "other").at("1"));
-        check(event(), app, Decision::skip("no setting of `orders` references `sql`"));
+        let app = App::new("orders")
+            .with("SQL", Value::Withheld)
+            .with("OTHER", Reference::to(HOST, "other").at("1"));
+        check(
+            event(),
+            app,
+            Decision::skip("no setting of `orders` references `sql`"),
+        );
     }
 
     #[test]

@@ -10,7 +10,8 @@ use azure_core::error::ErrorKind;
 use azure_core::http::{ClientOptions, Transport};
 use azure_identity::{
     ClientAssertionCredentialOptions, DeveloperToolsCredential, ManagedIdentityCredential,
-    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential, WorkloadIdentityCredentialOptions,
+    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
 };
 use keyrelay_model::Trouble;
 
@@ -19,8 +20,15 @@ use crate::error::one_line;
 use crate::http::Http;
 
 pub(super) enum Source {
-    Managed { client_id: Option<String>, transport: Transport },
-    Workload { client_id: Option<String>, token_file: PathBuf, transport: Transport },
+    Managed {
+        client_id: Option<String>,
+        transport: Transport,
+    },
+    Workload {
+        client_id: Option<String>,
+        token_file: PathBuf,
+        transport: Transport,
+    },
     Developer,
     Given(Arc<dyn TokenCredential>),
 }
@@ -29,10 +37,18 @@ impl Source {
     pub(super) fn of(identity: Identity, http: &Http) -> Self {
         let transport = || Transport::new(Arc::new(http.client().clone()));
         match identity {
-            Identity::Managed { client_id } => Self::Managed { client_id, transport: transport() },
-            Identity::Workload { client_id, token_file } => {
-                Self::Workload { client_id, token_file, transport: transport() }
-            }
+            Identity::Managed { client_id } => Self::Managed {
+                client_id,
+                transport: transport(),
+            },
+            Identity::Workload {
+                client_id,
+                token_file,
+            } => Self::Workload {
+                client_id,
+                token_file,
+                transport: transport(),
+            },
             Identity::Developer => Self::Developer,
         }
     }
@@ -54,15 +70,28 @@ impl Source {
     /// hand out one again that was refused.
     fn open(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
         match self {
-            Self::Managed { client_id, transport } => {
+            Self::Managed {
+                client_id,
+                transport,
+            } => {
                 let options = ManagedIdentityCredentialOptions {
                     user_assigned_id: client_id.clone().map(UserAssignedId::ClientId),
-                    client_options: ClientOptions { transport: Some(transport.clone()), ..ClientOptions::default() },
+                    client_options: ClientOptions {
+                        transport: Some(transport.clone()),
+                        ..ClientOptions::default()
+                    },
                 };
                 Ok(ManagedIdentityCredential::new(Some(options))?)
             }
-            Self::Workload { client_id, token_file, transport } => {
-                let client_options = ClientOptions { transport: Some(transport.clone()), ..ClientOptions::default() };
+            Self::Workload {
+                client_id,
+                token_file,
+                transport,
+            } => {
+                let client_options = ClientOptions {
+                    transport: Some(transport.clone()),
+                    ..ClientOptions::default()
+                };
                 let options = WorkloadIdentityCredentialOptions {
                     client_id: client_id.clone(),
                     token_file_path: Some(token_file.clone()),
@@ -80,12 +109,20 @@ impl Source {
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Managed { client_id, .. } => {
-                f.debug_struct("Managed").field("client_id", client_id).finish_non_exhaustive()
-            }
-            Self::Workload { client_id, token_file, .. } => {
+            Self::Managed { client_id, .. } => f
+                .debug_struct("Managed")
+                .field("client_id", client_id)
+                .finish_non_exhaustive(),
+            Self::Workload {
+                client_id,
+                token_file,
+                ..
+            } => {
                 let mut workload = f.debug_struct("Workload");
-                workload.field("client_id", client_id).field("token_file", token_file).finish_non_exhaustive()
+                workload
+                    .field("client_id", client_id)
+                    .field("token_file", token_file)
+                    .finish_non_exhaustive()
             }
             Self::Developer => f.write_str("Developer"),
             Self::Given(_) => f.write_str("Given"),
@@ -135,10 +172,18 @@ mod tests {
     #[tokio::test]
     async fn a_pod_without_its_token_is_told_where_it_should_be() {
         let http = Http::new().unwrap();
-        let identity = Identity::Workload { client_id: Some("c".to_owned()), token_file: "/nowhere/token".into() };
+        let identity = Identity::Workload {
+            client_id: Some("c".to_owned()),
+            token_file: "/nowhere/token".into(),
+        };
         let source = Source::of(identity, &http);
         let error = source.fetch("https://vault.azure.net").await.err().unwrap();
-        assert!(error.to_string().starts_with("no token for https://vault.azure.net: "), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("no token for https://vault.azure.net: "),
+            "{error}"
+        );
         assert!(!format!("{source:?}").contains("Transport"));
     }
 }

@@ -28,7 +28,10 @@ struct Script {
 
 impl Script {
     fn of(plays: &[Play]) -> (Arc<Self>, Credential) {
-        let script = Arc::new(Self { plays: Mutex::new(plays.iter().copied().collect()), asked: Mutex::default() });
+        let script = Arc::new(Self {
+            plays: Mutex::new(plays.iter().copied().collect()),
+            asked: Mutex::default(),
+        });
         (script.clone(), Credential::from_source(script))
     }
 
@@ -39,7 +42,11 @@ impl Script {
 
 #[async_trait::async_trait]
 impl TokenCredential for Script {
-    async fn get_token(&self, scopes: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
         let number = {
             let mut asked = self.asked.lock().unwrap();
             asked.push(scopes.join(" "));
@@ -47,12 +54,17 @@ impl TokenCredential for Script {
         };
         let play = {
             let mut plays = self.plays.lock().unwrap();
-            if plays.len() > 1 { plays.pop_front() } else { plays.front().copied() }
+            if plays.len() > 1 {
+                plays.pop_front()
+            } else {
+                plays.front().copied()
+            }
         };
         match play.unwrap() {
             Play::Token(seconds) => {
                 sleep(Duration::from_secs(1)).await;
-                let expires_on = OffsetDateTime::now_utc() + azure_core::time::Duration::seconds(seconds);
+                let expires_on =
+                    OffsetDateTime::now_utc() + azure_core::time::Duration::seconds(seconds);
                 Ok(AccessToken::new(format!("token-{number}"), expires_on))
             }
             Play::Fail(kind) => Err(Error::with_message(kind(), "the endpoint says no")),
@@ -66,7 +78,10 @@ fn soon() -> Deadline {
 }
 
 async fn ask(credential: &Credential) -> Result<String, TokenError> {
-    credential.token(ARM, soon()).await.map(|token| token.expose().to_owned())
+    credential
+        .token(ARM, soon())
+        .await
+        .map(|token| token.expose().to_owned())
 }
 
 #[track_caller]
@@ -115,12 +130,20 @@ async fn a_token_that_lives_for_a_minute_is_renewed_half_way() {
 
 #[tokio::test(start_paused = true)]
 async fn a_good_token_outlives_a_renewal_that_fails() {
-    let (script, credential) = Script::of(&[Play::Token(3600), Play::Fail(|| ErrorKind::Io), Play::Token(3600)]);
+    let (script, credential) = Script::of(&[
+        Play::Token(3600),
+        Play::Fail(|| ErrorKind::Io),
+        Play::Token(3600),
+    ]);
     check(ask(&credential).await, "token-1");
     advance(Duration::from_secs(3400)).await;
     check(ask(&credential).await, "token-1");
     check(ask(&credential).await, "token-1");
-    assert_eq!(script.requests(), 2, "a failed renewal is left alone for a while");
+    assert_eq!(
+        script.requests(),
+        2,
+        "a failed renewal is left alone for a while"
+    );
     advance(RENEWAL_PAUSE + Duration::from_secs(1)).await;
     check(ask(&credential).await, "token-3");
 }
@@ -155,7 +178,10 @@ async fn an_expired_token_is_not_used() {
     advance(Duration::from_secs(3601)).await;
     let error = ask(&credential).await.unwrap_err();
     assert_eq!(error.trouble(), Trouble::Permanent);
-    assert_eq!(error.to_string(), format!("no token for {ARM}: the endpoint says no"));
+    assert_eq!(
+        error.to_string(),
+        format!("no token for {ARM}: the endpoint says no")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,7 +214,10 @@ async fn nobody_waits_past_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_not_kept() {
     let (_, credential) = Script::of(&[Play::Fail(|| ErrorKind::Io), Play::Token(3600)]);
-    assert_eq!(ask(&credential).await.unwrap_err().trouble(), Trouble::Transient);
+    assert_eq!(
+        ask(&credential).await.unwrap_err().trouble(),
+        Trouble::Transient
+    );
     check(ask(&credential).await, "token-2");
 }
 
@@ -196,9 +225,15 @@ async fn a_failure_is_not_kept() {
 async fn each_audience_has_its_own_token() {
     let (script, credential) = Script::of(&[Play::Token(3600)]);
     check(ask(&credential).await, "token-1");
-    let other = credential.token("https://vault.azure.net/", soon()).await.unwrap();
+    let other = credential
+        .token("https://vault.azure.net/", soon())
+        .await
+        .unwrap();
     assert_eq!(other.expose(), "token-2");
-    let scopes = ["https://management.azure.com/.default", "https://vault.azure.net/.default"];
+    let scopes = [
+        "https://management.azure.com/.default",
+        "https://vault.azure.net/.default",
+    ];
     assert_eq!(*script.asked.lock().unwrap(), scopes);
 }
 
@@ -206,5 +241,8 @@ async fn each_audience_has_its_own_token() {
 async fn a_token_does_not_print_itself() {
     let (_, credential) = Script::of(&[Play::Token(3600)]);
     check(ask(&credential).await, "token-1");
-    assert_eq!(format!("{credential:?}"), "Credential { source: Given, .. }");
+    assert_eq!(
+        format!("{credential:?}"),
+        "Credential { source: Given, .. }"
+    );
 }

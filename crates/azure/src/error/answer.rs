@@ -35,28 +35,40 @@ impl ErrorAnswer {
     /// Reads an error body in either shape: `{"error":{"code","message"}}` as Resource Manager and Key Vault write it,
     /// or `{"Code","Message",...}` as Microsoft.Web does. Anything else has neither code nor message.
     pub(crate) fn with_body(mut self, body: &[u8], sent: Option<&Settings>) -> Self {
-        let Ok(Value::Object(outer)) = serde_json::from_slice(body) else { return self };
+        let Ok(Value::Object(outer)) = serde_json::from_slice(body) else {
+            return self;
+        };
         let inner = match field(&outer, "error") {
             Some(Value::Object(inner)) => inner,
             _ => &outer,
         };
-        let text = |fields: &Map<String, Value>, name| Some(field(fields, name)?.as_str()?.to_owned());
+        let text =
+            |fields: &Map<String, Value>, name| Some(field(fields, name)?.as_str()?.to_owned());
         let clean = |text: String, length| one_line(&without_values(&text, sent), length);
         self.code = text(inner, "code").map(|code| clean(code, Self::MAX_CODE));
         self.message = text(inner, "message").map(|message| clean(message, Self::MAX_MESSAGE));
         let innermost = field(inner, "innererror").and_then(Value::as_object);
-        self.inner_code = innermost.and_then(|it| text(it, "code")).map(|code| clean(code, Self::MAX_CODE));
+        self.inner_code = innermost
+            .and_then(|it| text(it, "code"))
+            .map(|code| clean(code, Self::MAX_CODE));
         self
     }
 
     /// See [`AzureError::may_be_a_fresh_role`](super::AzureError::may_be_a_fresh_role).
     pub(crate) fn may_be_a_fresh_role(&self) -> bool {
-        let codes = ["AuthorizationFailed", "LinkedAuthorizationFailed", "ForbiddenByRbac"];
+        let codes = [
+            "AuthorizationFailed",
+            "LinkedAuthorizationFailed",
+            "ForbiddenByRbac",
+        ];
         self.status == 403 && codes.iter().any(|code| self.has_code(code))
     }
 
     pub(crate) fn has_code(&self, code: &str) -> bool {
-        let is = |own: &Option<String>| own.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(code));
+        let is = |own: &Option<String>| {
+            own.as_deref()
+                .is_some_and(|own| own.eq_ignore_ascii_case(code))
+        };
         is(&self.code) || is(&self.inner_code)
     }
 }
@@ -81,13 +93,19 @@ impl std::error::Error for ErrorAnswer {}
 
 /// A field by its name in whatever case.
 fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    fields
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 /// The text on one line, with at most `length` characters.
 pub(crate) fn one_line(text: &str, length: usize) -> String {
     let mut words = String::new();
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+    for word in text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+    {
         if !words.is_empty() {
             words.push(' ');
         }
@@ -102,8 +120,13 @@ pub(crate) fn one_line(text: &str, length: usize) -> String {
 /// The text without the values that were sent, whole or in parts: a message may quote what it complains about.
 fn without_values(text: &str, sent: Option<&Settings>) -> String {
     const HIDDEN: &str = "[hidden]";
-    let Some(sent) = sent else { return text.to_owned() };
-    let mut values: Vec<&str> = sent.iter().map(|(_, value)| SettingValue::expose(value)).collect();
+    let Some(sent) = sent else {
+        return text.to_owned();
+    };
+    let mut values: Vec<&str> = sent
+        .iter()
+        .map(|(_, value)| SettingValue::expose(value))
+        .collect();
     // The longest first: a value may be a part of another.
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
     let mut text = text.to_owned();
@@ -112,8 +135,14 @@ fn without_values(text: &str, sent: Option<&Settings>) -> String {
     }
     let quoted = |c: char| c.is_whitespace() || matches!(c, '\'' | '"' | '`' | '\\');
     let words = text.split_inclusive(quoted).map(|piece| {
-        let word = piece.trim_end_matches(quoted).trim_matches(|c| matches!(c, '.' | ',' | ';' | ':' | '(' | ')'));
-        if is_part(word, &values) { piece.replace(word, HIDDEN) } else { piece.to_owned() }
+        let word = piece
+            .trim_end_matches(quoted)
+            .trim_matches(|c| matches!(c, '.' | ',' | ';' | ':' | '(' | ')'));
+        if is_part(word, &values) {
+            piece.replace(word, HIDDEN)
+        } else {
+            piece.to_owned()
+        }
     });
     words.collect()
 }
@@ -123,5 +152,7 @@ const SHORTEST_PART: usize = 4;
 
 fn is_part(word: &str, values: &[&str]) -> bool {
     !word.is_empty()
-        && values.iter().any(|value| *value == word || (word.len() >= SHORTEST_PART && value.contains(word)))
+        && values
+            .iter()
+            .any(|value| *value == word || (word.len() >= SHORTEST_PART && value.contains(word)))
 }

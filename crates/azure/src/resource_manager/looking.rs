@@ -57,16 +57,27 @@ impl ResourceManager {
     pub async fn rights(&self, at: &str, call: &Call) -> Result<Rights, AzureError> {
         let path = format!("{at}/providers/Microsoft.Authorization/permissions");
         let request = self.look(Operation::ReadRights, at, &path, AUTHORIZATION);
-        let permissions = self.transport.list(request, call, |permission: Permission| Some(permission)).await?;
+        let permissions = self
+            .transport
+            .list(request, call, |permission: Permission| Some(permission))
+            .await?;
         Ok(Rights::new(permissions))
     }
 
     /// What somebody else may do at a place, by the object id of the identity.
     /// Needs `Microsoft.Authorization/roleAssignments/read` and `.../roleDefinitions/read`.
-    pub async fn rights_of(&self, principal: &str, at: &str, call: &Call) -> Result<Rights, AzureError> {
+    pub async fn rights_of(
+        &self,
+        principal: &str,
+        at: &str,
+        call: &Call,
+    ) -> Result<Rights, AzureError> {
         let path = format!("{at}/providers/Microsoft.Authorization/roleAssignments");
         let mut request = self.look(Operation::ReadRights, at, &path, AUTHORIZATION);
-        request.url.query_pairs_mut().append_pair("$filter", &format!("assignedTo('{principal}')"));
+        request
+            .url
+            .query_pairs_mut()
+            .append_pair("$filter", &format!("assignedTo('{principal}')"));
         let role = |row: Row<Assignment>| Some(row.properties?.role_definition_id);
         let mut roles = self.transport.list(request, call, role).await?;
         roles.sort();
@@ -75,17 +86,37 @@ impl ResourceManager {
         for role in roles {
             let request = self.look(Operation::ReadRights, at, &role, AUTHORIZATION);
             let body = self.transport.send(&request, call).await?;
-            let role: Row<Role> = crate::paging::read_json(&body).map_err(|failure| request.failed(failure))?;
-            permissions.extend(role.properties.map(|role| role.permissions).unwrap_or_default());
+            let role: Row<Role> =
+                crate::paging::read_json(&body).map_err(|failure| request.failed(failure))?;
+            permissions.extend(
+                role.properties
+                    .map(|role| role.permissions)
+                    .unwrap_or_default(),
+            );
         }
         Ok(Rights::new(permissions))
     }
 
     /// The system topics of a subscription. Needs `Microsoft.EventGrid/systemTopics/read`.
-    pub async fn system_topics(&self, subscription: &str, call: &Call) -> Result<Vec<SystemTopic>, AzureError> {
-        let path = format!("/subscriptions/{subscription}/providers/Microsoft.EventGrid/systemTopics");
-        let request = self.look(Operation::ListTopics, &format!("/subscriptions/{subscription}"), &path, EVENT_GRID);
-        let topic = |row: Row<Topic>| Some(SystemTopic { id: row.id?, source: row.properties?.source });
+    pub async fn system_topics(
+        &self,
+        subscription: &str,
+        call: &Call,
+    ) -> Result<Vec<SystemTopic>, AzureError> {
+        let path =
+            format!("/subscriptions/{subscription}/providers/Microsoft.EventGrid/systemTopics");
+        let request = self.look(
+            Operation::ListTopics,
+            &format!("/subscriptions/{subscription}"),
+            &path,
+            EVENT_GRID,
+        );
+        let topic = |row: Row<Topic>| {
+            Some(SystemTopic {
+                id: row.id?,
+                source: row.properties?.source,
+            })
+        };
         self.transport.list(request, call, topic).await
     }
 
@@ -104,7 +135,8 @@ impl ResourceManager {
     pub async fn principal(&self, app: &AppId, call: &Call) -> Result<Option<String>, AzureError> {
         let request = self.request(Operation::ListSites, app, &app.to_string(), Action::Get);
         let body = self.transport.send(&request, call).await?;
-        let row: SiteIdentity = crate::paging::read_json(&body).map_err(|failure| request.failed(failure))?;
+        let row: SiteIdentity =
+            crate::paging::read_json(&body).map_err(|failure| request.failed(failure))?;
         let identity = row.identity.unwrap_or_default();
         let assigned = identity.user_assigned_identities.unwrap_or_default();
         let of_user = assigned.into_values().next().and_then(|it| it.principal_id);
@@ -115,7 +147,14 @@ impl ResourceManager {
         let mut url: Url = self.url(path);
         url.set_query(Some(&format!("api-version={version}")));
         let lane = at.split('/').nth(2).unwrap_or_default().to_owned();
-        Request { operation, subject: at.to_owned(), lane, url, action: Action::Get, is_admitted: false }
+        Request {
+            operation,
+            subject: at.to_owned(),
+            lane,
+            url,
+            action: Action::Get,
+            is_admitted: false,
+        }
     }
 }
 
@@ -209,13 +248,25 @@ fn subscription(row: Row<Subscription>) -> Option<EventSubscription> {
     Some(EventSubscription {
         id: row.id?,
         name: row.name?,
-        endpoint: endpoint.resource_id.or(endpoint.endpoint_base_url).or(destination.endpoint_type).unwrap_or_default(),
+        endpoint: endpoint
+            .resource_id
+            .or(endpoint.endpoint_base_url)
+            .or(destination.endpoint_type)
+            .unwrap_or_default(),
         state: properties.provisioning_state.unwrap_or_default(),
         included_event_types: filter.included_event_types.unwrap_or_default(),
         subject_begins_with: filter.subject_begins_with.unwrap_or_default(),
         subject_ends_with: filter.subject_ends_with.unwrap_or_default(),
-        advanced_filter_keys: filter.advanced_filters.unwrap_or_default().into_iter().filter_map(|it| it.key).collect(),
-        has_dead_letter: properties.dead_letter_destination.or(properties.dead_letter_with_resource_identity).is_some(),
+        advanced_filter_keys: filter
+            .advanced_filters
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|it| it.key)
+            .collect(),
+        has_dead_letter: properties
+            .dead_letter_destination
+            .or(properties.dead_letter_with_resource_identity)
+            .is_some(),
         expires: properties.expiration_time_utc,
     })
 }
@@ -241,14 +292,24 @@ mod tests {
             { "operatorType": "StringBeginsWith", "key": "data.ObjectName", "values": ["sql"] },
             { "operatorType": "NumberGreaterThan", "key": "data.EXP", "value": 0 },
         ]);
-        assert_eq!(read(json!({ "advancedFilters": filters })).advanced_filter_keys, ["data.ObjectName", "data.EXP"]);
+        assert_eq!(
+            read(json!({ "advancedFilters": filters })).advanced_filter_keys,
+            ["data.ObjectName", "data.EXP"]
+        );
     }
 
     #[test]
     fn no_filters_are_none_however_they_are_written() {
-        for filter in [Value::Null, json!({}), json!({ "advancedFilters": null, "includedEventTypes": null })] {
+        for filter in [
+            Value::Null,
+            json!({}),
+            json!({ "advancedFilters": null, "includedEventTypes": null }),
+        ] {
             let it = read(filter);
-            assert!(it.advanced_filter_keys.is_empty() && it.included_event_types.is_empty(), "{it:?}");
+            assert!(
+                it.advanced_filter_keys.is_empty() && it.included_event_types.is_empty(),
+                "{it:?}"
+            );
         }
     }
 }

@@ -90,7 +90,10 @@ impl Status {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Other(word) => word,
-            known => Self::WORDS.iter().find(|(_, status)| status == known).map_or("", |(word, _)| word),
+            known => Self::WORDS
+                .iter()
+                .find(|(_, status)| status == known)
+                .map_or("", |(word, _)| word),
         }
     }
 
@@ -98,7 +101,9 @@ impl Status {
     pub fn progress(&self) -> Progress {
         match self {
             Self::Resolved => Progress::Resolved,
-            Self::Initialized | Self::FetchTimedOut | Self::OtherReasons | Self::Other(_) => Progress::InProgress,
+            Self::Initialized | Self::FetchTimedOut | Self::OtherReasons | Self::Other(_) => {
+                Progress::InProgress
+            }
             Self::InvalidSyntax
             | Self::MsiNotEnabled
             | Self::VaultNotFound
@@ -146,14 +151,18 @@ impl Status {
             Self::UnauthorizedClient => {
                 "the app's identity is not known where the vault is: use an identity of the vault's own tenant"
             }
-            Self::OtherReasons | Self::Other(_) => "Azure names no documented reason: see the details in the portal",
+            Self::OtherReasons | Self::Other(_) => {
+                "Azure names no documented reason: see the details in the portal"
+            }
         }
     }
 }
 
 impl From<&str> for Status {
     fn from(word: &str) -> Self {
-        let known = Self::WORDS.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(word));
+        let known = Self::WORDS
+            .into_iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(word));
         known.map_or_else(|| Self::Other(one_line(word, 100)), |(_, status)| status)
     }
 }
@@ -192,11 +201,18 @@ impl ReferenceRow {
         let row = self.properties?;
         let listed = || {
             let from_id = || Some(self.id.as_deref()?.rsplit('/').next()?.to_owned());
-            self.name.clone().or_else(from_id).filter(|name| !name.is_empty()).map(SettingName::listed)
+            self.name
+                .clone()
+                .or_else(from_id)
+                .filter(|name| !name.is_empty())
+                .map(SettingName::listed)
         };
         let version = |text: Option<String>| text?.trim().parse().ok();
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let identity_type = row.identity_type.as_ref().and_then(|it| it.as_str().or_else(|| it.get("type")?.as_str()));
+        let identity_type = row
+            .identity_type
+            .as_ref()
+            .and_then(|it| it.as_str().or_else(|| it.get("type")?.as_str()));
         Some(ReferenceStatus {
             setting: asked.cloned().or_else(listed)?,
             reference: row.reference.unwrap_or_default(),
@@ -233,8 +249,11 @@ mod tests {
 
     #[test]
     fn what_somebody_has_to_fix_is_not_waited_for() {
-        let waited_for: Vec<&str> =
-            Status::WORDS.iter().filter(|(_, status)| status.may_heal()).map(|(word, _)| *word).collect();
+        let waited_for: Vec<&str> = Status::WORDS
+            .iter()
+            .filter(|(_, status)| status.may_heal())
+            .map(|(word, _)| *word)
+            .collect();
         assert_eq!(waited_for, ["Initialized", "FetchTimedOut", "OtherReasons"]);
         assert_eq!(Status::Resolved.progress(), Progress::Resolved);
     }
@@ -243,8 +262,14 @@ mod tests {
     fn details_are_cut_to_one_line() {
         let long = format!("a\r\nb {}", "x".repeat(1000));
         let row = serde_json::json!({ "name": "A", "properties": { "status": "OtherReasons", "details": long } });
-        let status = serde_json::from_value::<ReferenceRow>(row).unwrap().read(None).unwrap();
+        let status = serde_json::from_value::<ReferenceRow>(row)
+            .unwrap()
+            .read(None)
+            .unwrap();
         let details = status.details.unwrap();
-        assert!(details.starts_with("a b xxx") && details.len() == 503, "{details}");
+        assert!(
+            details.starts_with("a b xxx") && details.len() == 503,
+            "{details}"
+        );
     }
 }

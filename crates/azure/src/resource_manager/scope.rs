@@ -14,13 +14,18 @@ pub struct Scope {
 
 /// Why a text is not the id of a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a scope: it looks like `/subscriptions/<id>` or `/subscriptions/<id>/resourceGroups/<group>`")]
+#[error(
+    "`{0}` is not a scope: it looks like `/subscriptions/<id>` or `/subscriptions/<id>/resourceGroups/<group>`"
+)]
 pub struct ScopeError(String);
 
 impl Scope {
     /// The resource group that an app is in.
     pub fn group_of(app: &AppId) -> Self {
-        Self { subscription: app.subscription().to_owned(), resource_group: Some(app.resource_group().to_owned()) }
+        Self {
+            subscription: app.subscription().to_owned(),
+            resource_group: Some(app.resource_group().to_owned()),
+        }
     }
 
     /// The subscription's id.
@@ -46,12 +51,16 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         // What is allowed in an id is known to the parser of apps: a scope is what an app's id can begin with.
-        let app = |begin: &str| format!("{begin}/providers/Microsoft.Web/sites/any").parse::<AppId>();
+        let app =
+            |begin: &str| format!("{begin}/providers/Microsoft.Web/sites/any").parse::<AppId>();
         if let Ok(app) = app(text) {
             return Ok(Self::group_of(&app));
         }
         match app(&format!("{text}/resourceGroups/any")) {
-            Ok(app) => Ok(Self { subscription: app.subscription().to_owned(), resource_group: None }),
+            Ok(app) => Ok(Self {
+                subscription: app.subscription().to_owned(),
+                resource_group: None,
+            }),
             Err(_) => Err(ScopeError(text.chars().take(300).collect())),
         }
     }
@@ -86,9 +95,18 @@ mod tests {
     #[test]
     fn subscriptions_and_groups_are_parsed_without_case() {
         assert_eq!(scope("/subscriptions/s").to_string(), "/subscriptions/s");
-        assert_eq!(scope("/SUBSCRIPTIONS/S/resourcegroups/G").to_string(), "/subscriptions/S/resourceGroups/G");
-        assert_eq!(scope("/SUBSCRIPTIONS/S/resourcegroups/G"), scope("/subscriptions/s/resourceGroups/g"));
-        assert_ne!(scope("/subscriptions/s"), scope("/subscriptions/s/resourceGroups/g"));
+        assert_eq!(
+            scope("/SUBSCRIPTIONS/S/resourcegroups/G").to_string(),
+            "/subscriptions/S/resourceGroups/G"
+        );
+        assert_eq!(
+            scope("/SUBSCRIPTIONS/S/resourcegroups/G"),
+            scope("/subscriptions/s/resourceGroups/g")
+        );
+        assert_ne!(
+            scope("/subscriptions/s"),
+            scope("/subscriptions/s/resourceGroups/g")
+        );
     }
 
     #[test]
@@ -114,11 +132,16 @@ mod tests {
 
     #[test]
     fn a_scope_contains_the_apps_below_it() {
-        let app: AppId = "/subscriptions/S/resourceGroups/G/providers/Microsoft.Web/sites/a".parse().unwrap();
+        let app: AppId = "/subscriptions/S/resourceGroups/G/providers/Microsoft.Web/sites/a"
+            .parse()
+            .unwrap();
         assert!(scope("/subscriptions/s").contains(&app));
         assert!(scope("/subscriptions/s/resourceGroups/g").contains(&app));
         assert!(!scope("/subscriptions/s/resourceGroups/other").contains(&app));
         assert!(!scope("/subscriptions/other").contains(&app));
-        assert_eq!(Scope::group_of(&app), scope("/subscriptions/s/resourceGroups/g"));
+        assert_eq!(
+            Scope::group_of(&app),
+            scope("/subscriptions/s/resourceGroups/g")
+        );
     }
 }

@@ -45,14 +45,19 @@ struct Properties {
 
 impl SiteRow {
     pub(super) fn read(self) -> Option<Site> {
-        let Properties { state, enabled, key_vault_reference_identity } = self.properties.unwrap_or_default();
+        let Properties {
+            state,
+            enabled,
+            key_vault_reference_identity,
+        } = self.properties.unwrap_or_default();
         Some(Site {
             id: self.id.parse().ok()?,
             kind: self.kind,
             state,
             enabled: enabled.unwrap_or(true),
             identity: self.identity.and_then(|identity| identity.kind),
-            reference_identity: key_vault_reference_identity.filter(|identity| !identity.is_empty()),
+            reference_identity: key_vault_reference_identity
+                .filter(|identity| !identity.is_empty()),
         })
     }
 }

@@ -37,8 +37,13 @@ impl Writing<'_> {
     /// Reads all settings.
     pub async fn settings(&self, call: &Call) -> Result<Settings, AzureError> {
         let path = format!("{}/config/appsettings/list", self.app);
-        let request = self.resource_manager.request(Operation::ReadSettings, self.app, &path, Action::Post);
-        let request = crate::transport::Request { is_admitted: true, ..request };
+        let request =
+            self.resource_manager
+                .request(Operation::ReadSettings, self.app, &path, Action::Post);
+        let request = crate::transport::Request {
+            is_admitted: true,
+            ..request
+        };
         let body = self.resource_manager.transport.send(&request, call).await?;
         read_settings(&body).map_err(|failure| request.failed(failure))
     }
@@ -46,11 +51,27 @@ impl Writing<'_> {
     /// Replaces all settings. It is sent once, whatever happens.
     pub async fn replace(self, settings: &Settings, call: &Call) -> Replaced {
         let path = format!("{}/config/appsettings", self.app);
-        let request = self.resource_manager.request(Operation::WriteSettings, self.app, &path, Action::Put(settings));
-        let request = crate::transport::Request { is_admitted: true, ..request };
+        let request = self.resource_manager.request(
+            Operation::WriteSettings,
+            self.app,
+            &path,
+            Action::Put(settings),
+        );
+        let request = crate::transport::Request {
+            is_admitted: true,
+            ..request
+        };
         // The witness is sent first: `join` begins with it.
-        let (witness, body) = join(self.settings(call), self.resource_manager.transport.send(&request, call)).await;
-        let answer = body.and_then(|body| read_settings(&body).map_err(|failure| request.failed(failure)));
-        Replaced { witness: witness.ok(), answer }
+        let (witness, body) = join(
+            self.settings(call),
+            self.resource_manager.transport.send(&request, call),
+        )
+        .await;
+        let answer =
+            body.and_then(|body| read_settings(&body).map_err(|failure| request.failed(failure)));
+        Replaced {
+            witness: witness.ok(),
+            answer,
+        }
     }
 }

@@ -3,11 +3,17 @@ use keyrelay_azure::{Cloud, CloudError, Http, ResourceManager};
 use crate::fake::credential;
 
 fn with_resource_manager(url: &str) -> Cloud {
-    Cloud { resource_manager: url.parse().unwrap(), ..Cloud::public() }
+    Cloud {
+        resource_manager: url.parse().unwrap(),
+        ..Cloud::public()
+    }
 }
 
 fn with_vaults(endpoint: &str) -> Cloud {
-    Cloud { vault_endpoint: endpoint.to_owned(), ..Cloud::public() }
+    Cloud {
+        vault_endpoint: endpoint.to_owned(),
+        ..Cloud::public()
+    }
 }
 
 #[track_caller]
@@ -22,7 +28,9 @@ fn the_three_clouds_can_be_used() {
     for cloud in &clouds {
         assert_eq!(cloud.check(), Ok(()));
     }
-    let endpoints = clouds.each_ref().map(|cloud| cloud.resource_manager.as_str());
+    let endpoints = clouds
+        .each_ref()
+        .map(|cloud| cloud.resource_manager.as_str());
     let expected = [
         "https://management.azure.com/",
         "https://management.usgovcloudapi.net/",
@@ -30,15 +38,32 @@ fn the_three_clouds_can_be_used() {
     ];
     assert_eq!(endpoints, expected);
     let vaults = clouds.each_ref().map(|cloud| cloud.vault_audience.as_str());
-    assert_eq!(vaults, ["https://vault.azure.net", "https://vault.usgovcloudapi.net", "https://vault.azure.cn"]);
+    assert_eq!(
+        vaults,
+        [
+            "https://vault.azure.net",
+            "https://vault.usgovcloudapi.net",
+            "https://vault.azure.cn"
+        ]
+    );
 }
 
 #[test]
 fn plain_http_is_for_this_machine_only() {
-    for url in ["http://127.0.0.1:4001", "http://127.9.9.9", "http://[::1]:4001", "http://localhost:4001/arm"] {
+    for url in [
+        "http://127.0.0.1:4001",
+        "http://127.9.9.9",
+        "http://[::1]:4001",
+        "http://localhost:4001/arm",
+    ] {
         assert_eq!(with_resource_manager(url).check(), Ok(()), "{url}");
     }
-    for url in ["http://management.azure.com", "http://localhost.example", "http://10.0.0.1", "http://[::2]"] {
+    for url in [
+        "http://management.azure.com",
+        "http://localhost.example",
+        "http://10.0.0.1",
+        "http://[::2]",
+    ] {
         check(with_resource_manager(url), "plain http");
     }
     check(with_vaults("http://{host}"), "plain http");
@@ -46,14 +71,44 @@ fn plain_http_is_for_this_machine_only() {
 
 #[test]
 fn a_cloud_that_cannot_work_is_refused() {
-    check(with_resource_manager("ftp://management.azure.com"), "https://");
-    check(with_resource_manager("https://user@management.azure.com"), "a host and a path");
-    check(with_resource_manager("https://management.azure.com/?a=b"), "a host and a path");
-    check(with_vaults("https://vault.azure.net"), "`{host}` or `{vault}`");
+    check(
+        with_resource_manager("ftp://management.azure.com"),
+        "https://",
+    );
+    check(
+        with_resource_manager("https://user@management.azure.com"),
+        "a host and a path",
+    );
+    check(
+        with_resource_manager("https://management.azure.com/?a=b"),
+        "a host and a path",
+    );
+    check(
+        with_vaults("https://vault.azure.net"),
+        "`{host}` or `{vault}`",
+    );
     check(with_vaults("{host}"), "vault_endpoint");
-    check(Cloud { vault_suffix: String::new(), ..Cloud::public() }, "vault_suffix");
-    check(Cloud { vault_audience: String::new(), ..Cloud::public() }, "vault_audience");
-    check(Cloud { web_api_version: "a&b".to_owned(), ..Cloud::public() }, "web_api_version");
+    check(
+        Cloud {
+            vault_suffix: String::new(),
+            ..Cloud::public()
+        },
+        "vault_suffix",
+    );
+    check(
+        Cloud {
+            vault_audience: String::new(),
+            ..Cloud::public()
+        },
+        "vault_audience",
+    );
+    check(
+        Cloud {
+            web_api_version: "a&b".to_owned(),
+            ..Cloud::public()
+        },
+        "web_api_version",
+    );
 }
 
 #[test]

@@ -8,14 +8,21 @@ use crate::fake::{Fake, Reply, answer, call, orders, told};
 
 async fn read(reply: Reply) -> AzureError {
     let fake = Fake::start([reply]).await;
-    fake.resource_manager().settings(&orders(), &call()).await.unwrap_err()
+    fake.resource_manager()
+        .settings(&orders(), &call())
+        .await
+        .unwrap_err()
 }
 
 #[tokio::test]
 async fn resource_manager_wraps_its_errors() {
-    let body =
-        json!({ "error": { "code": "ResourceNotFound", "message": "The Resource\r\n 'orders' was not found." } });
-    let error = read(answer(404, body).with("x-ms-request-id", "r").with("x-ms-correlation-request-id", "c")).await;
+    let body = json!({ "error": { "code": "ResourceNotFound", "message": "The Resource\r\n 'orders' was not found." } });
+    let error = read(
+        answer(404, body)
+            .with("x-ms-request-id", "r")
+            .with("x-ms-correlation-request-id", "c"),
+    )
+    .await;
     assert!(error.is_not_found() && !error.is_access_denied());
     assert_eq!(
         told(&error),
@@ -23,29 +30,52 @@ async fn resource_manager_wraps_its_errors() {
          Azure answered 404 ResourceNotFound: The Resource 'orders' was not found."
     );
     let ids = &error.answer().unwrap().ids;
-    assert_eq!((ids.request.as_deref(), ids.correlation.as_deref()), (Some("r"), Some("c")));
+    assert_eq!(
+        (ids.request.as_deref(), ids.correlation.as_deref()),
+        (Some("r"), Some("c"))
+    );
 }
 
 #[tokio::test]
 async fn microsoft_web_does_not() {
-    let body =
-        json!({ "Code": "NotFound", "Message": "Cannot find Site", "Target": null, "Details": [{ "Message": "x" }] });
+    let body = json!({ "Code": "NotFound", "Message": "Cannot find Site", "Target": null, "Details": [{ "Message": "x" }] });
     let error = read(answer(404, body)).await;
-    assert_eq!(told(&error), "could not read the settings of orders: Azure answered 404 NotFound: Cannot find Site");
+    assert_eq!(
+        told(&error),
+        "could not read the settings of orders: Azure answered 404 NotFound: Cannot find Site"
+    );
 }
 
 #[tokio::test]
 async fn a_body_that_is_no_error_is_not_quoted() {
-    for body in ["<html>planted</html>", r#""planted""#, r#"{"planted": "planted"}"#, r#"{"error": ["planted"]}"#, ""] {
-        let error = read(Reply::Answer { status: 400, headers: vec![], body: body.to_owned() }).await;
-        assert_eq!(told(&error), "could not read the settings of orders: Azure answered 400");
+    for body in [
+        "<html>planted</html>",
+        r#""planted""#,
+        r#"{"planted": "planted"}"#,
+        r#"{"error": ["planted"]}"#,
+        "",
+    ] {
+        let error = read(Reply::Answer {
+            status: 400,
+            headers: vec![],
+            body: body.to_owned(),
+        })
+        .await;
+        assert_eq!(
+            told(&error),
+            "could not read the settings of orders: Azure answered 400"
+        );
         assert!(!format!("{error:?}").contains("planted"));
     }
 }
 
 #[tokio::test]
 async fn a_long_message_is_cut() {
-    let error = read(answer(400, json!({ "Code": "x".repeat(5000), "Message": "é".repeat(5000) }))).await;
+    let error = read(answer(
+        400,
+        json!({ "Code": "x".repeat(5000), "Message": "é".repeat(5000) }),
+    ))
+    .await;
     let answer = error.answer().unwrap();
     assert!(answer.code.as_ref().unwrap().len() <= 103);
     assert_eq!(answer.message.as_ref().unwrap().chars().count(), 603);
@@ -53,17 +83,28 @@ async fn a_long_message_is_cut() {
 
 #[tokio::test]
 async fn a_missing_role_is_permanent_and_may_be_fresh() {
-    let error = read(answer(403, json!({ "error": { "code": "AuthorizationFailed", "message": "no" } }))).await;
+    let error = read(answer(
+        403,
+        json!({ "error": { "code": "AuthorizationFailed", "message": "no" } }),
+    ))
+    .await;
     assert!(error.is_access_denied() && error.may_be_a_fresh_role());
     assert_eq!(error.trouble(), Trouble::Permanent);
-    let error = read(answer(403, json!({ "error": { "code": "RequestDisallowedByPolicy" } }))).await;
+    let error = read(answer(
+        403,
+        json!({ "error": { "code": "RequestDisallowedByPolicy" } }),
+    ))
+    .await;
     assert!(error.is_access_denied() && !error.may_be_a_fresh_role());
 }
 
 #[tokio::test]
 async fn only_a_write_is_planned_again() {
     let error = read(answer(409, json!({}))).await;
-    assert_eq!((error.plan_again_after(), error.may_have_been_written()), (None, false));
+    assert_eq!(
+        (error.plan_again_after(), error.may_have_been_written()),
+        (None, false)
+    );
 }
 
 #[tokio::test]

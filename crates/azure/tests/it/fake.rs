@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, Response};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::time::OffsetDateTime;
 use futures::StreamExt;
-use keyrelay_azure::{AzureError, Call, Cloud, Credential, Deadline, Http, KeyVault, Limits, ResourceManager};
+use keyrelay_azure::{
+    AzureError, Call, Cloud, Credential, Deadline, Http, KeyVault, Limits, ResourceManager,
+};
 use keyrelay_model::AppId;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -47,12 +49,20 @@ pub(crate) struct Fake {
 
 /// An answer with JSON.
 pub(crate) fn answer(status: u16, body: Value) -> Reply {
-    Reply::Answer { status, headers: vec![("content-type", "application/json")], body: body.to_string() }
+    Reply::Answer {
+        status,
+        headers: vec![("content-type", "application/json")],
+        body: body.to_string(),
+    }
 }
 
 /// An answer without a body that asks to be asked again at once.
 pub(crate) fn again(status: u16) -> Reply {
-    Reply::Answer { status, headers: vec![("retry-after", "0")], body: String::new() }
+    Reply::Answer {
+        status,
+        headers: vec![("retry-after", "0")],
+        body: String::new(),
+    }
 }
 
 impl Reply {
@@ -74,12 +84,16 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let replies: Arc<Mutex<VecDeque<Reply>>> = Arc::new(Mutex::new(replies.into_iter().collect()));
+        let replies: Arc<Mutex<VecDeque<Reply>>> =
+            Arc::new(Mutex::new(replies.into_iter().collect()));
         let router = Router::new().fallback({
             let (origin, seen) = (origin.clone(), seen.clone());
             move |request: Request| play(request, origin.clone(), seen.clone(), replies.clone())
         });
-        let listener = Cutting { listener, left: AtomicUsize::new(cuts) };
+        let listener = Cutting {
+            listener,
+            left: AtomicUsize::new(cuts),
+        };
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { origin, seen }
     }
@@ -99,7 +113,9 @@ impl Fake {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), wait).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(10), wait)
+            .await
+            .unwrap();
     }
 
     pub(crate) fn cloud(&self) -> Cloud {
@@ -115,7 +131,12 @@ impl Fake {
     }
 
     pub(crate) fn resource_manager_with(&self, limits: Limits) -> ResourceManager {
-        ResourceManager::new(&self.cloud(), credential(), Http::with_limits(limits).unwrap()).unwrap()
+        ResourceManager::new(
+            &self.cloud(),
+            credential(),
+            Http::with_limits(limits).unwrap(),
+        )
+        .unwrap()
     }
 
     pub(crate) fn key_vault(&self) -> KeyVault {
@@ -138,10 +159,16 @@ async fn play(
         body: String::from_utf8(body.to_vec()).unwrap(),
     });
     match reply {
-        Some(Reply::Answer { status, headers, body }) => {
+        Some(Reply::Answer {
+            status,
+            headers,
+            body,
+        }) => {
             let body = body.replace("{origin}", &origin);
             let builder = Response::builder().status(status);
-            let builder = headers.into_iter().fold(builder, |builder, (name, value)| builder.header(name, value));
+            let builder = headers.into_iter().fold(builder, |builder, (name, value)| {
+                builder.header(name, value)
+            });
             builder.body(body.into()).unwrap()
         }
         Some(Reply::HalfSent(status)) => {
@@ -151,10 +178,16 @@ async fn play(
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Err(std::io::Error::other("cut"))
             });
-            Response::builder().status(status).body(Body::from_stream(part.chain(cut))).unwrap()
+            Response::builder()
+                .status(status)
+                .body(Body::from_stream(part.chain(cut)))
+                .unwrap()
         }
         Some(Reply::Never) => std::future::pending().await,
-        None => Response::builder().status(418).body("nothing more to play".into()).unwrap(),
+        None => Response::builder()
+            .status(418)
+            .body("nothing more to play".into())
+            .unwrap(),
     }
 }
 
@@ -170,7 +203,13 @@ impl axum::serve::Listener for Cutting {
     async fn accept(&mut self) -> (TcpStream, Self::Addr) {
         loop {
             let accepted = axum::serve::Listener::accept(&mut self.listener).await;
-            if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err() {
+            if self
+                .left
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                    left.checked_sub(1)
+                })
+                .is_err()
+            {
                 return accepted;
             }
         }
@@ -187,7 +226,11 @@ struct Numbered(AtomicUsize);
 
 #[async_trait::async_trait]
 impl TokenCredential for Numbered {
-    async fn get_token(&self, _: &[&str], _: Option<TokenRequestOptions<'_>>) -> azure_core::Result<AccessToken> {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
         let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
         let expires_on = OffsetDateTime::now_utc() + azure_core::time::Duration::hours(1);
         Ok(AccessToken::new(format!("token-{number}"), expires_on))
@@ -198,7 +241,8 @@ pub(crate) fn credential() -> Arc<Credential> {
     Arc::new(Credential::from_source(Arc::new(Numbered::default())))
 }
 
-pub(crate) const ORDERS: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders";
+pub(crate) const ORDERS: &str =
+    "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders";
 
 pub(crate) fn orders() -> AppId {
     ORDERS.parse().unwrap()

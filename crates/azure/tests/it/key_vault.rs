@@ -20,14 +20,21 @@ async fn all_pages_of_versions_are_read() {
             "aaa1",
             json!({ "enabled": true, "created": 10, "updated": 11, "nbf": 12, "exp": 13, "recoveryLevel": "Purgeable" })
         ),
-        row("aaa2", json!({ "enabled": false, "created": 20, "nbf": null })),
+        row(
+            "aaa2",
+            json!({ "enabled": false, "created": 20, "nbf": null })
+        ),
     ]);
     let fake = Fake::start([
         answer(200, json!({ "value": first, "nextLink": "{origin}/vaults/contoso-kv/next?$skiptoken=a" })),
         answer(200, json!({ "value": [row("aaa3", json!(null)), { "id": "https://x/secrets/sql/no version" }, {}], "nextLink": null })),
     ])
     .await;
-    let versions = fake.key_vault().versions(&vault(), &secret(), &call()).await.unwrap();
+    let versions = fake
+        .key_vault()
+        .versions(&vault(), &secret(), &call())
+        .await
+        .unwrap();
     let version = |version: &str, enabled, created, not_before, expires| SecretVersionInfo {
         version: version.parse().unwrap(),
         enabled,
@@ -42,15 +49,29 @@ async fn all_pages_of_versions_are_read() {
     ];
     assert_eq!(versions, expected);
     let line = "GET /vaults/contoso-kv/secrets/Sql-Password/versions?api-version=7.4&maxresults=25";
-    assert_eq!(fake.lines(), [line, "GET /vaults/contoso-kv/next?$skiptoken=a"]);
+    assert_eq!(
+        fake.lines(),
+        [line, "GET /vaults/contoso-kv/next?$skiptoken=a"]
+    );
 }
 
 #[tokio::test]
 async fn a_vault_of_another_cloud_gets_no_token() {
     let fake = Fake::start([]).await;
-    for host in ["contoso-kv.vault.azure.cn", "contoso-kv.example.org", "a.b.vault.azure.net"] {
-        let error = fake.key_vault().versions(&host.parse().unwrap(), &secret(), &call()).await.unwrap_err();
-        assert!(matches!(error.failure, Failure::ForeignVault { .. }), "{error:?}");
+    for host in [
+        "contoso-kv.vault.azure.cn",
+        "contoso-kv.example.org",
+        "a.b.vault.azure.net",
+    ] {
+        let error = fake
+            .key_vault()
+            .versions(&host.parse().unwrap(), &secret(), &call())
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error.failure, Failure::ForeignVault { .. }),
+            "{error:?}"
+        );
     }
     assert!(fake.seen().is_empty());
 }
@@ -60,7 +81,11 @@ async fn a_denial_says_what_was_attempted_on_what() {
     let body = json!({ "error": { "code": "Forbidden", "message": "Caller is not authorized.",
         "innererror": { "code": "ForbiddenByRbac" } } });
     let fake = Fake::start([answer(403, body)]).await;
-    let error = fake.key_vault().versions(&vault(), &secret(), &call()).await.unwrap_err();
+    let error = fake
+        .key_vault()
+        .versions(&vault(), &secret(), &call())
+        .await
+        .unwrap_err();
     assert_eq!(
         told(&error),
         "could not list the versions of Sql-Password in contoso-kv.vault.azure.net: \

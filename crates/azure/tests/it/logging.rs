@@ -40,17 +40,47 @@ async fn a_request_is_logged_with_its_ids_and_nothing_of_its_content() {
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
     let held = json!({ "properties": { "A": "planted-held" } });
-    let fake = Fake::start([answer(401, json!({})), answer(200, held).with("x-ms-request-id", "r-1")]).await;
-    let sent: Settings = [("A".parse().unwrap(), SettingValue::new("planted-sent"))].into_iter().collect();
-    fake.resource_manager().write_settings(&orders(), &sent, &call()).await.unwrap();
+    let fake = Fake::start([
+        answer(401, json!({})),
+        answer(200, held).with("x-ms-request-id", "r-1"),
+    ])
+    .await;
+    let sent: Settings = [("A".parse().unwrap(), SettingValue::new("planted-sent"))]
+        .into_iter()
+        .collect();
+    fake.resource_manager()
+        .write_settings(&orders(), &sent, &call())
+        .await
+        .unwrap();
 
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    assert!(!text.contains("planted") && !text.contains("token-1") && !text.contains("token-2"), "{text}");
-    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let event = events.iter().find(|event| event["fields"]["message"] == "request to Azure finished").unwrap();
+    assert!(
+        !text.contains("planted") && !text.contains("token-1") && !text.contains("token-2"),
+        "{text}"
+    );
+    let events: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let event = events
+        .iter()
+        .find(|event| event["fields"]["message"] == "request to Azure finished")
+        .unwrap();
     let fields = &event["fields"];
-    assert_eq!((&event["level"], &fields["azure.operation"]), (&json!("DEBUG"), &json!("write the settings")));
-    assert_eq!((&fields["azure.subject"], &fields["azure.status"]), (&json!("orders"), &json!(200)));
-    assert_eq!((&fields["azure.request_id"], &fields["azure.attempts"]), (&json!("r-1"), &json!(2)));
-    assert!(fields["duration_ms"].is_u64() && fields.get("azure.correlation_id").is_none(), "{fields}");
+    assert_eq!(
+        (&event["level"], &fields["azure.operation"]),
+        (&json!("DEBUG"), &json!("write the settings"))
+    );
+    assert_eq!(
+        (&fields["azure.subject"], &fields["azure.status"]),
+        (&json!("orders"), &json!(200))
+    );
+    assert_eq!(
+        (&fields["azure.request_id"], &fields["azure.attempts"]),
+        (&json!("r-1"), &json!(2))
+    );
+    assert!(
+        fields["duration_ms"].is_u64() && fields.get("azure.correlation_id").is_none(),
+        "{fields}"
+    );
 }

@@ -1,6 +1,13 @@
 //! The crate against a server on this machine that plays Azure's part.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-#![expect(clippy::disallowed_methods, reason = "a test that runs itself again tells itself so by a variable")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test that runs itself again tells itself so by a variable"
+)]
 
 mod cloud;
 mod errors;

@@ -18,11 +18,19 @@ const RESOURCE_MANAGER: &str = "TEST_RESOURCE_MANAGER";
 const LONG: Duration = Duration::from_secs(20);
 
 /// Reads settings with a managed identity, if this is the second process.
-async fn as_client(client_id: Option<&str>, time: Duration) -> Option<Result<Settings, AzureError>> {
+async fn as_client(
+    client_id: Option<&str>,
+    time: Duration,
+) -> Option<Result<Settings, AzureError>> {
     let resource_manager = std::env::var_os(RESOURCE_MANAGER)?.into_string().unwrap();
-    let cloud = Cloud { resource_manager: resource_manager.parse().unwrap(), ..Cloud::public() };
+    let cloud = Cloud {
+        resource_manager: resource_manager.parse().unwrap(),
+        ..Cloud::public()
+    };
     let http = Http::new().unwrap();
-    let identity = Identity::Managed { client_id: client_id.map(str::to_owned) };
+    let identity = Identity::Managed {
+        client_id: client_id.map(str::to_owned),
+    };
     let credential = Arc::new(Credential::new(identity, &http));
     let manager = ResourceManager::new(&cloud, credential, http).unwrap();
     Some(manager.settings(&orders(), &within(time)).await)
@@ -33,13 +41,18 @@ async fn start_client(test: &str, identity: &Fake, resource_manager: &Fake) {
     // Nobody is there: whoever goes through a proxy fails.
     let proxy = "http://127.0.0.1:1";
     let variables = [
-        ("IDENTITY_ENDPOINT", format!("{}/msi/token", identity.origin)),
+        (
+            "IDENTITY_ENDPOINT",
+            format!("{}/msi/token", identity.origin),
+        ),
         ("IDENTITY_HEADER", "the-header".to_owned()),
         (RESOURCE_MANAGER, resource_manager.origin.clone()),
         ("HTTP_PROXY", proxy.to_owned()),
         ("http_proxy", proxy.to_owned()),
     ];
-    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let variables = variables
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
     start_again(&format!("managed_identity::{test}"), &variables).await;
 }
 
@@ -64,9 +77,14 @@ async fn the_system_assigned_identity_is_used() {
         assert!(settings.unwrap().is_empty());
         return;
     }
-    let (identity, manager) = (Fake::start([token("t1")]).await, Fake::start([empty()]).await);
+    let (identity, manager) = (
+        Fake::start([token("t1")]).await,
+        Fake::start([empty()]).await,
+    );
     start_client("the_system_assigned_identity_is_used", &identity, &manager).await;
-    let [request] = &identity.seen()[..] else { panic!("one request") };
+    let [request] = &identity.seen()[..] else {
+        panic!("one request")
+    };
     let query = "api-version=2019-08-01&resource=https%3A%2F%2Fmanagement.azure.com";
     assert_eq!(request.line, format!("GET /msi/token?{query}"));
     assert_eq!(request.headers["x-identity-header"], "the-header");
@@ -79,9 +97,21 @@ async fn a_user_assigned_identity_is_named_by_its_client_id() {
         assert!(settings.unwrap().is_empty());
         return;
     }
-    let (identity, manager) = (Fake::start([token("t1")]).await, Fake::start([empty()]).await);
-    start_client("a_user_assigned_identity_is_named_by_its_client_id", &identity, &manager).await;
-    assert!(identity.lines()[0].ends_with("&client_id=11111111-2222"), "{:?}", identity.lines());
+    let (identity, manager) = (
+        Fake::start([token("t1")]).await,
+        Fake::start([empty()]).await,
+    );
+    start_client(
+        "a_user_assigned_identity_is_named_by_its_client_id",
+        &identity,
+        &manager,
+    )
+    .await;
+    assert!(
+        identity.lines()[0].ends_with("&client_id=11111111-2222"),
+        "{:?}",
+        identity.lines()
+    );
 }
 
 #[tokio::test]
@@ -92,7 +122,12 @@ async fn a_refused_token_is_really_fetched_anew() {
     }
     let identity = Fake::start([token("t1"), token("t2")]).await;
     let manager = Fake::start([answer(401, json!({})), empty()]).await;
-    start_client("a_refused_token_is_really_fetched_anew", &identity, &manager).await;
+    start_client(
+        "a_refused_token_is_really_fetched_anew",
+        &identity,
+        &manager,
+    )
+    .await;
     assert_eq!(identity.seen().len(), 2);
     assert_eq!(manager.seen()[1].headers["authorization"], "Bearer t2");
 }
@@ -102,14 +137,30 @@ async fn an_identity_that_the_app_has_not_is_permanent() {
     if let Some(settings) = as_client(Some("unknown"), LONG).await {
         let error = settings.unwrap_err();
         assert_eq!(error.trouble(), Trouble::Permanent, "{error:?}");
-        assert!(told(&error).contains("no token for https://management.azure.com: "), "{}", told(&error));
-        assert!(told(&error).contains("identity has not been assigned"), "{}", told(&error));
+        assert!(
+            told(&error).contains("no token for https://management.azure.com: "),
+            "{}",
+            told(&error)
+        );
+        assert!(
+            told(&error).contains("identity has not been assigned"),
+            "{}",
+            told(&error)
+        );
         return;
     }
-    let identity =
-        Fake::start([answer(400, json!({ "statusCode": 400, "message": "No User Assigned Identity found" }))]).await;
+    let identity = Fake::start([answer(
+        400,
+        json!({ "statusCode": 400, "message": "No User Assigned Identity found" }),
+    )])
+    .await;
     let manager = Fake::start([]).await;
-    start_client("an_identity_that_the_app_has_not_is_permanent", &identity, &manager).await;
+    start_client(
+        "an_identity_that_the_app_has_not_is_permanent",
+        &identity,
+        &manager,
+    )
+    .await;
     assert!(manager.seen().is_empty());
 }
 
@@ -121,6 +172,11 @@ async fn an_identity_endpoint_that_hangs_is_transient() {
         return;
     }
     let (identity, manager) = (Fake::start([Reply::Never]).await, Fake::start([]).await);
-    start_client("an_identity_endpoint_that_hangs_is_transient", &identity, &manager).await;
+    start_client(
+        "an_identity_endpoint_that_hangs_is_transient",
+        &identity,
+        &manager,
+    )
+    .await;
     assert_eq!(identity.seen().len(), 1);
 }

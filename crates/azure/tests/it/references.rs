@@ -22,7 +22,11 @@ fn row(name: &str, status: &str) -> Value {
 async fn one(reply: Reply, name: &str) -> (Option<ReferenceStatus>, Vec<String>) {
     let fake = Fake::start([reply]).await;
     let name = SettingName::listed(name);
-    let status = fake.resource_manager().reference_status(&orders(), &name, &call()).await.unwrap();
+    let status = fake
+        .resource_manager()
+        .reference_status(&orders(), &name, &call())
+        .await
+        .unwrap();
     (status, fake.lines())
 }
 
@@ -30,19 +34,46 @@ async fn one(reply: Reply, name: &str) -> (Option<ReferenceStatus>, Vec<String>)
 async fn all_pages_of_statuses_are_read() {
     let next = format!("{{origin}}{ORDERS}/next?page=2");
     let fake = Fake::start([
-        answer(200, json!({ "value": [row("A", "Resolved")], "nextLink": next })),
-        answer(200, json!({ "value": [row("B", "SecretNotFound")], "nextLink": null })),
+        answer(
+            200,
+            json!({ "value": [row("A", "Resolved")], "nextLink": next }),
+        ),
+        answer(
+            200,
+            json!({ "value": [row("B", "SecretNotFound")], "nextLink": null }),
+        ),
     ])
     .await;
-    let statuses = fake.resource_manager().reference_statuses(&orders(), &call()).await.unwrap();
+    let statuses = fake
+        .resource_manager()
+        .reference_statuses(&orders(), &call())
+        .await
+        .unwrap();
     let list = format!("GET {ORDERS}/config/configreferences/appsettings?api-version=2025-05-01");
     assert_eq!(fake.lines(), [list, format!("GET {ORDERS}/next?page=2")]);
-    let [a, b] = &statuses[..] else { panic!("two statuses") };
-    assert_eq!((a.setting.as_str(), &a.status, a.reference.as_str()), ("A", &Status::Resolved, REFERENCE));
-    assert_eq!((a.vault_name.as_deref(), a.secret_name.as_deref()), (Some("v"), Some("sql")));
-    assert_eq!((&a.secret_version, a.identity_type.as_deref()), (&None, Some("SystemAssigned")));
-    assert_eq!(a.active_version.as_ref().unwrap().as_str(), "0123456789abcdef0123456789abcdef");
-    assert_eq!((b.setting.as_str(), b.status.progress()), ("B", Progress::Broken));
+    let [a, b] = &statuses[..] else {
+        panic!("two statuses")
+    };
+    assert_eq!(
+        (a.setting.as_str(), &a.status, a.reference.as_str()),
+        ("A", &Status::Resolved, REFERENCE)
+    );
+    assert_eq!(
+        (a.vault_name.as_deref(), a.secret_name.as_deref()),
+        (Some("v"), Some("sql"))
+    );
+    assert_eq!(
+        (&a.secret_version, a.identity_type.as_deref()),
+        (&None, Some("SystemAssigned"))
+    );
+    assert_eq!(
+        a.active_version.as_ref().unwrap().as_str(),
+        "0123456789abcdef0123456789abcdef"
+    );
+    assert_eq!(
+        (b.setting.as_str(), b.status.progress()),
+        ("B", Progress::Broken)
+    );
 }
 
 #[tokio::test]
@@ -63,10 +94,21 @@ async fn rows_with_gaps_are_read_as_far_as_they_go() {
     ] }),
     )])
     .await;
-    let statuses = fake.resource_manager().reference_statuses(&orders(), &call()).await.unwrap();
-    let names: Vec<&str> = statuses.iter().map(|status| status.setting.as_str()).collect();
+    let statuses = fake
+        .resource_manager()
+        .reference_statuses(&orders(), &call())
+        .await
+        .unwrap();
+    let names: Vec<&str> = statuses
+        .iter()
+        .map(|status| status.setting.as_str())
+        .collect();
     assert_eq!(names, ["NULLS", "EMPTY", "BY_ID"]);
-    assert!(statuses.iter().all(|status| status.status.may_heal() && status.active_version.is_none()));
+    assert!(
+        statuses
+            .iter()
+            .all(|status| status.status.may_heal() && status.active_version.is_none())
+    );
     assert_eq!(statuses[2].status.to_string(), "NeverHeardOf");
     assert_eq!(statuses[2].identity_type.as_deref(), Some("UserAssigned"));
 }
@@ -77,37 +119,78 @@ async fn one_status_is_asked_for_by_its_encoded_name() {
     let path = format!("{ORDERS}/config/configreferences/appsettings/A:b%2Fc%20%3F%C3%A9");
     assert_eq!(lines, [format!("GET {path}?api-version=2025-05-01")]);
     let status = status.unwrap();
-    assert_eq!((status.setting.as_str(), status.status), ("A:b/c ?é", Status::Initialized));
+    assert_eq!(
+        (status.setting.as_str(), status.status),
+        ("A:b/c ?é", Status::Initialized)
+    );
 }
 
 #[tokio::test]
 async fn a_name_that_no_url_can_end_in_is_looked_up_in_the_list() {
-    let (status, lines) =
-        one(answer(200, json!({ "value": [row("A", "Resolved"), row("..", "Resolved")] })), "..").await;
-    assert_eq!(lines, [format!("GET {ORDERS}/config/configreferences/appsettings?api-version=2025-05-01")]);
+    let (status, lines) = one(
+        answer(
+            200,
+            json!({ "value": [row("A", "Resolved"), row("..", "Resolved")] }),
+        ),
+        "..",
+    )
+    .await;
+    assert_eq!(
+        lines,
+        [format!(
+            "GET {ORDERS}/config/configreferences/appsettings?api-version=2025-05-01"
+        )]
+    );
     assert_eq!(status.unwrap().setting.as_str(), "..");
 }
 
 #[tokio::test]
 async fn a_setting_that_is_no_reference_has_no_status() {
-    assert_eq!(one(answer(404, json!({ "Code": "NotFound" })), "A").await.0, None);
+    assert_eq!(
+        one(answer(404, json!({ "Code": "NotFound" })), "A").await.0,
+        None
+    );
     assert_eq!(one(answer(404, json!({})), "A").await.0, None);
-    assert_eq!(one(answer(200, json!({ "name": "A", "properties": null })), "A").await.0, None);
+    assert_eq!(
+        one(answer(200, json!({ "name": "A", "properties": null })), "A")
+            .await
+            .0,
+        None
+    );
 }
 
 #[tokio::test]
 async fn an_app_that_is_gone_is_an_error() {
-    let fake = Fake::start([answer(404, json!({ "error": { "code": "ResourceNotFound", "message": "gone" } }))]).await;
+    let fake = Fake::start([answer(
+        404,
+        json!({ "error": { "code": "ResourceNotFound", "message": "gone" } }),
+    )])
+    .await;
     let name = "A".parse().unwrap();
-    let error = fake.resource_manager().reference_status(&orders(), &name, &call()).await.unwrap_err();
+    let error = fake
+        .resource_manager()
+        .reference_status(&orders(), &name, &call())
+        .await
+        .unwrap_err();
     assert!(error.is_not_found());
 }
 
 #[tokio::test]
 async fn a_refresh_is_a_post_of_nothing_whose_answer_does_not_matter() {
-    let fake = Fake::start([Reply::Answer { status: 204, headers: vec![], body: String::new() }]).await;
-    fake.resource_manager().refresh_references(&orders(), &call()).await.unwrap();
+    let fake = Fake::start([Reply::Answer {
+        status: 204,
+        headers: vec![],
+        body: String::new(),
+    }])
+    .await;
+    fake.resource_manager()
+        .refresh_references(&orders(), &call())
+        .await
+        .unwrap();
     let path = format!("{ORDERS}/config/configreferences/appsettings/refresh");
-    assert_eq!(fake.lines(), [format!("POST {path}?api-version=2022-03-01")]);
+    assert_eq!(
+        fake.lines(),
+        [format!("POST {path}?api-version=2022-03-01")]
+    );
     assert_eq!(fake.seen()[0].headers["content-length"], "0");
 }

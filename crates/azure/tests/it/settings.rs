@@ -7,14 +7,26 @@ use serde_json::json;
 use crate::fake::{Fake, ORDERS, Reply, answer, call, orders, told, within};
 
 fn settings(pairs: &[(&str, &str)]) -> Settings {
-    pairs.iter().map(|(name, value)| (name.parse().unwrap(), SettingValue::new(*value))).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| (name.parse().unwrap(), SettingValue::new(*value)))
+        .collect()
 }
 
 /// Reads settings out of one answer that must be refused, and returns what is said about it.
 async fn refused(body: &str) -> String {
     let body = body.to_owned();
-    let fake = Fake::start([Reply::Answer { status: 200, headers: vec![], body }]).await;
-    let error = fake.resource_manager().settings(&orders(), &call()).await.unwrap_err();
+    let fake = Fake::start([Reply::Answer {
+        status: 200,
+        headers: vec![],
+        body,
+    }])
+    .await;
+    let error = fake
+        .resource_manager()
+        .settings(&orders(), &call())
+        .await
+        .unwrap_err();
     assert!(matches!(error.failure, Failure::Unreadable(_)), "{error:?}");
     assert_eq!(error.trouble(), Trouble::Transient);
     format!("{} {error:?}", told(&error))
@@ -23,34 +35,75 @@ async fn refused(body: &str) -> String {
 #[tokio::test]
 async fn reading_is_a_post_of_nothing() {
     let fake = Fake::start([answer(200, json!({ "properties": { "A": "1", "B": "" } }))]).await;
-    let read = fake.resource_manager().settings(&orders(), &call()).await.unwrap();
+    let read = fake
+        .resource_manager()
+        .settings(&orders(), &call())
+        .await
+        .unwrap();
     assert_eq!(read, settings(&[("A", "1"), ("B", "")]));
-    let [request] = &fake.seen()[..] else { panic!("one request") };
-    assert_eq!(request.line, format!("POST {ORDERS}/config/appsettings/list?api-version=2025-05-01"));
+    let [request] = &fake.seen()[..] else {
+        panic!("one request")
+    };
+    assert_eq!(
+        request.line,
+        format!("POST {ORDERS}/config/appsettings/list?api-version=2025-05-01")
+    );
     assert_eq!(request.headers["content-length"], "0");
     assert_eq!(request.headers["authorization"], "Bearer token-1");
-    assert!(request.headers["user-agent"].to_str().unwrap().starts_with("keyrelay/"));
+    assert!(
+        request.headers["user-agent"]
+            .to_str()
+            .unwrap()
+            .starts_with("keyrelay/")
+    );
     assert!(!request.headers.contains_key("transfer-encoding"));
 }
 
 #[tokio::test]
 async fn writing_replaces_the_whole_set_and_returns_what_azure_holds() {
-    let fake = Fake::start([answer(200, json!({ "properties": { "A": "1", "X": "of azure" } }))]).await;
+    let fake = Fake::start([answer(
+        200,
+        json!({ "properties": { "A": "1", "X": "of azure" } }),
+    )])
+    .await;
     let written = settings(&[("A", "1"), ("B:C", "\"quoted\"")]);
-    let held = fake.resource_manager().write_settings(&orders(), &written, &call()).await.unwrap();
+    let held = fake
+        .resource_manager()
+        .write_settings(&orders(), &written, &call())
+        .await
+        .unwrap();
     assert_eq!(held, settings(&[("A", "1"), ("X", "of azure")]));
-    let [request] = &fake.seen()[..] else { panic!("one request") };
-    assert_eq!(request.line, format!("PUT {ORDERS}/config/appsettings?api-version=2025-05-01"));
+    let [request] = &fake.seen()[..] else {
+        panic!("one request")
+    };
+    assert_eq!(
+        request.line,
+        format!("PUT {ORDERS}/config/appsettings?api-version=2025-05-01")
+    );
     assert_eq!(request.headers["content-type"], "application/json");
-    assert_eq!(request.body, r#"{"properties":{"A":"1","B:C":"\"quoted\""}}"#);
+    assert_eq!(
+        request.body,
+        r#"{"properties":{"A":"1","B:C":"\"quoted\""}}"#
+    );
 }
 
 #[tokio::test]
 async fn a_slot_has_its_own_settings() {
     let fake = Fake::start([answer(200, json!({ "properties": {} }))]).await;
     let slot = format!("{ORDERS}/slots/staging").parse().unwrap();
-    assert!(fake.resource_manager().settings(&slot, &call()).await.unwrap().is_empty());
-    assert_eq!(fake.lines(), [format!("POST {ORDERS}/slots/staging/config/appsettings/list?api-version=2025-05-01")]);
+    assert!(
+        fake.resource_manager()
+            .settings(&slot, &call())
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        fake.lines(),
+        [format!(
+            "POST {ORDERS}/slots/staging/config/appsettings/list?api-version=2025-05-01"
+        )]
+    );
 }
 
 #[tokio::test]
@@ -60,14 +113,28 @@ async fn an_endpoint_may_have_a_path_and_an_api_version_of_its_own() {
     cloud.resource_manager = format!("{}/arm/", fake.origin).parse().unwrap();
     cloud.web_api_version = "2024-11-01".to_owned();
     let http = keyrelay_azure::Http::new().unwrap();
-    let manager = keyrelay_azure::ResourceManager::new(&cloud, crate::fake::credential(), http).unwrap();
+    let manager =
+        keyrelay_azure::ResourceManager::new(&cloud, crate::fake::credential(), http).unwrap();
     manager.settings(&orders(), &call()).await.unwrap();
-    assert_eq!(fake.lines(), [format!("POST /arm{ORDERS}/config/appsettings/list?api-version=2024-11-01")]);
+    assert_eq!(
+        fake.lines(),
+        [format!(
+            "POST /arm{ORDERS}/config/appsettings/list?api-version=2024-11-01"
+        )]
+    );
 }
 
 #[tokio::test]
 async fn an_answer_without_a_whole_set_is_no_set() {
-    for body in ["", "null", "{}", "[]", r#"{"properties":null}"#, r#"{"properties":{"A":"1"}"#, "<html></html>"] {
+    for body in [
+        "",
+        "null",
+        "{}",
+        "[]",
+        r#"{"properties":null}"#,
+        r#"{"properties":{"A":"1"}"#,
+        "<html></html>",
+    ] {
         refused(body).await;
     }
     let told = refused(r#"{"properties":{"A":"1","B":null}}"#).await;
@@ -91,10 +158,20 @@ async fn an_answer_that_cannot_be_read_is_not_quoted() {
 
 #[tokio::test]
 async fn an_answer_beyond_the_limit_is_refused() {
-    let fake = Fake::start([answer(200, json!({ "properties": { "A": "x".repeat(2000) } }))]).await;
-    let manager = fake.resource_manager_with(Limits { answer_bytes: 1000, ..Limits::default() });
+    let fake = Fake::start([answer(
+        200,
+        json!({ "properties": { "A": "x".repeat(2000) } }),
+    )])
+    .await;
+    let manager = fake.resource_manager_with(Limits {
+        answer_bytes: 1000,
+        ..Limits::default()
+    });
     let error = manager.settings(&orders(), &call()).await.unwrap_err();
-    assert!(matches!(error.failure, Failure::TooLarge { limit: 1000 }), "{error:?}");
+    assert!(
+        matches!(error.failure, Failure::TooLarge { limit: 1000 }),
+        "{error:?}"
+    );
     assert_eq!(error.trouble(), Trouble::Permanent);
 }
 
@@ -106,25 +183,53 @@ async fn a_request_is_noted_with_its_ids() {
     let fake = Fake::start([reply, answer(404, json!({}))]).await;
     let (manager, call) = (fake.resource_manager(), call());
     manager.settings(&orders(), &call).await.unwrap();
-    manager.settings(&orders(), &call.clone()).await.unwrap_err();
-    let [first, second] = &call.log.records()[..] else { panic!("two records") };
-    assert_eq!((first.operation, first.subject.as_str()), (Operation::ReadSettings, "orders"));
+    manager
+        .settings(&orders(), &call.clone())
+        .await
+        .unwrap_err();
+    let [first, second] = &call.log.records()[..] else {
+        panic!("two records")
+    };
+    assert_eq!(
+        (first.operation, first.subject.as_str()),
+        (Operation::ReadSettings, "orders")
+    );
     assert_eq!((first.status, first.attempts), (Some(200), 1));
     assert_eq!(first.ids.request.as_deref(), Some("request-1"));
     assert_eq!(first.ids.correlation.as_deref(), Some("correlation-1"));
-    assert_eq!((second.status, second.ids.request.as_deref()), (Some(404), None));
+    assert_eq!(
+        (second.status, second.ids.request.as_deref()),
+        (Some(404), None)
+    );
 }
 
 #[tokio::test]
 async fn no_call_runs_past_its_deadline() {
     let fake = Fake::start([Reply::Never]).await;
     let call = within(Duration::from_millis(300));
-    let error = fake.resource_manager().settings(&orders(), &call).await.unwrap_err();
-    assert!(matches!(error.failure, Failure::TimedOut { .. }), "{error:?}");
-    assert_eq!((error.trouble(), fake.seen().len()), (Trouble::Transient, 1));
+    let error = fake
+        .resource_manager()
+        .settings(&orders(), &call)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error.failure, Failure::TimedOut { .. }),
+        "{error:?}"
+    );
+    assert_eq!(
+        (error.trouble(), fake.seen().len()),
+        (Trouble::Transient, 1)
+    );
     // What is begun after the deadline is not begun.
-    let error = fake.resource_manager().settings(&orders(), &call).await.unwrap_err();
-    assert_eq!((error.trouble(), fake.seen().len()), (Trouble::Transient, 1));
+    let error = fake
+        .resource_manager()
+        .settings(&orders(), &call)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.trouble(), fake.seen().len()),
+        (Trouble::Transient, 1)
+    );
 }
 
 #[tokio::test]
@@ -133,5 +238,8 @@ async fn nothing_prints_a_token_or_a_value() {
     let (manager, call) = (fake.resource_manager(), call());
     let read = manager.settings(&orders(), &call).await.unwrap();
     let printed = format!("{manager:?} {call:?} {read:?}");
-    assert!(!printed.contains("planted") && !printed.contains("token-1"), "{printed}");
+    assert!(
+        !printed.contains("planted") && !printed.contains("token-1"),
+        "{printed}"
+    );
 }

@@ -21,7 +21,10 @@ fn page(rows: Value, next_link: &str) -> Reply {
 async fn check_link(replies: Vec<Reply>, requests: usize, expected: NextLinkError) {
     let (sites, seen) = sites(replies).await;
     let error = sites.unwrap_err();
-    assert!(matches!(&error.failure, Failure::NextLink(link) if *link == expected), "{error:?}");
+    assert!(
+        matches!(&error.failure, Failure::NextLink(link) if *link == expected),
+        "{error:?}"
+    );
     assert_eq!((error.trouble(), seen), (Trouble::Permanent, requests));
 }
 
@@ -30,9 +33,21 @@ async fn a_subscription_and_a_group_are_asked_for_by_their_ids() {
     let fake = Fake::start([page(json!([]), ""), page(Value::Null, "")]).await;
     let manager = fake.resource_manager();
     assert_eq!(manager.sites(&scope(), &call()).await.unwrap(), []);
-    assert_eq!(manager.sites(&"/SUBSCRIPTIONS/S".parse().unwrap(), &call()).await.unwrap(), []);
+    assert_eq!(
+        manager
+            .sites(&"/SUBSCRIPTIONS/S".parse().unwrap(), &call())
+            .await
+            .unwrap(),
+        []
+    );
     let path = "providers/Microsoft.Web/sites?api-version=2025-05-01";
-    assert_eq!(fake.lines(), [format!("GET {}/{path}", scope()), format!("GET /subscriptions/S/{path}")]);
+    assert_eq!(
+        fake.lines(),
+        [
+            format!("GET {}/{path}", scope()),
+            format!("GET /subscriptions/S/{path}")
+        ]
+    );
 }
 
 #[tokio::test]
@@ -72,14 +87,22 @@ async fn slots_are_those_of_the_site() {
     let manager = fake.resource_manager();
     let slots = manager.slots(&orders(), &call()).await.unwrap();
     assert_eq!(slots[0].id, slot.parse().unwrap());
-    manager.slots(&slot.parse().unwrap(), &call()).await.unwrap();
+    manager
+        .slots(&slot.parse().unwrap(), &call())
+        .await
+        .unwrap();
     let line = format!("GET {ORDERS}/slots?api-version=2025-05-01");
     assert_eq!(fake.lines(), [line.clone(), line]);
 }
 
 #[tokio::test]
 async fn a_page_elsewhere_is_not_asked_for() {
-    for link in ["http://127.0.0.1:1/next", "https://management.azure.com/next", "/next", "next"] {
+    for link in [
+        "http://127.0.0.1:1/next",
+        "https://management.azure.com/next",
+        "/next",
+        "next",
+    ] {
         check_link(vec![page(json!([]), link)], 1, NextLinkError::Elsewhere).await;
     }
 }
@@ -92,7 +115,9 @@ async fn pages_in_a_circle_are_noticed() {
 
 #[tokio::test]
 async fn a_list_without_an_end_is_given_up() {
-    let pages = (0..300).map(|number| page(json!([]), &format!("{{origin}}/next?page={number}"))).collect();
+    let pages = (0..300)
+        .map(|number| page(json!([]), &format!("{{origin}}/next?page={number}")))
+        .collect();
     check_link(pages, 200, NextLinkError::TooMany(200)).await;
 }
 
@@ -101,7 +126,12 @@ async fn half_a_list_is_no_list() {
     let next = page(json!([{ "id": ORDERS }]), "{origin}/next");
     let (sites_found, _) = sites(vec![next, answer(403, json!({}))]).await;
     assert!(sites_found.unwrap_err().is_access_denied());
-    for body in [json!({}), json!([]), json!({ "value": "none" }), json!({ "Value": [] })] {
+    for body in [
+        json!({}),
+        json!([]),
+        json!({ "value": "none" }),
+        json!({ "Value": [] }),
+    ] {
         let (sites, _) = sites(vec![answer(200, body)]).await;
         assert!(matches!(sites.unwrap_err().failure, Failure::Unreadable(_)));
     }

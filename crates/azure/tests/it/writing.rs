@@ -12,13 +12,21 @@ const SECRET: &str = "Server=tcp:planted-host;Password=\"planted word\" and more
 
 fn settings() -> Settings {
     let pair = |name: &str, value: &str| (name.parse().unwrap(), SettingValue::new(value));
-    [pair("CONNECTION", SECRET), pair("PIN", "471"), pair("KEY", "planted/key=="), pair("PHRASE", "q w e r")]
-        .into_iter()
-        .collect()
+    [
+        pair("CONNECTION", SECRET),
+        pair("PIN", "471"),
+        pair("KEY", "planted/key=="),
+        pair("PHRASE", "q w e r"),
+    ]
+    .into_iter()
+    .collect()
 }
 
 async fn write(fake: &Fake) -> AzureError {
-    fake.resource_manager().write_settings(&orders(), &settings(), &call()).await.unwrap_err()
+    fake.resource_manager()
+        .write_settings(&orders(), &settings(), &call())
+        .await
+        .unwrap_err()
 }
 
 /// Plays one reply to a write: it fails, is not repeated, and may or may not have been done.
@@ -26,21 +34,39 @@ async fn check(reply: Reply, may_have_been_written: bool, plan_again_after: Opti
     let fake = Fake::start([reply, answer(200, json!({ "properties": {} }))]).await;
     let error = write(&fake).await;
     assert_eq!(fake.seen().len(), 1, "{error:?}");
-    assert_eq!(error.may_have_been_written(), may_have_been_written, "{error:?}");
-    assert_eq!(error.plan_again_after(), plan_again_after.map(Duration::from_secs), "{error:?}");
+    assert_eq!(
+        error.may_have_been_written(),
+        may_have_been_written,
+        "{error:?}"
+    );
+    assert_eq!(
+        error.plan_again_after(),
+        plan_again_after.map(Duration::from_secs),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_write_without_a_clear_answer_is_not_repeated() {
     check(Reply::HalfSent(200), true, Some(1)).await;
     check(answer(500, json!({})), true, Some(1)).await;
-    check(answer(504, json!({})).with("retry-after", "3"), true, Some(3)).await;
+    check(
+        answer(504, json!({})).with("retry-after", "3"),
+        true,
+        Some(3),
+    )
+    .await;
     check(answer(200, json!({ "properties": null })), true, Some(1)).await;
 }
 
 #[tokio::test]
 async fn a_write_that_was_not_taken_is_planned_again_later() {
-    check(answer(429, json!({})).with("retry-after", "7"), false, Some(7)).await;
+    check(
+        answer(429, json!({})).with("retry-after", "7"),
+        false,
+        Some(7),
+    )
+    .await;
     check(answer(409, json!({ "Code": "Conflict" })), false, Some(1)).await;
 }
 
@@ -48,7 +74,12 @@ async fn a_write_that_was_not_taken_is_planned_again_later() {
 async fn a_write_that_azure_refuses_is_not_planned_again() {
     check(answer(400, json!({})), false, None).await;
     check(answer(403, json!({})), false, None).await;
-    check(answer(409, json!({ "error": { "code": "ScopeLocked" } })), false, None).await;
+    check(
+        answer(409, json!({ "error": { "code": "ScopeLocked" } })),
+        false,
+        None,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -57,7 +88,12 @@ async fn a_write_on_a_connection_that_is_cut_may_have_been_done() {
     let error = write(&fake).await;
     assert!(matches!(error.failure, Failure::NoAnswer(_)), "{error:?}");
     assert!(error.may_have_been_written() && fake.seen().is_empty());
-    assert!(error.to_string().contains("could not learn that it was done"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("could not learn that it was done"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -65,14 +101,27 @@ async fn a_write_without_an_answer_in_time_may_have_been_done() {
     let fake = Fake::start([Reply::Never]).await;
     let call = within(Duration::from_millis(300));
     let manager = fake.resource_manager();
-    let error = manager.write_settings(&orders(), &settings(), &call).await.unwrap_err();
-    assert!(error.may_have_been_written() && error.trouble() == Trouble::Transient, "{error:?}");
+    let error = manager
+        .write_settings(&orders(), &settings(), &call)
+        .await
+        .unwrap_err();
+    assert!(
+        error.may_have_been_written() && error.trouble() == Trouble::Transient,
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_write_with_a_refused_token_is_sent_again_with_another() {
-    let fake = Fake::start([answer(401, json!({})), answer(200, json!({ "properties": {} }))]).await;
-    fake.resource_manager().write_settings(&orders(), &settings(), &call()).await.unwrap();
+    let fake = Fake::start([
+        answer(401, json!({})),
+        answer(200, json!({ "properties": {} })),
+    ])
+    .await;
+    fake.resource_manager()
+        .write_settings(&orders(), &settings(), &call())
+        .await
+        .unwrap();
     let seen = fake.seen();
     assert_eq!(seen[1].headers["authorization"], "Bearer token-2");
     assert_eq!(seen[0].body, seen[1].body);
@@ -90,11 +139,19 @@ async fn a_message_that_quotes_what_was_sent_is_told_without_it() {
         "The value q w e r.".to_owned(),
     ];
     for message in messages {
-        for body in [json!({ "error": { "code": SECRET, "message": message } }), json!({ "Message": message })] {
+        for body in [
+            json!({ "error": { "code": SECRET, "message": message } }),
+            json!({ "Message": message }),
+        ] {
             let fake = Fake::start([answer(400, body)]).await;
             let error = write(&fake).await;
             let told = format!("{} {error:?}", told(&error));
-            assert!(["planted", "471", "q w e r"].iter().all(|value| !told.contains(value)), "{told}");
+            assert!(
+                ["planted", "471", "q w e r"]
+                    .iter()
+                    .all(|value| !told.contains(value)),
+                "{told}"
+            );
             assert!(told.contains("The value"), "{told}");
         }
     }

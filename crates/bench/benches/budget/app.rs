@@ -11,13 +11,19 @@ use crate::process;
 
 /// The root of the repository.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
 }
 
 /// The file of a policy that keyrelay comes with.
 pub(crate) fn shipped_policy(name: &str) -> PathBuf {
     let file = root().join(format!("policies/{name}.wasm"));
-    assert!(file.exists(), "there is no policies/{name}.wasm: `cargo xtask policies` makes it");
+    assert!(
+        file.exists(),
+        "there is no policies/{name}.wasm: `cargo xtask policies` makes it"
+    );
     file
 }
 
@@ -28,7 +34,11 @@ pub(crate) fn folder(configuration: &str) -> TempDir {
     fs::copy(root().join("host.json"), app.join("host.json")).unwrap();
     for function in ["SecretEvent", "Reconcile"] {
         fs::create_dir(app.join(function)).unwrap();
-        fs::copy(root().join(function).join("function.json"), app.join(function).join("function.json")).unwrap();
+        fs::copy(
+            root().join(function).join("function.json"),
+            app.join(function).join("function.json"),
+        )
+        .unwrap();
     }
     fs::copy(process::keyrelay_host(), app.join("keyrelay-host")).unwrap();
     fs::create_dir(app.join("policies")).unwrap();
@@ -39,13 +49,23 @@ pub(crate) fn folder(configuration: &str) -> TempDir {
 /// Fills a function app with copies of `follow`, precompiled and locked.
 pub(crate) fn with_precompiled_policies(app: &Path, count: usize) {
     let module = shipped_policy("follow");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let precompiled = runtime.block_on(Sandbox::new().unwrap().precompile(&module)).unwrap();
-    let locked =
-        Locked { digest: Digest::of(&fs::read(&module).unwrap()), precompiled: Some(Digest::of(&precompiled)) };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let precompiled = runtime
+        .block_on(Sandbox::new().unwrap().precompile(&module))
+        .unwrap();
+    let locked = Locked {
+        digest: Digest::of(&fs::read(&module).unwrap()),
+        precompiled: Some(Digest::of(&precompiled)),
+    };
     let mut lock = Lock::default();
     for number in 0..count {
-        let name = if number == 0 { "follow".to_owned() } else { format!("secret-{number:04}") };
+        let name = if number == 0 {
+            "follow".to_owned()
+        } else {
+            format!("secret-{number:04}")
+        };
         let file = app.join("policies").join(format!("{name}.wasm"));
         fs::copy(&module, &file).unwrap();
         fs::write(precompiled_file(&file), &precompiled).unwrap();
@@ -75,6 +95,7 @@ pub(crate) fn invocation(object: &str, occurrence: &str) -> String {
         "metadataVersion": "1",
         "eventTime": "2026-11-23T10:12:19.5Z",
     });
-    let sys = json!({ "MethodName": "SecretEvent", "UtcNow": "2026-11-23T10:12:20Z", "RandGuid": "1" });
+    let sys =
+        json!({ "MethodName": "SecretEvent", "UtcNow": "2026-11-23T10:12:20Z", "RandGuid": "1" });
     json!({ "Data": { "event": event }, "Metadata": { "sys": sys } }).to_string()
 }

@@ -16,7 +16,10 @@ pub(crate) struct Bare {
 impl Bare {
     pub(crate) fn new(module: &[u8]) -> wasmtime::Result<Self> {
         let encoder = wit_component::ComponentEncoder::default();
-        let component = encoder.module(module).and_then(|mut encoder| encoder.encode()).unwrap();
+        let component = encoder
+            .module(module)
+            .and_then(|mut encoder| encoder.encode())
+            .unwrap();
         let engine = Engine::default();
         let component = Component::new(&engine, component)?;
         let linked = PolicyPre::new(Linker::new(&engine).instantiate_pre(&component)?)?;
@@ -24,7 +27,11 @@ impl Bare {
     }
 
     /// A new store, an instance in it, the call, and the end of both.
-    pub(crate) fn decide(&self, event: &types::Event, app: &types::App) -> Result<types::Decision, String> {
+    pub(crate) fn decide(
+        &self,
+        event: &types::Event,
+        app: &types::App,
+    ) -> Result<types::Decision, String> {
         let mut store = Store::new(&self.engine, ());
         let policy = self.linked.instantiate(&mut store).unwrap();
         policy.call_decide(&mut store, event, app).unwrap()

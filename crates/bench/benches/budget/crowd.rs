@@ -36,12 +36,20 @@ pub(crate) struct Crowd {
 }
 
 pub(crate) fn measure() -> Crowd {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let (writes, at_rest) = many_events().await;
         let good = among_bad().await;
         let apps = many_apps().await;
-        Crowd { writes, good: [good, GOOD], memory: [at_rest, apps.memory[1]], ..apps }
+        Crowd {
+            writes,
+            good: [good, GOOD],
+            memory: [at_rest, apps.memory[1]],
+            ..apps
+        }
     })
 }
 
@@ -60,9 +68,16 @@ impl Running {
     ) -> Self {
         let folder = app::folder(configuration);
         for policy in ["follow", "pin"] {
-            fs::copy(app::shipped_policy(policy), folder.path().join(format!("policies/{policy}.wasm"))).unwrap();
+            fs::copy(
+                app::shipped_policy(policy),
+                folder.path().join(format!("policies/{policy}.wasm")),
+            )
+            .unwrap();
         }
-        let secrets: Vec<String> = secrets.iter().map(|name| format!("{name} = \"first\"")).collect();
+        let secrets: Vec<String> = secrets
+            .iter()
+            .map(|name| format!("{name} = \"first\""))
+            .collect();
         let world = format!(
             "subscription = \"00000000-0000-0000-0000-000000000001\"\n\
              [[vault]]\nname = \"{VAULT}\"\nresource_group = \"shop\"\nsecrets = {{ {} }}\n\
@@ -73,11 +88,17 @@ impl Running {
         options.site = Some("keyrelay".to_owned());
         options.functions_host = FunctionsHostOptions::new(folder.path());
         let store = folder.path().join("store").display().to_string();
-        options.functions_host.environment.push(("KEYRELAY_STORE".to_owned(), store));
+        options
+            .functions_host
+            .environment
+            .push(("KEYRELAY_STORE".to_owned(), store));
         options.event_grid.clock = 10.0;
         options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
         change(&mut options, folder.path());
-        Self { azure: LocalAzure::start(options).await.unwrap(), folder }
+        Self {
+            azure: LocalAzure::start(options).await.unwrap(),
+            folder,
+        }
     }
 
     fn rotate(&self, secret: &str) -> String {
@@ -86,7 +107,8 @@ impl Running {
 
     fn has(&self, site: &str, version: &str) -> bool {
         let rows = self.azure.cloud.references(site).unwrap();
-        rows.iter().any(|row| row.setting == "SECRET" && row.active_version.as_deref() == Some(version))
+        rows.iter()
+            .any(|row| row.setting == "SECRET" && row.active_version.as_deref() == Some(version))
     }
 
     /// The memory of keyrelay-host, in bytes.
@@ -96,14 +118,21 @@ impl Running {
 
     fn asked(&self, wanted: impl Fn(&keyrelay_local_azure::Request) -> bool) -> usize {
         let requests = self.azure.cloud.requests();
-        requests.iter().filter(|it| it.service == Service::ResourceManager && wanted(it)).count()
+        requests
+            .iter()
+            .filter(|it| it.service == Service::ResourceManager && wanted(it))
+            .count()
     }
 }
 
 fn sites<'a>(names_and_secrets: impl Iterator<Item = (String, &'a str)>) -> String {
     names_and_secrets.fold(String::new(), |mut sites, (name, secret)| {
         let reference = format!("@Microsoft.KeyVault(VaultName={VAULT};SecretName={secret})");
-        writeln!(sites, "[[site]]\nname = \"{name}\"\nresource_group = \"shop\"").unwrap();
+        writeln!(
+            sites,
+            "[[site]]\nname = \"{name}\"\nresource_group = \"shop\""
+        )
+        .unwrap();
         writeln!(sites, "settings = {{ SECRET = \"{reference}\" }}").unwrap();
         sites
     })
@@ -119,7 +148,10 @@ async fn many_events() -> (usize, u64) {
     let (memory, before) = (app.memory(), app.writes());
     let versions: Vec<String> = (0..MANY).map(|_| app.rotate("sql")).collect();
     app.azure.event_grid.settled().await;
-    assert!(app.has("orders", versions.last().unwrap()), "the app is not fresh");
+    assert!(
+        app.has("orders", versions.last().unwrap()),
+        "the app is not fresh"
+    );
     (app.writes() - before, memory)
 }
 
@@ -132,26 +164,54 @@ impl Running {
 /// Good events between a policy that is none, an app whose reference leads nowhere, and an event that is none.
 async fn among_bad() -> usize {
     let good: Vec<String> = (0..GOOD).map(|number| format!("good-{number}")).collect();
-    let secrets: Vec<String> =
-        good.iter().cloned().chain(["broken-policy".to_owned(), "broken-app".to_owned()]).collect();
-    let mut all = sites(good.iter().map(|secret| (format!("app-{secret}"), secret.as_str())));
-    all += &sites([("a".to_owned(), "broken-policy"), ("b".to_owned(), "missing")].into_iter());
+    let secrets: Vec<String> = good
+        .iter()
+        .cloned()
+        .chain(["broken-policy".to_owned(), "broken-app".to_owned()])
+        .collect();
+    let mut all = sites(
+        good.iter()
+            .map(|secret| (format!("app-{secret}"), secret.as_str())),
+    );
+    all += &sites(
+        [
+            ("a".to_owned(), "broken-policy"),
+            ("b".to_owned(), "missing"),
+        ]
+        .into_iter(),
+    );
     let app = Running::start("", &secrets, &all, |options, folder| {
-        fs::write(folder.join("policies/broken-policy.wasm"), b"\0asm, but no more").unwrap();
+        fs::write(
+            folder.join("policies/broken-policy.wasm"),
+            b"\0asm, but no more",
+        )
+        .unwrap();
         options.event_grid.clock = 1_000.0;
     })
     .await;
     let none = json!({ "id": "none", "eventType": "Microsoft.KeyVault.SecretNewVersionCreated", "data": { "Id": 7 } });
     let mut versions = Vec::new();
     app.rotate("broken-policy");
-    app.azure.functions_host.invoke("SecretEvent", &json!([none, none])).await.unwrap();
+    app.azure
+        .functions_host
+        .invoke("SecretEvent", &json!([none, none]))
+        .await
+        .unwrap();
     for secret in &good {
         versions.push(app.rotate(secret));
-        app.azure.functions_host.invoke("SecretEvent", &none).await.unwrap();
+        app.azure
+            .functions_host
+            .invoke("SecretEvent", &none)
+            .await
+            .unwrap();
     }
     let began = Instant::now();
-    let fresh =
-        || good.iter().zip(&versions).filter(|(secret, version)| app.has(&format!("app-{secret}"), version)).count();
+    let fresh = || {
+        good.iter()
+            .zip(&versions)
+            .filter(|(secret, version)| app.has(&format!("app-{secret}"), version))
+            .count()
+    };
     while fresh() < GOOD && began.elapsed() < Duration::from_secs(60) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -174,14 +234,22 @@ async fn many_apps() -> Crowd {
     let (mut memory, mut left): (u64, BTreeSet<usize>) = (0, (0..MANY).collect());
     let mut seconds = 0;
     while !left.is_empty() || has_pending(app.folder.path()) {
-        assert!(began.elapsed() < Duration::from_secs(900), "{} apps are not fresh", left.len());
+        assert!(
+            began.elapsed() < Duration::from_secs(900),
+            "{} apps are not fresh",
+            left.len()
+        );
         tokio::time::sleep(Duration::from_secs(1)).await;
         memory = memory.max(app.memory());
         left.retain(|number| !app.has(&format!("app-{number}"), &version));
         seconds += 1;
         if seconds % 20 == 0 {
             // The timer, which comes every minute in Azure.
-            app.azure.functions_host.run_timer("Reconcile").await.unwrap();
+            app.azure
+                .functions_host
+                .run_timer("Reconcile")
+                .await
+                .unwrap();
         }
     }
     let took = began.elapsed();
@@ -200,7 +268,11 @@ fn has_pending(app: &Path) -> bool {
 }
 
 fn has_files(folder: &Path) -> bool {
-    let mut paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut paths = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     paths.any(|path| path.is_file() || has_files(&path))
 }
 

@@ -5,8 +5,12 @@ use std::fs;
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion};
-use keyrelay_model::{AppId, Decision, Event, Grant, SettingName, SettingValue, Settings, decode_events, plan};
-use keyrelay_sandbox::{AppView, Limits, Policy, Sandbox, VisibleSetting, VisibleValue, visible_settings};
+use keyrelay_model::{
+    AppId, Decision, Event, Grant, SettingName, SettingValue, Settings, decode_events, plan,
+};
+use keyrelay_sandbox::{
+    AppView, Limits, Policy, Sandbox, VisibleSetting, VisibleValue, visible_settings,
+};
 use serde_json::Value;
 
 use crate::app;
@@ -19,9 +23,14 @@ pub(crate) const SETTINGS: [usize; 3] = [10, 50, 500];
 
 pub(crate) fn measure(criterion: &mut Criterion) {
     let module = fs::read(app::shipped_policy("pin")).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let sandbox = Sandbox::new().unwrap();
-    let policy = runtime.block_on(sandbox.load("pin", module.clone())).unwrap();
+    let policy = runtime
+        .block_on(sandbox.load("pin", module.clone()))
+        .unwrap();
     let bare = Bare::new(&module).unwrap();
 
     let body = app::invocation("secrets/sql", "SecretNewVersionCreated");
@@ -36,7 +45,9 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     for count in SETTINGS {
         let subject = Subject::new(count);
         let (event, seen) = (subject.bare_event(), subject.bare_app());
-        group.bench_function(BenchmarkId::new("bare", count), |bencher| bencher.iter(|| bare.decide(&event, &seen)));
+        group.bench_function(BenchmarkId::new("bare", count), |bencher| {
+            bencher.iter(|| bare.decide(&event, &seen))
+        });
         group.bench_function(BenchmarkId::new("sandbox", count), |bencher| {
             bencher.iter(|| runtime.block_on(subject.ask(&policy)));
         });
@@ -46,9 +57,20 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decision/plan");
     for count in SETTINGS {
         let subject = Subject::new(count);
-        let Decision::Patch(patch) = runtime.block_on(subject.ask(&policy)) else { panic!("not a patch") };
+        let Decision::Patch(patch) = runtime.block_on(subject.ask(&policy)) else {
+            panic!("not a patch")
+        };
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
-            bencher.iter(|| plan(&patch, &subject.event, &subject.settings, &Grant::default(), SUFFIX).unwrap());
+            bencher.iter(|| {
+                plan(
+                    &patch,
+                    &subject.event,
+                    &subject.settings,
+                    &Grant::default(),
+                    SUFFIX,
+                )
+                .unwrap()
+            });
         });
     }
     group.finish();
@@ -64,24 +86,46 @@ struct Subject {
 
 impl Subject {
     fn new(count: usize) -> Self {
-        let envelope: Value = serde_json::from_str(&app::invocation("secrets/sql", "SecretNewVersionCreated")).unwrap();
-        let event = decode_events(envelope.pointer("/Data/event").unwrap()).remove(0).unwrap();
+        let envelope: Value =
+            serde_json::from_str(&app::invocation("secrets/sql", "SecretNewVersionCreated"))
+                .unwrap();
+        let event = decode_events(envelope.pointer("/Data/event").unwrap())
+            .remove(0)
+            .unwrap();
         let mut settings = Settings::default();
         for number in 0..count {
             let value = match number % 5 {
                 0 => "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql;SecretVersion=1)",
                 _ => "some plain text, as settings have it",
             };
-            settings.set(SettingName::listed(format!("SETTING_{number:04}")), SettingValue::new(value));
+            settings.set(
+                SettingName::listed(format!("SETTING_{number:04}")),
+                SettingValue::new(value),
+            );
         }
         let visible = visible_settings(&settings, &Grant::default(), SUFFIX);
-        let app = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders".parse().unwrap();
-        Self { event, app, settings, visible }
+        let app = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders"
+            .parse()
+            .unwrap();
+        Self {
+            event,
+            app,
+            settings,
+            visible,
+        }
     }
 
     async fn ask(&self, policy: &Policy) -> Decision {
-        let view = AppView { id: &self.app, settings: &self.visible, parameters: &BTreeMap::new() };
-        policy.decide(&self.event, &view, &Limits::default()).await.unwrap().decision
+        let view = AppView {
+            id: &self.app,
+            settings: &self.visible,
+            parameters: &BTreeMap::new(),
+        };
+        policy
+            .decide(&self.event, &view, &Limits::default())
+            .await
+            .unwrap()
+            .decision
     }
 
     fn bare_event(&self) -> types::Event {
@@ -93,7 +137,10 @@ impl Subject {
             kind: types::ObjectKind::Secret,
             name: event.name.as_str().to_owned(),
             occurrence: types::Occurrence::NewVersionCreated,
-            version: event.version.as_ref().map(|version| version.as_str().to_owned()),
+            version: event
+                .version
+                .as_ref()
+                .map(|version| version.as_str().to_owned()),
             time: event.time,
             not_before: event.not_before,
             expires: event.expires,
@@ -105,13 +152,18 @@ impl Subject {
             VisibleValue::Reference(target) => types::Value::Reference(types::Reference {
                 vault_host: target.vault_host.as_str().to_owned(),
                 secret: target.secret.as_str().to_owned(),
-                version: target.version.as_ref().map(|version| version.as_str().to_owned()),
+                version: target
+                    .version
+                    .as_ref()
+                    .map(|version| version.as_str().to_owned()),
             }),
             VisibleValue::Text(text) => types::Value::Text(text.expose().to_owned()),
             VisibleValue::Withheld => types::Value::Withheld,
         };
-        let setting =
-            |it: &VisibleSetting| types::Setting { name: it.name.as_str().to_owned(), value: value(&it.value) };
+        let setting = |it: &VisibleSetting| types::Setting {
+            name: it.name.as_str().to_owned(),
+            value: value(&it.value),
+        };
         types::App {
             id: self.app.to_string(),
             name: self.app.site().to_owned(),

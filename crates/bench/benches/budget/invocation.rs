@@ -16,12 +16,17 @@ use crate::app;
 use crate::process::Server;
 
 pub(crate) fn measure(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let mut group = criterion.benchmark_group("invocation");
 
     let floor = Server::floor();
     let mut caller = Caller::of(&floor, &runtime);
-    group.bench_function("empty", |bencher| bencher.iter(|| runtime.block_on(caller.post("/", ""))));
+    group.bench_function("empty", |bencher| {
+        bencher.iter(|| runtime.block_on(caller.post("/", "")))
+    });
     drop(floor);
 
     // Keys cannot be referenced: the event is decoded, admitted, recorded and answered, and nobody is asked.
@@ -40,7 +45,12 @@ pub(crate) fn measure(criterion: &mut Criterion) {
 /// A folder in memory, if there is such a place: a disk would be what is measured, and in Azure the store is no disk.
 fn store() -> TempDir {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+    if memory.is_dir() {
+        tempfile::tempdir_in(memory)
+    } else {
+        tempfile::tempdir()
+    }
+    .unwrap()
 }
 
 /// A connection that is kept, as the Functions host keeps its own.
@@ -59,8 +69,12 @@ impl Caller {
     }
 
     async fn post(&mut self, path: &str, body: &str) -> Bytes {
-        let request = Request::post(path).header("host", "localhost").header("content-type", "application/json");
-        let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
+        let request = Request::post(path)
+            .header("host", "localhost")
+            .header("content-type", "application/json");
+        let request = request
+            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+            .unwrap();
         self.0.ready().await.unwrap();
         let answer = self.0.send_request(request).await.unwrap();
         assert_eq!(answer.status(), 200);

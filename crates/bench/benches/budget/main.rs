@@ -23,7 +23,10 @@ use crate::table::Table;
 
 fn main() {
     let estimates = process::target_folder().join("criterion");
-    #[expect(clippy::disallowed_methods, reason = "what was measured before this moment is not shown")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what was measured before this moment is not shown"
+    )]
     let began = SystemTime::now();
     let mut table = Table::new(&estimates, began);
     let mut criterion = Criterion::default()
@@ -31,7 +34,10 @@ fn main() {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(4))
         .configure_from_args();
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
+    let filter = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'))
+        .unwrap_or_default();
     let is_wanted = |group: &str| filter.is_empty() || filter.split('/').next() == Some(group);
     if is_wanted("decision") {
         decision::measure(&mut criterion);

@@ -26,8 +26,13 @@ impl Server {
     pub(crate) fn floor() -> Self {
         let address = free_address();
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay-floor"));
-        command.arg(address.port().to_string()).stdout(Stdio::null());
-        Self { child: command.spawn().unwrap(), address }
+        command
+            .arg(address.port().to_string())
+            .stdout(Stdio::null());
+        Self {
+            child: command.spawn().unwrap(),
+            address,
+        }
     }
 
     /// keyrelay-host in the folder of a function app, started as the Functions host does it.
@@ -43,8 +48,13 @@ impl Server {
         command.env("FUNCTIONS_APP_ROOT_PATH", app);
         command.env("KEYRELAY_STORE", store);
         // There is nobody, and nobody is asked.
-        command.env("IDENTITY_ENDPOINT", "http://127.0.0.1:9/token").env("IDENTITY_HEADER", "none");
-        Self { child: command.spawn().unwrap(), address }
+        command
+            .env("IDENTITY_ENDPOINT", "http://127.0.0.1:9/token")
+            .env("IDENTITY_HEADER", "none");
+        Self {
+            child: command.spawn().unwrap(),
+            address,
+        }
     }
 
     /// keyrelay-host, once it has done what it does on its own after the start.
@@ -62,15 +72,23 @@ impl Server {
     pub(crate) fn until_ready(&self) {
         let began = Instant::now();
         while !self.is_ready() {
-            assert!(began.elapsed() < PATIENCE, "nobody answers on {}", self.address);
+            assert!(
+                began.elapsed() < PATIENCE,
+                "nobody answers on {}",
+                self.address
+            );
             thread::sleep(Duration::from_micros(100));
         }
     }
 
     fn is_ready(&self) -> bool {
-        let Ok(mut stream) = TcpStream::connect(self.address) else { return false };
+        let Ok(mut stream) = TcpStream::connect(self.address) else {
+            return false;
+        };
         let mut answer = [0; 12];
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").is_ok()
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .is_ok()
             && stream.read_exact(&mut answer).is_ok()
             && answer.ends_with(b" 200")
     }
@@ -83,18 +101,25 @@ impl Server {
 
 /// The memory of the largest process that runs a program in a folder, in bytes.
 pub(crate) fn memory_of_programs_in(folder: &Path) -> u64 {
-    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let processes = fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path());
     let ours = processes.filter(|process| {
         let line = fs::read(process.join("cmdline")).unwrap_or_default();
         line.starts_with(folder.as_os_str().as_encoded_bytes())
     });
-    ours.filter_map(|process| resident(&process)).max().unwrap_or(0)
+    ours.filter_map(|process| resident(&process))
+        .max()
+        .unwrap_or(0)
 }
 
 /// What Linux says a process has in memory, in bytes.
 fn resident(process: &Path) -> Option<u64> {
     let status = fs::read_to_string(process.join("status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 
@@ -110,20 +135,31 @@ fn wait_for_line(mut lines: BufReader<ChildStdout>, words: &str) {
     let mut line = String::new();
     while !line.contains(words) {
         line.clear();
-        assert!(lines.read_line(&mut line).unwrap() > 0, "keyrelay-host ended before it said `{words}`");
+        assert!(
+            lines.read_line(&mut line).unwrap() > 0,
+            "keyrelay-host ended before it said `{words}`"
+        );
     }
     // Somebody has to read the rest.
     thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
 }
 
 fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 /// Where cargo builds to.
 pub(crate) fn target_folder() -> PathBuf {
     // This program lies in `<target>/release/deps`.
-    std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
+    std::env::current_exe()
+        .unwrap()
+        .ancestors()
+        .nth(3)
+        .unwrap()
+        .to_owned()
 }
 
 /// keyrelay-host: the one that `KEYRELAY_HOST` names, as `cargo xtask bench` does; else built like this program.
@@ -135,8 +171,19 @@ pub(crate) fn keyrelay_host() -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--release", "--package", "keyrelay-host", "--target-dir"]).arg(target_folder());
-        assert!(cargo.status().unwrap().success(), "keyrelay-host cannot be built");
+        cargo
+            .args([
+                "build",
+                "--release",
+                "--package",
+                "keyrelay-host",
+                "--target-dir",
+            ])
+            .arg(target_folder());
+        assert!(
+            cargo.status().unwrap().success(),
+            "keyrelay-host cannot be built"
+        );
     });
     target_folder().join("release").join("keyrelay-host")
 }

@@ -13,7 +13,9 @@ pub(crate) const POLICIES: [usize; 3] = [10, 100, 1_000];
 pub(crate) fn measure(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("start");
     group.sample_size(50);
-    group.bench_function("floor", |bencher| bencher.iter_custom(|times| time(times, Server::floor)));
+    group.bench_function("floor", |bencher| {
+        bencher.iter_custom(|times| time(times, Server::floor))
+    });
     for count in POLICIES {
         let folder = app::folder("");
         app::with_precompiled_policies(folder.path(), count);
@@ -48,7 +50,13 @@ pub(crate) fn memory() -> Memory {
     let keyrelay = POLICIES.map(|count| {
         let folder = app::folder("");
         app::with_precompiled_policies(folder.path(), count);
-        (count, Server::keyrelay_at_rest(folder.path(), NO_CONTAINER).memory())
+        (
+            count,
+            Server::keyrelay_at_rest(folder.path(), NO_CONTAINER).memory(),
+        )
     });
-    Memory { floor: floor.memory(), keyrelay: keyrelay.into() }
+    Memory {
+        floor: floor.memory(),
+        keyrelay: keyrelay.into(),
+    }
 }

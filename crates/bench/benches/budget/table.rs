@@ -21,7 +21,11 @@ pub(crate) struct Table {
 impl Table {
     /// The measurements that are in this folder since this moment.
     pub(crate) fn new(estimates: &Path, began: SystemTime) -> Self {
-        Self { estimates: estimates.to_owned(), began, rows: Vec::new() }
+        Self {
+            estimates: estimates.to_owned(),
+            began,
+            rows: Vec::new(),
+        }
     }
 
     pub(crate) fn memory(&mut self, memory: &Memory) {
@@ -44,23 +48,49 @@ impl Table {
     }
 
     pub(crate) fn crowd(&mut self, crowd: &Crowd) {
-        let Crowd { writes, took, requests_a_second, throttled, memory, good } = crowd;
+        let Crowd {
+            writes,
+            took,
+            requests_a_second,
+            throttled,
+            memory,
+            good,
+        } = crowd;
         let [at_rest, largest] = memory.map(|bytes| bytes as f64 / 1e6);
         let [came_to_their_end, all] = good;
         let mut row = |what: &str, measured: String, budget: &str| {
-            self.rows.push([what.to_owned(), measured, String::new(), String::new(), budget.to_owned()]);
+            self.rows.push([
+                what.to_owned(),
+                measured,
+                String::new(),
+                String::new(),
+                budget.to_owned(),
+            ]);
         };
-        row("1,000 events for one app at once", format!("{writes} writes"), "3 writes");
-        let requests = format!("{requests_a_second:.0} requests a second, {throttled} answered 429");
+        row(
+            "1,000 events for one app at once",
+            format!("{writes} writes"),
+            "3 writes",
+        );
+        let requests =
+            format!("{requests_a_second:.0} requests a second, {throttled} answered 429");
         let seconds = took.as_secs();
         row(
             "1,000 apps using one secret",
             format!("all verified in {seconds} s, {requests}"),
             "within the rate limits",
         );
-        row("memory with 1,000 apps", format!("{largest:.1} MB; with one app {at_rest:.1} MB"), "flat");
+        row(
+            "memory with 1,000 apps",
+            format!("{largest:.1} MB; with one app {at_rest:.1} MB"),
+            "flat",
+        );
         let verified = format!("{came_to_their_end} of {all} others verified");
-        row("bad events, a bad policy and a bad setting among good ones", verified, "all others");
+        row(
+            "bad events, a bad policy and a bad setting among good ones",
+            verified,
+            "all others",
+        );
     }
 
     /// The median of a benchmark, if this run made it.
@@ -77,22 +107,51 @@ impl Table {
     fn timed(&self) -> Vec<[String; 5]> {
         let row = |what: String, benchmark: String, floor: &str, budget: &str| {
             let (time, floor) = (self.median(&benchmark)?, self.median(floor));
-            let ratio = floor.map(|floor| format!("{:.2}", time.as_secs_f64() / floor.as_secs_f64()));
+            let ratio =
+                floor.map(|floor| format!("{:.2}", time.as_secs_f64() / floor.as_secs_f64()));
             let floor = floor.map(|floor| format!("{floor:.1?}"));
-            let words = [what, format!("{time:.1?}"), floor.unwrap_or_default(), ratio.unwrap_or_default()];
+            let words = [
+                what,
+                format!("{time:.1?}"),
+                floor.unwrap_or_default(),
+                ratio.unwrap_or_default(),
+            ];
             let [what, time, floor, ratio] = words;
             Some([what, time, floor, ratio, budget.to_owned()])
         };
-        let mut rows = vec![row("decode an invocation".to_owned(), "decision_decode".to_owned(), "", "")];
+        let mut rows = vec![row(
+            "decode an invocation".to_owned(),
+            "decision_decode".to_owned(),
+            "",
+            "",
+        )];
         for count in SETTINGS {
-            let (name, floor) = (format!("decision/sandbox/{count}"), format!("decision/bare/{count}"));
-            rows.push(row(format!("a decision, {count} settings"), name, &floor, "1.3 times"));
+            let (name, floor) = (
+                format!("decision/sandbox/{count}"),
+                format!("decision/bare/{count}"),
+            );
+            rows.push(row(
+                format!("a decision, {count} settings"),
+                name,
+                &floor,
+                "1.3 times",
+            ));
         }
         for count in SETTINGS {
-            rows.push(row(format!("a plan, {count} settings"), format!("decision_plan/{count}"), "", ""));
+            rows.push(row(
+                format!("a plan, {count} settings"),
+                format!("decision_plan/{count}"),
+                "",
+                "",
+            ));
         }
         let name = "invocation/nothing-to-do".to_owned();
-        rows.push(row("an invocation, nothing to do".to_owned(), name, "invocation/empty", "3 times"));
+        rows.push(row(
+            "an invocation, nothing to do".to_owned(),
+            name,
+            "invocation/empty",
+            "3 times",
+        ));
         for count in POLICIES {
             let budget = match count {
                 10 => "2 times",
@@ -100,7 +159,12 @@ impl Table {
                 _ => "",
             };
             let name = format!("start/keyrelay/{count}");
-            rows.push(row(format!("start to first answer, {count} precompiled policies"), name, "start/floor", budget));
+            rows.push(row(
+                format!("start to first answer, {count} precompiled policies"),
+                name,
+                "start/floor",
+                budget,
+            ));
         }
         rows.into_iter().flatten().collect()
     }
@@ -108,7 +172,10 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| what | measured | floor | ratio | budget |\n|---|---|---|---|---|")?;
+        writeln!(
+            f,
+            "| what | measured | floor | ratio | budget |\n|---|---|---|---|---|"
+        )?;
         for [what, measured, floor, ratio, budget] in self.timed().iter().chain(&self.rows) {
             writeln!(f, "| {what} | {measured} | {floor} | {ratio} | {budget} |")?;
         }

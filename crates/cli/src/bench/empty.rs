@@ -41,7 +41,9 @@ pub(super) fn module() -> anyhow::Result<Vec<u8>> {
     let mut resolve = Resolve::default();
     let words = |error| anyhow::anyhow!("the contract cannot be read: {error:#}");
     let package = resolve.push_str("policy.wit", WIT).map_err(words)?;
-    let world = resolve.select_world(&[package], Some("policy")).map_err(words)?;
+    let world = resolve
+        .select_world(&[package], Some("policy"))
+        .map_err(words)?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).map_err(words)?;
     Ok(module)
 }
@@ -54,7 +56,17 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_a_policy() {
-        let policy = Sandbox::new().unwrap().load("empty", module().unwrap()).await.unwrap();
-        assert_eq!((policy.about().name.as_str(), policy.about().version.as_str()), ("empty", "0.1.0"));
+        let policy = Sandbox::new()
+            .unwrap()
+            .load("empty", module().unwrap())
+            .await
+            .unwrap();
+        assert_eq!(
+            (
+                policy.about().name.as_str(),
+                policy.about().version.as_str()
+            ),
+            ("empty", "0.1.0")
+        );
     }
 }

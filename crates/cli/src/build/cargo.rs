@@ -16,26 +16,47 @@ pub(super) fn build(project: &Path) -> anyhow::Result<PathBuf> {
     ensure_target(project)?;
     out::note("building with cargo");
     let mut cargo = tool::command("cargo", project);
-    cargo.args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"]);
-    let child = cargo.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().context("cannot run `cargo`")?;
+    cargo.args([
+        "build",
+        "--release",
+        "--target",
+        TARGET,
+        "--message-format=json-render-diagnostics",
+    ]);
+    let child = cargo
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .context("cannot run `cargo`")?;
     let output = child.wait_with_output().context("cannot run `cargo`")?;
     if !output.status.success() {
         bail!("`cargo` ended with {}: see above", output.status);
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    let mut files =
-        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter_map(|message| {
+    let mut files = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter_map(|message| {
             let files = message.get("filenames")?.as_array()?;
-            files.iter().filter_map(Value::as_str).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
+            files
+                .iter()
+                .filter_map(Value::as_str)
+                .find(|file| file.ends_with(".wasm"))
+                .map(PathBuf::from)
         });
     // Dependencies come first.
-    files.next_back().context("cargo has made no `.wasm`: the crate needs `crate-type = [\"cdylib\", \"rlib\"]`")
+    files
+        .next_back()
+        .context("cargo has made no `.wasm`: the crate needs `crate-type = [\"cdylib\", \"rlib\"]`")
 }
 
 /// Asks rustc: the target may have been installed by something else than rustup.
 fn ensure_target(project: &Path) -> anyhow::Result<()> {
-    let output = tool::command("rustc", project).args(["--print", "target-libdir", "--target", TARGET]).output();
-    let output = output.context("`rustc` is not installed: install Rust with rustup, see https://rustup.rs")?;
+    let output = tool::command("rustc", project)
+        .args(["--print", "target-libdir", "--target", TARGET])
+        .output();
+    let output = output
+        .context("`rustc` is not installed: install Rust with rustup, see https://rustup.rs")?;
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     if output.status.success() && folder.is_dir() {
         return Ok(());

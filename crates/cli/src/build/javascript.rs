@@ -15,11 +15,24 @@ pub(super) fn build(project: &Path) -> anyhow::Result<PathBuf> {
     let fix = "install Node.js 20 or newer, see https://nodejs.org";
     tool::ensure("node", fix)?;
     let package = project.join("package.json");
-    let text = fs::read_to_string(&package).with_context(|| format!("cannot read {}", package.display()))?;
-    let content: Value = serde_json::from_str(&text).with_context(|| format!("{} is not JSON", package.display()))?;
-    let source = content.get("main").and_then(Value::as_str).unwrap_or("policy.js");
-    ensure!(project.join(source).is_file(), "{}: there is no `{source}`, which is `main`", package.display());
-    ensure!(project.join("wit").is_dir(), "{} has no folder `wit` with the contract", project.display());
+    let text = fs::read_to_string(&package)
+        .with_context(|| format!("cannot read {}", package.display()))?;
+    let content: Value = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not JSON", package.display()))?;
+    let source = content
+        .get("main")
+        .and_then(Value::as_str)
+        .unwrap_or("policy.js");
+    ensure!(
+        project.join(source).is_file(),
+        "{}: there is no `{source}`, which is `main`",
+        package.display()
+    );
+    ensure!(
+        project.join("wit").is_dir(),
+        "{} has no folder `wit` with the contract",
+        project.display()
+    );
     if !project.join(TOOL).exists() {
         tool::ensure("npm", fix)?;
         let mut npm = tool::command("npm", project);
@@ -32,8 +45,18 @@ pub(super) fn build(project: &Path) -> anyhow::Result<PathBuf> {
         package.display()
     );
     let made = PathBuf::from("node_modules/.keyrelay.wasm");
-    let mut componentize = tool::command(project.join(TOOL).canonicalize().context("cannot find the tool")?, project);
-    componentize.args(["--wit", "wit", "--world", "policy", "--js", source, "--output"]).arg(&made);
+    let mut componentize = tool::command(
+        project
+            .join(TOOL)
+            .canonicalize()
+            .context("cannot find the tool")?,
+        project,
+    );
+    componentize
+        .args([
+            "--wit", "wit", "--world", "policy", "--js", source, "--output",
+        ])
+        .arg(&made);
     // A policy is synchronous, and has nothing of WASI that it could use.
     componentize.args(["--sync", "--stub-wasi", "--opt-size"]);
     tool::run("building with componentize-qjs", componentize)?;

@@ -17,7 +17,10 @@ pub(super) fn command(program: impl AsRef<OsStr>, folder: &Path) -> Command {
 
 /// Makes sure that a program is there; the fix is the command that installs it.
 pub(super) fn ensure(program: &str, fix: &str) -> anyhow::Result<()> {
-    let found = Command::new(program).arg("--version").stdin(Stdio::null()).output();
+    let found = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output();
     if !found.is_ok_and(|output| output.status.success()) {
         bail!("`{program}` is not installed: {fix}");
     }
@@ -30,7 +33,11 @@ pub(super) fn run(what: &str, mut command: Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let failed = || format!("cannot run `{name}`");
     // Standard output is for what was asked for.
-    let output = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().with_context(failed)?;
+    let output = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .with_context(failed)?;
     let output = output.wait_with_output().with_context(failed)?;
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         out::note(&format!("  {line}"));

@@ -47,8 +47,9 @@ pub(crate) type Kind = (ObjectKind, Occurrence);
 
 /// All kinds of events: those of Key Vault, and our own.
 pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
-    let of_key_vault =
-        ObjectKind::ALL.into_iter().flat_map(|object| Occurrence::OF_KEY_VAULT.map(|occurrence| (object, occurrence)));
+    let of_key_vault = ObjectKind::ALL
+        .into_iter()
+        .flat_map(|object| Occurrence::OF_KEY_VAULT.map(|occurrence| (object, occurrence)));
     of_key_vault.chain([(ObjectKind::Secret, Occurrence::ExpiryReminder)])
 }
 
@@ -60,10 +61,15 @@ pub(crate) fn name((object, occurrence): Kind) -> String {
 /// The kind of a name, with or without what comes before it in the event's type.
 pub(crate) fn kind_of(text: &str) -> Result<Kind, String> {
     let short = text.rsplit('.').next().unwrap_or(text);
-    kinds().find(|kind| name(*kind).eq_ignore_ascii_case(short)).ok_or_else(|| {
-        let known: Vec<String> = kinds().map(name).collect();
-        format!("`{text}` is no kind of event; there are {}", known.join(", "))
-    })
+    kinds()
+        .find(|kind| name(*kind).eq_ignore_ascii_case(short))
+        .ok_or_else(|| {
+            let known: Vec<String> = kinds().map(name).collect();
+            format!(
+                "`{text}` is no kind of event; there are {}",
+                known.join(", ")
+            )
+        })
 }
 
 impl EventTable {
@@ -75,8 +81,9 @@ impl EventTable {
             false => VaultHost::from_name(&self.vault, VAULT_SUFFIX),
         };
         let seconds = |key: &'static str, text: &str| {
-            let time: Timestamp =
-                text.parse().map_err(|_| anyhow!("event.{key}: write it like 2026-03-01T10:20:30Z"))?;
+            let time: Timestamp = text
+                .parse()
+                .map_err(|_| anyhow!("event.{key}: write it like 2026-03-01T10:20:30Z"))?;
             u64::try_from(time.as_second()).map_err(|_| anyhow!("event.{key}: it is before 1970"))
         };
         let version = self.version.map(|version| version.parse()).transpose();
@@ -84,13 +91,23 @@ impl EventTable {
             id: self.id,
             vault_host: vault_host.map_err(|error| at("vault")(error.to_string()))?,
             kind,
-            name: self.secret.parse().map_err(|error: keyrelay_model::NameError| at("secret")(error.to_string()))?,
+            name: self
+                .secret
+                .parse()
+                .map_err(|error: keyrelay_model::NameError| at("secret")(error.to_string()))?,
             occurrence,
-            version: version.map_err(|error: keyrelay_model::NameError| at("version")(error.to_string()))?,
+            version: version
+                .map_err(|error: keyrelay_model::NameError| at("version")(error.to_string()))?,
             time: seconds("time", &self.time)?,
             nanoseconds: 0,
-            not_before: self.not_before.map(|text| seconds("not_before", &text)).transpose()?,
-            expires: self.expires.map(|text| seconds("expires", &text)).transpose()?,
+            not_before: self
+                .not_before
+                .map(|text| seconds("not_before", &text))
+                .transpose()?,
+            expires: self
+                .expires
+                .map(|text| seconds("expires", &text))
+                .transpose()?,
         })
     }
 }
@@ -104,8 +121,15 @@ mod tests {
         assert_eq!(kinds().count(), 10);
         for kind in kinds() {
             assert_eq!(kind_of(&name(kind)), Ok(kind));
-            assert_eq!(kind_of(&format!("Microsoft.KeyVault.{}", name(kind))), Ok(kind));
+            assert_eq!(
+                kind_of(&format!("Microsoft.KeyVault.{}", name(kind))),
+                Ok(kind)
+            );
         }
-        assert!(kind_of("SecretDeleted").unwrap_err().contains("SecretNearExpiry"));
+        assert!(
+            kind_of("SecretDeleted")
+                .unwrap_err()
+                .contains("SecretNearExpiry")
+        );
     }
 }

@@ -37,24 +37,41 @@ enum Word {
 impl Expect {
     /// What came out, in the words of a case. The plain text in it is what the case itself holds.
     pub(crate) fn of(outcome: &Outcome) -> Self {
-        let empty =
-            Self { decision: Word::Patch, message: None, refused: None, remove: Vec::new(), set: BTreeMap::new() };
-        let with = |decision, message: &str| Self { decision, message: Some(message.to_owned()), ..empty.clone() };
+        let empty = Self {
+            decision: Word::Patch,
+            message: None,
+            refused: None,
+            remove: Vec::new(),
+            set: BTreeMap::new(),
+        };
+        let with = |decision, message: &str| Self {
+            decision,
+            message: Some(message.to_owned()),
+            ..empty.clone()
+        };
         match outcome {
             Outcome::Patch(plan) => {
                 let mut expect = empty.clone();
                 for (name, change) in plan.changes() {
                     match &change.after {
                         Some(value) => {
-                            expect.set.insert(name.to_string(), value.expose().to_owned());
+                            expect
+                                .set
+                                .insert(name.to_string(), value.expose().to_owned());
                         }
                         None => expect.remove.push(name.to_string()),
                     }
                 }
                 expect
             }
-            Outcome::Refused(reason) => Self { refused: Some(reason.clone()), ..empty },
-            Outcome::Refresh => Self { decision: Word::Refresh, ..empty },
+            Outcome::Refused(reason) => Self {
+                refused: Some(reason.clone()),
+                ..empty
+            },
+            Outcome::Refresh => Self {
+                decision: Word::Refresh,
+                ..empty
+            },
             Outcome::Notice(text) => with(Word::Notice, text),
             Outcome::Skip(reason) => with(Word::Skip, reason),
             Outcome::Error(reason) => with(Word::Error, reason),
@@ -70,10 +87,14 @@ impl Expect {
                 bail!("expect: a patch that is refused sets and removes nothing")
             }
             Word::Patch => Ok(()),
-            _ if has_plan || self.refused.is_some() => bail!("expect: only a patch has `set`, `remove` or `refused`"),
+            _ if has_plan || self.refused.is_some() => {
+                bail!("expect: only a patch has `set`, `remove` or `refused`")
+            }
             Word::Refresh if self.message.is_some() => bail!("expect: a refresh has no `message`"),
             Word::Notice | Word::Skip | Word::Error if self.message.is_none() => {
-                bail!("expect: `message` is missing: the exact text, or let `keyrelay test --update` write it")
+                bail!(
+                    "expect: `message` is missing: the exact text, or let `keyrelay test --update` write it"
+                )
             }
             _ => Ok(()),
         }
@@ -82,7 +103,10 @@ impl Expect {
     /// The lines of it, as they are in a case.
     pub(crate) fn lines(&self) -> Vec<String> {
         let text = toml::to_string(&Wrapped { expect: self }).unwrap_or_default();
-        text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        text.lines()
+            .filter(|line| !line.is_empty())
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -95,8 +119,17 @@ struct Wrapped<'a> {
 pub(crate) fn difference(expected: Option<&Expect>, came: &Expect) -> Vec<String> {
     let expected = expected.map(Expect::lines).unwrap_or_default();
     let came = came.lines();
-    let missing = expected.iter().filter(|line| !came.contains(line)).map(|line| format!("- {line}"));
-    let both = came.iter().map(|line| if expected.contains(line) { format!("  {line}") } else { format!("+ {line}") });
+    let missing = expected
+        .iter()
+        .filter(|line| !came.contains(line))
+        .map(|line| format!("- {line}"));
+    let both = came.iter().map(|line| {
+        if expected.contains(line) {
+            format!("  {line}")
+        } else {
+            format!("+ {line}")
+        }
+    });
     missing.chain(both).collect()
 }
 
@@ -119,7 +152,13 @@ pub(crate) fn replaced(text: &str, came: &Expect) -> String {
     while kept.last().is_some_and(|line| line.trim().is_empty()) {
         kept.pop();
     }
-    format!("{}\n\n{}\n", kept.join("\n"), came.lines().join("\n").replace("\n[expect.set]", "\n\n[expect.set]"))
+    format!(
+        "{}\n\n{}\n",
+        kept.join("\n"),
+        came.lines()
+            .join("\n")
+            .replace("\n[expect.set]", "\n\n[expect.set]")
+    )
 }
 
 #[cfg(test)]
@@ -132,8 +171,7 @@ mod tests {
 
     #[test]
     fn what_came_out_is_written_in_the_place_of_what_was_expected() {
-        let text =
-            "# About.\n[event]\nsecret = \"sql\"\n\n[expect]\ndecision = \"refresh\"\n\n[expect.set]\nA = \"1\"\n";
+        let text = "# About.\n[event]\nsecret = \"sql\"\n\n[expect]\ndecision = \"refresh\"\n\n[expect.set]\nA = \"1\"\n";
         let updated = replaced(text, &skip("why"));
         let expected = "# About.\n[event]\nsecret = \"sql\"\n\n[expect]\ndecision = \"skip\"\nmessage = \"why\"\n";
         assert_eq!(updated, expected);
@@ -143,7 +181,12 @@ mod tests {
     #[test]
     fn a_difference_shows_what_is_missing_and_what_is_new() {
         let lines = difference(Some(&skip("one")), &skip("two"));
-        let expected = ["- message = \"one\"", "  [expect]", "  decision = \"skip\"", "+ message = \"two\""];
+        let expected = [
+            "- message = \"one\"",
+            "  [expect]",
+            "  decision = \"skip\"",
+            "+ message = \"two\"",
+        ];
         assert_eq!(lines, expected);
     }
 }

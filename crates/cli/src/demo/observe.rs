@@ -27,7 +27,9 @@ impl HandlerLines {
                 Err(RecvError::Lagged(_)) => continue,
                 Err(RecvError::Closed) => bail!("the Functions host has ended"),
             };
-            let Ok(Value::Object(fields)) = serde_json::from_str(&line.text) else { continue };
+            let Ok(Value::Object(fields)) = serde_json::from_str(&line.text) else {
+                continue;
+            };
             let about = fields.get("secret.name").and_then(Value::as_str);
             if about == Some(secret) && fields.contains_key("verdict") {
                 return Ok(fields);
@@ -53,5 +55,7 @@ pub(super) async fn until<T>(
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
     let late = || format!("{what}: not within {} s", patience.as_secs());
-    tokio::time::timeout(patience, work).await.with_context(late)?
+    tokio::time::timeout(patience, work)
+        .await
+        .with_context(late)?
 }

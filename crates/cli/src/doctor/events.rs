@@ -16,14 +16,32 @@ const NEW_VERSION: &str = "Microsoft.KeyVault.SecretNewVersionCreated";
 /// The function that events go to.
 const FUNCTION: &str = "/functions/SecretEvent";
 
-pub(super) async fn look(surroundings: &Surroundings, apps: &[App], call: &Call, findings: &mut Findings) {
-    let named = surroundings.config.vaults.iter().map(|vault| vault.to_lowercase());
-    let referenced = apps.iter().flat_map(|app| &app.references).filter_map(|it| it.vault_name.as_deref());
+pub(super) async fn look(
+    surroundings: &Surroundings,
+    apps: &[App],
+    call: &Call,
+    findings: &mut Findings,
+) {
+    let named = surroundings
+        .config
+        .vaults
+        .iter()
+        .map(|vault| vault.to_lowercase());
+    let referenced = apps
+        .iter()
+        .flat_map(|app| &app.references)
+        .filter_map(|it| it.vault_name.as_deref());
     let allowed = |vault: &String| {
         surroundings.config.vaults.is_empty()
-            || surroundings.config.vaults.iter().any(|it| it.eq_ignore_ascii_case(vault))
+            || surroundings
+                .config
+                .vaults
+                .iter()
+                .any(|it| it.eq_ignore_ascii_case(vault))
     };
-    let vaults: BTreeSet<String> = named.chain(referenced.map(str::to_lowercase).filter(allowed)).collect();
+    let vaults: BTreeSet<String> = named
+        .chain(referenced.map(str::to_lowercase).filter(allowed))
+        .collect();
     if vaults.is_empty() {
         return;
     }
@@ -31,14 +49,24 @@ pub(super) async fn look(surroundings: &Surroundings, apps: &[App], call: &Call,
         Ok(topics) => topics,
         Err(error) => {
             let fix = "run this as somebody with the role Reader: keyrelay itself needs no right to see subscriptions";
-            return findings.bad("events", format!("system topics cannot be listed: {}", out::chain(&error)), fix);
+            return findings.bad(
+                "events",
+                format!("system topics cannot be listed: {}", out::chain(&error)),
+                fix,
+            );
         }
     };
     for vault in vaults {
-        let topic = topics.iter().filter(|topic| source_of(topic).is_some_and(|it| it.eq_ignore_ascii_case(&vault)));
+        let topic = topics
+            .iter()
+            .filter(|topic| source_of(topic).is_some_and(|it| it.eq_ignore_ascii_case(&vault)));
         let mut subscriptions = Vec::new();
         for topic in topic {
-            match surroundings.resource_manager.event_subscriptions(topic, call).await {
+            match surroundings
+                .resource_manager
+                .event_subscriptions(topic, call)
+                .await
+            {
                 Ok(found) => subscriptions.extend(found),
                 Err(error) => {
                     let fix = "run this as somebody with the role Reader";
@@ -46,18 +74,38 @@ pub(super) async fn look(surroundings: &Surroundings, apps: &[App], call: &Call,
                 }
             }
         }
-        report(surroundings, &vault, &secrets(apps, &vault), &subscriptions, findings);
+        report(
+            surroundings,
+            &vault,
+            &secrets(apps, &vault),
+            &subscriptions,
+            findings,
+        );
     }
 }
 
 /// All system topics in the subscriptions of the scope and of keyrelay itself.
 async fn topics(surroundings: &Surroundings, call: &Call) -> Result<Vec<SystemTopic>, AzureError> {
-    let scopes = surroundings.config.scope.iter().map(|scope| scope.subscription().to_lowercase());
-    let own = surroundings.own.iter().map(|own| own.subscription().to_lowercase());
+    let scopes = surroundings
+        .config
+        .scope
+        .iter()
+        .map(|scope| scope.subscription().to_lowercase());
+    let own = surroundings
+        .own
+        .iter()
+        .map(|own| own.subscription().to_lowercase());
     let mut topics = BTreeMap::new();
     for subscription in scopes.chain(own).collect::<BTreeSet<_>>() {
-        let found = surroundings.resource_manager.system_topics(&subscription, call).await?;
-        topics.extend(found.into_iter().map(|topic| (topic.id.to_lowercase(), topic)));
+        let found = surroundings
+            .resource_manager
+            .system_topics(&subscription, call)
+            .await?;
+        topics.extend(
+            found
+                .into_iter()
+                .map(|topic| (topic.id.to_lowercase(), topic)),
+        );
     }
     Ok(topics.into_values().collect())
 }
@@ -65,15 +113,23 @@ async fn topics(surroundings: &Surroundings, call: &Call) -> Result<Vec<SystemTo
 /// The vault whose events a topic has.
 fn source_of(topic: &SystemTopic) -> Option<&str> {
     let (kind, name) = topic.source.rsplit_once('/')?;
-    let is_vault = kind.to_lowercase().ends_with("/providers/microsoft.keyvault/vaults");
+    let is_vault = kind
+        .to_lowercase()
+        .ends_with("/providers/microsoft.keyvault/vaults");
     is_vault.then_some(name)
 }
 
 /// The secrets of a vault that apps reference.
 fn secrets<'a>(apps: &'a [App], vault: &str) -> BTreeSet<&'a str> {
     let references = apps.iter().flat_map(|app| &app.references);
-    let is_of = |of: &Option<String>| of.as_deref().is_some_and(|of| of.eq_ignore_ascii_case(vault));
-    references.filter(|it| is_of(&it.vault_name)).filter_map(|it| it.secret_name.as_deref()).collect()
+    let is_of = |of: &Option<String>| {
+        of.as_deref()
+            .is_some_and(|of| of.eq_ignore_ascii_case(vault))
+    };
+    references
+        .filter(|it| is_of(&it.vault_name))
+        .filter_map(|it| it.secret_name.as_deref())
+        .collect()
 }
 
 fn report(
@@ -83,9 +139,15 @@ fn report(
     subscriptions: &[EventSubscription],
     findings: &mut Findings,
 ) {
-    let ours: Vec<&EventSubscription> = subscriptions.iter().filter(|it| is_ours(surroundings, it)).collect();
+    let ours: Vec<&EventSubscription> = subscriptions
+        .iter()
+        .filter(|it| is_ours(surroundings, it))
+        .collect();
     let Some(first) = ours.first() else {
-        let elsewhere: Vec<String> = subscriptions.iter().map(|it| format!("{} to {}", it.name, it.endpoint)).collect();
+        let elsewhere: Vec<String> = subscriptions
+            .iter()
+            .map(|it| format!("{} to {}", it.name, it.endpoint))
+            .collect();
         let words = match elsewhere.is_empty() {
             true => format!("{vault}: nobody has subscribed to its events"),
             false => format!("{vault}: its events go elsewhere: {}", elsewhere.join(", ")),
@@ -101,49 +163,100 @@ fn report(
         );
         return findings.bad("events", words, fix);
     };
-    let starting: Vec<&EventSubscription> = ours.iter().copied().filter(|it| starts_rotations(it)).collect();
+    let starting: Vec<&EventSubscription> = ours
+        .iter()
+        .copied()
+        .filter(|it| starts_rotations(it))
+        .collect();
     let Some(good) = starting.first() else {
-        let words = format!("{vault}: {} leaves {NEW_VERSION} out, so no rotation is ever started", first.name);
-        let all = [&first.included_event_types[..], &[NEW_VERSION.to_owned()]].concat().join(" ");
-        return findings.bad("events", words, update(first, &format!("--included-event-types {all}")));
+        let words = format!(
+            "{vault}: {} leaves {NEW_VERSION} out, so no rotation is ever started",
+            first.name
+        );
+        let all = [&first.included_event_types[..], &[NEW_VERSION.to_owned()]]
+            .concat()
+            .join(" ");
+        return findings.bad(
+            "events",
+            words,
+            update(first, &format!("--included-event-types {all}")),
+        );
     };
-    let left_out: Vec<&str> =
-        secrets.iter().copied().filter(|secret| !starting.iter().any(|it| takes(it, secret))).collect();
+    let left_out: Vec<&str> = secrets
+        .iter()
+        .copied()
+        .filter(|secret| !starting.iter().any(|it| takes(it, secret)))
+        .collect();
     if !left_out.is_empty() {
-        let words = format!("{vault}: the filter of {} leaves {} out", good.name, left_out.join(", "));
+        let words = format!(
+            "{vault}: the filter of {} leaves {} out",
+            good.name,
+            left_out.join(", ")
+        );
         let fix = update(good, "--subject-begins-with \"\" --subject-ends-with \"\"");
         return findings.bad("events", words, fix);
     }
     if !good.state.eq_ignore_ascii_case("Succeeded") {
         let words = format!("{vault}: {} is in the state {}", good.name, good.state);
-        return findings.bad("events", words, "deploy the package, then make the event subscription again");
+        return findings.bad(
+            "events",
+            words,
+            "deploy the package, then make the event subscription again",
+        );
     }
-    let has_ended = |text: &String| text.parse::<Timestamp>().is_ok_and(|end| end < Timestamp::now());
+    let has_ended = |text: &String| {
+        text.parse::<Timestamp>()
+            .is_ok_and(|end| end < Timestamp::now())
+    };
     if let Some(end) = good.expires.as_ref().filter(|end| has_ended(end)) {
         let words = format!("{vault}: {} ended at {end}", good.name);
-        return findings.bad("events", words, "make the event subscription again, without an end");
+        return findings.bad(
+            "events",
+            words,
+            "make the event subscription again, without an end",
+        );
     }
-    let kept =
-        if good.has_dead_letter { "" } else { "; no dead letter: what cannot be delivered for a day is dropped" };
-    findings.good("events", format!("{vault}: {} delivers them{}{kept}", good.name, not_judged(good)));
+    let kept = if good.has_dead_letter {
+        ""
+    } else {
+        "; no dead letter: what cannot be delivered for a day is dropped"
+    };
+    findings.good(
+        "events",
+        format!(
+            "{vault}: {} delivers them{}{kept}",
+            good.name,
+            not_judged(good)
+        ),
+    );
 }
 
 /// What may keep events out without being found here: an advanced filter can look at any field of an event.
 fn not_judged(subscription: &EventSubscription) -> String {
     match &subscription.advanced_filter_keys[..] {
         [] => String::new(),
-        keys => format!(" as far as its advanced filters on {}, not judged here, let them pass", keys.join(", ")),
+        keys => format!(
+            " as far as its advanced filters on {}, not judged here, let them pass",
+            keys.join(", ")
+        ),
     }
 }
 
 fn starts_rotations(subscription: &EventSubscription) -> bool {
     let types = &subscription.included_event_types;
-    types.is_empty() || types.iter().any(|kind| kind.eq_ignore_ascii_case(NEW_VERSION))
+    types.is_empty()
+        || types
+            .iter()
+            .any(|kind| kind.eq_ignore_ascii_case(NEW_VERSION))
 }
 
 /// Whether the events of a secret pass the filter on the subject, which is the secret's name.
 fn takes(subscription: &EventSubscription, secret: &str) -> bool {
-    let EventSubscription { subject_begins_with: begin, subject_ends_with: end, .. } = subscription;
+    let EventSubscription {
+        subject_begins_with: begin,
+        subject_ends_with: end,
+        ..
+    } = subscription;
     let secret = secret.to_lowercase();
     secret.starts_with(&begin.to_lowercase()) && secret.ends_with(&end.to_lowercase())
 }
@@ -151,7 +264,10 @@ fn takes(subscription: &EventSubscription, secret: &str) -> bool {
 /// The command that changes an event subscription.
 fn update(subscription: &EventSubscription, change: &str) -> String {
     let after = |word: &str| {
-        let mut parts = subscription.id.split('/').skip_while(|part| !part.eq_ignore_ascii_case(word));
+        let mut parts = subscription
+            .id
+            .split('/')
+            .skip_while(|part| !part.eq_ignore_ascii_case(word));
         parts.nth(1).unwrap_or(word).to_owned()
     };
     format!(
@@ -167,7 +283,9 @@ fn is_ours(surroundings: &Surroundings, subscription: &EventSubscription) -> boo
     let endpoint = subscription.endpoint.to_lowercase();
     let function = FUNCTION.to_lowercase();
     match &surroundings.own {
-        Some(own) => endpoint == format!("{own}{FUNCTION}").to_lowercase() || endpoint.ends_with("/events"),
+        Some(own) => {
+            endpoint == format!("{own}{FUNCTION}").to_lowercase() || endpoint.ends_with("/events")
+        }
         None => endpoint.ends_with(&function) || endpoint.ends_with("/events"),
     }
 }
@@ -185,7 +303,10 @@ mod tests {
             included_event_types: Vec::new(),
             subject_begins_with: String::new(),
             subject_ends_with: String::new(),
-            advanced_filter_keys: advanced_filter_keys.iter().map(|&key| key.to_owned()).collect(),
+            advanced_filter_keys: advanced_filter_keys
+                .iter()
+                .map(|&key| key.to_owned())
+                .collect(),
             has_dead_letter: true,
             expires: None,
         }
@@ -194,6 +315,9 @@ mod tests {
     #[test]
     fn says_which_filters_it_does_not_judge() {
         assert_eq!(not_judged(&subscription(&[])), "");
-        assert!(not_judged(&subscription(&["data.ObjectName", "data.EXP"])).contains("on data.ObjectName, data.EXP,"));
+        assert!(
+            not_judged(&subscription(&["data.ObjectName", "data.EXP"]))
+                .contains("on data.ObjectName, data.EXP,")
+        );
     }
 }

@@ -14,17 +14,28 @@ use crate::out;
 const RECONCILE: Duration = Duration::from_secs(5 * 60);
 
 /// What the function folders are called, and the kind of trigger that is in each.
-const FUNCTIONS: [(&str, &str); 2] = [("SecretEvent", "eventGridTrigger"), ("Reconcile", "timerTrigger")];
+const FUNCTIONS: [(&str, &str); 2] = [
+    ("SecretEvent", "eventGridTrigger"),
+    ("Reconcile", "timerTrigger"),
+];
 
 pub(super) async fn look(folder: &Path, config: Option<&Config>, findings: &mut Findings) {
     host(folder, findings);
     for (function, trigger) in FUNCTIONS {
         let file = folder.join(function).join("function.json");
         match read(&file) {
-            Err(why) => findings.bad("functions", why, "take the folder from the package, or from a release"),
+            Err(why) => findings.bad(
+                "functions",
+                why,
+                "take the folder from the package, or from a release",
+            ),
             Ok(json) if !has_trigger(&json, trigger) => {
                 let fix = format!("give it a binding of the type `{trigger}`, as in the package");
-                findings.bad("functions", format!("{} has no {trigger}", file.display()), fix);
+                findings.bad(
+                    "functions",
+                    format!("{} has no {trigger}", file.display()),
+                    fix,
+                );
             }
             Ok(_) => findings.good("functions", format!("{function} has its {trigger}")),
         }
@@ -41,15 +52,25 @@ fn host(folder: &Path, findings: &mut Findings) {
     let json = match read(&file) {
         Ok(json) => json,
         Err(why) => {
-            return findings.bad("host.json", why, "name the folder of the function app: keyrelay doctor FOLDER");
+            return findings.bad(
+                "host.json",
+                why,
+                "name the folder of the function app: keyrelay doctor FOLDER",
+            );
         }
     };
-    let path = json.pointer("/customHandler/description/defaultExecutablePath").and_then(Value::as_str);
+    let path = json
+        .pointer("/customHandler/description/defaultExecutablePath")
+        .and_then(Value::as_str);
     match path {
-        Some(path) if folder.join(path).is_file() => findings.good("host.json", format!("starts {path}")),
+        Some(path) if folder.join(path).is_file() => {
+            findings.good("host.json", format!("starts {path}"))
+        }
         Some(path) => findings.bad(
             "host.json",
-            format!("`customHandler.description.defaultExecutablePath` is {path}, which is not there"),
+            format!(
+                "`customHandler.description.defaultExecutablePath` is {path}, which is not there"
+            ),
             "put keyrelay-host beside it: `cargo xtask package` makes it",
         ),
         None => findings.bad(
@@ -76,20 +97,38 @@ fn host(folder: &Path, findings: &mut Findings) {
 /// `hh:mm:ss`, or with days before it.
 fn duration(words: &str) -> Option<Duration> {
     let (days, rest) = words.split_once('.').unwrap_or(("0", words));
-    let parts: Vec<u64> = rest.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    let [hours, minutes, seconds] = parts.as_slice() else { return None };
-    let hours = days.parse::<u64>().ok()?.checked_mul(24)?.checked_add(*hours)?;
-    Some(Duration::from_secs(hours.checked_mul(3_600)?.checked_add(minutes * 60)?.checked_add(*seconds)?))
+    let parts: Vec<u64> = rest
+        .split(':')
+        .map(|part| part.parse().ok())
+        .collect::<Option<_>>()?;
+    let [hours, minutes, seconds] = parts.as_slice() else {
+        return None;
+    };
+    let hours = days
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(24)?
+        .checked_add(*hours)?;
+    Some(Duration::from_secs(
+        hours
+            .checked_mul(3_600)?
+            .checked_add(minutes * 60)?
+            .checked_add(*seconds)?,
+    ))
 }
 
 fn read(file: &Path) -> Result<Value, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
     serde_json::from_str(&text).map_err(|error| format!("{} is no JSON: {error}", file.display()))
 }
 
 fn has_trigger(json: &Value, trigger: &str) -> bool {
     let bindings = json.get("bindings").and_then(Value::as_array);
-    bindings.is_some_and(|all| all.iter().any(|it| it.get("type").and_then(Value::as_str) == Some(trigger)))
+    bindings.is_some_and(|all| {
+        all.iter()
+            .any(|it| it.get("type").and_then(Value::as_str) == Some(trigger))
+    })
 }
 
 /// Loads the policies as keyrelay-host would.
@@ -99,7 +138,11 @@ async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Finding
         Ok(files) if !files.is_empty() => files,
         _ => {
             let fix = "put policies there: those of the package, or your own";
-            findings.bad("policies", format!("there is no policy in {}", place.display()), fix);
+            findings.bad(
+                "policies",
+                format!("there is no policy in {}", place.display()),
+                fix,
+            );
             return Vec::new();
         }
     };
@@ -107,7 +150,11 @@ async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Finding
     let lock = match (wants_lock, Lock::read(folder)) {
         (Some(false), _) => None,
         (_, Err(error)) => {
-            findings.bad("policies", out::chain(&error), "write it again with `keyrelay lock`");
+            findings.bad(
+                "policies",
+                out::chain(&error),
+                "write it again with `keyrelay lock`",
+            );
             return Vec::new();
         }
         (Some(true), Ok(None)) => {
@@ -123,7 +170,11 @@ async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Finding
     let sandbox = match Sandbox::new() {
         Ok(sandbox) => sandbox,
         Err(error) => {
-            findings.bad("policies", out::chain(&error), "use a machine that WebAssembly can run on");
+            findings.bad(
+                "policies",
+                out::chain(&error),
+                "use a machine that WebAssembly can run on",
+            );
             return Vec::new();
         }
     };
@@ -131,7 +182,10 @@ async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Finding
     for (name, file) in files {
         let what = format!("policy {name}");
         let result = match lock.as_ref().map(|lock| lock.get(&name)) {
-            None => sandbox.load_file(&file).await.map(|policy| (policy, "not locked: `keyrelay lock` vouches for it")),
+            None => sandbox
+                .load_file(&file)
+                .await
+                .map(|policy| (policy, "not locked: `keyrelay lock` vouches for it")),
             Some(None) => {
                 findings.bad(
                     &what,
@@ -141,7 +195,11 @@ async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Finding
                 continue;
             }
             Some(Some(locked)) => sandbox.load_locked(&file, *locked).await.map(|loaded| {
-                let words = if loaded.was_precompiled { "locked, precompiled" } else { "locked" };
+                let words = if loaded.was_precompiled {
+                    "locked, precompiled"
+                } else {
+                    "locked"
+                };
                 (loaded.policy, words)
             }),
         };
@@ -151,8 +209,7 @@ async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Finding
                 loaded.push(policy);
             }
             Err(error) => {
-                let fix =
-                    "replace the file: `keyrelay inspect` shows more; if the change was meant, run `keyrelay lock`";
+                let fix = "replace the file: `keyrelay inspect` shows more; if the change was meant, run `keyrelay lock`";
                 findings.bad(&what, format!("quarantined: {}", out::chain(&error)), fix);
             }
         }
@@ -163,7 +220,10 @@ async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Finding
 fn mode(config: &Config, findings: &mut Findings) {
     match config.mode {
         Mode::Enforce => findings.good("mode", "enforce: apps are changed"),
-        Mode::Monitor => findings.good("mode", "monitor: everything is decided and recorded, and nothing is changed"),
+        Mode::Monitor => findings.good(
+            "mode",
+            "monitor: everything is decided and recorded, and nothing is changed",
+        ),
         Mode::Off => findings.bad(
             "mode",
             "off: the kill switch is on, and no event is handled",
@@ -178,13 +238,25 @@ async fn rules(config: &Config, loaded: &[Policy], findings: &mut Findings) {
         let what = format!("rotation[{index}]");
         let Some(name) = &rule.policy else { continue };
         let Some(policy) = loaded.iter().find(|policy| policy.name() == name.as_str()) else {
-            let fix = format!("put {name}.wasm into policies/, or correct `policy` in keyrelay.toml");
-            findings.bad(&what, format!("its policy {name} is not there, or quarantined"), fix);
+            let fix =
+                format!("put {name}.wasm into policies/, or correct `policy` in keyrelay.toml");
+            findings.bad(
+                &what,
+                format!("its policy {name} is not there, or quarantined"),
+                fix,
+            );
             continue;
         };
-        match policy.check_parameters(&rule.parameters, &Limits::default()).await {
+        match policy
+            .check_parameters(&rule.parameters, &Limits::default())
+            .await
+        {
             Ok(()) => findings.good(&what, format!("{name} takes its parameters")),
-            Err(error) => findings.bad(&what, out::chain(&error), "correct `parameters` in keyrelay.toml"),
+            Err(error) => findings.bad(
+                &what,
+                out::chain(&error),
+                "correct `parameters` in keyrelay.toml",
+            ),
         }
     }
 }

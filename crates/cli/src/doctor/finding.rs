@@ -16,7 +16,12 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn new(json: bool) -> Self {
-        Self { json, colours: stdout().is_terminal(), count: 0, failed: 0 }
+        Self {
+            json,
+            colours: stdout().is_terminal(),
+            count: 0,
+            failed: 0,
+        }
     }
 
     /// Something is as it should be.
@@ -44,9 +49,23 @@ impl Findings {
             let line = json!({ "what": what, "ok": fix.is_none(), "message": words, "fix": fix });
             return out::line(&line.to_string());
         }
-        let (word, colour) = if fix.is_none() { ("ok  ", "32") } else { ("FAIL", "31") };
-        let word = if self.colours { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word.to_owned() };
-        let fix = fix.map(|fix| format!(" | fix: {}", out::printable(fix))).unwrap_or_default();
-        out::line(&format!("{word}  {}: {}{fix}", out::printable(what), out::printable(words)));
+        let (word, colour) = if fix.is_none() {
+            ("ok  ", "32")
+        } else {
+            ("FAIL", "31")
+        };
+        let word = if self.colours {
+            format!("\u{1b}[{colour}m{word}\u{1b}[0m")
+        } else {
+            word.to_owned()
+        };
+        let fix = fix
+            .map(|fix| format!(" | fix: {}", out::printable(fix)))
+            .unwrap_or_default();
+        out::line(&format!(
+            "{word}  {}: {}{fix}",
+            out::printable(what),
+            out::printable(words)
+        ));
     }
 }

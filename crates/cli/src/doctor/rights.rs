@@ -15,12 +15,21 @@ use crate::out;
 /// Actions that every rotation needs, and what for.
 const ALWAYS: [(&str, &str); 3] = [
     ("Microsoft.Web/sites/Read", "find apps"),
-    ("Microsoft.Web/sites/config/Read", "see the status of references"),
-    ("Microsoft.Web/sites/config/appsettings/refresh/action", "have references resolved again"),
+    (
+        "Microsoft.Web/sites/config/Read",
+        "see the status of references",
+    ),
+    (
+        "Microsoft.Web/sites/config/appsettings/refresh/action",
+        "have references resolved again",
+    ),
 ];
 /// Actions that writing settings needs.
 const PATCH: [(&str, &str); 2] = [
-    ("Microsoft.Web/sites/config/list/Action", "read the settings, which can only be written whole"),
+    (
+        "Microsoft.Web/sites/config/list/Action",
+        "read the settings, which can only be written whole",
+    ),
     ("Microsoft.Web/sites/config/Write", "write the settings"),
 ];
 /// What is needed of slots besides.
@@ -29,12 +38,22 @@ const SLOTS: (&str, &str) = ("Microsoft.Web/sites/slots/Read", "find slots");
 /// Policies that never write settings of references without a version.
 const READERS: [&str; 2] = ["follow", "announce"];
 
-pub(super) async fn look(surroundings: &Surroundings, apps: &[App], call: &Call, findings: &mut Findings) {
+pub(super) async fn look(
+    surroundings: &Surroundings,
+    apps: &[App],
+    call: &Call,
+    findings: &mut Findings,
+) {
     for app in apps {
         let wanted = wanted(surroundings, app);
         let place = app.id.to_string();
         let rights = match &surroundings.principal {
-            Some(principal) => surroundings.resource_manager.rights_of(principal, &place, call).await,
+            Some(principal) => {
+                surroundings
+                    .resource_manager
+                    .rights_of(principal, &place, call)
+                    .await
+            }
             None => surroundings.resource_manager.rights(&place, call).await,
         };
         let rights = match rights {
@@ -45,13 +64,23 @@ pub(super) async fn look(surroundings: &Surroundings, apps: &[App], call: &Call,
                 continue;
             }
         };
-        let missing: Vec<&(String, &str)> = wanted.iter().filter(|(action, _)| !rights.allow(action)).collect();
+        let missing: Vec<&(String, &str)> = wanted
+            .iter()
+            .filter(|(action, _)| !rights.allow(action))
+            .collect();
         if missing.is_empty() {
-            let what = if wanted.len() > ALWAYS.len() + 1 { "refresh and patch" } else { "refresh" };
+            let what = if wanted.len() > ALWAYS.len() + 1 {
+                "refresh and patch"
+            } else {
+                "refresh"
+            };
             findings.good("rights", format!("{place}: may {what}"));
             continue;
         }
-        let words: Vec<String> = missing.iter().map(|(action, why)| format!("{action} (to {why})")).collect();
+        let words: Vec<String> = missing
+            .iter()
+            .map(|(action, why)| format!("{action} (to {why})"))
+            .collect();
         let actions: Vec<&str> = missing.iter().map(|(action, _)| action.as_str()).collect();
         findings.bad(
             "rights",
@@ -68,7 +97,10 @@ fn wanted(surroundings: &Surroundings, app: &App) -> Vec<(String, &'static str)>
     let policies: Vec<String> = policies.into_iter().map(|(name, _)| name).collect();
     let writes = app.references.iter().any(|reference| {
         let is_pinned = reference.secret_version.is_some();
-        let secret = reference.secret_name.as_deref().and_then(|name| name.parse::<SecretName>().ok());
+        let secret = reference
+            .secret_name
+            .as_deref()
+            .and_then(|name| name.parse::<SecretName>().ok());
         let policy = secret.map(|secret| route(&surroundings.config, &policies, &secret).policy);
         is_pinned || policy.is_some_and(|policy| !READERS.contains(&policy.as_str()))
     });
@@ -76,7 +108,9 @@ fn wanted(surroundings: &Surroundings, app: &App) -> Vec<(String, &'static str)>
     let all = ALWAYS.iter().chain([&SLOTS]).chain(patch);
     let is_slot = app.id.slot().is_some();
     let of_slot = |action: &str| match is_slot {
-        true => action.replace("sites/slots/", "sites/").replace("sites/", "sites/slots/"),
+        true => action
+            .replace("sites/slots/", "sites/")
+            .replace("sites/", "sites/slots/"),
         false => action.to_owned(),
     };
     all.map(|(action, why)| (of_slot(action), *why)).collect()
@@ -86,7 +120,10 @@ fn wanted(surroundings: &Surroundings, app: &App) -> Vec<(String, &'static str)>
 fn grant(surroundings: &Surroundings, app: &AppId, actions: &[&str]) -> String {
     let name = format!("keyrelay for {}", app.site());
     let group = keyrelay_azure::Scope::group_of(app);
-    let list: Vec<String> = actions.iter().map(|action| format!("\"{action}\"")).collect();
+    let list: Vec<String> = actions
+        .iter()
+        .map(|action| format!("\"{action}\""))
+        .collect();
     let principal = surroundings.principal_or_placeholder();
     format!(
         "az role definition create --role-definition '{{\"Name\":\"{name}\",\"IsCustom\":true,\"Actions\":[{}],\
@@ -101,9 +138,13 @@ async fn vaults(surroundings: &Surroundings, apps: &[App], call: &Call, findings
     let suffix = &surroundings.config.cloud.vault_suffix;
     let mut secrets: BTreeMap<String, (VaultHost, SecretName)> = BTreeMap::new();
     for reference in apps.iter().flat_map(|app| &app.references) {
-        let (Some(vault), Some(secret)) = (&reference.vault_name, &reference.secret_name) else { continue };
+        let (Some(vault), Some(secret)) = (&reference.vault_name, &reference.secret_name) else {
+            continue;
+        };
         if let (Ok(host), Ok(secret)) = (format!("{vault}.{suffix}").parse(), secret.parse()) {
-            secrets.entry(vault.to_lowercase()).or_insert((host, secret));
+            secrets
+                .entry(vault.to_lowercase())
+                .or_insert((host, secret));
         }
     }
     for (vault, (host, secret)) in secrets {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use keyrelay_azure::{Call, Credential, Deadline, Http, Identity, KeyVault, ResourceManager, Scope};
+use keyrelay_azure::{
+    Call, Credential, Deadline, Http, Identity, KeyVault, ResourceManager, Scope,
+};
 use keyrelay_host::config::{Config, own_app};
 use keyrelay_host::start;
 use keyrelay_model::AppId;
@@ -47,8 +49,11 @@ impl Surroundings {
         if let Some(site) = &site {
             // First without the site's settings, which are what is looked for; the cloud is in the environment, or public.
             let config = start::configuration(Path::new(""), &environment).ok();
-            let cloud = config.as_ref().map_or_else(keyrelay_azure::Cloud::public, |config| config.cloud.clone());
-            let identity = start::identity(config.and_then(|config| config.client_id), &environment);
+            let cloud = config
+                .as_ref()
+                .map_or_else(keyrelay_azure::Cloud::public, |config| config.cloud.clone());
+            let identity =
+                start::identity(config.and_then(|config| config.client_id), &environment);
             let credential = Arc::new(Credential::new(identity, &http));
             let azure = ResourceManager::new(&cloud, credential, http.clone())?;
             match azure.settings(site, call).await {
@@ -78,7 +83,13 @@ impl Surroundings {
                 return Ok(None);
             }
         };
-        findings.good("configuration", format!("keyrelay.toml and {} app settings can be used", count(&settings)));
+        findings.good(
+            "configuration",
+            format!(
+                "keyrelay.toml and {} app settings can be used",
+                count(&settings)
+            ),
+        );
         let own = site.or_else(|| own_app(&environment));
         if let (true, Some(own)) = (config.scope.is_empty(), &own) {
             config.scope = vec![Scope::group_of(own)];
@@ -89,7 +100,11 @@ impl Surroundings {
             folder: folder.to_owned(),
             own,
             principal: principal.or(of_site),
-            resource_manager: ResourceManager::new(&config.cloud, Arc::clone(&credential), http.clone())?,
+            resource_manager: ResourceManager::new(
+                &config.cloud,
+                Arc::clone(&credential),
+                http.clone(),
+            )?,
             key_vault: KeyVault::new(&config.cloud, Arc::clone(&credential), http.clone())?,
             credential,
             http,
@@ -102,14 +117,25 @@ impl Surroundings {
     pub(super) async fn has_identity(&self, findings: &mut Findings) -> bool {
         let audience = &self.config.cloud.resource_manager_audience;
         let who = match &self.identity {
-            Identity::Managed { client_id: None } => "the system-assigned managed identity".to_owned(),
-            Identity::Managed { client_id: Some(id) } => format!("the managed identity with the client id {id}"),
+            Identity::Managed { client_id: None } => {
+                "the system-assigned managed identity".to_owned()
+            }
+            Identity::Managed {
+                client_id: Some(id),
+            } => format!("the managed identity with the client id {id}"),
             Identity::Workload { .. } => "the workload identity".to_owned(),
             Identity::Developer => "whoever is logged in here".to_owned(),
         };
-        match self.credential.token(audience, Deadline::after(TOKEN)).await {
+        match self
+            .credential
+            .token(audience, Deadline::after(TOKEN))
+            .await
+        {
             Ok(_) => {
-                findings.good("identity", format!("{who} gets tokens for Resource Manager"));
+                findings.good(
+                    "identity",
+                    format!("{who} gets tokens for Resource Manager"),
+                );
                 true
             }
             Err(error) => {
@@ -125,7 +151,11 @@ impl Surroundings {
                         "assign that identity to keyrelay's function app, or correct `client_id` (KEYRELAY_CLIENT_ID)"
                     }
                 };
-                findings.bad("identity", format!("{who} gets no token: {}", out::chain(&error)), fix);
+                findings.bad(
+                    "identity",
+                    format!("{who} gets no token: {}", out::chain(&error)),
+                    fix,
+                );
                 false
             }
         }
@@ -133,12 +163,17 @@ impl Surroundings {
 
     /// How the identity is named in a command.
     pub(super) fn principal_or_placeholder(&self) -> &str {
-        self.principal.as_deref().unwrap_or("OBJECT-ID-OF-KEYRELAYS-IDENTITY")
+        self.principal
+            .as_deref()
+            .unwrap_or("OBJECT-ID-OF-KEYRELAYS-IDENTITY")
     }
 }
 
 fn count(settings: &BTreeMap<String, String>) -> usize {
-    settings.keys().filter(|name| name.starts_with("KEYRELAY_")).count()
+    settings
+        .keys()
+        .filter(|name| name.starts_with("KEYRELAY_"))
+        .count()
 }
 
 /// Whether the host would read it. No other setting is taken out of an app's settings.
@@ -146,10 +181,13 @@ fn is_ours(name: &str) -> bool {
     name.starts_with("KEYRELAY_") || name.starts_with("AzureWebJobsStorage__")
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place of this command where the environment is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this command where the environment is read"
+)]
 fn environment() -> BTreeMap<String, String> {
-    let text =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let text = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     text.filter(|(name, _)| {
         is_ours(name)
             || name.starts_with("WEBSITE_")

@@ -24,7 +24,9 @@ pub(super) fn pack(folder: &Path) -> anyhow::Result<Vec<u8>> {
     for (name, bytes) in files(folder, "")? {
         let mode = if name == HOST { 0o755 } else { 0o644 };
         let words = || format!("cannot pack {name}");
-        writer.start_file(name.as_str(), options.unix_permissions(mode)).with_context(words)?;
+        writer
+            .start_file(name.as_str(), options.unix_permissions(mode))
+            .with_context(words)?;
         writer.write_all(&bytes).with_context(words)?;
     }
     Ok(writer.finish().context("cannot pack")?.into_inner())
@@ -32,9 +34,14 @@ pub(super) fn pack(folder: &Path) -> anyhow::Result<Vec<u8>> {
 
 fn files(folder: &Path, prefix: &str) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
         let path = entry?.path();
-        let name = format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
+        let name = format!(
+            "{prefix}{}",
+            path.file_name().unwrap_or_default().to_string_lossy()
+        );
         if path.is_dir() {
             found.append(&mut files(&path, &format!("{name}/"))?);
         } else {
@@ -56,9 +63,17 @@ pub(super) fn unpack(file: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         if entry.is_file() {
             let name = entry.name().with_context(words)?.into_owned();
             let mut bytes = Vec::new();
-            entry.take(left + 1).read_to_end(&mut bytes).with_context(|| format!("cannot unpack {name}"))?;
+            entry
+                .take(left + 1)
+                .read_to_end(&mut bytes)
+                .with_context(|| format!("cannot unpack {name}"))?;
             left = left.saturating_sub(bytes.len() as u64);
-            ensure!(left > 0, "{} has more than {} MiB in it", file.display(), LARGEST >> 20);
+            ensure!(
+                left > 0,
+                "{} has more than {} MiB in it",
+                file.display(),
+                LARGEST >> 20
+            );
             files.insert(name, bytes);
         }
     }

@@ -18,8 +18,17 @@ pub(super) struct Contents(BTreeMap<String, Vec<u8>>);
 impl Contents {
     /// What belongs into a package, of a folder or of a package.
     pub(super) fn read(base: &Path) -> anyhow::Result<Self> {
-        let files = if base.is_dir() { folder(base)? } else { archive::unpack(base)? };
-        let mut contents = Self(files.into_iter().filter(|(name, _)| belongs(name)).collect());
+        let files = if base.is_dir() {
+            folder(base)?
+        } else {
+            archive::unpack(base)?
+        };
+        let mut contents = Self(
+            files
+                .into_iter()
+                .filter(|(name, _)| belongs(name))
+                .collect(),
+        );
         ensure!(
             contents.get("host.json").is_some(),
             "there is no host.json in {}: name the folder of a function app, or a package of keyrelay",
@@ -34,13 +43,20 @@ impl Contents {
 
     /// Puts all policies of a folder in.
     pub(super) fn put_policies(&mut self, folder: &Path) -> anyhow::Result<()> {
-        let files = policy_files(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-        ensure!(!files.is_empty(), "there is no policy in {}: build them with `keyrelay build`", folder.display());
+        let files =
+            policy_files(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        ensure!(
+            !files.is_empty(),
+            "there is no policy in {}: build them with `keyrelay build`",
+            folder.display()
+        );
         let mut put = Self(BTreeMap::new());
         for (name, file) in files {
             put.put(&format!("policies/{name}.wasm"), policy(&file)?);
         }
-        let absolute = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+        let absolute = folder
+            .canonicalize()
+            .with_context(|| format!("cannot find {}", folder.display()))?;
         put.check_lock(absolute.parent().unwrap_or(&absolute))?;
         self.0.append(&mut put.0);
         Ok(())
@@ -56,7 +72,9 @@ impl Contents {
 
     /// Files whose names end like this, with what is before.
     pub(super) fn ending<'a>(&'a self, end: &'a str) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-        self.0.iter().filter_map(move |(name, bytes)| Some((name.strip_suffix(end)?, bytes.as_slice())))
+        self.0
+            .iter()
+            .filter_map(move |(name, bytes)| Some((name.strip_suffix(end)?, bytes.as_slice())))
     }
 
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
@@ -71,14 +89,21 @@ impl Contents {
 
     /// If somebody has vouched for the policies of a folder, nothing else is packed.
     fn check_lock(&self, folder: &Path) -> anyhow::Result<()> {
-        let Some(lock) = Lock::read(folder)? else { return Ok(()) };
+        let Some(lock) = Lock::read(folder)? else {
+            return Ok(());
+        };
         for (path, bytes) in self.ending(".wasm") {
             let name = path.trim_start_matches("policies/");
-            let hint = format!("look at it, then vouch for it with `keyrelay lock {}`", folder.display());
+            let hint = format!(
+                "look at it, then vouch for it with `keyrelay lock {}`",
+                folder.display()
+            );
             match lock.get(name) {
                 None => bail!("policies.lock does not know the policy {name}: {hint}"),
                 Some(locked) if locked.digest != Digest::of(bytes) => {
-                    bail!("the policy {name} is not the file that policies.lock vouches for: {hint}")
+                    bail!(
+                        "the policy {name} is not the file that policies.lock vouches for: {hint}"
+                    )
                 }
                 Some(_) => {}
             }
@@ -108,7 +133,9 @@ fn folder(base: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let words = |path: &Path| format!("cannot read {}", path.display());
     for entry in fs::read_dir(base).with_context(|| words(base))? {
         let path = entry.with_context(|| words(base))?.path();
-        let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
         if path.is_dir() {
             let function = path.join("function.json");
             if function.is_file() {

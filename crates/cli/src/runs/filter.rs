@@ -12,7 +12,9 @@ use super::cause_word;
 
 /// The options that say which runs are wanted. All that are given hold; of the values of one option any does.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Filters (each may be repeated, or take several values with commas between them)")]
+#[command(
+    next_help_heading = "Filters (each may be repeated, or take several values with commas between them)"
+)]
 pub(super) struct Filter {
     /// Runs with this verdict, of any app or of the run itself
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(VERDICTS).map(|word| word.replace('-', " ")))]
@@ -42,7 +44,15 @@ enum AppName {
     },
 }
 
-const VERDICTS: [&str; 7] = ["verified", "pending", "rolled-back", "refused", "failed", "unchanged", "monitored"];
+const VERDICTS: [&str; 7] = [
+    "verified",
+    "pending",
+    "rolled-back",
+    "refused",
+    "failed",
+    "unchanged",
+    "monitored",
+];
 
 const CAUSES: [&str; 5] = ["event", "pending", "drift", "reminder", "resubmit"];
 
@@ -55,8 +65,12 @@ impl Filter {
         let event = run.event.as_ref();
         let secret: Option<SecretName> = event.and_then(|event| event.name.parse().ok());
         any(&self.cause, |wanted| cause_word(run.cause) == wanted)
-            && any(&self.vault, |wanted| event.is_some_and(|event| of_vault(&event.vault_host, wanted)))
-            && any(&self.secret, |wanted| secret.as_ref().is_some_and(|secret| wanted.matches(secret)))
+            && any(&self.vault, |wanted| {
+                event.is_some_and(|event| of_vault(&event.vault_host, wanted))
+            })
+            && any(&self.secret, |wanted| {
+                secret.as_ref().is_some_and(|secret| wanted.matches(secret))
+            })
             && self.matches_verdict(run)
     }
 
@@ -67,7 +81,9 @@ impl Filter {
             return wanted(run.verdict()) || run.outcomes().any(|outcome| wanted(outcome.verdict));
         }
         let of_app = |app: &AppId| self.app.iter().any(|wanted| wanted.is_of(app));
-        run.rotations.iter().any(|rotation| of_app(&rotation.app) && wanted(rotation.outcome.verdict))
+        run.rotations
+            .iter()
+            .any(|rotation| of_app(&rotation.app) && wanted(rotation.outcome.verdict))
     }
 }
 
@@ -96,16 +112,24 @@ impl FromStr for AppName {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.starts_with('/') {
-            return text.parse().map(Self::Id).map_err(|error: keyrelay_model::AppIdError| error.to_string());
+            return text
+                .parse()
+                .map(Self::Id)
+                .map_err(|error: keyrelay_model::AppIdError| error.to_string());
         }
         let (site, slot) = match text.split_once('/') {
             Some((site, slot)) => (site, Some(slot)),
             None => (text, None),
         };
         if site.is_empty() || slot.is_some_and(|slot| slot.is_empty() || slot.contains('/')) {
-            return Err("write the name of a site, site/slot, or the whole id of an app".to_owned());
+            return Err(
+                "write the name of a site, site/slot, or the whole id of an app".to_owned(),
+            );
         }
-        Ok(Self::Name { site: site.to_owned(), slot: slot.map(str::to_owned) })
+        Ok(Self::Name {
+            site: site.to_owned(),
+            slot: slot.map(str::to_owned),
+        })
     }
 }
 
@@ -119,7 +143,10 @@ mod tests {
     fn check(name: &str, site: bool, slot: bool) {
         let name: AppName = name.parse().unwrap();
         assert_eq!(name.is_of(&ORDERS.parse().unwrap()), site);
-        assert_eq!(name.is_of(&format!("{ORDERS}/slots/staging").parse().unwrap()), slot);
+        assert_eq!(
+            name.is_of(&format!("{ORDERS}/slots/staging").parse().unwrap()),
+            slot
+        );
     }
 
     #[test]
@@ -142,7 +169,10 @@ mod tests {
     #[test]
     fn every_word_for_a_verdict_is_one() {
         for word in VERDICTS {
-            assert!(Verdict::from_word(&word.replace('-', " "), false).is_some(), "{word}");
+            assert!(
+                Verdict::from_word(&word.replace('-', " "), false).is_some(),
+                "{word}"
+            );
         }
     }
 }

@@ -35,11 +35,17 @@ Examples:
 
 impl Follow {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let Self { store, json, filter } = self;
+        let Self {
+            store,
+            json,
+            filter,
+        } = self;
         let store = store.open()?;
         let watch = Watch::begin(History::new(store.clone())).await;
         let watch = watch.map_err(|error| failed("list the runs in", &store, error))?;
-        out::note(&format!("following the runs in the store {store}; Ctrl-C ends it"));
+        out::note(&format!(
+            "following the runs in the store {store}; Ctrl-C ends it"
+        ));
         tokio::select! {
             () = print(watch, &filter, Lines::new(json)) => Ok(()),
             interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),

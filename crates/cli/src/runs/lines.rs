@@ -28,7 +28,10 @@ impl Lines {
             out::data(&escaped(&serde_json::to_string(run)?))?;
         } else {
             if self.printed == 0 {
-                out::data(&row(["run", "began", "cause", "event", "apps", "verdict", "took"], ""))?;
+                out::data(&row(
+                    ["run", "began", "cause", "event", "apps", "verdict", "took"],
+                    "",
+                ))?;
             }
             out::data(&of_run(run))?;
         }
@@ -58,7 +61,10 @@ fn escaped(json: &str) -> String {
 
 /// An app's name for people: `orders`, or `orders/staging`.
 pub(super) fn app_name(app: &AppId) -> String {
-    let slot = app.slot().map(|slot| format!("/{slot}")).unwrap_or_default();
+    let slot = app
+        .slot()
+        .map(|slot| format!("/{slot}"))
+        .unwrap_or_default();
     format!("{}{slot}", app.site())
 }
 
@@ -79,14 +85,31 @@ fn of_run(run: &Run) -> String {
         many => many.len().to_string(),
     };
     let verdict = run.verdict();
-    let worst = run.outcomes().find(|outcome| outcome.verdict == verdict && verdict.is_error());
-    let message = worst.and_then(|outcome| outcome.message.lines().next()).unwrap_or_default();
+    let worst = run
+        .outcomes()
+        .find(|outcome| outcome.verdict == verdict && verdict.is_error());
+    let message = worst
+        .and_then(|outcome| outcome.message.lines().next())
+        .unwrap_or_default();
     let took = duration(run.duration_ms);
-    row([run.id.as_str(), &began, cause_word(run.cause), &event, &apps, verdict.as_str(), &took], message)
+    row(
+        [
+            run.id.as_str(),
+            &began,
+            cause_word(run.cause),
+            &event,
+            &apps,
+            verdict.as_str(),
+            &took,
+        ],
+        message,
+    )
 }
 
 fn row([run, began, cause, event, apps, verdict, took]: [&str; 7], message: &str) -> String {
-    let line = format!("{run:28}  {began:20}  {cause:8}  {event:40}  {apps:16}  {verdict:11}  {took:>8}  {message}");
+    let line = format!(
+        "{run:28}  {began:20}  {cause:8}  {event:40}  {apps:16}  {verdict:11}  {took:>8}  {message}"
+    );
     line.trim_end().to_owned()
 }
 
@@ -115,13 +138,19 @@ mod tests {
     fn escaped_json_says_the_same() {
         let value = serde_json::json!({ "a": "x\u{1b}\u{9b}\u{202e}\n\u{7f}é" });
         for text in [escaped(&value.to_string()), indented(&value)] {
-            assert!(!text.chars().any(|c| c != '\n' && out::is_unprintable(c)), "{text:?}");
+            assert!(
+                !text.chars().any(|c| c != '\n' && out::is_unprintable(c)),
+                "{text:?}"
+            );
             assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
         }
     }
 
     #[test]
     fn a_duration_is_short_and_has_a_unit() {
-        assert_eq!([0, 9_999, 10_000, 25_678].map(duration), ["0 ms", "9999 ms", "10.0 s", "25.6 s"]);
+        assert_eq!(
+            [0, 9_999, 10_000, 25_678].map(duration),
+            ["0 ms", "9999 ms", "10.0 s", "25.6 s"]
+        );
     }
 }

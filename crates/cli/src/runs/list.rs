@@ -48,10 +48,23 @@ Examples:
 
 impl List {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let Self { limit, since, store, json, filter } = self;
+        let Self {
+            limit,
+            since,
+            store,
+            json,
+            filter,
+        } = self;
         let store = store.open()?;
         let mut lines = Lines::new(json);
-        let listed = list(&History::new(store.clone()), limit.get(), since, &filter, &mut lines).await;
+        let listed = list(
+            &History::new(store.clone()),
+            limit.get(),
+            since,
+            &filter,
+            &mut lines,
+        )
+        .await;
         listed.map_err(|error| failed("list the runs in", &store, error))?;
         if lines.printed == 0 {
             out::note(&format!("no such runs in the store {store}"));
@@ -74,10 +87,18 @@ async fn list(
             break;
         }
         let ids = history.of_day(&day).await?;
-        let ids = ids.into_iter().take_while(|id| oldest.as_ref().is_none_or(|oldest| began(id) >= began(oldest)));
-        let mut runs = stream::iter(ids).map(async |id| read(history, &id).await).buffered(AT_ONCE);
+        let ids = ids.into_iter().take_while(|id| {
+            oldest
+                .as_ref()
+                .is_none_or(|oldest| began(id) >= began(oldest))
+        });
+        let mut runs = stream::iter(ids)
+            .map(async |id| read(history, &id).await)
+            .buffered(AT_ONCE);
         while let Some(run) = runs.next().await {
-            let Some(run) = run?.filter(|run| filter.matches(run)) else { continue };
+            let Some(run) = run?.filter(|run| filter.matches(run)) else {
+                continue;
+            };
             if lines.print(&run).is_err() || lines.printed == limit {
                 return Ok(());
             }
@@ -100,9 +121,13 @@ fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
         return Ok(time);
     }
     if let Ok(time) = text.parse::<DateTime>() {
-        return TimeZone::UTC.to_timestamp(time).map_err(|error| error.to_string());
+        return TimeZone::UTC
+            .to_timestamp(time)
+            .map_err(|error| error.to_string());
     }
-    let span = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
+    let span = text
+        .parse::<Span>()
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
     match span.ok().filter(|span| !span.is_negative()).map(|span| now.checked_sub(span)) {
         Some(time) => time.map_err(|error| error.to_string()),
         None => {
@@ -120,7 +145,10 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        assert_eq!(since(text, NOW.parse().unwrap()).unwrap().to_string(), expected);
+        assert_eq!(
+            since(text, NOW.parse().unwrap()).unwrap().to_string(),
+            expected
+        );
     }
 
     #[test]
@@ -136,7 +164,16 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_times() {
-        for text in ["", "yesterday", "2", "-2h", "2h ago", "1month", "9999999d", "2026-13-01"] {
+        for text in [
+            "",
+            "yesterday",
+            "2",
+            "-2h",
+            "2h ago",
+            "1month",
+            "9999999d",
+            "2026-13-01",
+        ] {
             assert!(since(text, NOW.parse().unwrap()).is_err(), "{text}");
         }
     }

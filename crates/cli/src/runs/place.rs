@@ -27,8 +27,12 @@ pub(super) struct StoreOption {
 
 /// What the configuration of a store and of the way to it is read from. The other settings are the host's alone: a
 /// mistake in them does not keep anybody from looking at runs.
-const VARIABLES: [&str; 4] =
-    ["KEYRELAY_CLOUD", "KEYRELAY_CLIENT_ID", "AzureWebJobsStorage__blobServiceUri", "AzureWebJobsStorage__accountName"];
+const VARIABLES: [&str; 4] = [
+    "KEYRELAY_CLOUD",
+    "KEYRELAY_CLIENT_ID",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__accountName",
+];
 
 impl StoreOption {
     /// Opens the store. A folder has to be there: reading does not make one.
@@ -43,7 +47,9 @@ impl StoreOption {
             StorePlace::Folder(folder) => open_folder(&folder),
             container @ StorePlace::Container(_) => {
                 let identity = match variable("IDENTITY_ENDPOINT") {
-                    Some(_) => Identity::Managed { client_id: config.client_id },
+                    Some(_) => Identity::Managed {
+                        client_id: config.client_id,
+                    },
                     None => Identity::Developer,
                 };
                 let http = Http::new().context("cannot make an HTTP client")?;
@@ -57,7 +63,10 @@ impl StoreOption {
 fn parse(text: &str) -> Result<StorePlace, String> {
     match text {
         "" => Err("write a folder, or the URL of a blob container".to_owned()),
-        url if url.contains("://") => url.parse().map(StorePlace::Container).map_err(|error| format!("{error}")),
+        url if url.contains("://") => url
+            .parse()
+            .map(StorePlace::Container)
+            .map_err(|error| format!("{error}")),
         folder => Ok(StorePlace::Folder(folder.into())),
     }
 }
@@ -78,12 +87,21 @@ fn configuration(here: &Path) -> anyhow::Result<Config> {
     let value = |name: &str| Some((name.to_owned(), variable(name)?));
     let environment: BTreeMap<String, String> = VARIABLES.into_iter().filter_map(value).collect();
     start::configuration(here, &environment).map_err(|problems| {
-        let problems: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
-        anyhow!("where the store is cannot be read from the configuration:{}", problems.concat())
+        let problems: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("\n  {problem}"))
+            .collect();
+        anyhow!(
+            "where the store is cannot be read from the configuration:{}",
+            problems.concat()
+        )
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place of this command where the environment is read")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this command where the environment is read"
+)]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -70,13 +70,24 @@ impl Resubmit {
         let id = self.id;
         let store = self.store.open()?;
         let history = History::new(store.clone());
-        let run = history.read(&id).await.map_err(|error| failed("resubmit the run from", &store, error))?;
+        let run = history
+            .read(&id)
+            .await
+            .map_err(|error| failed("resubmit the run from", &store, error))?;
         let Some(postponed) = Postponed::resubmission(&run, Timestamp::now()) else {
-            bail!("run {id} has no event that could be handled again: what came in its place was none");
+            bail!(
+                "run {id} has no event that could be handled again: what came in its place was none"
+            );
         };
         // Before the event is there to be handled, so that the new run cannot be missed.
-        let watch = if self.wait { Some(Watch::begin(history).await) } else { None };
-        let watch = watch.transpose().map_err(|error| failed("list the runs in", &store, error))?;
+        let watch = if self.wait {
+            Some(Watch::begin(history).await)
+        } else {
+            None
+        };
+        let watch = watch
+            .transpose()
+            .map_err(|error| failed("list the runs in", &store, error))?;
         let kept = Pending::new(store.clone()).postpone(&postponed).await;
         kept.map_err(|error| failed("resubmit the run to", &store, error))?;
         out::note(&format!(
@@ -84,8 +95,12 @@ impl Resubmit {
         ));
         if let (Some(functions_host), Some(key)) = (&self.functions_host, &self.key) {
             let asked = run_timer(functions_host, key).await;
-            asked.with_context(|| format!("cannot run the timer now, so the event waits: {functions_host}"))?;
-            out::note(&format!("the Functions host runs the timer now: {functions_host}"));
+            asked.with_context(|| {
+                format!("cannot run the timer now, so the event waits: {functions_host}")
+            })?;
+            out::note(&format!(
+                "the Functions host runs the timer now: {functions_host}"
+            ));
         }
         let Some(watch) = watch else { return Ok(()) };
         let Ok(new) = tokio::time::timeout(PATIENCE, new_run(watch, &id)).await else {
@@ -96,7 +111,12 @@ impl Resubmit {
             );
         };
         show::print(&new, self.json)?;
-        ensure!(!new.verdict().is_error(), "the event was handled again, and run {} is {}", new.id, new.verdict());
+        ensure!(
+            !new.verdict().is_error(),
+            "the event was handled again, and run {} is {}",
+            new.id,
+            new.verdict()
+        );
         Ok(())
     }
 }
@@ -105,7 +125,9 @@ impl Resubmit {
 async fn new_run(mut watch: Watch, id: &RunId) -> Run {
     loop {
         let mut runs = watch.next().await.into_iter();
-        if let Some(new) = runs.find(|run| run.cause == Cause::Resubmit && run.of.as_ref() == Some(id)) {
+        if let Some(new) =
+            runs.find(|run| run.cause == Cause::Resubmit && run.of.as_ref() == Some(id))
+        {
             return new;
         }
     }
@@ -114,16 +136,24 @@ async fn new_run(mut watch: Watch, id: &RunId) -> Run {
 /// Has the Functions host run the timer: `POST /admin/functions/<name>` with the master key, answered with 202.
 async fn run_timer(functions_host: &Url, key: &MasterKey) -> anyhow::Result<()> {
     // The key is for this host and for nobody it may point to.
-    let client = reqwest::Client::builder().timeout(START).redirect(reqwest::redirect::Policy::none()).build()?;
+    let client = reqwest::Client::builder()
+        .timeout(START)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()?;
     let url = functions_host.join("admin/functions/Reconcile")?;
-    let request = client.post(url).header("x-functions-key", &key.0).json(&json!({ "input": "" }));
+    let request = client
+        .post(url)
+        .header("x-functions-key", &key.0)
+        .json(&json!({ "input": "" }));
     let status = request.send().await?.status();
     match status {
         _ if status.is_success() => Ok(()),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             bail!("it refuses the key: `az functionapp keys list` shows the master key")
         }
-        StatusCode::NOT_FOUND => bail!("it has no function `Reconcile`: is keyrelay deployed there?"),
+        StatusCode::NOT_FOUND => {
+            bail!("it has no function `Reconcile`: is keyrelay deployed there?")
+        }
         other => bail!("it answered {other}"),
     }
 }
@@ -132,7 +162,9 @@ fn parse_functions_host(text: &str) -> Result<Url, String> {
     let url: Url = text.parse().map_err(|error| format!("{error}"))?;
     let local = matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]"));
     if !(url.scheme() == "https" || url.scheme() == "http" && local) {
-        return Err("it must be https: the master key is sent there (http on this machine only)".to_owned());
+        return Err(
+            "it must be https: the master key is sent there (http on this machine only)".to_owned(),
+        );
     }
     // Without the last slash the last segment would be replaced instead of continued.
     let mut folder = url;
@@ -159,20 +191,36 @@ mod tests {
     #[test]
     fn the_key_goes_to_https_or_to_this_machine_only() {
         for (text, expected) in [
-            ("https://keyrelay.azurewebsites.net", "https://keyrelay.azurewebsites.net/"),
+            (
+                "https://keyrelay.azurewebsites.net",
+                "https://keyrelay.azurewebsites.net/",
+            ),
             ("http://127.0.0.1:7071/", "http://127.0.0.1:7071/"),
-            ("https://gateway.example/keyrelay", "https://gateway.example/keyrelay/"),
+            (
+                "https://gateway.example/keyrelay",
+                "https://gateway.example/keyrelay/",
+            ),
         ] {
-            assert_eq!(parse_functions_host(text).map(String::from), Ok(expected.to_owned()));
+            assert_eq!(
+                parse_functions_host(text).map(String::from),
+                Ok(expected.to_owned())
+            );
         }
-        for text in ["keyrelay", "http://keyrelay.azurewebsites.net", "http://127.0.0.1.example.org", "ftp://127.0.0.1"]
-        {
+        for text in [
+            "keyrelay",
+            "http://keyrelay.azurewebsites.net",
+            "http://127.0.0.1.example.org",
+            "ftp://127.0.0.1",
+        ] {
             assert!(parse_functions_host(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn a_key_does_not_print_itself() {
-        assert_eq!(format!("{:?}", MasterKey::from("planted-value-key".to_owned())), "MasterKey([hidden])");
+        assert_eq!(
+            format!("{:?}", MasterKey::from("planted-value-key".to_owned())),
+            "MasterKey([hidden])"
+        );
     }
 }

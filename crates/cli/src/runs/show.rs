@@ -38,14 +38,20 @@ impl Show {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let store = self.store.open()?;
         let run = History::new(store.clone()).read(&self.id).await;
-        print(&run.map_err(|error| failed("show the run from", &store, error))?, self.json)
+        print(
+            &run.map_err(|error| failed("show the run from", &store, error))?,
+            self.json,
+        )
     }
 }
 
 /// Prints all of a run.
 pub(super) fn print(run: &Run, json: bool) -> anyhow::Result<()> {
     let lines = match json {
-        true => indented(&serde_json::to_value(run)?).lines().map(str::to_owned).collect(),
+        true => indented(&serde_json::to_value(run)?)
+            .lines()
+            .map(str::to_owned)
+            .collect(),
         false => of_run(run),
     };
     for line in lines {
@@ -87,15 +93,30 @@ fn of_run(run: &Run) -> Vec<String> {
     let mut page = Page(Vec::new());
     page.field("run", &run.id);
     page.field("verdict", run.verdict());
-    page.field("began", format!("{:.3}, took {}", run.started, duration(run.duration_ms)));
-    let of = run.of.as_ref().map(|of| format!(", of run {of}")).unwrap_or_default();
+    page.field(
+        "began",
+        format!("{:.3}, took {}", run.started, duration(run.duration_ms)),
+    );
+    let of = run
+        .of
+        .as_ref()
+        .map(|of| format!(", of run {of}"))
+        .unwrap_or_default();
     page.field("cause", format!("{}{of}", cause_word(run.cause)));
     match &run.event {
         Some(event) => of_event(&mut page, event),
         None => page.field("event", "none"),
     }
-    page.optional("policy", run.policy.as_ref().map(|policy| format!("{}, digest {}", policy.name, policy.digest)));
-    page.optional("mode", run.mode.map(|mode| format!("{mode:?}").to_lowercase()));
+    page.optional(
+        "policy",
+        run.policy
+            .as_ref()
+            .map(|policy| format!("{}, digest {}", policy.name, policy.digest)),
+    );
+    page.optional(
+        "mode",
+        run.mode.map(|mode| format!("{mode:?}").to_lowercase()),
+    );
     page.field("invocation", &run.invocation);
     page.optional("instance", run.instance.as_ref());
     page.list("requests", run.requests.iter().map(request));
@@ -110,9 +131,15 @@ fn of_run(run: &Run) -> Vec<String> {
 
 fn of_event(page: &mut Page, event: &EventRecord) {
     let time = |seconds: u64, nanoseconds: u32| {
-        let time = i64::try_from(seconds).ok().zip(i32::try_from(nanoseconds).ok());
-        let time = time.and_then(|(seconds, nanoseconds)| Timestamp::new(seconds, nanoseconds).ok());
-        time.map_or_else(|| format!("{seconds} s after 1970"), |time| time.to_string())
+        let time = i64::try_from(seconds)
+            .ok()
+            .zip(i32::try_from(nanoseconds).ok());
+        let time =
+            time.and_then(|(seconds, nanoseconds)| Timestamp::new(seconds, nanoseconds).ok());
+        time.map_or_else(
+            || format!("{seconds} s after 1970"),
+            |time| time.to_string(),
+        )
     };
     page.field("event", &event.event_type);
     page.field("  id", &event.id);
@@ -120,7 +147,10 @@ fn of_event(page: &mut Page, event: &EventRecord) {
     page.field("  vault", &event.vault_host);
     page.field(&format!("  {}", event.kind.to_lowercase()), &event.name);
     page.optional("  version", event.version.as_ref());
-    page.optional("  valid from", event.not_before.map(|seconds| time(seconds, 0)));
+    page.optional(
+        "  valid from",
+        event.not_before.map(|seconds| time(seconds, 0)),
+    );
     page.optional("  expires", event.expires.map(|seconds| time(seconds, 0)));
 }
 
@@ -130,7 +160,13 @@ fn of_rotation(page: &mut Page, rotation: &RotationRecord) {
     let before = rotation.before.as_ref();
     page.list(
         "  before",
-        before.map(|it| format!("{}\nuntil run {} settled it", in_words(&it.outcome), it.settled_by)),
+        before.map(|it| {
+            format!(
+                "{}\nuntil run {} settled it",
+                in_words(&it.outcome),
+                it.settled_by
+            )
+        }),
     );
     page.field("  took", duration(rotation.duration_ms));
     page.list("  decision", rotation.decision.as_ref());
@@ -141,18 +177,28 @@ fn of_rotation(page: &mut Page, rotation: &RotationRecord) {
 }
 
 fn in_words(outcome: &Outcome) -> String {
-    let again = if outcome.verdict.asks_for_redelivery() { "\nthe event was to be delivered again" } else { "" };
+    let again = if outcome.verdict.asks_for_redelivery() {
+        "\nthe event was to be delivered again"
+    } else {
+        ""
+    };
     format!("{}: {}{again}", outcome.verdict, outcome.message)
 }
 
 /// A request and what was answered, with its ids on a line below.
 fn request(request: &Request) -> String {
-    let status = request.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+    let status = request
+        .status
+        .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
     let attempts = match request.attempts {
         0 | 1 => String::new(),
         attempts => format!(", sent {attempts} times"),
     };
-    let id = |name: &str, id: &Option<String>| id.as_ref().map(|id| format!("\n  {name} {id}")).unwrap_or_default();
+    let id = |name: &str, id: &Option<String>| {
+        id.as_ref()
+            .map(|id| format!("\n  {name} {id}"))
+            .unwrap_or_default()
+    };
     format!(
         "{:.3} {}, {}: {status} in {}{attempts}{}{}",
         request.at,

@@ -56,7 +56,9 @@ impl Watch {
         ids.retain(|id| !self.seen.contains(id));
         ids.sort();
         let history = &self.history;
-        let runs = stream::iter(&ids).map(async |id| read(history, id).await).buffered(AT_ONCE);
+        let runs = stream::iter(&ids)
+            .map(async |id| read(history, id).await)
+            .buffered(AT_ONCE);
         let runs: Vec<Option<Run>> = runs.try_collect().await?;
         self.seen.extend(ids);
         Ok(runs.into_iter().flatten().collect())

@@ -29,7 +29,10 @@ impl Result {
     pub(super) fn failed(case: &str, error: &anyhow::Error, began: Instant) -> Self {
         Self {
             case: case.to_owned(),
-            difference: out::chain(error.as_ref()).lines().map(str::to_owned).collect(),
+            difference: out::chain(error.as_ref())
+                .lines()
+                .map(str::to_owned)
+                .collect(),
             is_updated: false,
             log: Vec::new(),
             elapsed: began.elapsed(),
@@ -86,15 +89,29 @@ impl Report {
     }
 
     pub(super) fn failed(&self) -> usize {
-        self.0.iter().filter(|(_, result)| !result.is_good()).count()
+        self.0
+            .iter()
+            .filter(|(_, result)| !result.is_good())
+            .count()
     }
 
     pub(super) fn summary(&self, elapsed: Duration) -> String {
-        let updated = self.0.iter().filter(|(_, result)| result.is_updated).count();
-        let updated = if updated > 0 { format!(", {updated} of them new") } else { String::new() };
+        let updated = self
+            .0
+            .iter()
+            .filter(|(_, result)| result.is_updated)
+            .count();
+        let updated = if updated > 0 {
+            format!(", {updated} of them new")
+        } else {
+            String::new()
+        };
         let (good, failed) = (self.len() - self.failed(), self.failed());
         let cases = out::counted(self.len(), "case", "cases");
-        format!("{cases}: {good} as expected{updated}, {failed} failed, in {} ms", elapsed.as_millis())
+        format!(
+            "{cases}: {good} as expected{updated}, {failed} failed, in {} ms",
+            elapsed.as_millis()
+        )
     }
 
     /// The text of a file in the format of JUnit: a suite for each policy.
@@ -111,7 +128,9 @@ impl Report {
                     status.set_description(result.difference.join("\n"));
                 }
                 let mut case = TestCase::new(&result.case, status);
-                case.set_classname(name).set_time(result.elapsed).set_system_out(result.log.join("\n"));
+                case.set_classname(name)
+                    .set_time(result.elapsed)
+                    .set_system_out(result.log.join("\n"));
                 suite.add_test_case(case);
             }
             report.add_test_suite(suite);

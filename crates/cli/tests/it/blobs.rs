@@ -22,9 +22,18 @@ pub(crate) struct Blobs {
 
 impl Blobs {
     pub(crate) async fn start(run: &Run) -> Self {
-        let blobs = Self { run: run.clone(), url: String::new() };
-        let router = Router::new().route("/token", get(token)).fallback(blob).with_state(blobs.clone());
-        Self { url: serve(router).await, ..blobs }
+        let blobs = Self {
+            run: run.clone(),
+            url: String::new(),
+        };
+        let router = Router::new()
+            .route("/token", get(token))
+            .fallback(blob)
+            .with_state(blobs.clone());
+        Self {
+            url: serve(router).await,
+            ..blobs
+        }
     }
 
     pub(crate) fn container(&self) -> String {
@@ -33,13 +42,22 @@ impl Blobs {
 
     /// The variables that App Service sets for an app with an identity.
     pub(crate) fn identity(&self) -> [(&'static str, String); 2] {
-        [("IDENTITY_ENDPOINT", format!("{}/token", self.url)), ("IDENTITY_HEADER", IDENTITY_HEADER.to_owned())]
+        [
+            ("IDENTITY_ENDPOINT", format!("{}/token", self.url)),
+            ("IDENTITY_HEADER", IDENTITY_HEADER.to_owned()),
+        ]
     }
 }
 
 async fn token(uri: Uri, headers: HeaderMap) -> Response {
-    let for_storage = uri.query().is_some_and(|query| query.contains("storage.azure.com"));
-    if !for_storage || headers.get("x-identity-header").is_none_or(|it| it != IDENTITY_HEADER) {
+    let for_storage = uri
+        .query()
+        .is_some_and(|query| query.contains("storage.azure.com"));
+    if !for_storage
+        || headers
+            .get("x-identity-header")
+            .is_none_or(|it| it != IDENTITY_HEADER)
+    {
         return StatusCode::BAD_REQUEST.into_response();
     }
     let expires = jiff::Timestamp::now().as_second() + 3_600;
@@ -53,7 +71,9 @@ async fn token(uri: Uri, headers: HeaderMap) -> Response {
 }
 
 async fn blob(State(blobs): State<Blobs>, uri: Uri, headers: HeaderMap) -> Response {
-    let allowed = headers.get(header::AUTHORIZATION).is_some_and(|it| it == &format!("Bearer {TOKEN}"));
+    let allowed = headers
+        .get(header::AUTHORIZATION)
+        .is_some_and(|it| it == &format!("Bearer {TOKEN}"));
     if !allowed || !uri.path().starts_with("/account/keyrelay") {
         return StatusCode::FORBIDDEN.into_response();
     }
@@ -62,7 +82,10 @@ async fn blob(State(blobs): State<Blobs>, uri: Uri, headers: HeaderMap) -> Respo
     let query = uri.query().unwrap_or_default();
     if !query.contains("comp=list") {
         assert_eq!(uri.path(), format!("/account/keyrelay/{key}"));
-        let headers = [("last-modified", "Sun, 01 Nov 2026 10:00:00 GMT"), ("etag", "\"1\"")];
+        let headers = [
+            ("last-modified", "Sun, 01 Nov 2026 10:00:00 GMT"),
+            ("etag", "\"1\""),
+        ];
         return (headers, serde_json::to_vec(&blobs.run).unwrap()).into_response();
     }
     let found = match query.contains("delimiter=") {

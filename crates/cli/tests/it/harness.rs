@@ -61,7 +61,9 @@ impl Place {
 
     /// The files below a folder of the store.
     pub(crate) fn files(&self, folder: &str) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.path().join(".keyrelay/store").join(folder)) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(self.path().join(".keyrelay/store").join(folder)) else {
+            return Vec::new();
+        };
         entries.map(|entry| entry.unwrap().path()).collect()
     }
 
@@ -74,7 +76,12 @@ impl Place {
     /// `keyrelay runs` in this folder, with nothing from outside that could say where the store is.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
-        command.arg("runs").args(arguments).current_dir(self.path()).kill_on_drop(true).stdin(Stdio::null());
+        command
+            .arg("runs")
+            .args(arguments)
+            .current_dir(self.path())
+            .kill_on_drop(true)
+            .stdin(Stdio::null());
         for variable in VARIABLES {
             command.env_remove(variable);
         }
@@ -90,29 +97,48 @@ impl Place {
         let done = self.run(arguments).await;
         assert_eq!(done.code, Some(0), "{}", done.errors);
         let lines = done.output.lines().skip(1);
-        lines.map(|line| line.split(' ').next().unwrap().parse().unwrap()).collect()
+        lines
+            .map(|line| line.split(' ').next().unwrap().parse().unwrap())
+            .collect()
     }
 
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = self
+            .command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap()).lines();
         let errors = BufReader::new(child.stderr.take().unwrap()).lines();
-        Running { child, output, errors }
+        Running {
+            child,
+            output,
+            errors,
+        }
     }
 }
 
 impl Running {
     pub(crate) async fn line(&mut self) -> String {
-        in_time(self.output.next_line()).await.unwrap().expect("the program has ended")
+        in_time(self.output.next_line())
+            .await
+            .unwrap()
+            .expect("the program has ended")
     }
 
     pub(crate) async fn note(&mut self) -> String {
-        in_time(self.errors.next_line()).await.unwrap().expect("the program has ended")
+        in_time(self.errors.next_line())
+            .await
+            .unwrap()
+            .expect("the program has ended")
     }
 
     /// Goes away, as `head -1` does.
     pub(crate) async fn stop_reading(self) -> Option<i32> {
-        let Self { mut child, output, .. } = self;
+        let Self {
+            mut child, output, ..
+        } = self;
         drop(output);
         in_time(child.wait()).await.unwrap().code()
     }
@@ -123,18 +149,30 @@ pub(crate) fn history(folder: &Path) -> History {
 }
 
 pub(crate) async fn done(mut command: Command) -> Done {
-    let Output { status, stdout, stderr } = in_time(command.output()).await.unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = in_time(command.output()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    Done { code: status.code(), output: text(stdout), errors: text(stderr) }
+    Done {
+        code: status.code(),
+        output: text(stdout),
+        errors: text(stderr),
+    }
 }
 
 pub(crate) async fn in_time<T>(work: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, work).await.expect("not in time")
+    tokio::time::timeout(PATIENCE, work)
+        .await
+        .expect("not in time")
 }
 
 pub(crate) fn app(name: &str) -> String {
     let slot = name.split_once('/');
-    let (site, slot) = slot.map_or((name, String::new()), |(site, slot)| (site, format!("/slots/{slot}")));
+    let (site, slot) = slot.map_or((name, String::new()), |(site, slot)| {
+        (site, format!("/slots/{slot}"))
+    });
     format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/{site}{slot}")
 }
 
@@ -155,7 +193,11 @@ pub(crate) fn run(started: &str, object: &str, rotations: &[(&str, Verdict, &str
     };
     let started = started.parse().unwrap();
     let rotation = |(name, verdict, message): &(&str, Verdict, &str)| {
-        RotationRecord::ended(app(name).parse().unwrap(), Outcome::new(*verdict, *message), Duration::from_millis(800))
+        RotationRecord::ended(
+            app(name).parse().unwrap(),
+            Outcome::new(*verdict, *message),
+            Duration::from_millis(800),
+        )
     };
     Run {
         id: RunId::at(started),
@@ -169,7 +211,9 @@ pub(crate) fn run(started: &str, object: &str, rotations: &[(&str, Verdict, &str
 
 /// Serves on a free port of this machine until the test ends, and returns the URL without a slash at its end.
 pub(crate) async fn serve(router: axum::Router) -> String {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+        .await
+        .unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}")

@@ -31,7 +31,11 @@ impl Guest {
 
     async fn run(&self, arguments: &[&str]) -> Done {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
-        command.args(arguments).current_dir(self.0.path()).kill_on_drop(true).stdin(Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .kill_on_drop(true)
+            .stdin(Stdio::null());
         done(command).await
     }
 
@@ -48,29 +52,67 @@ async fn decides(script: &str, more: &str, expected: &str) {
         "case.toml",
         &format!("[event]\nsecret = \"sql\"\nversion = \"2\"\n[settings]\nPLAIN = \"planted-value-1\"\n{rule}"),
     );
-    let tested = guest.run(&["test", "guest.wasm", "case.toml", "--json"]).await;
+    let tested = guest
+        .run(&["test", "guest.wasm", "case.toml", "--json"])
+        .await;
     assert_eq!(tested.code, Some(1), "{}{}", tested.output, tested.errors);
     let result: Value = serde_json::from_str(tested.output.trim()).unwrap();
-    let said = result["difference"].to_string().replace("\\\"", "\"").replace("\\\\", "\\");
+    let said = result["difference"]
+        .to_string()
+        .replace("\\\"", "\"")
+        .replace("\\\\", "\\");
     assert!(said.contains(expected), "{said}");
 
-    let sample = guest.run(&["events", "sample", "SecretNewVersionCreated", "--secret", "sql", "--version", "2"]).await;
+    let sample = guest
+        .run(&[
+            "events",
+            "sample",
+            "SecretNewVersionCreated",
+            "--secret",
+            "sql",
+            "--version",
+            "2",
+        ])
+        .await;
     guest.write("event.json", &sample.output);
     guest.write("settings.json", "{\"PLAIN\":\"planted-value-1\"}");
-    let inline =
-        |table: &str| table.replace("[parameters]", "[rotation.parameters]").replace("[grant]", "[rotation.grant]");
+    let inline = |table: &str| {
+        table
+            .replace("[parameters]", "[rotation.parameters]")
+            .replace("[grant]", "[rotation.grant]")
+    };
     let limits = inline(&rule).replace("[limits]", "[rotation.limits]");
-    guest.write("keyrelay.toml", &format!("[[rotation]]\nsecret = \"sql\"\n{limits}"));
-    let run = guest.run(&["run", "guest.wasm", "--event", "event.json", "--settings", "settings.json"]).await;
+    guest.write(
+        "keyrelay.toml",
+        &format!("[[rotation]]\nsecret = \"sql\"\n{limits}"),
+    );
+    let run = guest
+        .run(&[
+            "run",
+            "guest.wasm",
+            "--event",
+            "event.json",
+            "--settings",
+            "settings.json",
+        ])
+        .await;
     assert_eq!(run.code, Some(1), "{}{}", run.output, run.errors);
     let said = run.output + &run.errors;
     assert!(said.contains(expected), "{said}");
-    assert!(!said.contains("planted") && !tested.output.contains("planted-value"), "{said}");
+    assert!(
+        !said.contains("planted") && !tested.output.contains("planted-value"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
 async fn one_that_does_not_end_is_stopped() {
-    decides("loop", "[limits]\ntime_ms = 100\n", "did not answer within 100 ms").await;
+    decides(
+        "loop",
+        "[limits]\ntime_ms = 100\n",
+        "did not answer within 100 ms",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -98,17 +140,31 @@ async fn one_that_wants_what_is_not_its_own_is_refused_with_the_grant_that_is_mi
 async fn is_quarantined(wasm: &[u8], expected: &str) {
     let guest = Guest::new(wasm);
     guest.write("case.toml", "[event]\nsecret = \"sql\"\n");
-    let sample = guest.run(&["events", "sample", "SecretNewVersionCreated"]).await;
+    let sample = guest
+        .run(&["events", "sample", "SecretNewVersionCreated"])
+        .await;
     guest.write("event.json", &sample.output);
     guest.write("settings.json", "{}");
     for arguments in [
         &["inspect", "guest.wasm"][..],
         &["test", "guest.wasm", "case.toml"],
-        &["run", "guest.wasm", "--event", "event.json", "--settings", "settings.json"],
+        &[
+            "run",
+            "guest.wasm",
+            "--event",
+            "event.json",
+            "--settings",
+            "settings.json",
+        ],
     ] {
-        let done = tokio::time::timeout(Duration::from_secs(60), guest.run(arguments)).await.unwrap();
+        let done = tokio::time::timeout(Duration::from_secs(60), guest.run(arguments))
+            .await
+            .unwrap();
         let said = done.output + &done.errors;
-        assert!(done.code == Some(1) && said.contains(expected), "{arguments:?}: {said}");
+        assert!(
+            done.code == Some(1) && said.contains(expected),
+            "{arguments:?}: {said}"
+        );
     }
 }
 
@@ -118,14 +174,19 @@ async fn files_that_are_no_policies_are_named_for_what_they_are() {
     is_quarantined(b"#!/bin/sh\n", "not WebAssembly").await;
     is_quarantined(b"\0asm\x01\0\0\0", "without the types of a policy").await;
     is_quarantined(b"\0asm\x01\0", "ends in the middle").await;
-    is_quarantined(&wat::parse_str("(component)").unwrap(), "component of another world").await;
+    is_quarantined(
+        &wat::parse_str("(component)").unwrap(),
+        "component of another world",
+    )
+    .await;
     let greedy = "(component (import \"wasi:http/types@0.2.0\" (instance)))";
     is_quarantined(&wat::parse_str(greedy).unwrap(), "another world").await;
 }
 
 #[tokio::test]
 async fn half_a_policy_is_refused() {
-    let whole = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/pin.wasm")).unwrap();
+    let whole =
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/pin.wasm")).unwrap();
     is_quarantined(&whole[..whole.len() / 2], "ends in the middle").await;
 }
 
@@ -139,18 +200,44 @@ async fn is_ended(module: &Module, expected: &str) {
         inspected.output,
         inspected.errors
     );
-    guest.write("case.toml", "[event]\nsecret = \"sql\"\nversion = \"2\"\n[limits]\ntime_ms = 200\n");
-    let sample = guest.run(&["events", "sample", "SecretNewVersionCreated", "--secret", "sql"]).await;
+    guest.write(
+        "case.toml",
+        "[event]\nsecret = \"sql\"\nversion = \"2\"\n[limits]\ntime_ms = 200\n",
+    );
+    let sample = guest
+        .run(&[
+            "events",
+            "sample",
+            "SecretNewVersionCreated",
+            "--secret",
+            "sql",
+        ])
+        .await;
     guest.write("event.json", &sample.output);
     guest.write("settings.json", "{}");
-    guest.write("keyrelay.toml", "[[rotation]]\nsecret = \"sql\"\nlimits = { time_ms = 200 }\n");
+    guest.write(
+        "keyrelay.toml",
+        "[[rotation]]\nsecret = \"sql\"\nlimits = { time_ms = 200 }\n",
+    );
     for arguments in [
         &["test", "guest.wasm", "case.toml"][..],
-        &["run", "guest.wasm", "--event", "event.json", "--settings", "settings.json"],
+        &[
+            "run",
+            "guest.wasm",
+            "--event",
+            "event.json",
+            "--settings",
+            "settings.json",
+        ],
     ] {
-        let done = tokio::time::timeout(Duration::from_secs(60), guest.run(arguments)).await.unwrap();
+        let done = tokio::time::timeout(Duration::from_secs(60), guest.run(arguments))
+            .await
+            .unwrap();
         let said = done.output + &done.errors;
-        assert!(done.code == Some(1) && said.contains(expected), "{arguments:?}: {said}");
+        assert!(
+            done.code == Some(1) && said.contains(expected),
+            "{arguments:?}: {said}"
+        );
         assert!(said.len() < 40_000, "{} bytes", said.len());
     }
 }
@@ -165,7 +252,10 @@ async fn one_that_grows_is_ended() {
 async fn one_that_calls_itself_is_ended() {
     let functions = "(func $deeper (param i32) (result i32)
         (i32.add (local.get 0) (call $deeper (i32.add (local.get 0) (i32.const 1)))))";
-    let guest = Module { functions: functions.to_owned(), ..Module::deciding("(call $deeper (i32.const 0))") };
+    let guest = Module {
+        functions: functions.to_owned(),
+        ..Module::deciding("(call $deeper (i32.const 0))")
+    };
     is_ended(&guest, "stack").await;
 }
 
@@ -194,18 +284,40 @@ async fn one_that_floods_the_log_is_ended() {
         (loop $again
           (call $write (local.get $stream) (i32.const 1024) (i32.const 6) (i32.const 2048)) (br $again))
         (unreachable)";
-    is_ended(&Module { imports: imports.to_owned(), ..Module::deciding(decide) }, "printed more than 16 KiB").await;
+    is_ended(
+        &Module {
+            imports: imports.to_owned(),
+            ..Module::deciding(decide)
+        },
+        "printed more than 16 KiB",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn one_that_asks_for_ever_more_is_ended() {
     let imports = r#"(import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))"#;
     let decide = "(loop $again (drop (call $stdout)) (br $again)) (unreachable)";
-    is_ended(&Module { imports: imports.to_owned(), ..Module::deciding(decide) }, "1000").await;
+    is_ended(
+        &Module {
+            imports: imports.to_owned(),
+            ..Module::deciding(decide)
+        },
+        "1000",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn one_that_never_says_what_it_is_is_quarantined() {
     let endless = "(loop $again (br $again)) (unreachable)".to_owned();
-    is_quarantined(&Module { describe: endless, ..Module::refreshing() }.component(), "did not answer within").await;
+    is_quarantined(
+        &Module {
+            describe: endless,
+            ..Module::refreshing()
+        }
+        .component(),
+        "did not answer within",
+    )
+    .await;
 }

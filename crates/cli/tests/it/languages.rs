@@ -17,12 +17,22 @@ struct Project(TempDir);
 impl Project {
     async fn run(&self, folder: &str, arguments: &[&str]) -> (Option<i32>, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
-        command.args(arguments).current_dir(self.0.path().join(folder)).kill_on_drop(true).stdin(Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(self.0.path().join(folder))
+            .kill_on_drop(true)
+            .stdin(Stdio::null());
         // The target folder is the project's own, as it is for whoever tries it.
         command.env_remove("CARGO_TARGET_DIR");
-        let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("not in time").unwrap();
+        let output = tokio::time::timeout(PATIENCE, command.output())
+            .await
+            .expect("not in time")
+            .unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+        (
+            output.status.code(),
+            text(&output.stdout) + &text(&output.stderr),
+        )
     }
 
     async fn good(&self, folder: &str, arguments: &[&str]) -> String {
@@ -42,7 +52,10 @@ async fn is_python_whole() -> bool {
 }
 
 async fn succeeds(command: &mut Command) -> bool {
-    command.output().await.is_ok_and(|output| output.status.success())
+    command
+        .output()
+        .await
+        .is_ok_and(|output| output.status.success())
 }
 
 /// Makes a project, builds it, and runs its cases, which are the same in all languages.
@@ -50,14 +63,31 @@ async fn check(lang: &str) {
     let project = Project(tempfile::tempdir().unwrap());
     project.good("", &["new", "pin-it", "--lang", lang]).await;
     let (code, output) = project.run("pin-it", &["test"]).await;
-    assert!(code == Some(1) && output.contains("keyrelay build"), "{output}");
+    assert!(
+        code == Some(1) && output.contains("keyrelay build"),
+        "{output}"
+    );
     let built = project.good("pin-it", &["build", "--json"]).await;
-    assert!(built.lines().any(|line| line.starts_with("{\"bytes\":") && line.contains("pin-it.wasm")), "{built}");
+    assert!(
+        built
+            .lines()
+            .any(|line| line.starts_with("{\"bytes\":") && line.contains("pin-it.wasm")),
+        "{built}"
+    );
     let output = project.good("pin-it", &["test"]).await;
     assert!(output.contains("3 cases: 3 as expected"), "{output}");
     let described = project.good("pin-it", &["inspect"]).await;
-    assert!(described.contains("pin-it 0.1.0: Pins every reference"), "{described}");
-    assert!(project.0.path().join("pin-it/policies/pin-it.wasm").is_file());
+    assert!(
+        described.contains("pin-it 0.1.0: Pins every reference"),
+        "{described}"
+    );
+    assert!(
+        project
+            .0
+            .path()
+            .join("pin-it/policies/pin-it.wasm")
+            .is_file()
+    );
 }
 
 #[tokio::test]
@@ -81,13 +111,20 @@ async fn a_policy_in_python() {
 
 /// A project of the folder `examples`, copied with what its links lead to and without what was built.
 fn example(name: &str) -> Project {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").canonicalize().unwrap();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples")
+        .canonicalize()
+        .unwrap();
     let project = Project(tempfile::tempdir().unwrap());
     copy(&examples.join(name), &project.0.path().join(name));
     let manifest = project.0.path().join(name).join("Cargo.toml");
     if let Ok(text) = std::fs::read_to_string(&manifest) {
         let crates = examples.with_file_name("crates");
-        std::fs::write(&manifest, text.replace("../../../crates", crates.to_str().unwrap())).unwrap();
+        std::fs::write(
+            &manifest,
+            text.replace("../../../crates", crates.to_str().unwrap()),
+        )
+        .unwrap();
     }
     project
 }
@@ -96,7 +133,9 @@ fn copy(from: &Path, to: &Path) {
     const BUILT: [&str; 5] = ["policies", "target", "node_modules", ".venv", "__pycache__"];
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
-        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        let (path, name) = entry
+            .map(|entry| (entry.path(), entry.file_name()))
+            .unwrap();
         if path.is_file() {
             std::fs::copy(&path, to.join(name)).unwrap();
         } else if !BUILT.iter().any(|built| name == *built) {
@@ -110,7 +149,10 @@ async fn passes(name: &str, cases: usize) {
     let project = example(name);
     project.good(name, &["build"]).await;
     let output = project.good(name, &["test"]).await;
-    assert!(output.contains(&format!("{cases} cases: {cases} as expected")), "{output}");
+    assert!(
+        output.contains(&format!("{cases} cases: {cases} as expected")),
+        "{output}"
+    );
 }
 
 /// The inline code of a Logic App, as it is in the repository, by the commands of the guide.
@@ -119,11 +161,19 @@ async fn the_migrated_logic_app() {
     const GUIDE: &str = include_str!("../../../../docs/migrate-from-logic-app.md");
     if is_there("node").await && is_there("npm").await {
         let project = example("from-logic-app");
-        let commands = GUIDE.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+        let commands = GUIDE
+            .split("```sh\n")
+            .nth(1)
+            .unwrap()
+            .split("```")
+            .next()
+            .unwrap();
         let mut output = String::new();
         for command in commands.lines() {
             let words = command.strip_prefix("keyrelay ").unwrap().split(' ');
-            let arguments: Vec<&str> = words.map(|word| word.trim_start_matches("examples/")).collect();
+            let arguments: Vec<&str> = words
+                .map(|word| word.trim_start_matches("examples/"))
+                .collect();
             output = project.good("", &arguments).await;
         }
         assert!(output.contains("4 cases: 4 as expected"), "{output}");
@@ -148,7 +198,10 @@ async fn a_project_is_not_made_over_another() {
     let project = Project(tempfile::tempdir().unwrap());
     project.good("", &["new", "one", "--lang", "js"]).await;
     let (code, output) = project.run("", &["new", "one", "--lang", "rust"]).await;
-    assert!(code == Some(2) && output.contains("is there already"), "{output}");
+    assert!(
+        code == Some(2) && output.contains("is there already"),
+        "{output}"
+    );
     assert!(!project.0.path().join("one/Cargo.toml").exists());
 }
 
@@ -156,7 +209,10 @@ async fn a_project_is_not_made_over_another() {
 async fn what_cannot_be_built_is_said() {
     let project = Project(tempfile::tempdir().unwrap());
     let (code, output) = project.run("", &["build"]).await;
-    assert!(code == Some(2) && output.contains("neither Cargo.toml"), "{output}");
+    assert!(
+        code == Some(2) && output.contains("neither Cargo.toml"),
+        "{output}"
+    );
     let (code, output) = project.run("", &["build", "gone"]).await;
     assert!(code == Some(2) && output.contains("gone"), "{output}");
     project.good("", &["new", "one", "--lang", "python"]).await;

@@ -27,7 +27,10 @@ impl Desk {
     fn new() -> Option<Self> {
         #[expect(clippy::disallowed_methods, reason = "how `cargo xtask test` says it")]
         let package = PathBuf::from(std::env::var_os("KEYRELAY_PACKAGE")?);
-        Some(Self { folder: tempfile::tempdir().unwrap(), package })
+        Some(Self {
+            folder: tempfile::tempdir().unwrap(),
+            package,
+        })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -48,7 +51,8 @@ impl Desk {
             let mut bytes = Vec::new();
             std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
             if let Some(bytes) = change(&file, bytes) {
-                to.start_file(file.as_str(), zip::write::SimpleFileOptions::default()).unwrap();
+                to.start_file(file.as_str(), zip::write::SimpleFileOptions::default())
+                    .unwrap();
                 to.write_all(&bytes).unwrap();
             }
         }
@@ -58,7 +62,11 @@ impl Desk {
 
     async fn run(&self, arguments: &[&str]) -> Done {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
-        command.args(arguments).current_dir(self.folder.path()).kill_on_drop(true).stdin(Stdio::null());
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .kill_on_drop(true)
+            .stdin(Stdio::null());
         done(command).await
     }
 
@@ -68,9 +76,20 @@ impl Desk {
     }
 
     async fn ends(&self, code: i32, arguments: &[&str], reason: &str) {
-        let refused = self.run(&[&["package"], arguments, &["-o", "refused.zip"]].concat()).await;
-        assert_eq!(refused.code, Some(code), "{arguments:?}: {}", refused.errors);
-        assert!(refused.errors.contains(reason), "{arguments:?}: {}", refused.errors);
+        let refused = self
+            .run(&[&["package"], arguments, &["-o", "refused.zip"]].concat())
+            .await;
+        assert_eq!(
+            refused.code,
+            Some(code),
+            "{arguments:?}: {}",
+            refused.errors
+        );
+        assert!(
+            refused.errors.contains(reason),
+            "{arguments:?}: {}",
+            refused.errors
+        );
         assert!(!self.path("refused.zip").exists());
     }
 
@@ -80,44 +99,82 @@ impl Desk {
 }
 
 fn shipped(policy: &str) -> Vec<u8> {
-    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../policies/{policy}.wasm"))).unwrap()
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../policies/{policy}.wasm")))
+        .unwrap()
 }
 
 #[tokio::test]
 async fn the_package_rotates_a_secret_as_it_is_deployed() {
     let Some(desk) = Desk::new() else { return };
     let app = desk.path("app");
-    ZipArchive::new(File::open(&desk.package).unwrap()).unwrap().extract(&app).unwrap();
-    let mode = fs::metadata(app.join("keyrelay-host")).unwrap().permissions().mode();
+    ZipArchive::new(File::open(&desk.package).unwrap())
+        .unwrap()
+        .extract(&app)
+        .unwrap();
+    let mode = fs::metadata(app.join("keyrelay-host"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o755, "{mode:o}");
-    for file in ["host.json", "SecretEvent/function.json", "Reconcile/function.json", "keyrelay.toml", "policies.lock"]
-    {
+    for file in [
+        "host.json",
+        "SecretEvent/function.json",
+        "Reconcile/function.json",
+        "keyrelay.toml",
+        "policies.lock",
+    ] {
         assert!(app.join(file).is_file(), "{file}");
     }
     let inspected = desk.run(&["inspect", "app"]).await;
-    assert!(inspected.code == Some(0) && !inspected.output.contains("quarantined"), "{}", inspected.output);
+    assert!(
+        inspected.code == Some(0) && !inspected.output.contains("quarantined"),
+        "{}",
+        inspected.output
+    );
     // Every policy is precompiled for this kind of machine, and vouched for.
-    assert_eq!(inspected.output.matches("precompiled").count(), 5, "{}", inspected.output);
+    assert_eq!(
+        inspected.output.matches("precompiled").count(),
+        5,
+        "{}",
+        inspected.output
+    );
 
     let shown = desk.run(&["demo", "--app", "app"]).await;
     assert_eq!(shown.code, Some(0), "{}\n{}", shown.output, shown.errors);
-    assert!(shown.output.contains("steps were observed"), "{}", shown.output);
+    assert!(
+        shown.output.contains("steps were observed"),
+        "{}",
+        shown.output
+    );
 }
 
 #[tokio::test]
 async fn the_same_input_gives_the_same_bytes() {
     let Some(desk) = Desk::new() else { return };
     for name in ["one.zip", "two.zip"] {
-        let made = desk.run(&["package", desk.released(), "-o", name, "--json"]).await;
+        let made = desk
+            .run(&["package", desk.released(), "-o", name, "--json"])
+            .await;
         assert_eq!(made.code, Some(0), "{}", made.errors);
         let made: Value = serde_json::from_str(&made.output).unwrap();
         assert_eq!(made["policies"].as_array().unwrap().len(), 5);
         // Zip files have times of two seconds.
         tokio::time::sleep(Duration::from_millis(2_100)).await;
     }
-    let [released, one, two] = [desk.package.clone(), desk.path("one.zip"), desk.path("two.zip")].map(fs::read);
-    assert!(one.as_ref().unwrap() == two.as_ref().unwrap(), "packed twice, it differs");
-    assert!(released.unwrap() == one.unwrap(), "what is packed of a package is another one");
+    let [released, one, two] = [
+        desk.package.clone(),
+        desk.path("one.zip"),
+        desk.path("two.zip"),
+    ]
+    .map(fs::read);
+    assert!(
+        one.as_ref().unwrap() == two.as_ref().unwrap(),
+        "packed twice, it differs"
+    );
+    assert!(
+        released.unwrap() == one.unwrap(),
+        "what is packed of a package is another one"
+    );
 }
 
 #[tokio::test]
@@ -127,14 +184,33 @@ async fn own_policies_and_configuration_go_in() {
     fs::write(desk.path("mine/sql.wasm"), shipped("pin")).unwrap();
     fs::write(desk.path("mine/notes.txt"), "not this").unwrap();
     fs::write(desk.path("mine.toml"), "mode = \"monitor\"\n").unwrap();
-    let made = desk.run(&["package", desk.released(), "--policies", "mine", "--config", "mine.toml"]).await;
+    let made = desk
+        .run(&[
+            "package",
+            desk.released(),
+            "--policies",
+            "mine",
+            "--config",
+            "mine.toml",
+        ])
+        .await;
     assert_eq!(made.code, Some(0), "{}", made.errors);
     let mut archive = desk.archive("keyrelay.zip");
-    let names: Vec<String> = archive.file_names().map(|name| name.unwrap().into_owned()).collect();
-    assert!(names.contains(&"policies/sql.wasm".to_owned()) && names.contains(&"policies/sql.cwasm".to_owned()));
-    assert!(!names.iter().any(|name| name.contains("notes")), "{names:?}");
+    let names: Vec<String> = archive
+        .file_names()
+        .map(|name| name.unwrap().into_owned())
+        .collect();
+    assert!(
+        names.contains(&"policies/sql.wasm".to_owned())
+            && names.contains(&"policies/sql.cwasm".to_owned())
+    );
+    assert!(
+        !names.iter().any(|name| name.contains("notes")),
+        "{names:?}"
+    );
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut archive.by_name("policies.lock").unwrap(), &mut text).unwrap();
+    std::io::Read::read_to_string(&mut archive.by_name("policies.lock").unwrap(), &mut text)
+        .unwrap();
     assert!(text.contains("sql"), "{text}");
 }
 
@@ -150,27 +226,68 @@ async fn what_would_not_work_is_not_packed() {
     desk.refused(&["."], "there is no host.json").await;
     desk.ends(2, &["gone.zip"], "there is no gone.zip").await;
     write("text.zip", b"no zip");
-    desk.refused(&["text.zip"], "neither a folder nor a package").await;
-    let base = desk.base("no-host.zip", |name, bytes| (name != "keyrelay-host").then_some(bytes));
+    desk.refused(&["text.zip"], "neither a folder nor a package")
+        .await;
+    let base = desk.base("no-host.zip", |name, bytes| {
+        (name != "keyrelay-host").then_some(bytes)
+    });
     desk.refused(&[&base], "there is no keyrelay-host").await;
-    let base = desk.base("other.zip", |name, bytes| Some(if name == "host.json" { b"{}".to_vec() } else { bytes }));
-    desk.refused(&[&base], "`customHandler.description.defaultExecutablePath` is null").await;
-    let base = desk.base("no-function.zip", |name, bytes| (!name.ends_with("function.json")).then_some(bytes));
+    let base = desk.base("other.zip", |name, bytes| {
+        Some(if name == "host.json" {
+            b"{}".to_vec()
+        } else {
+            bytes
+        })
+    });
+    desk.refused(
+        &[&base],
+        "`customHandler.description.defaultExecutablePath` is null",
+    )
+    .await;
+    let base = desk.base("no-function.zip", |name, bytes| {
+        (!name.ends_with("function.json")).then_some(bytes)
+    });
     desk.refused(&[&base], "there is no function").await;
     // This program itself is for Linux, and not static.
-    desk.refused(&[released, "--host", env!("CARGO_BIN_EXE_keyrelay")], "it needs a C library").await;
+    desk.refused(
+        &[released, "--host", env!("CARGO_BIN_EXE_keyrelay")],
+        "it needs a C library",
+    )
+    .await;
     write("script", b"#!/bin/sh\n");
-    desk.refused(&[released, "--host", "script"], "it is no program for Linux").await;
+    desk.refused(
+        &[released, "--host", "script"],
+        "it is no program for Linux",
+    )
+    .await;
     write("wrong.toml", b"mode = \"on\"\nscop = 1\n");
-    desk.refused(&[released, "--config", "wrong.toml"], "mode: `on` is none of").await;
-    desk.refused(&[released, "--config", "wrong.toml"], "scop").await;
-    write("names.toml", b"[[rotation]]\nsecret = \"sql\"\npolicy = \"mine\"\n");
-    desk.refused(&[released, "--config", "names.toml"], "not in the package: mine").await;
+    desk.refused(
+        &[released, "--config", "wrong.toml"],
+        "mode: `on` is none of",
+    )
+    .await;
+    desk.refused(&[released, "--config", "wrong.toml"], "scop")
+        .await;
+    write(
+        "names.toml",
+        b"[[rotation]]\nsecret = \"sql\"\npolicy = \"mine\"\n",
+    );
+    desk.refused(
+        &[released, "--config", "names.toml"],
+        "not in the package: mine",
+    )
+    .await;
     write("broken/sql.wasm", b"\0asm");
-    desk.refused(&[released, "--policies", "broken"], "sql.wasm is no policy").await;
+    desk.refused(&[released, "--policies", "broken"], "sql.wasm is no policy")
+        .await;
     write("empty/notes.txt", b"");
-    desk.refused(&[released, "--policies", "empty"], "there is no policy in empty").await;
-    desk.ends(2, &[released, "--policies", "gone"], "there is no gone").await;
+    desk.refused(
+        &[released, "--policies", "empty"],
+        "there is no policy in empty",
+    )
+    .await;
+    desk.ends(2, &[released, "--policies", "gone"], "there is no gone")
+        .await;
 }
 
 #[tokio::test]
@@ -182,21 +299,39 @@ async fn what_the_lock_does_not_vouch_for_is_not_packed() {
     let arguments = ["package", desk.released(), "--policies", "mine/policies"];
     assert_eq!(desk.run(&arguments).await.code, Some(0));
     fs::write(desk.path("mine/policies/sql.wasm"), shipped("unpin")).unwrap();
-    desk.refused(&[desk.released(), "--policies", "mine/policies"], "not the file that policies.lock vouches for")
-        .await;
+    desk.refused(
+        &[desk.released(), "--policies", "mine/policies"],
+        "not the file that policies.lock vouches for",
+    )
+    .await;
     fs::write(desk.path("mine/policies/sql.wasm"), shipped("pin")).unwrap();
     fs::write(desk.path("mine/policies/other.wasm"), shipped("pin")).unwrap();
-    desk.refused(&[desk.released(), "--policies", "mine/policies"], "does not know the policy other").await;
+    desk.refused(
+        &[desk.released(), "--policies", "mine/policies"],
+        "does not know the policy other",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_package_from_elsewhere_cannot_leave_its_folder() {
     let Some(desk) = Desk::new() else { return };
     fs::copy(&desk.package, desk.path("evil.zip")).unwrap();
-    let evil = File::options().read(true).write(true).open(desk.path("evil.zip")).unwrap();
+    let evil = File::options()
+        .read(true)
+        .write(true)
+        .open(desk.path("evil.zip"))
+        .unwrap();
     let mut archive = ZipWriter::new_append(evil).unwrap();
-    for name in ["../function.json", "policies/../../escaped.wasm", "/tmp/escaped/function.json", "policies/.x.wasm"] {
-        archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    for name in [
+        "../function.json",
+        "policies/../../escaped.wasm",
+        "/tmp/escaped/function.json",
+        "policies/.x.wasm",
+    ] {
+        archive
+            .start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
         archive.write_all(b"{}").unwrap();
     }
     archive.finish().unwrap();

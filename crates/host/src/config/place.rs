@@ -31,14 +31,21 @@ const ACCOUNT_NAME: &str = "AzureWebJobsStorage__accountName";
 
 /// Reads `store`: a URL of a container, or a folder. Left out, it is in the function app's own storage account, and
 /// outside of Azure in a folder.
-pub(super) fn read(table: &mut Table, environment: &BTreeMap<String, String>, cloud: &Cloud) -> StorePlace {
+pub(super) fn read(
+    table: &mut Table,
+    environment: &BTreeMap<String, String>,
+    cloud: &Cloud,
+) -> StorePlace {
     if let Some(text) = table.text("store") {
         if !text.contains("://") {
             return StorePlace::Folder(text.into());
         }
         match text.parse() {
             Ok(url) => return StorePlace::Container(url),
-            Err(error) => table.problem("store", format!("{error}: write a folder, or a URL of a container")),
+            Err(error) => table.problem(
+                "store",
+                format!("{error}: write a folder, or a URL of a container"),
+            ),
         }
         return StorePlace::Folder(FOLDER.into());
     }
@@ -56,13 +63,18 @@ pub(super) fn read(table: &mut Table, environment: &BTreeMap<String, String>, cl
         }
     };
     let container = service.parse::<Url>().map_err(|error| error.to_string());
-    let container =
-        container.and_then(|url| ContainerUrl::in_service(&url, CONTAINER).map_err(|error| error.to_string()));
+    let container = container.and_then(|url| {
+        ContainerUrl::in_service(&url, CONTAINER).map_err(|error| error.to_string())
+    });
     match container {
         Ok(url) => StorePlace::Container(url),
         Err(error) => {
-            table
-                .problem("store", format!("app setting {SERVICE_URI} or {ACCOUNT_NAME} does not lead to one: {error}"));
+            table.problem(
+                "store",
+                format!(
+                    "app setting {SERVICE_URI} or {ACCOUNT_NAME} does not lead to one: {error}"
+                ),
+            );
             StorePlace::Folder(FOLDER.into())
         }
     }

@@ -21,7 +21,13 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new(place: impl Into<String>, values: toml::Table) -> Self {
-        Self { place: place.into(), values, replaced: Vec::new(), known: Vec::new(), problems: Vec::new() }
+        Self {
+            place: place.into(),
+            values,
+            replaced: Vec::new(),
+            known: Vec::new(),
+            problems: Vec::new(),
+        }
     }
 
     /// Puts another value in the place of a key's; problems with it are reported at `place`.
@@ -33,7 +39,10 @@ impl Table {
     /// Reports a problem with a key, or with the table itself if `key` is empty.
     pub(super) fn problem(&mut self, key: &str, message: impl Into<String>) {
         let place = self.place_of(key);
-        self.problems.push(Problem { place, message: message.into() });
+        self.problems.push(Problem {
+            place,
+            message: message.into(),
+        });
     }
 
     /// Takes over the problems of a table within this one, once it has been read.
@@ -72,7 +81,9 @@ impl Table {
 
     pub(super) fn integer(&mut self, key: &'static str, range: RangeInclusive<u64>) -> Option<u64> {
         let value = self.take(key)?;
-        let number = value.as_integer().and_then(|number| u64::try_from(number).ok());
+        let number = value
+            .as_integer()
+            .and_then(|number| u64::try_from(number).ok());
         if let Some(number) = number.filter(|number| range.contains(number)) {
             return Some(number);
         }
@@ -83,7 +94,9 @@ impl Table {
     /// One of a few words, without case.
     pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(key)?;
-        let found = words.iter().find(|(word, _)| text.eq_ignore_ascii_case(word));
+        let found = words
+            .iter()
+            .find(|(word, _)| text.eq_ignore_ascii_case(word));
         if found.is_none() {
             let words: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
             self.problem(key, format!("`{text}` is none of {}", words.join(", ")));
@@ -94,7 +107,9 @@ impl Table {
     /// A text that is parsed.
     pub(super) fn parsed<T: FromStr<Err: Display>>(&mut self, key: &'static str) -> Option<T> {
         let text = self.text(key)?;
-        text.parse().map_err(|error: T::Err| self.problem(key, error.to_string())).ok()
+        text.parse()
+            .map_err(|error: T::Err| self.problem(key, error.to_string()))
+            .ok()
     }
 
     /// A list of texts, each parsed. A single text stands for a list of one.
@@ -103,7 +118,9 @@ impl Table {
             None => Vec::new(),
             Some(Value::Array(items)) => items,
             Some(text @ Value::String(_)) => vec![text],
-            Some(other) => self.expected(key, "a list of texts", &other).unwrap_or_default(),
+            Some(other) => self
+                .expected(key, "a list of texts", &other)
+                .unwrap_or_default(),
         };
         let mut parsed = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
@@ -121,12 +138,17 @@ impl Table {
 
     /// A table of texts.
     pub(super) fn texts(&mut self, key: &'static str) -> Vec<(String, String)> {
-        let Some(table) = self.table(key) else { return Vec::new() };
+        let Some(table) = self.table(key) else {
+            return Vec::new();
+        };
         let mut texts = Vec::new();
         for (name, value) in table.values {
             match value {
                 Value::String(text) => texts.push((name, text)),
-                _ => self.problem(&format!("{key}.{name}"), "expected a text: put it in quotes"),
+                _ => self.problem(
+                    &format!("{key}.{name}"),
+                    "expected a text: put it in quotes",
+                ),
             }
         }
         texts
@@ -142,7 +164,11 @@ impl Table {
 
     /// A table within this one, if the value is a table; other values stay.
     pub(super) fn table_if(&mut self, key: &'static str) -> Option<Self> {
-        if self.values.get(key).is_some_and(Value::is_table) { self.table(key) } else { None }
+        if self.values.get(key).is_some_and(Value::is_table) {
+            self.table(key)
+        } else {
+            None
+        }
     }
 
     /// A list of tables.
@@ -150,13 +176,21 @@ impl Table {
         let items = match self.take(key) {
             None => return Vec::new(),
             Some(Value::Array(items)) => items,
-            Some(other) => self.expected(key, &format!("tables: `[[{key}]]`"), &other).unwrap_or_default(),
+            Some(other) => self
+                .expected(key, &format!("tables: `[[{key}]]`"), &other)
+                .unwrap_or_default(),
         };
         let mut tables = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             match item {
-                Value::Table(values) => tables.push(Self::new(format!("{}[{index}]", self.place_of(key)), values)),
-                _ => self.problem(&format!("{key}[{index}]"), format!("expected a table: `[[{key}]]`")),
+                Value::Table(values) => tables.push(Self::new(
+                    format!("{}[{index}]", self.place_of(key)),
+                    values,
+                )),
+                _ => self.problem(
+                    &format!("{key}[{index}]"),
+                    format!("expected a table: `[[{key}]]`"),
+                ),
             }
         }
         tables
@@ -181,7 +215,9 @@ impl Table {
 
     fn place_of(&self, key: &str) -> String {
         let name = key.split('[').next().unwrap_or(key);
-        if let Some((replaced, place)) = self.replaced.iter().find(|(replaced, _)| *replaced == name) {
+        if let Some((replaced, place)) =
+            self.replaced.iter().find(|(replaced, _)| *replaced == name)
+        {
             return format!("{place}{}", key.strip_prefix(replaced).unwrap_or_default());
         }
         match (self.place.ends_with(".toml"), key.is_empty()) {
@@ -197,18 +233,32 @@ impl Table {
 pub(super) fn value_of_setting(key: &str, text: &str) -> Result<Value, String> {
     let text = text.trim();
     let as_toml = || {
-        let table: toml::Table = format!("value = {text}").parse().map_err(|error: toml::de::Error| {
-            format!("not a TOML value as after `{key} =` in keyrelay.toml: {}", error.message())
-        })?;
-        table.get("value").cloned().ok_or_else(|| "expected one value".to_owned())
+        let table: toml::Table =
+            format!("value = {text}")
+                .parse()
+                .map_err(|error: toml::de::Error| {
+                    format!(
+                        "not a TOML value as after `{key} =` in keyrelay.toml: {}",
+                        error.message()
+                    )
+                })?;
+        table
+            .get("value")
+            .cloned()
+            .ok_or_else(|| "expected one value".to_owned())
     };
     match key {
         "scope" | "vaults" if !text.starts_with('[') => {
-            let items = text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
-            Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
+            let items = text
+                .split([',', '\n'])
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
+            Ok(Value::Array(
+                items.map(|item| Value::String(item.to_owned())).collect(),
+            ))
         }
-        "scope" | "vaults" | "answer_within_ms" | "apps_at_once" | "lease_ms" | "keep_runs_days" | "locked"
-        | "rotation" | "webhook" => as_toml(),
+        "scope" | "vaults" | "answer_within_ms" | "apps_at_once" | "lease_ms"
+        | "keep_runs_days" | "locked" | "rotation" | "webhook" => as_toml(),
         "cloud" if text.starts_with('{') => as_toml(),
         _ => Ok(Value::String(text.to_owned())),
     }

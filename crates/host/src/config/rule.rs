@@ -44,12 +44,18 @@ pub struct LimitOverrides {
 impl Rule {
     pub(super) fn from_table(table: &mut Table) -> Self {
         let secret = table.parsed("secret").unwrap_or_else(|| {
-            table.problem("secret", "needs the name of a secret, or a pattern like `sql-*`");
+            table.problem(
+                "secret",
+                "needs the name of a secret, or a pattern like `sql-*`",
+            );
             SecretPattern(WildMatch::new(""))
         });
         let name = table.text("name");
         if let Some(bad) = name.as_deref().filter(|name| !is_name(name)) {
-            table.problem("name", format!("`{bad}` is not a name: letters, digits, dashes and underscores"));
+            table.problem(
+                "name",
+                format!("`{bad}` is not a name: letters, digits, dashes and underscores"),
+            );
         }
         Self {
             name,
@@ -69,16 +75,25 @@ impl Rule {
     /// `sql-password`. None if it has no name.
     pub fn mode_setting(&self) -> Option<String> {
         let name = self.name.clone().or_else(|| self.secret.exact())?;
-        Some(format!("{}{}", super::MODE_PREFIX, name.replace('-', "_").to_uppercase()))
+        Some(format!(
+            "{}{}",
+            super::MODE_PREFIX,
+            name.replace('-', "_").to_uppercase()
+        ))
     }
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
 }
 
 fn read_grant(table: &mut Table) -> Grant {
-    let Some(mut grant) = table.table("grant") else { return Grant::default() };
+    let Some(mut grant) = table.table("grant") else {
+        return Grant::default();
+    };
     let read = Grant {
         set: grant.parsed_list("set"),
         remove: grant.parsed_list("remove"),
@@ -91,12 +106,18 @@ fn read_grant(table: &mut Table) -> Grant {
 }
 
 fn read_limits(table: &mut Table) -> LimitOverrides {
-    let Some(mut limits) = table.table("limits") else { return LimitOverrides::default() };
+    let Some(mut limits) = table.table("limits") else {
+        return LimitOverrides::default();
+    };
     let read = LimitOverrides {
         // More would not leave the time to apply and to verify.
-        time: limits.integer("time_ms", 1..=10_000).map(Duration::from_millis),
+        time: limits
+            .integer("time_ms", 1..=10_000)
+            .map(Duration::from_millis),
         // The smallest size of a function app's instance is 512 MB.
-        memory: limits.integer("memory_mb", 1..=256).and_then(|mb| usize::try_from(mb * 1024 * 1024).ok()),
+        memory: limits
+            .integer("memory_mb", 1..=256)
+            .and_then(|mb| usize::try_from(mb * 1024 * 1024).ok()),
     };
     table.absorb(limits);
     read
@@ -125,7 +146,9 @@ impl FromStr for SecretPattern {
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '*' | '?');
         if text.is_empty() || !text.chars().all(allowed) {
-            return Err(format!("`{text}` is not a secret's name or pattern: letters, digits, dashes, `*` and `?`"));
+            return Err(format!(
+                "`{text}` is not a secret's name or pattern: letters, digits, dashes, `*` and `?`"
+            ));
         }
         Ok(Self(WildMatch::new(&text.to_ascii_lowercase())))
     }

@@ -1,7 +1,10 @@
 use super::*;
 
 fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
-    variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 fn read(file: &str) -> Config {
@@ -59,7 +62,10 @@ fn every_key_is_read() {
     let rotation = &config.rules[0];
     assert!(rotation.secret.matches(&"sql-a".parse().unwrap()));
     assert!(!rotation.secret.matches(&"mysql-a".parse().unwrap()));
-    assert_eq!((rotation.policy.as_deref(), rotation.mode), (Some("alternate"), Some(Mode::Off)));
+    assert_eq!(
+        (rotation.policy.as_deref(), rotation.mode),
+        (Some("alternate"), Some(Mode::Off))
+    );
     assert_eq!(rotation.apps, [APP.parse().unwrap()]);
     assert_eq!(rotation.parameters["partner"], "sql-b");
     assert!(rotation.grant.text && rotation.grant.reveals(&"SQL_USER".parse().unwrap()));
@@ -77,7 +83,10 @@ fn an_app_setting_wins_over_the_file() {
             "KEYRELAY_CLOUD",
             r#"{ resource_manager = "http://127.0.0.1:4001", vault_endpoint = "http://127.0.0.1:4002/vaults/{vault}" }"#,
         ),
-        ("KEYRELAY_ROTATION", r#"[{ secret = "sql", mode = "monitor" }]"#),
+        (
+            "KEYRELAY_ROTATION",
+            r#"[{ secret = "sql", mode = "monitor" }]"#,
+        ),
         ("APPSETTING_KEYRELAY_MODE", "enforce"),
         ("PATH", "/bin"),
     ]);
@@ -85,7 +94,10 @@ fn an_app_setting_wins_over_the_file() {
     assert_eq!((config.mode, config.apps_at_once), (Mode::Off, 3));
     assert_eq!(config.vaults, ["a-kv", "b-kv"]);
     assert_eq!((config.scope.len(), config.rules.len()), (1, 1));
-    assert_eq!(config.cloud.resource_manager.as_str(), "http://127.0.0.1:4001/");
+    assert_eq!(
+        config.cloud.resource_manager.as_str(),
+        "http://127.0.0.1:4001/"
+    );
 }
 
 #[test]
@@ -106,7 +118,11 @@ fn all_problems_are_reported_at_once() {
     "#;
     check_problems(
         file,
-        &[("KEYRELAY_MOED", "off"), ("KEYRELAY_APPS_AT_ONCE", "many"), ("KEYRELAY_LOG", "loud")],
+        &[
+            ("KEYRELAY_MOED", "off"),
+            ("KEYRELAY_APPS_AT_ONCE", "many"),
+            ("KEYRELAY_LOG", "loud"),
+        ],
         &[
             "app setting KEYRELAY_APPS_AT_ONCE: not a TOML value",
             "app setting KEYRELAY_MOED: unknown name; known are KEYRELAY_MODE,",
@@ -140,12 +156,20 @@ fn a_pattern_cannot_reveal() {
 
 #[test]
 fn a_file_that_is_no_toml_is_reported_with_its_place() {
-    check_problems("mode = ", &[], &["keyrelay.toml: TOML parse error at line 1"]);
+    check_problems(
+        "mode = ",
+        &[],
+        &["keyrelay.toml: TOML parse error at line 1"],
+    );
 }
 
 #[test]
 fn plain_http_is_for_this_machine_only() {
-    check_problems("cloud = { resource_manager = \"http://management.example\" }", &[], &["keyrelay.toml: cloud:"]);
+    check_problems(
+        "cloud = { resource_manager = \"http://management.example\" }",
+        &[],
+        &["keyrelay.toml: cloud:"],
+    );
 }
 
 #[test]

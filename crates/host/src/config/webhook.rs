@@ -41,14 +41,23 @@ pub(super) fn read(table: &mut Table) -> Option<Webhook> {
 }
 
 fn from_table(table: &mut Table) -> Option<Webhook> {
-    let listen = table.parsed::<Listen>("listen").map(|Listen(address)| address);
+    let listen = table
+        .parsed::<Listen>("listen")
+        .map(|Listen(address)| address);
     let has_tenant = table.has("tenant");
     let tenant = table.parsed::<Guid>("tenant");
     if !has_tenant {
-        table.problem("tenant", "missing: write the id of the Entra tenant whose tokens are taken");
+        table.problem(
+            "tenant",
+            "missing: write the id of the Entra tenant whose tokens are taken",
+        );
     }
     let has_audience = table.has("audience");
-    let audience: Vec<String> = table.parsed_list::<Word>("audience").into_iter().map(|Word(text)| text).collect();
+    let audience: Vec<String> = table
+        .parsed_list::<Word>("audience")
+        .into_iter()
+        .map(|Word(text)| text)
+        .collect();
     if !has_audience {
         let message = "missing: write the application id URI of the app registration that Event Grid gets tokens for, \
                        and its client id beside it";
@@ -57,16 +66,25 @@ fn from_table(table: &mut Table) -> Option<Webhook> {
         table.problem("audience", "nothing is named: nobody could deliver");
     }
     let (has_senders, has_role) = (table.has("senders"), table.has("role"));
-    let senders: Vec<String> = table.parsed_list::<Guid>("senders").into_iter().map(|Guid(id)| id).collect();
+    let senders: Vec<String> = table
+        .parsed_list::<Guid>("senders")
+        .into_iter()
+        .map(|Guid(id)| id)
+        .collect();
     let role = table.parsed::<Word>("role").map(|Word(text)| text);
     if !has_senders && !has_role {
         let message = "`role` or `senders` is needed: any app of the tenant can get a token for this audience, so the \
                        audience alone keeps nobody out";
         table.problem("", message);
     } else if senders.is_empty() && !has_role {
-        table.problem("senders", "nobody is named, and there is no `role`: nobody could deliver");
+        table.problem(
+            "senders",
+            "nobody is named, and there is no `role`: nobody could deliver",
+        );
     }
-    let largest_body = table.integer("largest_body_bytes", 1_024..=16 * LARGEST_BODY).unwrap_or(LARGEST_BODY);
+    let largest_body = table
+        .integer("largest_body_bytes", 1_024..=16 * LARGEST_BODY)
+        .unwrap_or(LARGEST_BODY);
     let at_once = table.integer("at_once", 1..=10_000).unwrap_or(100);
     let a_minute = table.integer("a_minute", 1..=1_000_000).unwrap_or(6_000);
     Some(Webhook {
@@ -88,7 +106,9 @@ impl FromStr for Listen {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let address = text.parse().map_err(|_| format!("`{text}` is no address to listen on, like `0.0.0.0:8080`"))?;
+        let address = text
+            .parse()
+            .map_err(|_| format!("`{text}` is no address to listen on, like `0.0.0.0:8080`"))?;
         Ok(Self(address))
     }
 }
@@ -101,7 +121,9 @@ impl FromStr for Guid {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let id = Uuid::try_parse(text.trim());
-        let id = id.map_err(|_| format!("`{text}` is no id like `00000000-0000-0000-0000-000000000000`"))?;
+        let id = id.map_err(|_| {
+            format!("`{text}` is no id like `00000000-0000-0000-0000-000000000000`")
+        })?;
         Ok(Self(id.hyphenated().to_string()))
     }
 }
@@ -145,25 +167,46 @@ mod tests {
 
     #[test]
     fn what_is_left_out_has_a_default() {
-        let text = format!("[webhook]\ntenant = \"{TENANT}\"\naudience = \"api://keyrelay\"\nrole = \"deliver\"\n");
-        let webhook = Config::read(&text, &BTreeMap::new()).unwrap().webhook.unwrap();
+        let text = format!(
+            "[webhook]\ntenant = \"{TENANT}\"\naudience = \"api://keyrelay\"\nrole = \"deliver\"\n"
+        );
+        let webhook = Config::read(&text, &BTreeMap::new())
+            .unwrap()
+            .webhook
+            .unwrap();
         assert_eq!(webhook.listen.to_string(), "0.0.0.0:8080");
         assert_eq!(webhook.tenant, TENANT.to_lowercase());
         assert_eq!(webhook.audience, ["api://keyrelay"]);
-        assert_eq!((webhook.largest_body, webhook.at_once, webhook.a_minute.get()), (1024 * 1024, 100, 6_000));
+        assert_eq!(
+            (
+                webhook.largest_body,
+                webhook.at_once,
+                webhook.a_minute.get()
+            ),
+            (1024 * 1024, 100, 6_000)
+        );
     }
 
     #[test]
     fn the_documented_example_is_one() {
         let page = include_str!("../../../../docs/webhook.md");
-        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-        let webhook = Config::read(example, &BTreeMap::new()).unwrap().webhook.unwrap();
+        let example = page
+            .split("```toml\n")
+            .nth(1)
+            .and_then(|rest| rest.split("```").next())
+            .unwrap();
+        let webhook = Config::read(example, &BTreeMap::new())
+            .unwrap()
+            .webhook
+            .unwrap();
         assert_eq!((webhook.audience.len(), webhook.senders.len()), (2, 1));
     }
 
     #[test]
     fn it_is_an_app_setting_too() {
-        let table = format!("{{ tenant = \"{TENANT}\", audience = [\"a\", \"b\"], senders = [\"{TENANT}\"] }}");
+        let table = format!(
+            "{{ tenant = \"{TENANT}\", audience = [\"a\", \"b\"], senders = [\"{TENANT}\"] }}"
+        );
         let environment = BTreeMap::from([("KEYRELAY_WEBHOOK".to_owned(), table)]);
         let webhook = Config::read("", &environment).unwrap().webhook.unwrap();
         assert_eq!(webhook.audience, ["a", "b"]);
@@ -191,7 +234,10 @@ mod tests {
         let tenant = format!("tenant = \"{TENANT}\"\n");
         check_problems(
             &format!("{tenant}audience = []\nsenders = []\n"),
-            &["keyrelay.toml: webhook.audience: nothing is named", "keyrelay.toml: webhook.senders: nobody is named"],
+            &[
+                "keyrelay.toml: webhook.audience: nothing is named",
+                "keyrelay.toml: webhook.senders: nobody is named",
+            ],
         );
         check_problems(
             &format!("{tenant}audience = \"a\"\nrole = \"\"\n"),

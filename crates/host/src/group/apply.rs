@@ -50,12 +50,23 @@ impl Group {
         lease: &mut Lease<AppState>,
         statuses: &[ReferenceStatus],
     ) -> Result<(), Outcome> {
-        if !self.rotations.iter().any(|rotation| matches!(rotation.stage, Stage::Patch)) {
+        if !self
+            .rotations
+            .iter()
+            .any(|rotation| matches!(rotation.stage, Stage::Patch))
+        {
             return Ok(());
         }
         let (settings, plans) = self.write(lease, &Wanted::Decisions).await?;
         for (index, plan) in plans {
-            let Some(Rotation { order, stage: Stage::Patch, .. }) = self.rotations.get(index) else { continue };
+            let Some(Rotation {
+                order,
+                stage: Stage::Patch,
+                ..
+            }) = self.rotations.get(index)
+            else {
+                continue;
+            };
             let order = Arc::clone(order);
             let awaited = self.awaited_after(&order, &plan, &settings, statuses);
             if plan.is_empty() && self.are_good(&order, &awaited, statuses) {
@@ -64,13 +75,25 @@ impl Group {
                 continue;
             }
             let done = (!plan.is_empty()).then_some("written");
-            self.set_stage(index, Stage::Proof(Proof { awaited, plan, not_kept: Vec::new(), done }));
+            self.set_stage(
+                index,
+                Stage::Proof(Proof {
+                    awaited,
+                    plan,
+                    not_kept: Vec::new(),
+                    done,
+                }),
+            );
         }
         Ok(())
     }
 
     /// Puts back what was there before a plan, for its names only, and only where nobody has changed it since.
-    pub(super) async fn take_back(&mut self, lease: &mut Lease<AppState>, plan: &Plan) -> Result<(), Outcome> {
+    pub(super) async fn take_back(
+        &mut self,
+        lease: &mut Lease<AppState>,
+        plan: &Plan,
+    ) -> Result<(), Outcome> {
         self.write(lease, &Wanted::Undone(plan)).await.map(drop)
     }
 
@@ -137,26 +160,39 @@ impl Group {
         plan: &Plan,
     ) -> Result<Option<Written>, Outcome> {
         let relay = Arc::clone(&self.relay);
-        let writing = relay.resource_manager.writing(&self.app, &self.call).await?;
+        let writing = relay
+            .resource_manager
+            .writing(&self.app, &self.call)
+            .await?;
         lease.renew().await?;
         if writing.settings(&self.call).await? != *settings {
             return Ok(None);
         }
         // A write that takes longer than the lease might happen while somebody else writes.
         let deadline = self.call.deadline.min(Deadline::after(lease.remaining()));
-        let call = Call { deadline, log: self.call.log.clone() };
+        let call = Call {
+            deadline,
+            log: self.call.log.clone(),
+        };
         let Replaced { witness, answer } = writing.replace(&plan.apply_to(settings), &call).await;
         self.changed = true;
         if let Err(error) = answer {
             match error.plan_again_after() {
-                Some(pause) if pause < self.call.deadline.remaining() => tokio::time::sleep(pause).await,
+                Some(pause) if pause < self.call.deadline.remaining() => {
+                    tokio::time::sleep(pause).await
+                }
                 None if error.may_have_been_written() => {}
                 _ => return Err(error.into()),
             }
         }
         let now = self.read().await?;
-        let run_over = witness.map(|seen| run_over(settings, plan, &seen, &now)).unwrap_or_default();
-        Ok(Some(Written { settings: now, run_over }))
+        let run_over = witness
+            .map(|seen| run_over(settings, plan, &seen, &now))
+            .unwrap_or_default();
+        Ok(Some(Written {
+            settings: now,
+            run_over,
+        }))
     }
 
     /// Puts back what our write has run over, and says so in the records of all whose write it was.
@@ -166,9 +202,15 @@ impl Group {
         mut settings: Settings,
         run_over: &Plan,
     ) -> Result<Settings, Outcome> {
-        let note = format!("somebody else wrote at the same moment: {run_over} was put back as they wrote it");
+        let note = format!(
+            "somebody else wrote at the same moment: {run_over} was put back as they wrote it"
+        );
         tracing::warn!(app.id = %self.app, "{note}");
-        for rotation in self.rotations.iter_mut().filter(|rotation| matches!(rotation.stage, Stage::Patch)) {
+        for rotation in self
+            .rotations
+            .iter_mut()
+            .filter(|rotation| matches!(rotation.stage, Stage::Patch))
+        {
             rotation.notes.push(note.clone());
         }
         for _ in 0..ATTEMPTS {
@@ -196,16 +238,24 @@ impl Group {
         let suffix = self.vault_suffix();
         // What a later event of the same group has changed again is that event's to prove.
         let holds = |setting: &SettingName| {
-            plan.changes().any(|(name, change)| name == setting && settings.get(name) == change.after.as_ref())
+            plan.changes().any(|(name, change)| {
+                name == setting && settings.get(name) == change.after.as_ref()
+            })
         };
-        let written = plan.references(suffix).into_iter().filter(|(setting, _)| holds(setting));
-        let mut awaited: Vec<Awaited> =
-            written.map(|(setting, target)| Awaited::new(setting, target, &order.event)).collect();
+        let written = plan
+            .references(suffix)
+            .into_iter()
+            .filter(|(setting, _)| holds(setting));
+        let mut awaited: Vec<Awaited> = written
+            .map(|(setting, target)| Awaited::new(setting, target, &order.event))
+            .collect();
         let others = self.awaited(order, statuses).into_iter();
         awaited.extend(others.filter(|it| plan.changes().all(|(name, _)| *name != it.setting)));
         // What another rotation of the group has pointed elsewhere meanwhile is not ours either.
         awaited.retain(|it| {
-            let now = settings.get(&it.setting).and_then(|value| value.reference(suffix).ok());
+            let now = settings
+                .get(&it.setting)
+                .and_then(|value| value.reference(suffix).ok());
             now.is_some_and(|now| *now.target() == it.target)
         });
         awaited
@@ -227,7 +277,9 @@ fn merge(first: &mut Vec<(usize, Plan)>, plans: Vec<(usize, Plan)>) {
 fn run_over(before: &Settings, plan: &Plan, seen: &Settings, now: &Settings) -> Plan {
     let ours = |name: &SettingName| plan.changes().any(|(own, _)| own == name);
     let theirs = Plan::difference(before, seen);
-    let lost = theirs.changes().filter(|(name, change)| !ours(name) && now.get(name) == change.before.as_ref());
+    let lost = theirs
+        .changes()
+        .filter(|(name, change)| !ours(name) && now.get(name) == change.before.as_ref());
     Plan::recorded(lost.map(|(name, change)| (name.clone(), Change::clone(change))))
 }
 
@@ -238,7 +290,10 @@ mod tests {
     use super::*;
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
-        pairs.iter().map(|(name, value)| (SettingName::listed(*name), SettingValue::new(*value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (SettingName::listed(*name), SettingValue::new(*value)))
+            .collect()
     }
 
     #[track_caller]
@@ -260,10 +315,30 @@ mod tests {
 
     #[test]
     fn what_is_still_there_or_ours_was_not_run_over() {
-        check(&[("OURS", "1"), ("THEIRS", "1")], &[("OURS", "2"), ("THEIRS", "1")], "");
-        check(&[("OURS", "2"), ("THEIRS", "1")], &[("OURS", "2"), ("THEIRS", "1")], "");
-        check(&[("OURS", "1"), ("THEIRS", "2")], &[("OURS", "2"), ("THEIRS", "2")], "");
-        check(&[("OURS", "7"), ("THEIRS", "1")], &[("OURS", "2"), ("THEIRS", "1")], "");
-        check(&[("OURS", "1"), ("THEIRS", "2")], &[("OURS", "2"), ("THEIRS", "3")], "");
+        check(
+            &[("OURS", "1"), ("THEIRS", "1")],
+            &[("OURS", "2"), ("THEIRS", "1")],
+            "",
+        );
+        check(
+            &[("OURS", "2"), ("THEIRS", "1")],
+            &[("OURS", "2"), ("THEIRS", "1")],
+            "",
+        );
+        check(
+            &[("OURS", "1"), ("THEIRS", "2")],
+            &[("OURS", "2"), ("THEIRS", "2")],
+            "",
+        );
+        check(
+            &[("OURS", "7"), ("THEIRS", "1")],
+            &[("OURS", "2"), ("THEIRS", "1")],
+            "",
+        );
+        check(
+            &[("OURS", "1"), ("THEIRS", "2")],
+            &[("OURS", "2"), ("THEIRS", "3")],
+            "",
+        );
     }
 }

@@ -12,32 +12,60 @@ use crate::pending::{OpenWork, Undo, Work, of_plan};
 use crate::record::EventRecord;
 
 /// When the reconcile timer looks at open work again: by how often it has done so already. Each look may refresh.
-const LOOKS: [Duration; 4] =
-    [Duration::from_secs(60), Duration::from_mins(10), Duration::from_mins(30), Duration::from_hours(1)];
+const LOOKS: [Duration; 4] = [
+    Duration::from_secs(60),
+    Duration::from_mins(10),
+    Duration::from_mins(30),
+    Duration::from_hours(1),
+];
 
 impl Group {
     /// Keeps what is about to be written: if this process dies, another can prove it, or take it back.
     pub(super) async fn intend(&mut self, plans: &[(usize, Plan)]) -> Result<(), Outcome> {
         // Not before this process must have come to an end with it.
         let alive = self.call.deadline.remaining() + self.relay.config.lease;
-        let works = plans.iter().filter(|(_, plan)| !plan.is_empty()).filter_map(|(index, plan)| {
-            let rotation = self.rotations.get(*index).filter(|rotation| rotation.is_open())?;
-            Some(self.work(rotation, plan, alive, "about to be written"))
-        });
+        let works = plans
+            .iter()
+            .filter(|(_, plan)| !plan.is_empty())
+            .filter_map(|(index, plan)| {
+                let rotation = self
+                    .rotations
+                    .get(*index)
+                    .filter(|rotation| rotation.is_open())?;
+                Some(self.work(rotation, plan, alive, "about to be written"))
+            });
         let works: Vec<Work> = works.collect();
         self.keep(works).await
     }
 
     /// Keeps the rotations that are not proven yet. Those that `is_over` selects stay there until the reconcile timer takes
     /// them; the others are taken out again when they are proven.
-    pub(super) async fn keep_unproven(&mut self, is_over: impl Fn(&Rotation) -> bool) -> Result<(), Outcome> {
+    pub(super) async fn keep_unproven(
+        &mut self,
+        is_over: impl Fn(&Rotation) -> bool,
+    ) -> Result<(), Outcome> {
         let mut left = self.left.clone();
         let mut works = Vec::new();
         for rotation in &self.rotations {
-            let Some(proof) = rotation.proof() else { continue };
-            let looked = rotation.order.carried.as_ref().map_or(0, |carried| carried.attempts);
-            let work = self.work(rotation, &proof.plan, pause_after(looked), "not confirmed by Azure yet");
-            if is_over(rotation) { left.push(work) } else { works.push(work) }
+            let Some(proof) = rotation.proof() else {
+                continue;
+            };
+            let looked = rotation
+                .order
+                .carried
+                .as_ref()
+                .map_or(0, |carried| carried.attempts);
+            let work = self.work(
+                rotation,
+                &proof.plan,
+                pause_after(looked),
+                "not confirmed by Azure yet",
+            );
+            if is_over(rotation) {
+                left.push(work)
+            } else {
+                works.push(work)
+            }
         }
         works.extend(left.iter().cloned());
         self.keep(works).await?;
@@ -53,7 +81,10 @@ impl Group {
         let closed = match self.left.is_empty() {
             true => self.relay.pending.forget(&self.app, &self.name).await,
             false => {
-                let open = OpenWork { app: self.app.to_string(), works: self.left.clone() };
+                let open = OpenWork {
+                    app: self.app.to_string(),
+                    works: self.left.clone(),
+                };
                 self.relay.pending.keep(&self.app, &self.name, &open).await
             }
         };
@@ -64,8 +95,14 @@ impl Group {
     }
 
     async fn keep(&mut self, works: Vec<Work>) -> Result<(), Outcome> {
-        let open = OpenWork { app: self.app.to_string(), works };
-        self.relay.pending.keep(&self.app, &self.name, &open).await?;
+        let open = OpenWork {
+            app: self.app.to_string(),
+            works,
+        };
+        self.relay
+            .pending
+            .keep(&self.app, &self.name, &open)
+            .await?;
         self.is_kept = true;
         Ok(())
     }
@@ -82,7 +119,9 @@ impl Group {
             attempts: carried.map_or(0, |carried| carried.attempts + 1),
             reason: reason.to_owned(),
             undo: joined(
-                carried.map(|carried| carried.undo.as_slice()).unwrap_or_default(),
+                carried
+                    .map(|carried| carried.undo.as_slice())
+                    .unwrap_or_default(),
                 of_plan(plan, self.vault_suffix()),
             ),
         }
@@ -116,5 +155,8 @@ fn joined(before: &[Undo], now: Vec<Undo>) -> Vec<Undo> {
 /// The verdict of what is kept for the reconcile timer.
 pub(super) fn pending(done: Option<&str>, message: &str) -> Outcome {
     let done = done.map(|done| format!("{done}, ")).unwrap_or_default();
-    Outcome::new(Verdict::Pending, format!("{done}not confirmed yet: {message}"))
+    Outcome::new(
+        Verdict::Pending,
+        format!("{done}not confirmed yet: {message}"),
+    )
 }

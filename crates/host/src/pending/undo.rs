@@ -39,9 +39,9 @@ impl Written {
     fn value(&self, vault_suffix: &str) -> Result<Option<SettingValue>, ()> {
         match self {
             Self::Absent => Ok(None),
-            Self::Reference(text) => {
-                Reference::parse(text, vault_suffix).map(|reference| Some(SettingValue::from(&reference))).map_err(drop)
-            }
+            Self::Reference(text) => Reference::parse(text, vault_suffix)
+                .map(|reference| Some(SettingValue::from(&reference)))
+                .map_err(drop),
             Self::PlainText => Err(()),
         }
     }
@@ -61,9 +61,16 @@ pub(crate) fn of_plan(plan: &Plan, vault_suffix: &str) -> Vec<Undo> {
 pub(crate) fn to_plan(undos: &[Undo], vault_suffix: &str) -> (Plan, Vec<String>) {
     let mut changes = Vec::new();
     let mut not_kept = Vec::new();
-    for Undo { setting, before, after } in undos {
+    for Undo {
+        setting,
+        before,
+        after,
+    } in undos
+    {
         match (before.value(vault_suffix), after.value(vault_suffix)) {
-            (Ok(before), Ok(after)) => changes.push((SettingName::listed(setting), Change { before, after })),
+            (Ok(before), Ok(after)) => {
+                changes.push((SettingName::listed(setting), Change { before, after }))
+            }
             _ => not_kept.push(setting.clone()),
         }
     }
@@ -85,7 +92,10 @@ mod tests {
         };
         let plan = Plan::recorded([
             (SettingName::listed("A"), change(Some(reference), None)),
-            (SettingName::listed("B"), change(Some("planted-value-b"), Some(reference))),
+            (
+                SettingName::listed("B"),
+                change(Some("planted-value-b"), Some(reference)),
+            ),
             (SettingName::listed("C"), change(None, Some(reference))),
         ]);
         let kept = of_plan(&plan, SUFFIX);
@@ -94,6 +104,9 @@ mod tests {
         assert_eq!(not_kept, ["B"]);
         let names: Vec<String> = again.changes().map(|(name, _)| name.to_string()).collect();
         assert_eq!(names, ["A", "C"]);
-        assert_eq!(again.describe(SUFFIX)[0], format!("A: {reference} -> (absent)"));
+        assert_eq!(
+            again.describe(SUFFIX)[0],
+            format!("A: {reference} -> (absent)")
+        );
     }
 }

@@ -8,7 +8,8 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use keyrelay_azure::{AzureError, Call, Progress, ReferenceStatus};
 use keyrelay_model::{
-    AppId, Event, ObjectKind, Occurrence, Reference, SecretVersion, Target, VersionAttributes, Versions,
+    AppId, Event, ObjectKind, Occurrence, Reference, SecretVersion, Target, VersionAttributes,
+    Versions,
 };
 
 use super::reminders::{self, Expiring};
@@ -45,18 +46,30 @@ struct Missed {
 impl Pass<'_> {
     /// Compares all apps, from the site after `after`. Returns where to go on when the time was over; none at all if nothing
     /// could be compared.
-    pub(super) async fn compare(&self, after: Option<String>, summary: &mut Summary) -> Option<Option<String>> {
+    pub(super) async fn compare(
+        &self,
+        after: Option<String>,
+        summary: &mut Summary,
+    ) -> Option<Option<String>> {
         let sites = match self.sites().await {
             Ok(sites) => sites,
             Err(error) => {
-                summary.problem(format!("apps cannot be compared with their vaults: {}", chain(&error)));
+                summary.problem(format!(
+                    "apps cannot be compared with their vaults: {}",
+                    chain(&error)
+                ));
                 return None;
             }
         };
         let place = |site: &AppId| site.to_string().to_lowercase();
-        let left: Vec<AppId> =
-            sites.into_iter().filter(|site| after.as_ref().is_none_or(|after| place(site) > *after)).collect();
-        let mut known = Known { open: self.open_work(summary).await?, ..Known::default() };
+        let left: Vec<AppId> = sites
+            .into_iter()
+            .filter(|site| after.as_ref().is_none_or(|after| place(site) > *after))
+            .collect();
+        let mut known = Known {
+            open: self.open_work(summary).await?,
+            ..Known::default()
+        };
         let mut compared = 0;
         let mut last = after;
         for chunk in left.chunks(CHUNK) {
@@ -80,7 +93,9 @@ impl Pass<'_> {
                     apps: Some(apps),
                     carried: None,
                 };
-                self.relay.run(trigger, Ok(event), self.run_deadline()).await;
+                self.relay
+                    .run(trigger, Ok(event), self.run_deadline())
+                    .await;
             }
             last = chunk.last().map(place);
         }
@@ -94,8 +109,12 @@ impl Pass<'_> {
             let mut open = HashSet::new();
             for key in self.relay.pending.open_work().await? {
                 let entry: Option<Entry<OpenWork>> = self.relay.pending.read(&key).await?;
-                let Some(OpenWork { app, works }) = entry.map(|entry| entry.value) else { continue };
-                let secret = |work: &Work| format!("{}/{}", work.event.vault_host, work.event.name).to_lowercase();
+                let Some(OpenWork { app, works }) = entry.map(|entry| entry.value) else {
+                    continue;
+                };
+                let secret = |work: &Work| {
+                    format!("{}/{}", work.event.vault_host, work.event.name).to_lowercase()
+                };
                 open.extend(works.iter().map(|work| (app.to_lowercase(), secret(work))));
             }
             Ok::<_, keyrelay_store::StoreError>(open)
@@ -103,7 +122,10 @@ impl Pass<'_> {
         match read.await {
             Ok(open) => Some(open),
             Err(error) => {
-                summary.problem(format!("apps cannot be compared with their vaults: {}", chain(&error)));
+                summary.problem(format!(
+                    "apps cannot be compared with their vaults: {}",
+                    chain(&error)
+                ));
                 None
             }
         }
@@ -114,22 +136,45 @@ impl Pass<'_> {
         let call = Call::until(self.deadline);
         let mut sites = Vec::new();
         for scope in &self.relay.config.scope {
-            sites.extend(self.relay.resource_manager.sites(scope, &call).await?.into_iter().map(|site| site.id));
+            sites.extend(
+                self.relay
+                    .resource_manager
+                    .sites(scope, &call)
+                    .await?
+                    .into_iter()
+                    .map(|site| site.id),
+            );
         }
-        sites.extend(self.relay.config.rules.iter().flat_map(|rule| rule.apps.iter().cloned()));
+        sites.extend(
+            self.relay
+                .config
+                .rules
+                .iter()
+                .flat_map(|rule| rule.apps.iter().cloned()),
+        );
         sites.sort_by_cached_key(|site| site.to_string().to_lowercase());
         sites.dedup();
         Ok(sites)
     }
 
     /// Sites and their slots, each with the statuses of its references. None: there was no time for all.
-    async fn with_slots(&self, sites: &[AppId], summary: &mut Summary) -> Option<Vec<(AppId, Vec<ReferenceStatus>)>> {
+    async fn with_slots(
+        &self,
+        sites: &[AppId],
+        summary: &mut Summary,
+    ) -> Option<Vec<(AppId, Vec<ReferenceStatus>)>> {
         let at_once = self.relay.config.apps_at_once;
         let azure = &self.relay.resource_manager;
         let call = Call::until(self.deadline);
         let slots = stream::iter(sites.to_vec()).map(|site| {
             let call = &call;
-            async move { if site.slot().is_some() { Ok(Vec::new()) } else { azure.slots(&site, call).await } }
+            async move {
+                if site.slot().is_some() {
+                    Ok(Vec::new())
+                } else {
+                    azure.slots(&site, call).await
+                }
+            }
         });
         let mut apps = sites.to_vec();
         for slots in slots.buffer_unordered(at_once).collect::<Vec<_>>().await {
@@ -171,7 +216,9 @@ impl Pass<'_> {
         let mut missed: BTreeMap<SecretKey, Missed> = BTreeMap::new();
         for (app, statuses) in apps {
             for row in statuses {
-                let Ok(reference) = Reference::parse(&row.reference, suffix) else { continue };
+                let Ok(reference) = Reference::parse(&row.reference, suffix) else {
+                    continue;
+                };
                 let target = reference.target();
                 if !self.is_watched(target, &app) {
                     continue;
@@ -187,13 +234,19 @@ impl Pass<'_> {
                     .await;
                     known.versions.insert(key.clone(), versions);
                 }
-                let Some(versions) = known.versions.get(&key) else { continue };
+                let Some(versions) = known.versions.get(&key) else {
+                    continue;
+                };
                 let newest = versions.newest(now);
-                let Some((version, attributes)) = newest.first().copied() else { continue };
+                let Some((version, attributes)) = newest.first().copied() else {
+                    continue;
+                };
                 if known.reminded.insert(key.clone()) {
                     self.remind(target, version, attributes, now, summary).await;
                 }
-                let is_open = known.open.contains(&(app.to_string().to_lowercase(), key.clone()));
+                let is_open = known
+                    .open
+                    .contains(&(app.to_string().to_lowercase(), key.clone()));
                 if !is_open && is_behind(&row, target, versions, &newest) {
                     let missed = missed.entry(key).or_insert_with(|| Missed {
                         event: event(target, version, attributes, newest.len() == 1),
@@ -212,9 +265,12 @@ impl Pass<'_> {
     fn is_watched(&self, target: &Target, app: &AppId) -> bool {
         let config = &self.relay.config;
         let vault = target.vault_host.vault();
-        let is_allowed = config.vaults.is_empty() || config.vaults.iter().any(|allowed| allowed == vault);
+        let is_allowed =
+            config.vaults.is_empty() || config.vaults.iter().any(|allowed| allowed == vault);
         let route = route(config, &self.relay.shelf.names(), &target.secret);
-        let is_named = route.rule.is_none_or(|rule| rule.apps.is_empty() || rule.apps.contains(app));
+        let is_named = route
+            .rule
+            .is_none_or(|rule| rule.apps.is_empty() || rule.apps.contains(app));
         is_allowed && is_named && route.mode != Mode::Off
     }
 
@@ -226,7 +282,9 @@ impl Pass<'_> {
         now: u64,
         summary: &mut Summary,
     ) {
-        let Some(expires) = attributes.expires else { return };
+        let Some(expires) = attributes.expires else {
+            return;
+        };
         let expiring = Expiring {
             vault_host: target.vault_host.clone(),
             secret: target.secret.clone(),
@@ -258,7 +316,9 @@ fn is_behind(
     };
     match (&target.version, &row.active_version) {
         (Some(pinned), _) => !is_newest(pinned) && is_older(pinned),
-        (None, Some(active)) => row.status.progress() == Progress::Resolved && !is_newest(active) && is_older(active),
+        (None, Some(active)) => {
+            row.status.progress() == Progress::Resolved && !is_newest(active) && is_older(active)
+        }
         (None, None) => row.status.progress() == Progress::InProgress,
     }
 }
@@ -267,7 +327,12 @@ fn is_behind(
 ///
 /// It happened within the second of the version's making. Of several versions of that second the vault does not say which is
 /// the newest: then any event of another one shall come after this.
-fn event(target: &Target, version: &SecretVersion, attributes: &VersionAttributes, is_only: bool) -> Event {
+fn event(
+    target: &Target,
+    version: &SecretVersion,
+    attributes: &VersionAttributes,
+    is_only: bool,
+) -> Event {
     Event {
         id: format!("missed-{version}"),
         vault_host: target.vault_host.clone(),

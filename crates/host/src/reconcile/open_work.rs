@@ -31,7 +31,8 @@ impl Pass<'_> {
     pub(super) async fn finish_open_work(&self, summary: &mut Summary) -> Result<(), StoreError> {
         let keys = self.relay.pending.open_work().await?;
         self.relay.metrics.pending(keys.len());
-        let under_way = stream::iter(keys).map(|key| async move { (self.finish_entry(&key).await, key) });
+        let under_way =
+            stream::iter(keys).map(|key| async move { (self.finish_entry(&key).await, key) });
         let mut under_way = under_way.buffer_unordered(self.relay.config.apps_at_once);
         while let Some((finished, key)) = under_way.next().await {
             match finished {
@@ -49,11 +50,18 @@ impl Pass<'_> {
     async fn finish_entry(&self, key: &str) -> Result<(usize, usize), String> {
         let words = |error: StoreError| crate::outcome::chain(&error);
         let entry: Option<Entry<OpenWork>> = self.relay.pending.read(key).await.map_err(words)?;
-        let Some(mut entry) = entry else { return Ok((0, 0)) };
-        let app: AppId = entry.value.app.parse().map_err(|error: keyrelay_model::AppIdError| error.to_string())?;
+        let Some(mut entry) = entry else {
+            return Ok((0, 0));
+        };
+        let app: AppId = entry
+            .value
+            .app
+            .parse()
+            .map_err(|error: keyrelay_model::AppIdError| error.to_string())?;
         let now = Timestamp::now();
-        let (due, later): (Vec<Work>, Vec<Work>) =
-            std::mem::take(&mut entry.value.works).into_iter().partition(|work| work.due <= now);
+        let (due, later): (Vec<Work>, Vec<Work>) = std::mem::take(&mut entry.value.works)
+            .into_iter()
+            .partition(|work| work.due <= now);
         if due.is_empty() && later.is_empty() {
             self.relay.pending.done(entry).await.map_err(words)?;
             return Ok((0, 0));
@@ -104,7 +112,10 @@ impl Pass<'_> {
                 undo: work.undo.clone(),
             }),
         };
-        let run = self.relay.run(trigger, Ok(event), self.run_deadline()).await;
+        let run = self
+            .relay
+            .run(trigger, Ok(event), self.run_deadline())
+            .await;
         if is_final(&run) {
             return self.settle(app, work, &run).await;
         }
@@ -114,9 +125,17 @@ impl Pass<'_> {
         // Whatever the run has left to do is in an entry of its own.
         match self.relay.pending.of_app(app).await {
             Ok(entries) => {
-                let mut works = entries.iter().filter(|entry| entry.key != key).flat_map(|entry| &entry.value.works);
-                let is_carried_on = works.any(|other| other.run == work.run && other.is_about(&work.event));
-                if is_carried_on { Done::CarriedOn } else { Done::Stays(Box::new(work)) }
+                let mut works = entries
+                    .iter()
+                    .filter(|entry| entry.key != key)
+                    .flat_map(|entry| &entry.value.works);
+                let is_carried_on =
+                    works.any(|other| other.run == work.run && other.is_about(&work.event));
+                if is_carried_on {
+                    Done::CarriedOn
+                } else {
+                    Done::Stays(Box::new(work))
+                }
             }
             Err(_) => Done::Stays(Box::new(work)),
         }
@@ -124,10 +143,22 @@ impl Pass<'_> {
 
     /// Writes the final verdict into the run that left the work open.
     async fn settle(&self, app: &AppId, work: Work, run: &Run) -> Done {
-        let last = run.rotations.iter().find(|rotation| rotation.app == *app).map(|rotation| &rotation.outcome);
-        let Some(outcome) = last.or(run.ended.as_ref()).cloned() else { return Done::Stays(Box::new(work)) };
+        let last = run
+            .rotations
+            .iter()
+            .find(|rotation| rotation.app == *app)
+            .map(|rotation| &rotation.outcome);
+        let Some(outcome) = last.or(run.ended.as_ref()).cloned() else {
+            return Done::Stays(Box::new(work));
+        };
         let (app, by) = (app.clone(), run.id.clone());
-        let amended = self.relay.history.amend(&work.run, |first| settle_rotation(first, &app, &outcome, &by)).await;
+        let amended = self
+            .relay
+            .history
+            .amend(&work.run, |first| {
+                settle_rotation(first, &app, &outcome, &by)
+            })
+            .await;
         match amended {
             Ok(()) => Done::Finished,
             Err(_) => Done::Stays(Box::new(work)),
@@ -136,8 +167,15 @@ impl Pass<'_> {
 
     /// Ends what has been pending for a day.
     async fn give_up(&self, app: &AppId, work: Work, mut run: Run) -> Done {
-        let last = run.outcomes().map(|outcome| outcome.message.clone()).next().unwrap_or_default();
-        let message = format!("given up after {} hours: {last}", PATIENCE.as_secs() / 3_600);
+        let last = run
+            .outcomes()
+            .map(|outcome| outcome.message.clone())
+            .next()
+            .unwrap_or_default();
+        let message = format!(
+            "given up after {} hours: {last}",
+            PATIENCE.as_secs() / 3_600
+        );
         for outcome in run.outcomes_mut() {
             *outcome = Outcome::permanent(message.clone());
         }
@@ -146,7 +184,13 @@ impl Pass<'_> {
         }
         run.log(Some(&work.event.id));
         let is_given_up = |other: &Work| other.run == work.run && other.is_about(&work.event);
-        if self.relay.pending.drop_works(app, is_given_up).await.is_err() {
+        if self
+            .relay
+            .pending
+            .drop_works(app, is_given_up)
+            .await
+            .is_err()
+        {
             return Done::Stays(Box::new(work));
         }
         self.settle(app, work, &run).await
@@ -154,10 +198,17 @@ impl Pass<'_> {
 }
 
 fn settle_rotation(first: &mut Run, app: &AppId, outcome: &Outcome, by: &RunId) {
-    for rotation in first.rotations.iter_mut().filter(|rotation| rotation.app == *app) {
+    for rotation in first
+        .rotations
+        .iter_mut()
+        .filter(|rotation| rotation.app == *app)
+    {
         if rotation.before.is_none() && !rotation.outcome.is_final() {
             let former = std::mem::replace(&mut rotation.outcome, outcome.clone());
-            rotation.before = Some(Former { outcome: former, settled_by: by.clone() });
+            rotation.before = Some(Former {
+                outcome: former,
+                settled_by: by.clone(),
+            });
         }
     }
 }

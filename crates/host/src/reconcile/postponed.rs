@@ -20,7 +20,8 @@ impl Pass<'_> {
     /// Handles all postponed events that are due.
     pub(super) async fn handle_postponed(&self, summary: &mut Summary) -> Result<(), StoreError> {
         let keys = self.relay.pending.events().await?;
-        let under_way = stream::iter(keys).map(|key| async move { (self.handle_entry(&key).await, key) });
+        let under_way =
+            stream::iter(keys).map(|key| async move { (self.handle_entry(&key).await, key) });
         let mut under_way = under_way.buffer_unordered(AT_ONCE);
         let mut waiting = 0;
         while let Some((handled, key)) = under_way.next().await {
@@ -39,14 +40,23 @@ impl Pass<'_> {
         let words = |error: StoreError| chain(&error);
         let entry: Option<Entry<Postponed>> = self.relay.pending.read(key).await.map_err(words)?;
         let Some(entry) = entry else { return Ok(true) };
-        let Postponed { run, event, cause, due, tried_since, .. } = &entry.value;
+        let Postponed {
+            run,
+            event,
+            cause,
+            due,
+            tried_since,
+            ..
+        } = &entry.value;
         if *due > Timestamp::now() || self.deadline.has_passed() {
             return Ok(false);
         }
         let event = Event::try_from(event).map_err(|error| error.to_string())?;
         if *cause == Cause::Reminder {
             // Before it is handled, so that it is not found again after it was.
-            reminders::mark(&self.relay.store, &event).await.map_err(words)?;
+            reminders::mark(&self.relay.store, &event)
+                .await
+                .map_err(words)?;
         }
         let trigger = Trigger {
             invocation: self.invocation.to_owned(),
@@ -71,7 +81,11 @@ impl Pass<'_> {
             tracing::error!(run.id = %later.id, "a postponed event is given up after {hours} hours: see the run");
         }
         if let (Cause::Pending, Some(first)) = (*cause, run) {
-            self.relay.history.amend(first, |first| settle(first, &later)).await.map_err(words)?;
+            self.relay
+                .history
+                .amend(first, |first| settle(first, &later))
+                .await
+                .map_err(words)?;
         }
         self.relay.pending.done(entry).await.map_err(words)?;
         Ok(true)
@@ -87,7 +101,11 @@ fn pause_after(tried_for: Duration) -> Duration {
 fn settle(first: &mut Run, later: &Run) {
     if let Some(ended) = first.ended.as_mut().filter(|ended| !ended.is_final()) {
         let message = format!("{}; then run {} handled it", ended.message, later.id);
-        let verdict = if is_final(later) { later.verdict() } else { Verdict::Unchanged };
+        let verdict = if is_final(later) {
+            later.verdict()
+        } else {
+            Verdict::Unchanged
+        };
         *ended = Outcome::new(verdict, message);
     }
 }

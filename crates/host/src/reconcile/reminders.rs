@@ -37,9 +37,15 @@ pub(super) async fn remind(
     expiring: &Expiring,
     now: u64,
 ) -> Result<bool, StoreError> {
-    let Some(days) = due(expiring.expires, now) else { return Ok(false) };
+    let Some(days) = due(expiring.expires, now) else {
+        return Ok(false);
+    };
     let event = event(expiring, days, now);
-    let reminded = store.read_json::<Reminded>(&key(&event)).await?.map(|(it, _)| it).unwrap_or_default();
+    let reminded = store
+        .read_json::<Reminded>(&key(&event))
+        .await?
+        .map(|(it, _)| it)
+        .unwrap_or_default();
     if reminded.version == expiring.version.to_string() && reminded.days.contains(&days) {
         return Ok(false);
     }
@@ -62,10 +68,27 @@ pub(super) async fn remind(
 
 /// Notes that a reminder is on its way.
 pub(super) async fn mark(store: &Store, event: &Event) -> Result<(), StoreError> {
-    let version = event.version.as_ref().map(ToString::to_string).unwrap_or_default();
-    let Some(days) = event.expires.and_then(|expires| due(expires, event.time)) else { return Ok(()) };
-    let known = store.read_json::<Reminded>(&key(event)).await?.map(|(it, _)| it).unwrap_or_default();
-    let mut reminded = if known.version == version { known } else { Reminded { version, days: Vec::new() } };
+    let version = event
+        .version
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let Some(days) = event.expires.and_then(|expires| due(expires, event.time)) else {
+        return Ok(());
+    };
+    let known = store
+        .read_json::<Reminded>(&key(event))
+        .await?
+        .map(|(it, _)| it)
+        .unwrap_or_default();
+    let mut reminded = if known.version == version {
+        known
+    } else {
+        Reminded {
+            version,
+            days: Vec::new(),
+        }
+    };
     // The further ones have passed with it.
     for passed in DAYS.into_iter().filter(|passed| *passed >= days) {
         if !reminded.days.contains(&passed) {
@@ -82,7 +105,12 @@ fn due(expires: u64, now: u64) -> Option<u64> {
 }
 
 fn event(expiring: &Expiring, days: u64, now: u64) -> Event {
-    let Expiring { vault_host, secret, version, expires } = expiring.clone();
+    let Expiring {
+        vault_host,
+        secret,
+        version,
+        expires,
+    } = expiring.clone();
     Event {
         id: format!("expiry-{days}-{version}"),
         vault_host,
@@ -109,8 +137,28 @@ mod tests {
     fn the_last_day_that_was_passed_is_due() {
         let at = |days: u64| due(100 * DAY, 100 * DAY - days * DAY);
         assert_eq!(
-            [at(31), at(30), at(15), at(14), at(8), at(7), at(2), at(1), at(0)],
-            [None, Some(30), Some(30), Some(14), Some(14), Some(7), Some(7), Some(1), None]
+            [
+                at(31),
+                at(30),
+                at(15),
+                at(14),
+                at(8),
+                at(7),
+                at(2),
+                at(1),
+                at(0)
+            ],
+            [
+                None,
+                Some(30),
+                Some(30),
+                Some(14),
+                Some(14),
+                Some(7),
+                Some(7),
+                Some(1),
+                None
+            ]
         );
         assert_eq!(due(5, 10), None);
     }
@@ -127,11 +175,22 @@ mod tests {
             expires: 100 * DAY,
         };
         let mut sent = Vec::new();
-        for (version, days) in
-            [("a1", 40), ("a1", 29), ("a1", 28), ("a1", 10), ("a1", 1), ("a1", 1), ("b2", 5), ("b2", 4)]
-        {
+        for (version, days) in [
+            ("a1", 40),
+            ("a1", 29),
+            ("a1", 28),
+            ("a1", 10),
+            ("a1", 1),
+            ("a1", 1),
+            ("b2", 5),
+            ("b2", 4),
+        ] {
             let now = 100 * DAY - days * DAY;
-            sent.push(remind(&store, &pending, &expiring(version), now).await.unwrap());
+            sent.push(
+                remind(&store, &pending, &expiring(version), now)
+                    .await
+                    .unwrap(),
+            );
         }
         assert_eq!(sent, [false, true, false, true, true, false, true, false]);
         assert_eq!(pending.events().await.unwrap().len(), 4);

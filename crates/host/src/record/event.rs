@@ -51,7 +51,11 @@ pub enum EventRecordError {
 impl EventRecord {
     /// When it happened; none if that is beyond all times.
     pub(crate) fn event_time(&self) -> Option<Timestamp> {
-        Timestamp::new(i64::try_from(self.time).ok()?, i32::try_from(self.nanoseconds).ok()?).ok()
+        Timestamp::new(
+            i64::try_from(self.time).ok()?,
+            i32::try_from(self.nanoseconds).ok()?,
+        )
+        .ok()
     }
 }
 
@@ -77,9 +81,16 @@ impl TryFrom<&EventRecord> for Event {
     type Error = EventRecordError;
 
     fn try_from(record: &EventRecord) -> Result<Self, EventRecordError> {
-        let unknown = |field, word: &str| EventRecordError::Word { field, word: word.to_owned() };
-        let kind = ObjectKind::ALL.into_iter().find(|kind| kind.as_str() == record.kind);
-        let mut occurrences = Occurrence::OF_KEY_VAULT.into_iter().chain([Occurrence::ExpiryReminder]);
+        let unknown = |field, word: &str| EventRecordError::Word {
+            field,
+            word: word.to_owned(),
+        };
+        let kind = ObjectKind::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == record.kind);
+        let mut occurrences = Occurrence::OF_KEY_VAULT
+            .into_iter()
+            .chain([Occurrence::ExpiryReminder]);
         let occurrence = occurrences.find(|occurrence| occurrence.as_str() == record.occurrence);
         Ok(Self {
             id: record.id.clone(),
@@ -87,7 +98,11 @@ impl TryFrom<&EventRecord> for Event {
             kind: kind.ok_or_else(|| unknown("kind", &record.kind))?,
             name: record.name.parse()?,
             occurrence: occurrence.ok_or_else(|| unknown("occurrence", &record.occurrence))?,
-            version: record.version.as_ref().map(|version| version.parse()).transpose()?,
+            version: record
+                .version
+                .as_ref()
+                .map(|version| version.parse())
+                .transpose()?,
             time: record.time,
             nanoseconds: record.nanoseconds,
             not_before: record.not_before,

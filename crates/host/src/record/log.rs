@@ -13,9 +13,14 @@ impl Run {
             }
             None => "event".to_owned(),
         };
-        let line = |app: &str, outcome: &Outcome| format!("{subject} {app}{}: {}", outcome.verdict, outcome.message);
+        let line = |app: &str, outcome: &Outcome| {
+            format!("{subject} {app}{}: {}", outcome.verdict, outcome.message)
+        };
         let ended = self.ended.iter().map(|outcome| line("", outcome));
-        let rotations = self.rotations.iter().map(|it| line(&format!("{} ", it.app), &it.outcome));
+        let rotations = self
+            .rotations
+            .iter()
+            .map(|it| line(&format!("{} ", it.app), &it.outcome));
         ended.chain(rotations).collect()
     }
 
@@ -29,7 +34,12 @@ impl Run {
         }
     }
 
-    fn log_line(&self, event_id: Option<&str>, rotation: Option<&RotationRecord>, outcome: &Outcome) {
+    fn log_line(
+        &self,
+        event_id: Option<&str>,
+        rotation: Option<&RotationRecord>,
+        outcome: &Outcome,
+    ) {
         let event = self.event.as_ref();
         let policy = self.policy.as_ref();
         let list = |lines: &[String]| (!lines.is_empty()).then(|| lines.join("; "));
@@ -72,9 +82,14 @@ impl Run {
 /// The requests in short, with the ids that Azure's support asks for.
 fn in_short(requests: &[Request]) -> String {
     let one = |request: &Request| {
-        let status = request.status.map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        let status = request
+            .status
+            .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
         let id = request.request_id.as_deref().unwrap_or("-");
-        format!("{}: {status} in {} ms, {id}", request.operation, request.duration_ms)
+        format!(
+            "{}: {status} in {} ms, {id}",
+            request.operation, request.duration_ms
+        )
     };
     requests.iter().map(one).collect::<Vec<_>>().join("; ")
 }

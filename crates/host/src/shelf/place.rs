@@ -50,8 +50,18 @@ pub(super) struct Signature {
 impl Signature {
     /// A file that is not there, or cannot be looked at, has none of it.
     pub(super) fn of(file: &Path) -> Self {
-        let Ok(metadata) = fs::metadata(file) else { return Self { length: 0, modified: None, identity: None } };
-        Self { length: metadata.len(), modified: metadata.modified().ok(), identity: identity(&metadata) }
+        let Ok(metadata) = fs::metadata(file) else {
+            return Self {
+                length: 0,
+                modified: None,
+                identity: None,
+            };
+        };
+        Self {
+            length: metadata.len(),
+            modified: metadata.modified().ok(),
+            identity: identity(&metadata),
+        }
     }
 }
 
@@ -68,7 +78,12 @@ fn identity(_: &fs::Metadata) -> Option<(u64, i64, i64)> {
 
 impl Place {
     pub(super) fn new(seen: Signature, file: PathBuf) -> Self {
-        Self { file, seen: Mutex::new(seen), held: Mutex::default(), loading: tokio::sync::Mutex::default() }
+        Self {
+            file,
+            seen: Mutex::new(seen),
+            held: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The policy, compiled if it was not yet.
@@ -80,10 +95,17 @@ impl Place {
         if let Some(ended) = self.at_hand() {
             return ended;
         }
-        let time = if self.held().is_none() { Time::First } else { Time::Again };
+        let time = if self.held().is_none() {
+            Time::First
+        } else {
+            Time::Again
+        };
         let loaded = self.load(shelf, name, time).await;
         let (policy, held) = match loaded {
-            Ok((policy, true)) => (Ok(Arc::clone(&policy)), Ok(Held::Precompiled(Arc::downgrade(&policy)))),
+            Ok((policy, true)) => (
+                Ok(Arc::clone(&policy)),
+                Ok(Held::Precompiled(Arc::downgrade(&policy))),
+            ),
             Ok((policy, false)) => (Ok(Arc::clone(&policy)), Ok(Held::Kept(policy))),
             // It was there before, and may be again.
             Err(reason) if time == Time::Again => return Err(reason),
@@ -131,7 +153,12 @@ impl Place {
     }
 
     /// Loads the policy; true if it was precompiled.
-    async fn load(&self, shelf: &Shelf, name: &str, time: Time) -> Result<(Arc<Policy>, bool), String> {
+    async fn load(
+        &self,
+        shelf: &Shelf,
+        name: &str,
+        time: Time,
+    ) -> Result<(Arc<Policy>, bool), String> {
         match self.compile(shelf, name).await {
             Ok((policy, was_precompiled)) => {
                 if time == Time::First {
@@ -157,13 +184,24 @@ impl Place {
     async fn compile(&self, shelf: &Shelf, name: &str) -> Result<(Policy, bool), String> {
         let words = |error: LoadError| chain(&error);
         let Some(lock) = &shelf.lock else {
-            return Ok((shelf.sandbox.load_file(&self.file).await.map_err(words)?, false));
+            return Ok((
+                shelf.sandbox.load_file(&self.file).await.map_err(words)?,
+                false,
+            ));
         };
         let locked = lock.get(name).ok_or(
             "`policies.lock` does not name it: if it is meant to run, write the lock again with `keyrelay lock`",
         )?;
-        let loaded = shelf.sandbox.load_locked(&self.file, *locked).await.map_err(words)?;
-        let Loaded { policy, was_precompiled, not_used } = loaded;
+        let loaded = shelf
+            .sandbox
+            .load_locked(&self.file, *locked)
+            .await
+            .map_err(words)?;
+        let Loaded {
+            policy,
+            was_precompiled,
+            not_used,
+        } = loaded;
         if let Some(reason) = not_used {
             tracing::warn!(policy.name = name, "policy compiled again: {reason}");
         }
@@ -173,7 +211,11 @@ impl Place {
 
 /// Secrets do not tell capital letters from small ones; files do.
 fn warn_of_namesakes(shelf: &Shelf, name: &str) {
-    for other in shelf.names().iter().filter(|other| *other != name && other.eq_ignore_ascii_case(name)) {
+    for other in shelf
+        .names()
+        .iter()
+        .filter(|other| *other != name && other.eq_ignore_ascii_case(name))
+    {
         tracing::warn!(
             policy.name = name,
             "`{name}.wasm` and `{other}.wasm` are for the same secrets, and only one of them is asked: remove the other"

@@ -30,7 +30,11 @@ pub(super) struct Sender {
 impl Sender {
     /// Has to be made inside of the runtime.
     pub(super) fn new(client: reqwest::Client) -> Self {
-        Self { client, runtime: Handle::current(), said: Arc::default() }
+        Self {
+            client,
+            runtime: Handle::current(),
+            said: Arc::default(),
+        }
     }
 
     /// Says that what was sent has not arrived, unless that was said a while ago.

@@ -35,7 +35,13 @@ const fn instrument(
     attributes: &'static [&'static str],
     meaning: &'static str,
 ) -> Instrument {
-    Instrument { name, kind, unit, attributes, meaning }
+    Instrument {
+        name,
+        kind,
+        unit,
+        attributes,
+        meaning,
+    }
 }
 
 pub(super) const EVENTS: Instrument = instrument(
@@ -66,12 +72,27 @@ pub(super) const EVENT_TO_VERIFIED: Instrument = instrument(
     &[],
     "from the moment of the event, as the vault says it, to the proof",
 );
-pub(super) const PENDING: Instrument =
-    instrument("keyrelay.pending", Kind::Gauge, "{rotation}", &[], "open rotations, when the timer last looked");
-pub(super) const LOADED: Instrument =
-    instrument("keyrelay.policies.loaded", Kind::Gauge, "{policy}", &[], "policies that can be used");
-pub(super) const QUARANTINED: Instrument =
-    instrument("keyrelay.policies.quarantined", Kind::Gauge, "{policy}", &[], "policies that cannot");
+pub(super) const PENDING: Instrument = instrument(
+    "keyrelay.pending",
+    Kind::Gauge,
+    "{rotation}",
+    &[],
+    "open rotations, when the timer last looked",
+);
+pub(super) const LOADED: Instrument = instrument(
+    "keyrelay.policies.loaded",
+    Kind::Gauge,
+    "{policy}",
+    &[],
+    "policies that can be used",
+);
+pub(super) const QUARANTINED: Instrument = instrument(
+    "keyrelay.policies.quarantined",
+    Kind::Gauge,
+    "{policy}",
+    &[],
+    "policies that cannot",
+);
 pub(super) const REQUESTS: Instrument = instrument(
     "keyrelay.requests",
     Kind::Counter,
@@ -79,28 +100,54 @@ pub(super) const REQUESTS: Instrument = instrument(
     &["service", "operation", "status"],
     "requests to Resource Manager and Key Vault; the status is `2xx`, `4xx`, `5xx`, or `none`",
 );
-pub(super) const THROTTLED: Instrument =
-    instrument("keyrelay.requests.throttled", Kind::Counter, "{answer}", &["service"], "answers that were 429");
+pub(super) const THROTTLED: Instrument = instrument(
+    "keyrelay.requests.throttled",
+    Kind::Counter,
+    "{answer}",
+    &["service"],
+    "answers that were 429",
+);
 
 /// All metrics.
-pub const INSTRUMENTS: [Instrument; 9] =
-    [EVENTS, ROTATIONS, DECISION, EVENT_TO_VERIFIED, PENDING, LOADED, QUARANTINED, REQUESTS, THROTTLED];
+pub const INSTRUMENTS: [Instrument; 9] = [
+    EVENTS,
+    ROTATIONS,
+    DECISION,
+    EVENT_TO_VERIFIED,
+    PENDING,
+    LOADED,
+    QUARANTINED,
+    REQUESTS,
+    THROTTLED,
+];
 
 /// The bounds of durations in seconds: decisions take microseconds, rotations up to minutes.
-const BOUNDS: [f64; 15] =
-    [0.000_1, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0];
+const BOUNDS: [f64; 15] = [
+    0.000_1, 0.001, 0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0,
+];
 
 impl Instrument {
     pub(super) fn counter(self, meter: &Meter) -> Counter<u64> {
-        meter.u64_counter(self.name).with_unit(self.unit).with_description(self.meaning).build()
+        meter
+            .u64_counter(self.name)
+            .with_unit(self.unit)
+            .with_description(self.meaning)
+            .build()
     }
 
     pub(super) fn gauge(self, meter: &Meter) -> Gauge<u64> {
-        meter.u64_gauge(self.name).with_unit(self.unit).with_description(self.meaning).build()
+        meter
+            .u64_gauge(self.name)
+            .with_unit(self.unit)
+            .with_description(self.meaning)
+            .build()
     }
 
     pub(super) fn histogram(self, meter: &Meter) -> Histogram<f64> {
-        let histogram = meter.f64_histogram(self.name).with_unit(self.unit).with_description(self.meaning);
+        let histogram = meter
+            .f64_histogram(self.name)
+            .with_unit(self.unit)
+            .with_description(self.meaning);
         histogram.with_boundaries(BOUNDS.to_vec()).build()
     }
 }

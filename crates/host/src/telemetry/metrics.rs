@@ -48,14 +48,30 @@ impl Metrics {
 
     /// A run has come to its end.
     pub(crate) fn run(&self, run: &Run) {
-        let kind = run.event.as_ref().map_or("none", |event| event.event_type.as_str());
-        let verdict = run.ended.as_ref().map_or("handled", |outcome| outcome.verdict.as_str());
-        let attributes = [KeyValue::new("event.type", kind.to_owned()), KeyValue::new("verdict", verdict)];
+        let kind = run
+            .event
+            .as_ref()
+            .map_or("none", |event| event.event_type.as_str());
+        let verdict = run
+            .ended
+            .as_ref()
+            .map_or("handled", |outcome| outcome.verdict.as_str());
+        let attributes = [
+            KeyValue::new("event.type", kind.to_owned()),
+            KeyValue::new("verdict", verdict),
+        ];
         self.events.add(1, &attributes);
         for rotation in &run.rotations {
             let verdict = rotation.outcome.verdict;
-            let policy = run.policy.as_ref().map(|policy| policy.name.clone()).unwrap_or_default();
-            let attributes = [KeyValue::new("verdict", verdict.as_str()), KeyValue::new("policy.name", policy)];
+            let policy = run
+                .policy
+                .as_ref()
+                .map(|policy| policy.name.clone())
+                .unwrap_or_default();
+            let attributes = [
+                KeyValue::new("verdict", verdict.as_str()),
+                KeyValue::new("policy.name", policy),
+            ];
             self.rotations.add(1, &attributes);
             let since = run.event.as_ref().and_then(|event| event.event_time());
             if let (Verdict::Verified, Some(since)) = (verdict, since) {
@@ -67,7 +83,10 @@ impl Metrics {
 
     /// A policy has decided, or failed to.
     pub(crate) fn decision(&self, policy: &str, took: Duration) {
-        self.decision.record(took.as_secs_f64(), &[KeyValue::new("policy.name", policy.to_owned())]);
+        self.decision.record(
+            took.as_secs_f64(),
+            &[KeyValue::new("policy.name", policy.to_owned())],
+        );
     }
 
     /// The policies have been looked through.
@@ -86,7 +105,9 @@ impl Metrics {
             Operation::ListVersions => "key-vault",
             _ => "resource-manager",
         };
-        let status = record.status.map_or_else(|| "none".to_owned(), |status| format!("{}xx", status / 100));
+        let status = record
+            .status
+            .map_or_else(|| "none".to_owned(), |status| format!("{}xx", status / 100));
         let attributes = [
             KeyValue::new("service", service),
             KeyValue::new("operation", record.operation.as_str()),
@@ -94,7 +115,10 @@ impl Metrics {
         ];
         self.requests.add(1, &attributes);
         // Also when there is none, so that an alert has something to look at.
-        self.throttled.add(u64::from(record.throttled), &[KeyValue::new("service", service)]);
+        self.throttled.add(
+            u64::from(record.throttled),
+            &[KeyValue::new("service", service)],
+        );
     }
 }
 

@@ -26,12 +26,20 @@ impl Incoming {
     }
 
     /// Reads all of it, chunked or not; what is larger is refused when that shows, and not read further.
-    pub(super) async fn read(&mut self, headers: &HeaderMap, limit: usize) -> Result<Vec<u8>, Refusal> {
-        let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    pub(super) async fn read(
+        &mut self,
+        headers: &HeaderMap,
+        limit: usize,
+    ) -> Result<Vec<u8>, Refusal> {
+        let length = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
             return Err(Refusal::TooLarge { limit });
         }
-        timeout(WITHIN, self.read_up_to(limit)).await.unwrap_or(Err(Refusal::TooSlow))
+        timeout(WITHIN, self.read_up_to(limit))
+            .await
+            .unwrap_or(Err(Refusal::TooSlow))
     }
 
     async fn read_up_to(&mut self, limit: usize) -> Result<Vec<u8>, Refusal> {
@@ -51,7 +59,9 @@ impl Incoming {
         let discarding = async {
             let mut left = DISCARDED;
             while let Some(Ok(chunk)) = self.0.next().await {
-                let Some(rest) = left.checked_sub(chunk.len()) else { break };
+                let Some(rest) = left.checked_sub(chunk.len()) else {
+                    break;
+                };
                 left = rest;
             }
         };
@@ -81,28 +91,43 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_larger_is_refused_without_reading_on() {
-        let endless = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"0123456789")));
+        let endless =
+            stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(b"0123456789")));
         let mut body = Incoming::new(Body::from_stream(endless));
-        assert!(matches!(body.read(&HeaderMap::new(), 4096).await, Err(Refusal::TooLarge { limit: 4096 })));
+        assert!(matches!(
+            body.read(&HeaderMap::new(), 4096).await,
+            Err(Refusal::TooLarge { limit: 4096 })
+        ));
         body.discard().await;
     }
 
     #[tokio::test]
     async fn a_length_that_is_too_much_is_believed() {
         let headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, "4097".parse().unwrap())]);
-        assert!(matches!(chunks(0).read(&headers, 4096).await, Err(Refusal::TooLarge { .. })));
+        assert!(matches!(
+            chunks(0).read(&headers, 4096).await,
+            Err(Refusal::TooLarge { .. })
+        ));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_given_up() {
-        let mut body = Incoming::new(Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>()));
-        assert!(matches!(body.read(&HeaderMap::new(), 4096).await, Err(Refusal::TooSlow)));
+        let mut body = Incoming::new(Body::from_stream(stream::pending::<
+            Result<Bytes, std::io::Error>,
+        >()));
+        assert!(matches!(
+            body.read(&HeaderMap::new(), 4096).await,
+            Err(Refusal::TooSlow)
+        ));
     }
 
     #[tokio::test]
     async fn a_body_that_breaks_off_is_incomplete() {
         let broken = stream::iter([Ok("half"), Err(std::io::Error::other("gone"))]);
         let mut body = Incoming::new(Body::from_stream(broken));
-        assert!(matches!(body.read(&HeaderMap::new(), 4096).await, Err(Refusal::Incomplete)));
+        assert!(matches!(
+            body.read(&HeaderMap::new(), 4096).await,
+            Err(Refusal::Incomplete)
+        ));
     }
 }

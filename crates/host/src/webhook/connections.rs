@@ -30,7 +30,12 @@ const FURTHER_CONNECTIONS: usize = 1_000;
 const FINISH_WITHIN: Duration = Duration::from_secs(25);
 
 /// Answers requests until the word to stop comes, and what was begun is finished.
-pub(super) async fn serve(listener: TcpListener, router: Router, limits: &Limits, stop: &CancellationToken) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: &Limits,
+    stop: &CancellationToken,
+) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(limits.at_once() + FURTHER_CONNECTIONS));
     let next = async || {
@@ -51,7 +56,10 @@ pub(super) async fn serve(listener: TcpListener, router: Router, limits: &Limits
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_WITHIN)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+            .serve_connection(
+                TokioIo::new(stream),
+                TowerToHyperService::new(router.clone()),
+            );
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             // An error is a sender that went away, or that did not speak HTTP.

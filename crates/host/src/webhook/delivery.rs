@@ -40,8 +40,16 @@ pub(super) struct Report {
 
 impl Form {
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
-        let content_type = headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let content_type = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|it| it.to_str().ok())
+            .unwrap_or_default();
+        let essence = content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         match essence.as_str() {
             "application/json" => Ok(Self::EventGrid),
             "application/cloudevents+json" => Ok(Self::CloudEvent),
@@ -62,7 +70,8 @@ impl Form {
         if events.is_empty() {
             return Err(Refusal::NotEvents("an array with an event in it"));
         }
-        let is_cloud_event = |event: &Value| event.get("specversion").and_then(Value::as_str) == Some("1.0");
+        let is_cloud_event =
+            |event: &Value| event.get("specversion").and_then(Value::as_str) == Some("1.0");
         if self != Self::EventGrid && !events.iter().all(is_cloud_event) {
             return Err(Refusal::NotEvents("a CloudEvent of version 1.0"));
         }
@@ -98,7 +107,11 @@ pub(super) async fn deliver(
         } else if done.contains(&fingerprint) {
             report.known += 1;
             let id = id(&event);
-            tracing::info!(invocation.id = delivery, event.id = id, "an event came again that is done with");
+            tracing::info!(
+                invocation.id = delivery,
+                event.id = id,
+                "an event came again that is done with"
+            );
         } else {
             runs.push(handle(relay, delivery, event, fingerprint, deadline));
         }
@@ -126,7 +139,9 @@ async fn handle(
 }
 
 fn id(event: &Result<Event, EventError>) -> Option<&str> {
-    event.as_ref().map_or_else(|error| error.id.as_deref(), |event| Some(event.id.as_str()))
+    event
+        .as_ref()
+        .map_or_else(|error| error.id.as_deref(), |event| Some(event.id.as_str()))
 }
 
 #[cfg(test)]
@@ -146,8 +161,16 @@ mod tests {
     fn each_content_type_has_its_form() {
         let cloud = json!({ "specversion": "1.0", "id": "a" });
         check("application/json; charset=utf-8", json!([{}, {}]), 2);
-        check("Application/CloudEvents+JSON; charset=utf-8", cloud.clone(), 1);
-        check("application/cloudevents-batch+json", json!([cloud, cloud]), 2);
+        check(
+            "Application/CloudEvents+JSON; charset=utf-8",
+            cloud.clone(),
+            1,
+        );
+        check(
+            "application/cloudevents-batch+json",
+            json!([cloud, cloud]),
+            2,
+        );
     }
 
     #[test]
@@ -158,7 +181,11 @@ mod tests {
         check("application/json", json!("[{}]"), 0);
         check("application/cloudevents+json", json!([cloud]), 0);
         check("application/cloudevents+json", json!({ "id": "a" }), 0);
-        check("application/cloudevents-batch+json", json!([cloud, { "specversion": "0.3" }]), 0);
+        check(
+            "application/cloudevents-batch+json",
+            json!([cloud, { "specversion": "0.3" }]),
+            0,
+        );
         check("application/cloudevents-batch+json", cloud, 0);
         check("text/plain", json!([{}]), 0);
     }

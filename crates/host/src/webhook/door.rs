@@ -49,7 +49,10 @@ pub(super) fn router(door: Door) -> Router {
 }
 
 async fn alive() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain")], concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"), "\n"))
+    (
+        [(header::CONTENT_TYPE, "text/plain")],
+        concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"), "\n"),
+    )
 }
 
 /// Whether events can be handled, and not only taken.
@@ -70,7 +73,10 @@ async fn events(State(door): State<Arc<Door>>, headers: HeaderMap, body: Body) -
         Ok(response) => response,
         Err(refusal) => {
             if door.limits.may_log() {
-                tracing::warn!(status = refusal.status().as_u16(), "a delivery was refused: {refusal}");
+                tracing::warn!(
+                    status = refusal.status().as_u16(),
+                    "a delivery was refused: {refusal}"
+                );
             }
             body.discard().await;
             refusal.into_response()
@@ -115,7 +121,9 @@ impl Door {
         let span = invocation_span("webhook", &delivery, headers);
         let delivered = tokio::spawn(async move {
             let _place = place;
-            let report = deliver(&relay, &done, &delivery, events, deadline).instrument(span).await;
+            let report = deliver(&relay, &done, &delivery, events, deadline)
+                .instrument(span)
+                .await;
             relay.telemetry.flush().await;
             report
         });
@@ -130,15 +138,26 @@ impl Door {
 }
 
 fn answer(report: &Report) -> Result<Response, Refusal> {
-    let Report { handled, known, too_old, redeliver } = *report;
+    let Report {
+        handled,
+        known,
+        too_old,
+        redeliver,
+    } = *report;
     match (redeliver, handled + known) {
         (true, _) => Ok(again()),
         (false, 0) => Err(Refusal::TooOld),
-        (false, _) => Ok(Json(json!({ "handled": handled, "known": known, "refused": too_old })).into_response()),
+        (false, _) => Ok(
+            Json(json!({ "handled": handled, "known": known, "refused": too_old })).into_response(),
+        ),
     }
 }
 
 /// Asks Event Grid to deliver it again.
 fn again() -> Response {
-    (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({ "error": "not done yet: deliver it again" }))).into_response()
+    (
+        StatusCode::INTERNAL_SERVER_ERROR,
+        Json(json!({ "error": "not done yet: deliver it again" })),
+    )
+        .into_response()
 }

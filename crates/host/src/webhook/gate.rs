@@ -126,20 +126,34 @@ impl Gate {
             NoKey::NotNow(reason) => Refusal::NoKey(reason),
         })?;
         // The signature comes first, so what a problem repeats of the claims is Entra's word.
-        let claims = decode::<Claims>(token, &key, &self.validation).map_err(|error| problem(token, error.kind()))?;
+        let claims = decode::<Claims>(token, &key, &self.validation)
+            .map_err(|error| problem(token, error.kind()))?;
         Ok(self.check_sender(claims.claims)?)
     }
 
     fn check_sender(&self, claims: Claims) -> Result<(), TokenProblem> {
-        let Claims { tid, appid, azp, roles, scp } = claims;
-        let sender = azp.or(appid).ok_or_else(|| TokenProblem::Claim("azp".to_owned()))?;
+        let Claims {
+            tid,
+            appid,
+            azp,
+            roles,
+            scp,
+        } = claims;
+        let sender = azp
+            .or(appid)
+            .ok_or_else(|| TokenProblem::Claim("azp".to_owned()))?;
         if !tid.eq_ignore_ascii_case(&self.tenant) {
             return Err(TokenProblem::Tenant(shortened(&tid)));
         }
         if scp.is_some() {
             return Err(TokenProblem::Person);
         }
-        if !self.senders.is_empty() && !self.senders.iter().any(|it| sender.eq_ignore_ascii_case(it)) {
+        if !self.senders.is_empty()
+            && !self
+                .senders
+                .iter()
+                .any(|it| sender.eq_ignore_ascii_case(it))
+        {
             return Err(TokenProblem::Sender(shortened(&sender)));
         }
         if self.role.as_ref().is_some_and(|role| !roles.contains(role)) {
@@ -152,7 +166,9 @@ impl Gate {
 /// The token of a request. Two of them are as good as none.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
+    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else {
+        return None;
+    };
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
     let fits = scheme.eq_ignore_ascii_case("Bearer") && (1..=MAX_TOKEN).contains(&token.len());
@@ -167,7 +183,9 @@ fn problem(token: &str, kind: &ErrorKind) -> TokenProblem {
         ErrorKind::ExpiredSignature => TokenProblem::Expired,
         ErrorKind::ImmatureSignature => TokenProblem::NotYet,
         ErrorKind::InvalidIssuer => TokenProblem::Issuer(shown(ends().and_then(|ends| ends.iss))),
-        ErrorKind::InvalidAudience => TokenProblem::Audience(shown(ends().and_then(|ends| ends.aud))),
+        ErrorKind::InvalidAudience => {
+            TokenProblem::Audience(shown(ends().and_then(|ends| ends.aud)))
+        }
         ErrorKind::InvalidAlgorithm => TokenProblem::Algorithm,
         ErrorKind::MissingRequiredClaim(claim) | ErrorKind::InvalidClaimFormat(claim) => {
             TokenProblem::Claim(claim.clone())

@@ -20,7 +20,11 @@ const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-orig
 const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
 
 /// What Event Grid calls itself: in the public cloud, for the US Government, in China.
-const ORIGINS: [&str; 3] = ["eventgrid.azure.net", "eventgrid.azure.us", "eventgrid.azure.cn"];
+const ORIGINS: [&str; 3] = [
+    "eventgrid.azure.net",
+    "eventgrid.azure.us",
+    "eventgrid.azure.cn",
+];
 
 /// The header that tells a validation from a notification.
 const EVENT_TYPE: HeaderName = HeaderName::from_static("aeg-event-type");
@@ -33,11 +37,22 @@ const MAX_CODE: usize = 512;
 
 /// Answers `OPTIONS`.
 pub(super) fn permission(headers: &HeaderMap, a_minute: NonZeroU32) -> Response {
-    let asked = headers.get(REQUEST_ORIGIN).and_then(|origin| origin.to_str().ok()).map(str::trim);
-    let origin = ORIGINS.into_iter().find(|origin| asked.is_some_and(|asked| asked.eq_ignore_ascii_case(origin)));
-    let Some(origin) = origin else { return StatusCode::FORBIDDEN.into_response() };
+    let asked = headers
+        .get(REQUEST_ORIGIN)
+        .and_then(|origin| origin.to_str().ok())
+        .map(str::trim);
+    let origin = ORIGINS
+        .into_iter()
+        .find(|origin| asked.is_some_and(|asked| asked.eq_ignore_ascii_case(origin)));
+    let Some(origin) = origin else {
+        return StatusCode::FORBIDDEN.into_response();
+    };
     let rate = HeaderValue::from(a_minute.get());
-    [(ALLOWED_ORIGIN, HeaderValue::from_static(origin)), (ALLOWED_RATE, rate)].into_response()
+    [
+        (ALLOWED_ORIGIN, HeaderValue::from_static(origin)),
+        (ALLOWED_RATE, rate),
+    ]
+    .into_response()
 }
 
 /// The answer to a validation. None: the body holds events.
@@ -46,11 +61,19 @@ pub(super) fn validation(headers: &HeaderMap, body: &Value) -> Option<Result<Res
     if !kind.eq_ignore_ascii_case(VALIDATION) {
         return None;
     }
-    let event = body.as_array().and_then(|events| events.first()).unwrap_or(body);
+    let event = body
+        .as_array()
+        .and_then(|events| events.first())
+        .unwrap_or(body);
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
-    let is_validation = text(event.get("eventType")).is_some_and(|it| it.eq_ignore_ascii_case(VALIDATION_EVENT));
-    let code = text(event.pointer("/data/validationCode")).filter(|code| is_validation && code.len() <= MAX_CODE);
-    Some(code.map(|code| Json(json!({ "validationResponse": code })).into_response()).ok_or(Refusal::NoCode))
+    let is_validation =
+        text(event.get("eventType")).is_some_and(|it| it.eq_ignore_ascii_case(VALIDATION_EVENT));
+    let code = text(event.pointer("/data/validationCode"))
+        .filter(|code| is_validation && code.len() <= MAX_CODE);
+    Some(
+        code.map(|code| Json(json!({ "validationResponse": code })).into_response())
+            .ok_or(Refusal::NoCode),
+    )
 }
 
 #[cfg(test)]
@@ -77,7 +100,10 @@ mod tests {
     #[test]
     fn a_validation_is_told_by_its_header_and_needs_a_code() {
         let event = |kind: &str, data: Value| json!([{ "eventType": kind, "data": data }]);
-        let good = event(VALIDATION_EVENT, json!({ "validationCode": "c", "validationUrl": "https://example.com" }));
+        let good = event(
+            VALIDATION_EVENT,
+            json!({ "validationCode": "c", "validationUrl": "https://example.com" }),
+        );
         let header = headers(EVENT_TYPE, VALIDATION);
         assert!(matches!(validation(&header, &good), Some(Ok(_))));
         assert!(validation(&headers(EVENT_TYPE, "Notification"), &good).is_none());
@@ -90,7 +116,10 @@ mod tests {
             json!([]),
             json!(7),
         ] {
-            assert!(matches!(validation(&header, &bad), Some(Err(Refusal::NoCode))), "{bad}");
+            assert!(
+                matches!(validation(&header, &bad), Some(Err(Refusal::NoCode))),
+                "{bad}"
+            );
         }
     }
 }

@@ -57,7 +57,11 @@ pub(super) enum NoKey {
 
 impl Keys {
     pub(super) fn new(source: SigningKeys) -> Self {
-        Self { source, renewal: tokio::sync::Mutex::default(), held: Mutex::default() }
+        Self {
+            source,
+            renewal: tokio::sync::Mutex::default(),
+            held: Mutex::default(),
+        }
     }
 
     /// The key of this name.
@@ -85,7 +89,8 @@ impl Keys {
             Ok(keys) => {
                 // One that cannot be read is as good as one that is not there.
                 let read = keys.into_iter().filter_map(|key| {
-                    let read = DecodingKey::from_rsa_components(&key.modulus, &key.exponent).ok()?;
+                    let read =
+                        DecodingKey::from_rsa_components(&key.modulus, &key.exponent).ok()?;
                     Some((key.id, Arc::new(read)))
                 });
                 held.keys = read.collect();
@@ -108,7 +113,8 @@ impl Keys {
 
 impl Held {
     fn key(&self, id: &str, not_older_than: Duration) -> Option<Arc<DecodingKey>> {
-        self.fetched.filter(|fetched| fetched.elapsed() < not_older_than)?;
+        self.fetched
+            .filter(|fetched| fetched.elapsed() < not_older_than)?;
         self.keys.get(id).cloned()
     }
 
@@ -117,13 +123,23 @@ impl Held {
         if self.key(id, FRESH).is_some() || self.fetched.is_some_and(|fetched| fetched > asked) {
             return false;
         }
-        if self.failed.as_ref().is_some_and(|(failed, _)| failed.elapsed() < FAILURE_PAUSE) {
+        if self
+            .failed
+            .as_ref()
+            .is_some_and(|(failed, _)| failed.elapsed() < FAILURE_PAUSE)
+        {
             return false;
         }
-        if self.fetched.is_none_or(|fetched| fetched.elapsed() >= FRESH) {
+        if self
+            .fetched
+            .is_none_or(|fetched| fetched.elapsed() >= FRESH)
+        {
             return true;
         }
-        if self.missed.is_some_and(|missed| missed.elapsed() < UNKNOWN_PAUSE) {
+        if self
+            .missed
+            .is_some_and(|missed| missed.elapsed() < UNKNOWN_PAUSE)
+        {
             return false;
         }
         self.missed = Some(Instant::now());
@@ -135,7 +151,9 @@ impl Held {
             (Some(key), ..) => Ok(key),
             (None, _, Some((_, reason))) => Err(NoKey::NotNow(reason.clone())),
             (None, Some(fetched), None) if fetched > asked => Err(NoKey::Unknown),
-            (None, ..) => Err(NoKey::NotNow("its key is not known, and Entra was asked for new keys just now".into())),
+            (None, ..) => Err(NoKey::NotNow(
+                "its key is not known, and Entra was asked for new keys just now".into(),
+            )),
         }
     }
 }

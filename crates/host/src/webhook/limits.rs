@@ -46,11 +46,17 @@ impl Limits {
 
     /// A place for one delivery, until it is dropped.
     pub(super) fn enter(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let full = Refusal::TooMany { retry_after: PLACE_AFTER };
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full)?;
+        let full = Refusal::TooMany {
+            retry_after: PLACE_AFTER,
+        };
+        let place = Arc::clone(&self.places)
+            .try_acquire_owned()
+            .map_err(|_| full)?;
         match self.rate.check() {
             Ok(()) => Ok(place),
-            Err(later) => Err(Refusal::TooMany { retry_after: later.wait_time_from(self.clock.now()) }),
+            Err(later) => Err(Refusal::TooMany {
+                retry_after: later.wait_time_from(self.clock.now()),
+            }),
         }
     }
 

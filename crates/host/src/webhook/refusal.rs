@@ -79,10 +79,16 @@ impl IntoResponse for Refusal {
                 TokenProblem::Missing => "Bearer",
                 _ => "Bearer error=\"invalid_token\"",
             };
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(challenge),
+            );
         }
         if let Some(pause) = self.retry_after() {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs().saturating_add(1)));
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(pause.as_secs().saturating_add(1)),
+            );
         }
         response
     }

@@ -110,12 +110,18 @@ mod tests {
         assert!(!done.contains(&fingerprint(0)));
         assert!(done.contains(&fingerprint(1)) && done.contains(&fingerprint(MAX_REMEMBERED)));
         let memory = done.0.lock().unwrap();
-        assert_eq!((memory.known.len(), memory.oldest_first.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
+        assert_eq!(
+            (memory.known.len(), memory.oldest_first.len()),
+            (MAX_REMEMBERED, MAX_REMEMBERED)
+        );
     }
 
     #[test]
     fn another_body_is_another_event() {
-        let (one, other) = (json!({ "id": "a", "data": 1 }), json!({ "id": "a", "data": 2 }));
+        let (one, other) = (
+            json!({ "id": "a", "data": 1 }),
+            json!({ "id": "a", "data": 2 }),
+        );
         assert_ne!(Fingerprint::of(&one), Fingerprint::of(&other));
     }
 

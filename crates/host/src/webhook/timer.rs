@@ -30,7 +30,8 @@ pub(super) async fn run(relay: &SetOnce<Arc<Relay>>, stop: &CancellationToken) {
     while stop.run_until_cancelled(sleep(pause)).await.is_some() {
         let relay = Arc::clone(relay);
         // A task of its own: a panic ends nothing but itself. What went wrong is in the log already.
-        let done = tokio::spawn(async move { reconcile(&relay, &Uuid::new_v4().to_string()).await }).await;
+        let done =
+            tokio::spawn(async move { reconcile(&relay, &Uuid::new_v4().to_string()).await }).await;
         if done.is_err() {
             tracing::error!("reconciling made keyrelay panic: please report this");
         }

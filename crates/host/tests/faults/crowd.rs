@@ -8,9 +8,18 @@ use crate::report::Report;
 use crate::rig::{Plan, Rig};
 
 pub(crate) async fn three_instances() -> Report {
-    let plan = Plan { apps: 24, secrets: 12, instances: 3, configuration: "" };
+    let plan = Plan {
+        apps: 24,
+        secrets: 12,
+        instances: 3,
+        configuration: "",
+    };
     let rig = Rig::start(plan, |_| {}).await;
-    let misbehaviour = Misbehaviour { twice: true, reverse: true, delay: Duration::from_millis(100) };
+    let misbehaviour = Misbehaviour {
+        twice: true,
+        reverse: true,
+        delay: Duration::from_millis(100),
+    };
     rig.app.azure.event_grid.misbehave(misbehaviour);
     rig.ledger
         .watch(&rig.app, async {

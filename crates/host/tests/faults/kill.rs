@@ -23,7 +23,13 @@ pub(crate) const fn step(
     path: &'static str,
     nth: usize,
 ) -> Step {
-    Step { name, service, method, path, nth }
+    Step {
+        name,
+        service,
+        method,
+        path,
+        nth,
+    }
 }
 
 impl Step {
@@ -47,17 +53,53 @@ const PENDING: &str = "shop/app-0/";
 /// The steps of a rotation that patches, in their order.
 const PATCH: &[Step] = &[
     step("admit", Service::KeyVault, "GET", "/versions", 1),
-    step("discover", Service::ResourceManager, "GET", "/providers/Microsoft.Web/sites", 1),
-    step("discover references", Service::ResourceManager, "GET", REFERENCES, 1),
+    step(
+        "discover",
+        Service::ResourceManager,
+        "GET",
+        "/providers/Microsoft.Web/sites",
+        1,
+    ),
+    step(
+        "discover references",
+        Service::ResourceManager,
+        "GET",
+        REFERENCES,
+        1,
+    ),
     step("lease", Service::Storage, "PUT", STATE, 1),
-    step("read references", Service::ResourceManager, "GET", REFERENCES, 2),
+    step(
+        "read references",
+        Service::ResourceManager,
+        "GET",
+        REFERENCES,
+        2,
+    ),
     step("read", Service::ResourceManager, "POST", SETTINGS_LIST, 1),
     step("intend", Service::Storage, "PUT", PENDING, 1),
     step("fence", Service::Storage, "PUT", STATE, 2),
-    step("read again", Service::ResourceManager, "POST", SETTINGS_LIST, 2),
+    step(
+        "read again",
+        Service::ResourceManager,
+        "POST",
+        SETTINGS_LIST,
+        2,
+    ),
     step("write", Service::ResourceManager, "PUT", SETTINGS, 1),
-    step("witness", Service::ResourceManager, "POST", SETTINGS_LIST, 3),
-    step("read back", Service::ResourceManager, "POST", SETTINGS_LIST, 4),
+    step(
+        "witness",
+        Service::ResourceManager,
+        "POST",
+        SETTINGS_LIST,
+        3,
+    ),
+    step(
+        "read back",
+        Service::ResourceManager,
+        "POST",
+        SETTINGS_LIST,
+        4,
+    ),
     step("release", Service::Storage, "PUT", STATE, 3),
     step("verify", Service::ResourceManager, "GET", REFERENCES, 3),
     step("forget", Service::Storage, "POST", "/keyrelay", 1),
@@ -70,7 +112,13 @@ const REFRESH: &[Step] = &[
     step("fence a refresh", Service::Storage, "PUT", STATE, 2),
     step("refresh", Service::ResourceManager, "POST", REFERENCES, 1),
     step("release after a refresh", Service::Storage, "PUT", STATE, 3),
-    step("verify a refresh", Service::ResourceManager, "GET", REFERENCES, 3),
+    step(
+        "verify a refresh",
+        Service::ResourceManager,
+        "GET",
+        REFERENCES,
+        3,
+    ),
     step("record a refresh", Service::Storage, "PUT", "/runs/", 1),
 ];
 
@@ -79,7 +127,12 @@ const REFRESHED: Duration = Duration::from_millis(250);
 
 fn plan() -> Plan {
     // Both apps reference both secrets; the steps are those of the first.
-    Plan { apps: 2, secrets: 2, instances: 1, configuration: "" }
+    Plan {
+        apps: 2,
+        secrets: 2,
+        instances: 1,
+        configuration: "",
+    }
 }
 
 /// Kills the handler when the request of a step arrives, or when it was carried out and before its answer.
@@ -87,12 +140,23 @@ pub(crate) async fn kill_at(rig: &Rig, step: &Step, moment: Moment, secret: usiz
     // A refresh that the process before was killed after would take up the new version, and leave nothing to do.
     tokio::time::sleep(REFRESHED).await;
     let kill = rig.app.azure.functions_host.handler_kill(0).unwrap();
-    let intercept = Intercept::new(step.service, moment).method(step.method).path(step.path).nth(step.nth);
-    let struck = rig.app.azure.cloud.intercept(intercept, move || async move {
-        kill.killed().await;
-        // What was sent arrives, whatever becomes of the sender; what had not been carried out may get lost as well.
-        if moment == Moment::Arrived { Then::Drop } else { Then::GoOn }
-    });
+    let intercept = Intercept::new(step.service, moment)
+        .method(step.method)
+        .path(step.path)
+        .nth(step.nth);
+    let struck = rig
+        .app
+        .azure
+        .cloud
+        .intercept(intercept, move || async move {
+            kill.killed().await;
+            // What was sent arrives, whatever becomes of the sender; what had not been carried out may get lost as well.
+            if moment == Moment::Arrived {
+                Then::Drop
+            } else {
+                Then::GoOn
+            }
+        });
     rig.rotate(secret);
     rig.settle().await;
     rig.app.azure.cloud.clear_intercepts();
@@ -109,7 +173,12 @@ pub(crate) async fn at_every_step() -> Report {
                 for step in steps.iter().filter(|step| step.can_be_met(&rig)) {
                     for moment in [Moment::Arrived, Moment::CarriedOut] {
                         let struck = kill_at(&rig, step, moment, secret).await;
-                        assert!(struck, "no request of the step `{}` was met\n{}", step.name, rig.app.log());
+                        assert!(
+                            struck,
+                            "no request of the step `{}` was met\n{}",
+                            step.name,
+                            rig.app.log()
+                        );
                         kills += 1;
                     }
                     names.push(step.name);
@@ -124,7 +193,12 @@ pub(crate) async fn at_every_step() -> Report {
 
 pub(crate) async fn at_random() -> Report {
     const POINTS: usize = 60;
-    let plan = Plan { apps: 8, secrets: 4, instances: 2, configuration: "" };
+    let plan = Plan {
+        apps: 8,
+        secrets: 4,
+        instances: 2,
+        configuration: "",
+    };
     let rig = Rig::start(plan, |_| {}).await;
     // A linear congruence: the same points in every run.
     let mut seed = 20_261_123_u32;
@@ -157,5 +231,7 @@ pub(crate) async fn at_random() -> Report {
             rig.settle().await;
         })
         .await;
-    rig.ledger.check(&rig, POINTS + 2 * POINTS.div_ceil(6)).await
+    rig.ledger
+        .check(&rig, POINTS + 2 * POINTS.div_ceil(6))
+        .await
 }

@@ -26,24 +26,41 @@ impl Ledger {
     pub(crate) fn expect_app(&mut self, harness: &Harness, app: &str) {
         let mut settings = harness.settings(app);
         settings.retain(|_, value| !value.starts_with("@Microsoft"));
-        self.settings.lock().unwrap().insert(app.to_owned(), settings);
+        self.settings
+            .lock()
+            .unwrap()
+            .insert(app.to_owned(), settings);
     }
 
     pub(crate) fn expect_reference(&mut self, app: &str, setting: &str, secret: &str) {
-        self.references.push((app.to_owned(), setting.to_owned(), secret.to_owned()));
+        self.references
+            .push((app.to_owned(), setting.to_owned(), secret.to_owned()));
     }
 
     /// Somebody else has set a setting.
     pub(crate) fn set_by_others(&self, app: &str, setting: &str, value: &str) {
-        self.settings.lock().unwrap().entry(app.to_owned()).or_default().insert(setting.to_owned(), value.to_owned());
+        self.settings
+            .lock()
+            .unwrap()
+            .entry(app.to_owned())
+            .or_default()
+            .insert(setting.to_owned(), value.to_owned());
     }
 
     pub(crate) fn made(&self, secret: &str, version: String) {
-        self.versions.lock().unwrap().entry(secret.to_owned()).or_default().push(version);
+        self.versions
+            .lock()
+            .unwrap()
+            .entry(secret.to_owned())
+            .or_default()
+            .push(version);
     }
 
     fn newest(&self, secret: &str) -> String {
-        self.versions.lock().unwrap()[secret].last().cloned().unwrap()
+        self.versions.lock().unwrap()[secret]
+            .last()
+            .cloned()
+            .unwrap()
     }
 
     /// Looks at every reference once, for the order of versions.
@@ -51,7 +68,9 @@ impl Ledger {
         let mut seen = self.seen.lock().unwrap();
         for app in self.settings.lock().unwrap().keys() {
             for row in harness.azure.cloud.references(app).unwrap() {
-                let Some(version) = row.active_version else { continue };
+                let Some(version) = row.active_version else {
+                    continue;
+                };
                 let versions = seen.entry((app.clone(), row.setting)).or_default();
                 if versions.last() != Some(&version) {
                     versions.push(version);
@@ -78,7 +97,11 @@ impl Ledger {
     pub(crate) async fn check(&self, rig: &Rig, kills: usize) -> Report {
         let harness = &rig.app;
         self.look(harness);
-        let mut report = Report { kills, writes: harness.writes(), ..Report::default() };
+        let mut report = Report {
+            kills,
+            writes: harness.writes(),
+            ..Report::default()
+        };
         self.check_apps(harness, &mut report);
         self.check_order(harness, &mut report);
         self.check_events(rig, &mut report).await;
@@ -91,7 +114,12 @@ impl Ledger {
             let wanted = self.newest(secret);
             let value = &harness.settings(app)[setting];
             let has = harness.active_version(app, setting);
-            assert_eq!(has.as_ref(), Some(&wanted), "{app} {setting} {value} of {secret}\n{}", harness.log());
+            assert_eq!(
+                has.as_ref(),
+                Some(&wanted),
+                "{app} {setting} {value} of {secret}\n{}",
+                harness.log()
+            );
             let pinned = secret.starts_with("pin");
             assert_eq!(value.contains(&wanted), pinned, "{app} {setting}: {value}");
             report.references += 1;
@@ -100,21 +128,41 @@ impl Ledger {
             let settings = harness.settings(app);
             for (name, value) in expected {
                 let is_same = settings.get(name) == Some(value);
-                assert!(is_same, "{app}: {name} was changed or lost\n{}", harness.log());
+                assert!(
+                    is_same,
+                    "{app}: {name} was changed or lost\n{}",
+                    harness.log()
+                );
                 report.settings += 1;
             }
             let ours = self.references.iter().filter(|(of, ..)| of == app).count();
-            assert_eq!(settings.len(), expected.len() + ours, "{app} has settings that nobody made");
+            assert_eq!(
+                settings.len(),
+                expected.len() + ours,
+                "{app} has settings that nobody made"
+            );
         }
     }
 
     fn check_order(&self, harness: &Harness, report: &mut Report) {
         let versions = self.versions.lock().unwrap();
         for ((app, setting), seen) in self.seen.lock().unwrap().iter() {
-            let secret = self.references.iter().find(|(of, name, _)| of == app && name == setting);
-            let Some(made) = secret.and_then(|(.., secret)| versions.get(secret)) else { continue };
-            let places: Vec<usize> = seen.iter().filter_map(|it| made.iter().position(|made| made == it)).collect();
-            assert!(places.is_sorted(), "{app} {setting} went backwards: {places:?}\n{}", harness.log());
+            let secret = self
+                .references
+                .iter()
+                .find(|(of, name, _)| of == app && name == setting);
+            let Some(made) = secret.and_then(|(.., secret)| versions.get(secret)) else {
+                continue;
+            };
+            let places: Vec<usize> = seen
+                .iter()
+                .filter_map(|it| made.iter().position(|made| made == it))
+                .collect();
+            assert!(
+                places.is_sorted(),
+                "{app} {setting} went backwards: {places:?}\n{}",
+                harness.log()
+            );
             report.steps += places.len().saturating_sub(1);
         }
     }
@@ -122,10 +170,16 @@ impl Ledger {
     /// Every version has a run with a verdict, and nothing was given up by Event Grid.
     async fn check_events(&self, rig: &Rig, report: &mut Report) {
         let runs = rig.store().runs().await;
-        let on_record: HashSet<&str> = runs.iter().filter_map(|run| run["event"]["version"].as_str()).collect();
+        let on_record: HashSet<&str> = runs
+            .iter()
+            .filter_map(|run| run["event"]["version"].as_str())
+            .collect();
         for (secret, versions) in self.versions.lock().unwrap().iter() {
             for version in versions {
-                assert!(on_record.contains(version.as_str()), "no run for version {version} of {secret}");
+                assert!(
+                    on_record.contains(version.as_str()),
+                    "no run for version {version} of {secret}"
+                );
                 report.events += 1;
             }
         }

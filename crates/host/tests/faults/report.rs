@@ -47,10 +47,30 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { events, runs, rotations, kills, writes, references, settings, steps, searched, notes } = self;
-        writeln!(f, "  {events} events, none lost; {runs} runs with {rotations} rotations on record; {kills} kills")?;
-        writeln!(f, "  {references} references right; {settings} settings of others untouched; {writes} writes")?;
-        write!(f, "  {steps} changes of versions, none backwards; {searched} log lines and records without a value")?;
+        let Self {
+            events,
+            runs,
+            rotations,
+            kills,
+            writes,
+            references,
+            settings,
+            steps,
+            searched,
+            notes,
+        } = self;
+        writeln!(
+            f,
+            "  {events} events, none lost; {runs} runs with {rotations} rotations on record; {kills} kills"
+        )?;
+        writeln!(
+            f,
+            "  {references} references right; {settings} settings of others untouched; {writes} writes"
+        )?;
+        write!(
+            f,
+            "  {steps} changes of versions, none backwards; {searched} log lines and records without a value"
+        )?;
         for note in notes {
             write!(f, "\n  {note}")?;
         }

@@ -32,22 +32,41 @@ pub(crate) struct Rig {
 impl Plan {
     fn secret(&self, number: usize) -> String {
         // Even ones are refreshed by the policy `follow`, odd ones are pinned.
-        format!("{}-{number}", if number.is_multiple_of(2) { "follow" } else { "pin" })
+        format!(
+            "{}-{number}",
+            if number.is_multiple_of(2) {
+                "follow"
+            } else {
+                "pin"
+            }
+        )
     }
 
     /// The secrets that an app references, by its settings.
     fn references(&self, app: usize) -> [(&'static str, usize); 2] {
-        [("FIRST", app % self.secrets), ("SECOND", (app + 1) % self.secrets)]
+        [
+            ("FIRST", app % self.secrets),
+            ("SECOND", (app + 1) % self.secrets),
+        ]
     }
 }
 
 impl Rig {
-    pub(crate) async fn start(plan: Plan, change: impl FnOnce(&mut LocalAzureOptions) + Send + 'static) -> Self {
+    pub(crate) async fn start(
+        plan: Plan,
+        change: impl FnOnce(&mut LocalAzureOptions) + Send + 'static,
+    ) -> Self {
         let mut setup = Setup::new().in_azurite();
         for app in 0..plan.apps {
-            let mut settings = format!("TEXT = \"{PLANTED}text-{app}\", AzureWebJobsStorage = \"{PLANTED}{app}\"");
+            let mut settings =
+                format!("TEXT = \"{PLANTED}text-{app}\", AzureWebJobsStorage = \"{PLANTED}{app}\"");
             for (setting, secret) in plan.references(app) {
-                write!(settings, ", {setting} = \"{}\"", reference(&plan.secret(secret))).unwrap();
+                write!(
+                    settings,
+                    ", {setting} = \"{}\"",
+                    reference(&plan.secret(secret))
+                )
+                .unwrap();
             }
             setup = setup.site(&format!("app-{app}"), &settings);
         }
@@ -70,7 +89,11 @@ impl Rig {
         for number in 0..plan.secrets {
             let secret = plan.secret(number);
             // The versions that there are from the beginning have no event.
-            let version = app.azure.cloud.set_secret(VAULT, &secret, format!("{PLANTED}{secret}-0")).unwrap();
+            let version = app
+                .azure
+                .cloud
+                .set_secret(VAULT, &secret, format!("{PLANTED}{secret}-0"))
+                .unwrap();
             ledger.made(&secret, version);
         }
         for number in 0..plan.apps {
@@ -78,7 +101,11 @@ impl Rig {
                 ledger.expect_reference(&format!("app-{number}"), setting, &plan.secret(secret));
             }
         }
-        let rig = Self { app, ledger: Arc::new(ledger), plan };
+        let rig = Self {
+            app,
+            ledger: Arc::new(ledger),
+            plan,
+        };
         rig.app.settled().await;
         rig
     }
@@ -108,6 +135,10 @@ impl Rig {
             // A lease of a dead instance.
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        panic!("something stays pending: {:?}\n{}", store.pending().await, self.app.log());
+        panic!(
+            "something stays pending: {:?}\n{}",
+            store.pending().await,
+            self.app.log()
+        );
     }
 }

@@ -40,9 +40,18 @@ impl Tokens for Token {
 impl Stored {
     pub(crate) fn of(app: &Harness) -> Self {
         let cloud = &app.azure.cloud;
-        let Some(service) = cloud.storage_url() else { return Self(Store::folder(&app.store()).unwrap()) };
+        let Some(service) = cloud.storage_url() else {
+            return Self(Store::folder(&app.store()).unwrap());
+        };
         let container = ContainerUrl::in_service(service, "keyrelay").unwrap();
-        Self(Store::container(&container, Arc::new(Token(cloud.storage_token())), &crate::harness::client()).unwrap())
+        Self(
+            Store::container(
+                &container,
+                Arc::new(Token(cloud.storage_token())),
+                &crate::harness::client(),
+            )
+            .unwrap(),
+        )
     }
 
     /// All records of runs, oldest first.
@@ -60,7 +69,9 @@ impl Stored {
         let long_ago = Value::from("2026-01-01T00:00:00Z");
         for (key, mut entry) in self.values("pending").await {
             if let Some(works) = entry.get_mut("works").and_then(Value::as_array_mut) {
-                works.iter_mut().for_each(|work| work["due"] = long_ago.clone());
+                works
+                    .iter_mut()
+                    .for_each(|work| work["due"] = long_ago.clone());
             } else {
                 entry["due"] = long_ago.clone();
             }
@@ -78,7 +89,12 @@ impl Stored {
     pub(crate) async fn objects(&self) -> BTreeMap<String, String> {
         let mut objects = BTreeMap::new();
         for folder in FOLDERS {
-            objects.extend(self.values(folder).await.into_iter().map(|(key, value)| (key, value.to_string())));
+            objects.extend(
+                self.values(folder)
+                    .await
+                    .into_iter()
+                    .map(|(key, value)| (key, value.to_string())),
+            );
         }
         objects
     }
@@ -93,7 +109,9 @@ impl Stored {
             // It may have been done with since it was listed.
             read.map(|(value, _)| (key, value))
         };
-        let values = stream::iter(self.keys(folder).await).map(read).buffer_unordered(AT_ONCE);
+        let values = stream::iter(self.keys(folder).await)
+            .map(read)
+            .buffer_unordered(AT_ONCE);
         values.filter_map(futures::future::ready).collect().await
     }
 }
@@ -104,7 +122,10 @@ async fn persistently<T, F: Future<Output = Result<T, StoreError>>>(work: impl F
     loop {
         match work().await {
             Ok(done) => return done,
-            Err(error) => assert!(began.elapsed() < PATIENCE, "the store stays in trouble: {error:?}"),
+            Err(error) => assert!(
+                began.elapsed() < PATIENCE,
+                "the store stays in trouble: {error:?}"
+            ),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

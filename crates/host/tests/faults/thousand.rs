@@ -12,15 +12,30 @@ use crate::stored::Stored;
 
 pub(crate) async fn events() -> Report {
     let rule = "[[rotation]]\nsecret = \"*\"\npolicy = \"pin\"\n";
-    let setup = Setup::new().in_azurite().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured(rule);
+    let setup = Setup::new()
+        .in_azurite()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(rule);
     let app = setup.start().await;
     let versions: Vec<String> = (0..1_000).map(|_| app.rotate("sql")).collect();
     app.settled().await;
-    assert_eq!(app.active_version("orders", "SQL"), versions.last().cloned(), "{}", app.log());
+    assert_eq!(
+        app.active_version("orders", "SQL"),
+        versions.last().cloned(),
+        "{}",
+        app.log()
+    );
     let (writes, runs) = (app.writes(), Stored::of(&app).runs().await.len());
     assert!(writes <= 3, "{writes} writes");
     assert!(runs >= 1_000, "{runs} runs");
-    let mut report = Report { events: 1_000, runs, rotations: runs, writes, references: 1, ..Report::default() };
+    let mut report = Report {
+        events: 1_000,
+        runs,
+        rotations: runs,
+        writes,
+        references: 1,
+        ..Report::default()
+    };
     report.note(format!("1,000 events for one app: {writes} writes"));
     report
 }
@@ -29,7 +44,10 @@ pub(crate) async fn apps() -> Report {
     const APPS: usize = 1_000;
     let mut setup = Setup::new().in_azurite();
     for number in 0..APPS {
-        setup = setup.site(&format!("app-{number}"), &format!("SQL = \"{}\"", reference("sql")));
+        setup = setup.site(
+            &format!("app-{number}"),
+            &format!("SQL = \"{}\"", reference("sql")),
+        );
     }
     let setup = setup.with(|options| {
         options.cloud.limits_requests = true;
@@ -43,10 +61,16 @@ pub(crate) async fn apps() -> Report {
     let version = app.rotate("sql");
     let mut memory = 0;
     let done = |app: &crate::harness::Harness| {
-        (0..APPS).all(|number| app.active_version(&format!("app-{number}"), "SQL").as_ref() == Some(&version))
+        (0..APPS).all(|number| {
+            app.active_version(&format!("app-{number}"), "SQL").as_ref() == Some(&version)
+        })
     };
     while !done(&app) || !Stored::of(&app).pending().await.is_empty() {
-        assert!(started.elapsed() < Duration::from_secs(900), "not all apps are fresh\n{}", app.log());
+        assert!(
+            started.elapsed() < Duration::from_secs(900),
+            "not all apps are fresh\n{}",
+            app.log()
+        );
         tokio::time::sleep(Duration::from_secs(1)).await;
         memory = memory.max(memory_of_handler(&app));
         if started.elapsed().as_secs() % 20 == 19 {
@@ -55,19 +79,36 @@ pub(crate) async fn apps() -> Report {
     }
     let took = started.elapsed();
     // Event Grid's next delivery may be a minute away. It finds everything done.
-    tokio::time::timeout(Duration::from_secs(300), app.azure.event_grid.settled()).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(300), app.azure.event_grid.settled())
+        .await
+        .unwrap();
     let requests = app.azure.cloud.requests();
-    let requests: Vec<_> = requests.iter().filter(|it| it.service == Service::ResourceManager).collect();
+    let requests: Vec<_> = requests
+        .iter()
+        .filter(|it| it.service == Service::ResourceManager)
+        .collect();
     let throttled = requests.iter().filter(|it| it.status == Some(429)).count();
     // A few when the bucket of a new process does not know yet what the old one took.
     assert!(throttled <= 20, "a storm of {throttled} answers 429");
     let a_second = requests.len() as f64 / took.as_secs_f64();
-    let proven = app.verdicts().into_iter().filter(|line| line["verdict"] == "verified" || is_fresh(line));
-    let verified = proven.map(|line| field(&line, "app.id").to_owned()).collect::<HashSet<_>>().len();
+    let proven = app
+        .verdicts()
+        .into_iter()
+        .filter(|line| line["verdict"] == "verified" || is_fresh(line));
+    let verified = proven
+        .map(|line| field(&line, "app.id").to_owned())
+        .collect::<HashSet<_>>()
+        .len();
     assert_eq!(verified, APPS, "not all are proven");
     let runs = Stored::of(&app).runs().await.len();
-    let mut report =
-        Report { events: 1, runs, rotations: verified, references: APPS, writes: app.writes(), ..Report::default() };
+    let mut report = Report {
+        events: 1,
+        runs,
+        rotations: verified,
+        references: APPS,
+        writes: app.writes(),
+        ..Report::default()
+    };
     report.note(format!(
         "1,000 apps with one secret of {VAULT}: all verified in {} s; {} requests, {a_second:.0} a second, {throttled} of them \
          answered 429; at most {memory} MB of memory",
@@ -92,7 +133,11 @@ fn memory_of_handler(app: &crate::harness::Harness) -> u64 {
     });
     let resident = |process: std::fs::DirEntry| {
         let status = std::fs::read_to_string(process.path().join("status")).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().to_owned();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?
+            .trim()
+            .to_owned();
         line.split_whitespace().next()?.parse::<u64>().ok()
     };
     ours.filter_map(resident).max().unwrap_or(0) / 1024

@@ -8,7 +8,12 @@ use crate::report::Report;
 use crate::rig::{Plan, Rig};
 
 fn status(status: u16, code: &str, retry_after: Option<u32>) -> Effect {
-    Effect::Status { status, code: code.to_owned(), shape: ErrorShape::Unwrapped, retry_after }
+    Effect::Status {
+        status,
+        code: code.to_owned(),
+        shape: ErrorShape::Unwrapped,
+        retry_after,
+    }
 }
 
 /// How often these faults can still strike.
@@ -17,39 +22,112 @@ fn strikes(faults: &[Fault]) -> u32 {
 }
 
 pub(crate) async fn each() -> Report {
-    let plan = Plan { apps: 8, secrets: 4, instances: 2, configuration: "answer_within_ms = 5000\n" };
+    let plan = Plan {
+        apps: 8,
+        secrets: 4,
+        instances: 2,
+        configuration: "answer_within_ms = 5000\n",
+    };
     let rig = Rig::start(plan, |_| {}).await;
     let resource_manager = |effect: Effect| Fault::new(Service::ResourceManager, effect);
     // Without Azurite nothing is asked of it, and nothing strikes.
     let storage = |effect: Effect| Fault::new(Service::Storage, effect);
     // Each with how often it strikes.
     let troubles: Vec<(&str, Vec<Fault>)> = vec![
-        ("429 with Retry-After", vec![resource_manager(status(429, "TooManyRequests", Some(1))).times(4)]),
-        ("429 without Retry-After", vec![resource_manager(status(429, "TooManyRequests", None)).times(12)]),
-        ("500", vec![resource_manager(status(500, "InternalServerError", None)).times(12)]),
-        ("503 on writes", vec![resource_manager(status(503, "ServiceUnavailable", None)).method("PUT").times(8)]),
-        ("409 on writes", vec![resource_manager(status(409, "Conflict", None)).method("PUT").times(4)]),
-        ("an answer that never comes", vec![resource_manager(Effect::Hang).times(3)]),
-        ("late answers", vec![resource_manager(Effect::Delay { milliseconds: 700 }).times(20)]),
-        ("connections that break", vec![resource_manager(Effect::Cut).times(12)]),
-        ("writes whose answer is lost", vec![resource_manager(Effect::Cut).method("PUT").times(4)]),
-        ("half answers", vec![resource_manager(Effect::HalfAnswer).times(12)]),
-        ("writes that do not last", vec![resource_manager(Effect::LoseWrite).times(3)]),
-        ("a role that spreads slowly", vec![resource_manager(Effect::status(403, "AuthorizationFailed")).times(25)]),
-        ("no tokens", vec![Fault::new(Service::Identity, status(500, "Unavailable", None)).times(6)]),
-        ("a store that is busy", vec![storage(status(503, "ServerBusy", None)).times(15)]),
-        ("a store whose connections break", vec![storage(Effect::Cut).times(15)]),
-        ("writes to the store whose answer is lost", vec![storage(Effect::Cut).method("PUT").times(8)]),
-        ("half answers of the store", vec![storage(Effect::HalfAnswer).method("GET").times(8)]),
-        ("a vault that does not answer", vec![Fault::new(Service::KeyVault, Effect::Cut).times(10)]),
+        (
+            "429 with Retry-After",
+            vec![resource_manager(status(429, "TooManyRequests", Some(1))).times(4)],
+        ),
+        (
+            "429 without Retry-After",
+            vec![resource_manager(status(429, "TooManyRequests", None)).times(12)],
+        ),
+        (
+            "500",
+            vec![resource_manager(status(500, "InternalServerError", None)).times(12)],
+        ),
+        (
+            "503 on writes",
+            vec![
+                resource_manager(status(503, "ServiceUnavailable", None))
+                    .method("PUT")
+                    .times(8),
+            ],
+        ),
+        (
+            "409 on writes",
+            vec![
+                resource_manager(status(409, "Conflict", None))
+                    .method("PUT")
+                    .times(4),
+            ],
+        ),
+        (
+            "an answer that never comes",
+            vec![resource_manager(Effect::Hang).times(3)],
+        ),
+        (
+            "late answers",
+            vec![resource_manager(Effect::Delay { milliseconds: 700 }).times(20)],
+        ),
+        (
+            "connections that break",
+            vec![resource_manager(Effect::Cut).times(12)],
+        ),
+        (
+            "writes whose answer is lost",
+            vec![resource_manager(Effect::Cut).method("PUT").times(4)],
+        ),
+        (
+            "half answers",
+            vec![resource_manager(Effect::HalfAnswer).times(12)],
+        ),
+        (
+            "writes that do not last",
+            vec![resource_manager(Effect::LoseWrite).times(3)],
+        ),
+        (
+            "a role that spreads slowly",
+            vec![resource_manager(Effect::status(403, "AuthorizationFailed")).times(25)],
+        ),
+        (
+            "no tokens",
+            vec![Fault::new(Service::Identity, status(500, "Unavailable", None)).times(6)],
+        ),
+        (
+            "a store that is busy",
+            vec![storage(status(503, "ServerBusy", None)).times(15)],
+        ),
+        (
+            "a store whose connections break",
+            vec![storage(Effect::Cut).times(15)],
+        ),
+        (
+            "writes to the store whose answer is lost",
+            vec![storage(Effect::Cut).method("PUT").times(8)],
+        ),
+        (
+            "half answers of the store",
+            vec![storage(Effect::HalfAnswer).method("GET").times(8)],
+        ),
+        (
+            "a vault that does not answer",
+            vec![Fault::new(Service::KeyVault, Effect::Cut).times(10)],
+        ),
     ];
     let mut report = Report::default();
     for (name, faults) in troubles {
         let (planned, cloud) = (strikes(&faults), &rig.app.azure.cloud);
-        let can_strike = rig.app.azurite.is_some() || faults.iter().all(|fault| fault.service() != Service::Storage);
+        let can_strike = rig.app.azurite.is_some()
+            || faults
+                .iter()
+                .all(|fault| fault.service() != Service::Storage);
         rig.ledger
             .watch(&rig.app, async {
-                if faults.iter().any(|fault| fault.service() == Service::Identity) {
+                if faults
+                    .iter()
+                    .any(|fault| fault.service() == Service::Identity)
+                {
                     // Or nobody would need one for a day.
                     cloud.revoke_tokens();
                 }
@@ -80,5 +158,8 @@ pub(crate) async fn each() -> Report {
         .await;
     report.note("survived: tokens that are refused in mid-run");
     let checked = rig.ledger.check(&rig, 0).await;
-    Report { notes: report.notes, ..checked }
+    Report {
+        notes: report.notes,
+        ..checked
+    }
 }

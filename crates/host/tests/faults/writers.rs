@@ -7,12 +7,20 @@ use crate::report::Report;
 use crate::rig::{Plan, Rig};
 
 pub(crate) async fn hammering() -> Report {
-    let plan = Plan { apps: 4, secrets: 2, instances: 2, configuration: "" };
+    let plan = Plan {
+        apps: 4,
+        secrets: 2,
+        instances: 2,
+        configuration: "",
+    };
     let rig = Rig::start(plan, |_| {}).await;
     let theirs = async {
         for number in 0..600 {
             let app = format!("app-{}", number % 4);
-            let (setting, value) = (format!("THEIRS_{number}"), format!("{PLANTED}theirs-{number}"));
+            let (setting, value) = (
+                format!("THEIRS_{number}"),
+                format!("{PLANTED}theirs-{number}"),
+            );
             rig.app
                 .azure
                 .cloud
@@ -38,8 +46,17 @@ pub(crate) async fn hammering() -> Report {
         .await;
     let mut report = rig.ledger.check(&rig, 0).await;
     let runs = rig.store().runs().await;
-    let repaired = runs.iter().flat_map(|run| run["rotations"].as_array().unwrap().clone());
-    let repaired = repaired.filter(|rotation| rotation["notes"].as_array().is_some_and(|notes| !notes.is_empty()));
-    report.note(format!("600 writes of somebody else, none lost; {} collisions repaired", repaired.count()));
+    let repaired = runs
+        .iter()
+        .flat_map(|run| run["rotations"].as_array().unwrap().clone());
+    let repaired = repaired.filter(|rotation| {
+        rotation["notes"]
+            .as_array()
+            .is_some_and(|notes| !notes.is_empty())
+    });
+    report.note(format!(
+        "600 writes of somebody else, none lost; {} collisions repaired",
+        repaired.count()
+    ));
     report
 }

@@ -12,10 +12,16 @@ fn app() -> Setup {
 #[tokio::test]
 async fn transient_trouble_is_delivered_again_until_it_is_over() {
     let app = app().configured("answer_within_ms = 1500").start().await;
-    let busy = Fault::new(Service::ResourceManager, Effect::status(503, "ServiceUnavailable"));
+    let busy = Fault::new(
+        Service::ResourceManager,
+        Effect::status(503, "ServiceUnavailable"),
+    );
     app.azure.cloud.switch_on(busy.path("configreferences"));
     app.rotate("sql");
-    app.until("a failed delivery", |app| !app.azure.event_grid.deliveries().is_empty()).await;
+    app.until("a failed delivery", |app| {
+        !app.azure.event_grid.deliveries().is_empty()
+    })
+    .await;
     assert_eq!(app.outcome("orders").0, "failed");
     app.azure.cloud.switch_off_faults();
     app.settled().await;
@@ -26,9 +32,17 @@ async fn transient_trouble_is_delivered_again_until_it_is_over() {
 #[tokio::test]
 async fn a_moments_trouble_is_over_within_the_invocation() {
     let app = app().start().await;
-    let busy = Fault::new(Service::ResourceManager, Effect::status(429, "TooManyRequests")).times(2);
+    let busy = Fault::new(
+        Service::ResourceManager,
+        Effect::status(429, "TooManyRequests"),
+    )
+    .times(2);
     app.azure.cloud.switch_on(busy);
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, Effect::Cut).path("refresh").times(1));
+    app.azure.cloud.switch_on(
+        Fault::new(Service::ResourceManager, Effect::Cut)
+            .path("refresh")
+            .times(1),
+    );
     app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     assert_eq!(app.azure.event_grid.deliveries().len(), 1);
@@ -37,7 +51,8 @@ async fn a_moments_trouble_is_over_within_the_invocation() {
 #[tokio::test]
 async fn permanent_trouble_is_recorded_and_not_delivered_again() {
     let app = app().start().await;
-    let gone = Fault::new(Service::ResourceManager, Effect::status(400, "BadRequest")).path("refresh");
+    let gone =
+        Fault::new(Service::ResourceManager, Effect::status(400, "BadRequest")).path("refresh");
     app.azure.cloud.switch_on(gone);
     app.rotate_and_settle("sql").await;
     let (verdict, message) = app.outcome("orders");
@@ -51,15 +66,35 @@ async fn a_batch_is_one_answer_for_each_event() {
     let app = app().start().await;
     let version = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
     let batch = json!([event("a", "sql", &version), { "id": "b" }, event("c", "other", "0")]);
-    let url = app.azure.functions_host.handler_url().unwrap().join("SecretEvent").unwrap();
+    let url = app
+        .azure
+        .functions_host
+        .handler_url()
+        .unwrap()
+        .join("SecretEvent")
+        .unwrap();
     // As with `"cardinality": "many"`, and as somebody might send it by hand.
     for value in [json!(batch.to_string()), batch] {
-        let answer = client().post(url.clone()).json(&json!({ "Data": { "event": value } })).send().await.unwrap();
+        let answer = client()
+            .post(url.clone())
+            .json(&json!({ "Data": { "event": value } }))
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), 200, "{}", app.log());
     }
-    let ids: Vec<String> = app.verdicts().iter().map(|line| field(line, "event.id").to_owned()).collect();
+    let ids: Vec<String> = app
+        .verdicts()
+        .iter()
+        .map(|line| field(line, "event.id").to_owned())
+        .collect();
     for id in ["a", "b", "c"] {
-        assert_eq!(ids.iter().filter(|it| *it == id).count(), 2, "{}", app.log());
+        assert_eq!(
+            ids.iter().filter(|it| *it == id).count(),
+            2,
+            "{}",
+            app.log()
+        );
     }
 }
 
@@ -70,8 +105,19 @@ async fn an_invocation_is_named_in_the_log() {
     let line = app.verdicts().pop().unwrap();
     let invocations = app.azure.functions_host.invocations();
     assert_eq!(field(&line, "invocation.id"), invocations[0].id);
-    for name in ["event.id", "event.type", "secret.name", "secret.version", "app.id", "policy.digest", "requests"] {
-        assert!(!field(&line, name).is_empty(), "{name} is missing: {line:?}");
+    for name in [
+        "event.id",
+        "event.type",
+        "secret.name",
+        "secret.version",
+        "app.id",
+        "policy.digest",
+        "requests",
+    ] {
+        assert!(
+            !field(&line, name).is_empty(),
+            "{name} is missing: {line:?}"
+        );
     }
     assert!(line["duration_ms"].is_u64());
 }
@@ -82,6 +128,9 @@ async fn events_of_other_vaults_are_refused() {
     app.rotate_and_settle("sql").await;
     let line = app.verdicts().pop().unwrap();
     assert_eq!(field(&line, "verdict"), "refused");
-    assert_eq!(field(&line, "message"), "not handled: `vaults` does not list `contoso-kv`");
+    assert_eq!(
+        field(&line, "message"),
+        "not handled: `vaults` does not list `contoso-kv`"
+    );
     assert_eq!(app.requests("POST", "/refresh"), 0);
 }

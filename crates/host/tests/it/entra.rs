@@ -51,7 +51,10 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn new(id: &str) -> Self {
-        Self { id: id.to_owned(), pair: Arc::new(KeyPair::generate(KeySize::Rsa2048).unwrap()) }
+        Self {
+            id: id.to_owned(),
+            pair: Arc::new(KeyPair::generate(KeySize::Rsa2048).unwrap()),
+        }
     }
 
     fn published(&self) -> Value {
@@ -66,33 +69,56 @@ impl Key {
 
     /// A token that is signed with this key.
     pub(crate) fn sign(&self, claims: &Value) -> String {
-        self.sign_as(&json!({ "typ": "JWT", "alg": "RS256", "kid": self.id }), claims)
+        self.sign_as(
+            &json!({ "typ": "JWT", "alg": "RS256", "kid": self.id }),
+            claims,
+        )
     }
 
     /// The same with a head of one's own.
     pub(crate) fn sign_as(&self, head: &Value, claims: &Value) -> String {
         let text = signed_part(head, claims);
         let mut signature = vec![0; self.pair.public_modulus_len()];
-        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
+        self.pair
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                text.as_bytes(),
+                &mut signature,
+            )
+            .unwrap();
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
     /// A token that is signed with the public key as if that were a secret: a classic forgery.
     pub(crate) fn sign_with_public_key(&self, claims: &Value) -> String {
-        let text = signed_part(&json!({ "typ": "JWT", "alg": "HS256", "kid": self.id }), claims);
+        let text = signed_part(
+            &json!({ "typ": "JWT", "alg": "HS256", "kid": self.id }),
+            claims,
+        );
         let public: PublicKeyX509Der<'_> = self.pair.public_key().as_der().unwrap();
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, public.as_ref()), text.as_bytes());
+        let tag = hmac::sign(
+            &hmac::Key::new(hmac::HMAC_SHA256, public.as_ref()),
+            text.as_bytes(),
+        );
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag))
     }
 }
 
 /// A token without a signature.
 pub(crate) fn unsigned(claims: &Value) -> String {
-    format!("{}.", signed_part(&json!({ "typ": "JWT", "alg": "none" }), claims))
+    format!(
+        "{}.",
+        signed_part(&json!({ "typ": "JWT", "alg": "none" }), claims)
+    )
 }
 
 fn signed_part(head: &Value, claims: &Value) -> String {
-    format!("{}.{}", URL_SAFE_NO_PAD.encode(head.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()))
+    format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(head.to_string()),
+        URL_SAFE_NO_PAD.encode(claims.to_string())
+    )
 }
 
 impl Entra {
@@ -101,14 +127,22 @@ impl Entra {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let shared = Arc::new(Shared::default());
         shared.published.lock().unwrap().push(Key::new("first"));
-        let keys = Router::new().route("/{tenant}/discovery/v2.0/keys", get(keys)).with_state(Arc::clone(&shared));
+        let keys = Router::new()
+            .route("/{tenant}/discovery/v2.0/keys", get(keys))
+            .with_state(Arc::clone(&shared));
         tokio::spawn(async move { axum::serve(listener, keys).await });
         Self { url, shared }
     }
 
     /// The key that is published first.
     pub(crate) fn key(&self) -> Key {
-        self.shared.published.lock().unwrap().first().unwrap().clone()
+        self.shared
+            .published
+            .lock()
+            .unwrap()
+            .first()
+            .unwrap()
+            .clone()
     }
 
     /// Publishes another key.
@@ -169,6 +203,12 @@ async fn keys(State(shared): State<Arc<Shared>>, Path(tenant): Path<String>) -> 
     if tenant != TENANT {
         return StatusCode::BAD_REQUEST.into_response();
     }
-    let keys: Vec<Value> = shared.published.lock().unwrap().iter().map(Key::published).collect();
+    let keys: Vec<Value> = shared
+        .published
+        .lock()
+        .unwrap()
+        .iter()
+        .map(Key::published)
+        .collect();
     Json(json!({ "keys": keys })).into_response()
 }

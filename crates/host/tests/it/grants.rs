@@ -3,9 +3,16 @@
 use crate::harness::{Harness, PLANTED, Setup, reference};
 
 async fn rotated(script: &str, grant: &str) -> Harness {
-    let settings =
-        format!("SQL = \"{}\", TEXT = \"{PLANTED}text\", OTHER = \"{}\"", reference("sql"), reference("other"));
-    let app = Setup::new().site("orders", &settings).scripted(script, grant).start().await;
+    let settings = format!(
+        "SQL = \"{}\", TEXT = \"{PLANTED}text\", OTHER = \"{}\"",
+        reference("sql"),
+        reference("other")
+    );
+    let app = Setup::new()
+        .site("orders", &settings)
+        .scripted(script, grant)
+        .start()
+        .await;
     app.rotate_and_settle("sql").await;
     app
 }
@@ -14,54 +21,84 @@ async fn rotated(script: &str, grant: &str) -> Harness {
 fn check_refused(app: &Harness, missing: &str) {
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "refused", "{}", app.log());
-    assert!(message.contains(missing), "`{message}` does not name {missing}");
+    assert!(
+        message.contains(missing),
+        "`{message}` does not name {missing}"
+    );
     assert_eq!(app.writes(), 0);
-    assert!(app.azure.event_grid.deliveries().len() == 1, "a refusal is not delivered again");
+    assert!(
+        app.azure.event_grid.deliveries().len() == 1,
+        "a refusal is not delivered again"
+    );
 }
 
 #[tokio::test]
 async fn another_name_is_not_set() {
-    check_refused(&rotated("set OTHER pin", "").await, "missing grant `set = [\"OTHER\"]`");
+    check_refused(
+        &rotated("set OTHER pin", "").await,
+        "missing grant `set = [\"OTHER\"]`",
+    );
 }
 
 #[tokio::test]
 async fn a_new_name_is_not_set() {
-    check_refused(&rotated("set NEW pin", "").await, "missing grant `set = [\"NEW\"]`");
+    check_refused(
+        &rotated("set NEW pin", "").await,
+        "missing grant `set = [\"NEW\"]`",
+    );
 }
 
 #[tokio::test]
 async fn another_secret_is_not_referenced() {
     let script = "set SQL reference contoso-kv.vault.azure.net other";
-    check_refused(&rotated(script, "set = [\"SQL\"]").await, "missing grant `secrets = [\"other\"]`");
+    check_refused(
+        &rotated(script, "set = [\"SQL\"]").await,
+        "missing grant `secrets = [\"other\"]`",
+    );
 }
 
 #[tokio::test]
 async fn another_vault_is_not_referenced() {
     let script = "set SQL reference evil-kv.vault.azure.net sql";
-    check_refused(&rotated(script, "set = [\"SQL\"]").await, "missing grant `secrets = [\"evil-kv/sql\"]`");
+    check_refused(
+        &rotated(script, "set = [\"SQL\"]").await,
+        "missing grant `secrets = [\"evil-kv/sql\"]`",
+    );
 }
 
 #[tokio::test]
 async fn plain_text_is_not_written() {
     let script = format!("set SQL text {PLANTED}new");
-    check_refused(&rotated(&script, "set = [\"SQL\"]").await, "missing grant `text = true`");
+    check_refused(
+        &rotated(&script, "set = [\"SQL\"]").await,
+        "missing grant `text = true`",
+    );
 }
 
 #[tokio::test]
 async fn nothing_is_removed() {
-    check_refused(&rotated("remove TEXT", "set = [\"*\"]").await, "missing grant `remove = [\"TEXT\"]`");
+    check_refused(
+        &rotated("remove TEXT", "set = [\"*\"]").await,
+        "missing grant `remove = [\"TEXT\"]`",
+    );
 }
 
 #[tokio::test]
 async fn a_pattern_does_not_reach_a_protected_name() {
     let script = format!("set AzureWebJobsStorage text {PLANTED}new");
     let app = rotated(&script, "set = [\"*\"], text = true").await;
-    check_refused(&app, "missing grant `set = [\"AzureWebJobsStorage\"]` (a protected name");
+    check_refused(
+        &app,
+        "missing grant `set = [\"AzureWebJobsStorage\"]` (a protected name",
+    );
 }
 
 #[tokio::test]
 async fn one_thing_too_many_and_nothing_is_written() {
-    check_refused(&rotated("set SQL pin\nset NEW pin", "").await, "missing grant `set = [\"NEW\"]`");
+    check_refused(
+        &rotated("set SQL pin\nset NEW pin", "").await,
+        "missing grant `set = [\"NEW\"]`",
+    );
 }
 
 #[tokio::test]
@@ -69,7 +106,8 @@ async fn what_is_granted_is_done() {
     let script = format!(
         "set SQL pin\nset NEW reference contoso-kv.vault.azure.net other\nset TEXT text {PLANTED}new\nremove OTHER"
     );
-    let grant = "set = [\"NEW\", \"TEXT\"], remove = [\"OTHER\"], secrets = [\"other\"], text = true";
+    let grant =
+        "set = [\"NEW\", \"TEXT\"], remove = [\"OTHER\"], secrets = [\"other\"], text = true";
     let app = rotated(&script, grant).await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     let settings = app.settings("orders");

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyrelay_local_azure::functions_host::{FunctionsHostOptions, Invocation};
-use keyrelay_local_azure::{Azurite, AzuriteOptions, LocalAzure, LocalAzureOptions, Service, World};
+use keyrelay_local_azure::{
+    Azurite, AzuriteOptions, LocalAzure, LocalAzureOptions, Service, World,
+};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -46,20 +48,36 @@ impl Setup {
         fs::copy(root.join("host.json"), app.join("host.json")).unwrap();
         for function in ["SecretEvent", "Reconcile"] {
             fs::create_dir(app.join(function)).unwrap();
-            fs::copy(root.join(function).join("function.json"), app.join(function).join("function.json")).unwrap();
+            fs::copy(
+                root.join(function).join("function.json"),
+                app.join(function).join("function.json"),
+            )
+            .unwrap();
         }
         // A link and not a copy: the binary has its debug information with it.
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_keyrelay-host"), app.join("keyrelay-host")).unwrap();
+        std::os::unix::fs::symlink(
+            env!("CARGO_BIN_EXE_keyrelay-host"),
+            app.join("keyrelay-host"),
+        )
+        .unwrap();
         fs::create_dir(app.join("policies")).unwrap();
         for policy in ["follow", "pin"] {
             copy_policy(&root.join(format!("policies/{policy}.wasm")), app, policy);
         }
-        Self { folder, configuration: String::new(), sites: String::new(), options: Box::new(|_| {}), azurite: None }
+        Self {
+            folder,
+            configuration: String::new(),
+            sites: String::new(),
+            options: Box::new(|_| {}),
+            azurite: None,
+        }
     }
 
     /// An app with these settings, as TOML.
     pub(crate) fn site(mut self, name: &str, settings: &str) -> Self {
-        self.sites += &format!("[[site]]\nname = \"{name}\"\nresource_group = \"shop\"\nsettings = {{ {settings} }}\n");
+        self.sites += &format!(
+            "[[site]]\nname = \"{name}\"\nresource_group = \"shop\"\nsettings = {{ {settings} }}\n"
+        );
         self
     }
 
@@ -81,7 +99,9 @@ impl Setup {
         let script = script.replace('\n', "\\n");
         let rule = "[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\n";
         self.with_scripted_policy_as("scripted")
-            .configured(&format!("{rule}parameters = {{ script = \"{script}\" }}\ngrant = {{ {grant} }}\n"))
+            .configured(&format!(
+                "{rule}parameters = {{ script = \"{script}\" }}\ngrant = {{ {grant} }}\n"
+            ))
     }
 
     /// Puts the scripted policy into the folder, under a name.
@@ -112,14 +132,21 @@ impl Setup {
     }
 
     /// Changes how the stand-in behaves.
-    pub(crate) fn with(mut self, change: impl FnOnce(&mut LocalAzureOptions) + Send + 'static) -> Self {
+    pub(crate) fn with(
+        mut self,
+        change: impl FnOnce(&mut LocalAzureOptions) + Send + 'static,
+    ) -> Self {
         self.options = Box::new(change);
         self
     }
 
     /// Writes the configuration, and says what there is around the app.
     fn written(&self) -> World {
-        fs::write(self.folder.path().join("keyrelay.toml"), &self.configuration).unwrap();
+        fs::write(
+            self.folder.path().join("keyrelay.toml"),
+            &self.configuration,
+        )
+        .unwrap();
         let world = format!(
             "subscription = \"{SUBSCRIPTION}\"\n\
              [[vault]]\nname = \"{VAULT}\"\nresource_group = \"shop\"\n\
@@ -147,24 +174,40 @@ impl Setup {
         options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
         let mut azurite = None;
         if let Some(script) = self.azurite {
-            let started = Azurite::start(AzuriteOptions { script, folder: self.folder.path().join("azurite") }).await;
+            let started = Azurite::start(AzuriteOptions {
+                script,
+                folder: self.folder.path().join("azurite"),
+            })
+            .await;
             let started = Arc::new(started.unwrap_or_else(|error| panic!("{error:?}")));
             options.cloud.storage = Some(Arc::clone(&started));
             azurite = Some(started);
         } else {
             let store = self.folder.path().join("store").display().to_string();
-            options.functions_host.environment.push(("KEYRELAY_STORE".to_owned(), store));
+            options
+                .functions_host
+                .environment
+                .push(("KEYRELAY_STORE".to_owned(), store));
         }
         (self.options)(&mut options);
-        let azure = LocalAzure::start(options).await.unwrap_or_else(|error| panic!("{error:?}"));
-        Harness { azure, folder: self.folder, azurite }
+        let azure = LocalAzure::start(options)
+            .await
+            .unwrap_or_else(|error| panic!("{error:?}"));
+        Harness {
+            azure,
+            folder: self.folder,
+            azurite,
+        }
     }
 }
 
 impl Harness {
     /// Sets a secret to a new planted value and returns the version.
     pub(crate) fn rotate(&self, secret: &str) -> String {
-        self.azure.cloud.set_secret(VAULT, secret, format!("{PLANTED}{secret}-next")).unwrap()
+        self.azure
+            .cloud
+            .set_secret(VAULT, secret, format!("{PLANTED}{secret}-next"))
+            .unwrap()
     }
 
     /// Sets a secret and waits until its event is done with, or given up.
@@ -176,7 +219,11 @@ impl Harness {
 
     pub(crate) async fn settled(&self) {
         let settled = tokio::time::timeout(PATIENCE, self.azure.event_grid.settled()).await;
-        assert!(settled.is_ok(), "events are still being delivered:\n{}", self.log());
+        assert!(
+            settled.is_ok(),
+            "events are still being delivered:\n{}",
+            self.log()
+        );
     }
 
     /// Waits until something holds.
@@ -186,17 +233,29 @@ impl Harness {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
-        assert!(waited.await.is_ok(), "{what} did not come true:\n{}", self.log());
+        assert!(
+            waited.await.is_ok(),
+            "{what} did not come true:\n{}",
+            self.log()
+        );
     }
 
     /// Calls the function with a trigger value, as the Functions host does.
     pub(crate) async fn invoke(&self, value: &Value) -> Invocation {
-        self.azure.functions_host.invoke("SecretEvent", value).await.unwrap()
+        self.azure
+            .functions_host
+            .invoke("SecretEvent", value)
+            .await
+            .unwrap()
     }
 
     /// Runs the reconcile timer now.
     pub(crate) async fn reconcile(&self) -> Invocation {
-        self.azure.functions_host.run_timer("Reconcile").await.unwrap()
+        self.azure
+            .functions_host
+            .run_timer("Reconcile")
+            .await
+            .unwrap()
     }
 
     /// Runs the reconcile timer as if the last comparison of all apps were long ago.
@@ -216,7 +275,8 @@ impl Harness {
             Some(azurite) => azurite.stop().await,
             None => {
                 // The handler answers before it has made it.
-                self.until("the store is there", |app| app.store().is_dir()).await;
+                self.until("the store is there", |app| app.store().is_dir())
+                    .await;
                 fs::rename(self.store(), self.folder.path().join("away")).unwrap();
                 fs::write(self.store(), "").unwrap();
             }
@@ -237,7 +297,10 @@ impl Harness {
     pub(crate) fn runs(&self) -> Vec<Value> {
         let mut files: Vec<PathBuf> = files_below(&self.store().join("runs"));
         files.sort();
-        files.iter().map(|file| serde_json::from_slice(&fs::read(file).unwrap()).unwrap()).collect()
+        files
+            .iter()
+            .map(|file| serde_json::from_slice(&fs::read(file).unwrap()).unwrap())
+            .collect()
     }
 
     /// What is pending in the store.
@@ -248,39 +311,61 @@ impl Harness {
     /// The JSON lines of the handler, oldest first.
     pub(crate) fn lines(&self) -> Vec<Map<String, Value>> {
         let lines = self.azure.functions_host.log().lines();
-        lines.iter().filter_map(|line| serde_json::from_str(&line.text).ok()).collect()
+        lines
+            .iter()
+            .filter_map(|line| serde_json::from_str(&line.text).ok())
+            .collect()
     }
 
     /// The lines that have a verdict, oldest first.
     pub(crate) fn verdicts(&self) -> Vec<Map<String, Value>> {
-        self.lines().into_iter().filter(|line| line.contains_key("verdict")).collect()
+        self.lines()
+            .into_iter()
+            .filter(|line| line.contains_key("verdict"))
+            .collect()
     }
 
     /// The verdict and the message of the newest rotation of an app.
     pub(crate) fn outcome(&self, app: &str) -> (String, String) {
         let end = format!("/sites/{app}");
         let of_app = |line: &Map<String, Value>| field(line, "app.id").ends_with(&end);
-        let line = self.verdicts().into_iter().rfind(of_app).unwrap_or_else(|| panic!("no verdict:\n{}", self.log()));
-        (field(&line, "verdict").to_owned(), field(&line, "message").to_owned())
+        let line = self
+            .verdicts()
+            .into_iter()
+            .rfind(of_app)
+            .unwrap_or_else(|| panic!("no verdict:\n{}", self.log()));
+        (
+            field(&line, "verdict").to_owned(),
+            field(&line, "message").to_owned(),
+        )
     }
 
     /// All settings of an app.
     pub(crate) fn settings(&self, app: &str) -> BTreeMap<String, String> {
         let settings = self.azure.cloud.settings(app).unwrap();
-        settings.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect()
+        settings
+            .into_iter()
+            .map(|(name, value)| (name, value.expose().to_owned()))
+            .collect()
     }
 
     /// The version that Azure reports as active for a setting.
     pub(crate) fn active_version(&self, app: &str, setting: &str) -> Option<String> {
         let rows = self.azure.cloud.references(app).unwrap();
-        rows.into_iter().find(|row| row.setting == setting)?.active_version
+        rows.into_iter()
+            .find(|row| row.setting == setting)?
+            .active_version
     }
 
     /// How many requests of this method went to Resource Manager, for paths that contain this.
     pub(crate) fn requests(&self, method: &str, path: &str) -> usize {
         let requests = self.azure.cloud.requests();
-        let to_resource_manager = requests.iter().filter(|request| request.service == Service::ResourceManager);
-        to_resource_manager.filter(|request| request.method == method && request.path.contains(path)).count()
+        let to_resource_manager = requests
+            .iter()
+            .filter(|request| request.service == Service::ResourceManager);
+        to_resource_manager
+            .filter(|request| request.method == method && request.path.contains(path))
+            .count()
     }
 
     /// How often settings were written.
@@ -304,12 +389,16 @@ impl Drop for Harness {
     /// Whatever a test is about: no planted value may be in a log, or in what an invocation was answered.
     fn drop(&mut self) {
         let invocations = self.azure.functions_host.invocations();
-        let in_store = |file: PathBuf| String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).contains(PLANTED);
+        let in_store = |file: PathBuf| {
+            String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).contains(PLANTED)
+        };
         let leaked = self.log().contains(PLANTED)
             || format!("{invocations:?}").contains(PLANTED)
-            || ["store", "azurite"]
-                .iter()
-                .any(|it| files_below(&self.folder.path().join(it)).into_iter().any(in_store));
+            || ["store", "azurite"].iter().any(|it| {
+                files_below(&self.folder.path().join(it))
+                    .into_iter()
+                    .any(in_store)
+            });
         if leaked && !std::thread::panicking() {
             panic!("a value that was planted to be kept secret is in the log or the store");
         }
@@ -318,9 +407,19 @@ impl Drop for Harness {
 
 /// All files in a folder and the folders in it.
 pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let paths = entries.map(|entry| entry.unwrap().path());
-    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                files_below(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 /// A client to speak to the handler without the Functions host.
@@ -362,10 +461,18 @@ pub(crate) fn reference(secret: &str) -> String {
 
 /// The root of the repository.
 pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_owned()
 }
 
 fn copy_policy(module: &Path, app: &Path, name: &str) {
     let copied = fs::copy(module, app.join(format!("policies/{name}.wasm")));
-    assert!(copied.is_ok(), "{} is missing: run `cargo xtask policies`", module.display());
+    assert!(
+        copied.is_ok(),
+        "{} is missing: run `cargo xtask policies`",
+        module.display()
+    );
 }

@@ -10,18 +10,33 @@ fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let in_folder = |folder: &str| -> Vec<PathBuf> {
         let entries = fs::read_dir(root.join(folder)).unwrap();
-        entries.map(|entry| entry.unwrap().path()).filter(|file| file.extension() == Some("md".as_ref())).collect()
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|file| file.extension() == Some("md".as_ref()))
+            .collect()
     };
-    [vec![root.join("README.md")], in_folder("docs"), in_folder("docs/policies")].concat()
+    [
+        vec![root.join("README.md")],
+        in_folder("docs"),
+        in_folder("docs/policies"),
+    ]
+    .concat()
 }
 
 /// The blocks of TOML that are no cases of `keyrelay test`, with what stands for an id replaced by one.
 fn configurations(page: &str) -> Vec<String> {
-    let blocks = page.split("```toml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let blocks = page
+        .split("```toml\n")
+        .skip(1)
+        .map(|block| block.split("```").next().unwrap());
     let id = "00000000-0000-0000-0000-000000000000";
     blocks
         .filter(|block| !block.contains("[event]"))
-        .map(|block| block.replace("/subscriptions/...", &format!("/subscriptions/{id}")).replace("<id>", id))
+        .map(|block| {
+            block
+                .replace("/subscriptions/...", &format!("/subscriptions/{id}"))
+                .replace("<id>", id)
+        })
         .collect()
 }
 

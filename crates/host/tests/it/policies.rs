@@ -11,11 +11,18 @@ fn two_apps() -> Setup {
 #[tokio::test]
 async fn a_policy_named_like_the_secret_is_used_without_any_configuration() {
     let setup = two_apps();
-    std::fs::copy(setup.policies().join("pin.wasm"), setup.policies().join("SQL.wasm")).unwrap();
+    std::fs::copy(
+        setup.policies().join("pin.wasm"),
+        setup.policies().join("SQL.wasm"),
+    )
+    .unwrap();
     let app = setup.start().await;
     let version = app.rotate_and_settle("sql").await;
     let line = app.verdicts().pop().unwrap();
-    assert_eq!((field(&line, "policy.name"), field(&line, "verdict")), ("SQL", "verified"));
+    assert_eq!(
+        (field(&line, "policy.name"), field(&line, "verdict")),
+        ("SQL", "verified")
+    );
     assert_eq!(field(&line, "policy.digest").len(), 64);
     assert!(app.settings("orders")["SQL"].ends_with(&format!("/{version})")));
 }
@@ -24,26 +31,43 @@ async fn a_policy_named_like_the_secret_is_used_without_any_configuration() {
 async fn a_file_that_is_dropped_in_while_it_is_stopped_is_used_at_the_next_start() {
     let app = two_apps().start().await;
     app.rotate_and_settle("sql").await;
-    assert_eq!(field(&app.verdicts().pop().unwrap(), "policy.name"), "follow");
+    assert_eq!(
+        field(&app.verdicts().pop().unwrap(), "policy.name"),
+        "follow"
+    );
 
     let policies = app.folder.path().join("policies");
     std::fs::copy(policies.join("pin.wasm"), policies.join("sql.wasm")).unwrap();
     app.azure.functions_host.kill_handler();
-    app.until("the restart", |app| app.azure.functions_host.restarts() == 1).await;
+    app.until("the restart", |app| {
+        app.azure.functions_host.restarts() == 1
+    })
+    .await;
     app.rotate_and_settle("sql").await;
-    assert_eq!(field(&app.verdicts().pop().unwrap(), "policy.name"), "sql", "{}", app.log());
+    assert_eq!(
+        field(&app.verdicts().pop().unwrap(), "policy.name"),
+        "sql",
+        "{}",
+        app.log()
+    );
 }
 
 #[tokio::test]
 async fn a_broken_file_is_named_in_the_log_and_harms_nothing() {
-    let app =
-        two_apps().policy_file("broken.wasm", b"this is no WebAssembly").policy_file("empty.wasm", b"").start().await;
+    let app = two_apps()
+        .policy_file("broken.wasm", b"this is no WebAssembly")
+        .policy_file("empty.wasm", b"")
+        .start()
+        .await;
     let quarantined = |name: &str| {
-        app.lines()
-            .iter()
-            .any(|line| field(line, "policy.name") == name && field(line, "message").contains("quarantined"))
+        app.lines().iter().any(|line| {
+            field(line, "policy.name") == name && field(line, "message").contains("quarantined")
+        })
     };
-    app.until("the quarantine", |_| quarantined("broken") && quarantined("empty")).await;
+    app.until("the quarantine", |_| {
+        quarantined("broken") && quarantined("empty")
+    })
+    .await;
     app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
 }
@@ -52,15 +76,21 @@ async fn a_broken_file_is_named_in_the_log_and_harms_nothing() {
 async fn events_of_a_broken_policy_are_kept_and_others_are_handled() {
     let dead_letters = tempfile::tempdir().unwrap();
     let folder = dead_letters.path().to_owned();
-    let setup = two_apps().policy_file("sql.wasm", b"\0asm").with(move |options| {
-        options.event_grid.clock = 1_000_000.0;
-        options.event_grid.dead_letter = Some(folder);
-    });
+    let setup = two_apps()
+        .policy_file("sql.wasm", b"\0asm")
+        .with(move |options| {
+            options.event_grid.clock = 1_000_000.0;
+            options.event_grid.dead_letter = Some(folder);
+        });
     let app = setup.start().await;
     app.rotate_and_settle("sql").await;
     let line = app.verdicts().pop().unwrap();
     assert_eq!(field(&line, "verdict"), "failed");
-    assert!(field(&line, "message").contains("policy `sql` is quarantined: "), "{}", app.log());
+    assert!(
+        field(&line, "message").contains("policy `sql` is quarantined: "),
+        "{}",
+        app.log()
+    );
     assert!(app.azure.event_grid.deliveries().len() > 1);
     assert_eq!(app.azure.event_grid.dead_letters().len(), 1);
 
@@ -76,7 +106,10 @@ async fn an_endless_loop_ends_as_a_failure_of_its_own_rotation() {
     app.settled().await;
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "failed");
-    assert!(message.contains("did not answer within 500 ms"), "{message}");
+    assert!(
+        message.contains("did not answer within 500 ms"),
+        "{message}"
+    );
     assert_eq!(app.outcome("shop").0, "verified", "{}", app.log());
 }
 
@@ -87,7 +120,11 @@ async fn without_any_policy_it_starts_and_events_are_kept() {
     let app = setup.start().await;
     app.rotate_and_settle("sql").await;
     let line = app.verdicts().pop().unwrap();
-    assert!(field(&line, "message").starts_with("there is no policy `follow`"), "{}", app.log());
+    assert!(
+        field(&line, "message").starts_with("there is no policy `follow`"),
+        "{}",
+        app.log()
+    );
     assert!(app.azure.event_grid.deliveries().len() > 1);
 }
 
@@ -95,22 +132,44 @@ async fn without_any_policy_it_starts_and_events_are_kept() {
 async fn a_policy_with_a_generous_limit_does_not_make_the_answer_late() {
     let rule = "answer_within_ms = 1000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\n\
                 parameters = { script = \"loop\" }\nlimits = { time_ms = 10000 }";
-    let app = two_apps().with_scripted_policy_as("scripted").configured(rule).start().await;
+    let app = two_apps()
+        .with_scripted_policy_as("scripted")
+        .configured(rule)
+        .start()
+        .await;
     let version = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
     let invocation = app.invoke(&event("e", "sql", &version)).await;
-    assert!(invocation.outcome.is_err(), "the event is to be delivered again");
+    assert!(
+        invocation.outcome.is_err(),
+        "the event is to be delivered again"
+    );
     let line = app.verdicts().pop().unwrap();
-    assert_eq!(field(&line, "message"), "the app's turn took all the time of this invocation: deliver the event again");
+    assert_eq!(
+        field(&line, "message"),
+        "the app's turn took all the time of this invocation: deliver the event again"
+    );
 }
 
 #[tokio::test]
 async fn a_policy_that_is_not_there_is_asked_for_by_name() {
     let rule = "[[rotation]]\nsecret = \"sql\"\npolicy = \"missing\"";
-    let app = two_apps().configured(rule).with(|options| options.event_grid.clock = 1_000_000.0).start().await;
-    let said = |text: &str| app.lines().iter().any(|line| field(line, "message").starts_with(text));
-    app.until("the warning at the start", |_| said("keyrelay.toml: rotation[0] will fail: there is no policy")).await;
+    let app = two_apps()
+        .configured(rule)
+        .with(|options| options.event_grid.clock = 1_000_000.0)
+        .start()
+        .await;
+    let said = |text: &str| {
+        app.lines()
+            .iter()
+            .any(|line| field(line, "message").starts_with(text))
+    };
+    app.until("the warning at the start", |_| {
+        said("keyrelay.toml: rotation[0] will fail: there is no policy")
+    })
+    .await;
     app.rotate_and_settle("sql").await;
     let line = app.verdicts().pop().unwrap();
-    let message = "there is no policy `missing`: put `missing.wasm` into `policies/` (there are follow, pin)";
+    let message =
+        "there is no policy `missing`: put `missing.wasm` into `policies/` (there are follow, pin)";
     assert_eq!(field(&line, "message"), message);
 }

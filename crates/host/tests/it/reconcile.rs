@@ -12,15 +12,23 @@ fn unpinned() -> Setup {
 }
 
 fn pinned() -> String {
-    format!("@Microsoft.KeyVault(VaultName={VAULT};SecretName=sql;SecretVersion={})", "0".repeat(32))
+    format!(
+        "@Microsoft.KeyVault(VaultName={VAULT};SecretName=sql;SecretVersion={})",
+        "0".repeat(32)
+    )
 }
 
 /// The verdicts in the records of a cause, oldest first.
 fn recorded(app: &Harness, cause: &str) -> Vec<String> {
     let runs = app.runs().into_iter().filter(|run| run["cause"] == cause);
     let verdict = |run: serde_json::Value| {
-        let verdict = run.pointer("/ended/verdict").or_else(|| run.pointer("/rotations/0/verdict"));
-        verdict.and_then(|verdict| verdict.as_str()).unwrap().to_owned()
+        let verdict = run
+            .pointer("/ended/verdict")
+            .or_else(|| run.pointer("/rotations/0/verdict"));
+        verdict
+            .and_then(|verdict| verdict.as_str())
+            .unwrap()
+            .to_owned()
     };
     runs.map(verdict).collect()
 }
@@ -35,7 +43,10 @@ async fn what_is_pending_is_proven_later() {
     let version = app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
     assert_eq!(app.pending().len(), 1);
-    app.until("the refresh", |app| app.active_version("orders", "SQL").as_ref() == Some(&version)).await;
+    app.until("the refresh", |app| {
+        app.active_version("orders", "SQL").as_ref() == Some(&version)
+    })
+    .await;
     make_due(&app);
     app.reconcile().await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
@@ -43,15 +54,23 @@ async fn what_is_pending_is_proven_later() {
     // The first run tells the end, and what it was before.
     let first = &app.runs()[0];
     assert_eq!(first["rotations"][0]["verdict"], "verified", "{first}");
-    assert_eq!(first["rotations"][0]["before"]["verdict"], "pending", "{first}");
+    assert_eq!(
+        first["rotations"][0]["before"]["verdict"], "pending",
+        "{first}"
+    );
     assert_eq!(app.requests("POST", "/refresh"), 1);
 }
 
 #[tokio::test]
 async fn what_stays_pending_is_refreshed_again() {
-    let app = unpinned().configured("answer_within_ms = 1000").start().await;
+    let app = unpinned()
+        .configured("answer_within_ms = 1000")
+        .start()
+        .await;
     // The refresh is answered and does nothing.
-    let lost = Fault::new(Service::ResourceManager, Effect::status(202, "Accepted")).path("/refresh").times(1);
+    let lost = Fault::new(Service::ResourceManager, Effect::status(202, "Accepted"))
+        .path("/refresh")
+        .times(1);
     app.azure.cloud.switch_on(lost);
     let version = app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
@@ -69,17 +88,25 @@ async fn a_patch_that_breaks_while_it_is_pending_is_taken_back() {
         .start()
         .await;
     let before = app.settings("orders");
-    let denied = Effect::ReferenceStatus { status: ResolveStatus::AccessToKeyVaultDenied };
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, denied).path("SQL"));
+    let denied = Effect::ReferenceStatus {
+        status: ResolveStatus::AccessToKeyVaultDenied,
+    };
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, denied).path("SQL"));
     app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
     app.until("Azure's refusal", |app| {
-        app.azure.cloud.references("orders").unwrap()[0].status == ResolveStatus::AccessToKeyVaultDenied
+        app.azure.cloud.references("orders").unwrap()[0].status
+            == ResolveStatus::AccessToKeyVaultDenied
     })
     .await;
     // Another process does it: all that it knows is in the store.
     app.azure.functions_host.kill_handler();
-    app.until("the restart", |app| app.azure.functions_host.restarts() == 1).await;
+    app.until("the restart", |app| {
+        app.azure.functions_host.restarts() == 1
+    })
+    .await;
     make_due(&app);
     app.reconcile().await;
     assert_eq!(app.outcome("orders").0, "rolled back", "{}", app.log());
@@ -89,11 +116,19 @@ async fn a_patch_that_breaks_while_it_is_pending_is_taken_back() {
 
 #[tokio::test]
 async fn a_reference_that_was_left_behind_is_repaired_within_the_hour() {
-    let app = Setup::new().site("orders", &format!("SQL = \"{}\"", pinned())).start().await;
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", pinned()))
+        .start()
+        .await;
     let version = app.azure.cloud.newest_version(VAULT, "sql").unwrap();
     let invocation = app.reconcile().await;
     assert!(invocation.outcome.is_ok(), "{:?}", invocation.outcome);
-    assert_eq!(app.active_version("orders", "SQL"), Some(version), "{}", app.log());
+    assert_eq!(
+        app.active_version("orders", "SQL"),
+        Some(version),
+        "{}",
+        app.log()
+    );
     assert_eq!(recorded(&app, "drift"), ["verified"]);
     // Within the hour nothing is compared again, and after it nothing is behind.
     let requests = app.azure.cloud.requests().len();
@@ -115,14 +150,26 @@ async fn a_secret_that_expires_is_told_to_its_policy_once_for_each_day() {
         .await;
     let version = app.azure.cloud.newest_version(VAULT, "sql").unwrap();
     let expires_in = |days: i64| {
-        let expires = Timestamp::now() + Duration::from_hours(24 * days.unsigned_abs()) - Duration::from_mins(5);
-        let attributes = Attributes { enabled: true, not_before: None, expires: Some(expires) };
-        app.azure.cloud.set_attributes(VAULT, "sql", &version, attributes).unwrap();
+        let expires = Timestamp::now() + Duration::from_hours(24 * days.unsigned_abs())
+            - Duration::from_mins(5);
+        let attributes = Attributes {
+            enabled: true,
+            not_before: None,
+            expires: Some(expires),
+        };
+        app.azure
+            .cloud
+            .set_attributes(VAULT, "sql", &version, attributes)
+            .unwrap();
     };
     for (days, told) in [(40, 0), (29, 1), (28, 1), (10, 2), (6, 3), (1, 4), (1, 4)] {
         expires_in(days);
         app.reconcile_all().await;
-        let reminders = app.runs().into_iter().filter(|run| run["cause"] == "reminder").count();
+        let reminders = app
+            .runs()
+            .into_iter()
+            .filter(|run| run["cause"] == "reminder")
+            .count();
         assert_eq!(reminders, told, "{days} days\n{}", app.log());
     }
     assert!(app.pending().is_empty());
@@ -133,8 +180,11 @@ async fn a_secret_that_expires_is_told_to_its_policy_once_for_each_day() {
 
 #[tokio::test]
 async fn the_kill_switch_stops_the_timer_too() {
-    let app =
-        Setup::new().site("orders", &format!("SQL = \"{}\"", pinned())).configured("mode = \"off\"").start().await;
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", pinned()))
+        .configured("mode = \"off\"")
+        .start()
+        .await;
     let answer = app.reconcile().await.outcome.unwrap();
     assert_eq!(answer["Logs"][0], "nothing is done: the mode is `off`");
     assert!(app.azure.cloud.requests().is_empty());
@@ -144,10 +194,20 @@ async fn the_kill_switch_stops_the_timer_too() {
 async fn an_app_setting_changes_the_mode_of_one_rotation() {
     let rules = "[[rotation]]\nsecret = \"sql\"\n[[rotation]]\nname = \"rest\"\nsecret = \"*\"";
     let app = Setup::new()
-        .site("orders", &format!("SQL = \"{}\", O = \"{}\"", reference("sql"), reference("other")))
+        .site(
+            "orders",
+            &format!(
+                "SQL = \"{}\", O = \"{}\"",
+                reference("sql"),
+                reference("other")
+            ),
+        )
         .configured(rules)
         .with(|options| {
-            let settings = [("KEYRELAY_MODE_REST", "monitor"), ("KEYRELAY_MODE_SQL", "enforce")];
+            let settings = [
+                ("KEYRELAY_MODE_REST", "monitor"),
+                ("KEYRELAY_MODE_SQL", "enforce"),
+            ];
             let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
             options.functions_host.environment.extend(settings);
         })
@@ -162,8 +222,13 @@ async fn an_app_setting_changes_the_mode_of_one_rotation() {
 /// Makes everything that is pending due now.
 fn make_due(app: &Harness) {
     for file in app.pending() {
-        let mut entry: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        for work in entry.get_mut("works").and_then(|works| works.as_array_mut()).unwrap() {
+        let mut entry: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        for work in entry
+            .get_mut("works")
+            .and_then(|works| works.as_array_mut())
+            .unwrap()
+        {
             work["due"] = "2026-01-01T00:00:00Z".into();
         }
         std::fs::write(&file, entry.to_string()).unwrap();
@@ -172,9 +237,14 @@ fn make_due(app: &Harness) {
 
 #[tokio::test]
 async fn a_comparison_that_was_not_possible_is_made_the_next_time() {
-    let app = Setup::new().site("orders", &format!("SQL = \"{}\"", pinned())).start().await;
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", pinned()))
+        .start()
+        .await;
     let away = Effect::status(403, "AuthorizationFailed");
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, away).path("providers/Microsoft.Web/sites"));
+    app.azure.cloud.switch_on(
+        Fault::new(Service::ResourceManager, away).path("providers/Microsoft.Web/sites"),
+    );
     app.reconcile().await;
     assert!(recorded(&app, "drift").is_empty());
     app.azure.cloud.switch_off_faults();
@@ -184,7 +254,10 @@ async fn a_comparison_that_was_not_possible_is_made_the_next_time() {
 
 #[tokio::test]
 async fn a_comparison_that_a_wrong_clock_put_into_the_future_is_made_again() {
-    let app = Setup::new().site("orders", &format!("SQL = \"{}\"", pinned())).start().await;
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", pinned()))
+        .start()
+        .await;
     let progress = serde_json::json!({ "compared": "2099-01-01T00:00:00Z", "after": null });
     std::fs::create_dir_all(app.store()).unwrap();
     std::fs::write(app.store().join("reconcile.json"), progress.to_string()).unwrap();

@@ -8,26 +8,41 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use keyrelay_host::shelf::Shelf;
 use keyrelay_model::{Decision, Event, ObjectKind, Occurrence, Target};
-use keyrelay_sandbox::{AppView, Digest, Limits, Lock, Locked, Sandbox, precompiled_file, visible_references};
+use keyrelay_sandbox::{
+    AppView, Digest, Limits, Lock, Locked, Sandbox, precompiled_file, visible_references,
+};
 
 use crate::harness::{Harness, Setup, field, reference, repository};
 
 async fn app() -> Harness {
-    Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql"))).start().await
+    Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .start()
+        .await
 }
 
 /// Puts a file into `policies/` in one step, as a careful copy does.
 fn put(app: &Harness, from: &str, name: &str) {
     let policies = app.folder.path().join("policies");
-    fs::copy(repository().join(format!("policies/{from}.wasm")), policies.join(".copied")).unwrap();
-    fs::rename(policies.join(".copied"), policies.join(format!("{name}.wasm"))).unwrap();
+    fs::copy(
+        repository().join(format!("policies/{from}.wasm")),
+        policies.join(".copied"),
+    )
+    .unwrap();
+    fs::rename(
+        policies.join(".copied"),
+        policies.join(format!("{name}.wasm")),
+    )
+    .unwrap();
 }
 
 /// Waits for a log line about a policy.
 async fn said(app: &Harness, name: &str, part: &str) {
     let is_it = |app: &Harness| {
         let lines = app.lines();
-        lines.iter().any(|line| field(line, "policy.name") == name && field(line, "message").contains(part))
+        lines
+            .iter()
+            .any(|line| field(line, "policy.name") == name && field(line, "message").contains(part))
     };
     app.until(part, is_it).await;
 }
@@ -36,7 +51,10 @@ async fn said(app: &Harness, name: &str, part: &str) {
 async fn decided(app: &Harness) -> (String, String) {
     app.rotate_and_settle("sql").await;
     let line = app.verdicts().pop().unwrap();
-    (field(&line, "policy.name").to_owned(), field(&line, "decision").to_owned())
+    (
+        field(&line, "policy.name").to_owned(),
+        field(&line, "decision").to_owned(),
+    )
 }
 
 #[tokio::test]
@@ -45,7 +63,10 @@ async fn a_file_that_is_dropped_in_is_taken_up_and_one_that_is_removed_is_forgot
     assert_eq!(decided(&app).await.0, "follow");
     put(&app, "pin", "sql");
     said(&app, "sql", "policy loaded").await;
-    assert_eq!(decided(&app).await, ("sql".to_owned(), "patch (set SQL)".to_owned()));
+    assert_eq!(
+        decided(&app).await,
+        ("sql".to_owned(), "patch (set SQL)".to_owned())
+    );
     fs::remove_file(app.folder.path().join("policies/sql.wasm")).unwrap();
     said(&app, "sql", "policy removed").await;
     assert_eq!(decided(&app).await.0, "follow");
@@ -62,18 +83,33 @@ async fn a_broken_file_does_not_replace_a_good_one_and_a_good_one_does() {
     // As a copy under way: in place, and half.
     fs::write(&file, &follow[..follow.len() / 2]).unwrap();
     said(&app, "sql", "the former policy stays").await;
-    assert_eq!(decided(&app).await, ("sql".to_owned(), "patch (set SQL)".to_owned()));
+    assert_eq!(
+        decided(&app).await,
+        ("sql".to_owned(), "patch (set SQL)".to_owned())
+    );
     fs::write(&file, &follow).unwrap();
     let digest = Digest::of(&follow).to_string();
     let is_taken_up = |app: &Harness| {
-        let of_policy =
-            |name: &str| app.lines().into_iter().filter(|line| field(line, "policy.name") == name).collect::<Vec<_>>();
-        of_policy("sql").iter().any(|line| field(line, "policy.digest") == digest)
+        let of_policy = |name: &str| {
+            app.lines()
+                .into_iter()
+                .filter(|line| field(line, "policy.name") == name)
+                .collect::<Vec<_>>()
+        };
+        of_policy("sql")
+            .iter()
+            .any(|line| field(line, "policy.digest") == digest)
     };
     app.until("the whole file", is_taken_up).await;
     // What it did before is pinned, so it moves it.
-    assert_eq!(decided(&app).await, ("sql".to_owned(), "patch (set SQL)".to_owned()));
-    assert_eq!(field(&app.verdicts().pop().unwrap(), "policy.digest"), digest);
+    assert_eq!(
+        decided(&app).await,
+        ("sql".to_owned(), "patch (set SQL)".to_owned())
+    );
+    assert_eq!(
+        field(&app.verdicts().pop().unwrap(), "policy.digest"),
+        digest
+    );
 }
 
 fn event() -> Event {
@@ -92,16 +128,35 @@ fn event() -> Event {
 }
 
 /// Asks again and again, and checks each decision against the version of the policy that made it.
-async fn ask(shelf: Arc<Shelf>, is_over: Arc<AtomicBool>, decisions: Arc<AtomicUsize>, pin: Digest) {
+async fn ask(
+    shelf: Arc<Shelf>,
+    is_over: Arc<AtomicBool>,
+    decisions: Arc<AtomicUsize>,
+    pin: Digest,
+) {
     let event = event();
-    let target = Target { vault_host: event.vault_host.clone(), secret: "sql".parse().unwrap(), version: None };
+    let target = Target {
+        vault_host: event.vault_host.clone(),
+        secret: "sql".parse().unwrap(),
+        version: None,
+    };
     let settings = visible_references([(keyrelay_model::SettingName::listed("SQL"), target)]);
-    let app = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders".parse().unwrap();
+    let app = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders"
+        .parse()
+        .unwrap();
     let parameters = BTreeMap::new();
     while !is_over.load(Ordering::Relaxed) {
         let policy = shelf.policy("sql").await.unwrap();
-        let view = AppView { id: &app, settings: &settings, parameters: &parameters };
-        let decision = policy.decide(&event, &view, &Limits::default()).await.unwrap().decision;
+        let view = AppView {
+            id: &app,
+            settings: &settings,
+            parameters: &parameters,
+        };
+        let decision = policy
+            .decide(&event, &view, &Limits::default())
+            .await
+            .unwrap()
+            .decision;
         let is_patch = matches!(decision, Decision::Patch(_));
         assert_eq!(is_patch, policy.digest() == pin, "{decision:?}");
         decisions.fetch_add(1, Ordering::Relaxed);
@@ -113,18 +168,27 @@ async fn ask(shelf: Arc<Shelf>, is_over: Arc<AtomicBool>, decisions: Arc<AtomicU
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replacing_a_policy_a_thousand_times_loses_no_decision_and_mixes_no_versions() {
     let folder = tempfile::tempdir().unwrap();
-    let versions = ["pin", "follow"].map(|name| fs::read(repository().join(format!("policies/{name}.wasm"))).unwrap());
+    let versions = ["pin", "follow"]
+        .map(|name| fs::read(repository().join(format!("policies/{name}.wasm"))).unwrap());
     let replace = |number: usize| {
         fs::write(folder.path().join(".new"), &versions[number % 2]).unwrap();
         fs::rename(folder.path().join(".new"), folder.path().join("sql.wasm")).unwrap();
     };
     replace(0);
     let shelf = Arc::new(Shelf::open(folder.path(), Sandbox::new().unwrap(), None).unwrap());
-    let (is_over, decisions) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (is_over, decisions) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let asking: Vec<_> = (0..4)
         .map(|_| {
             let pin = Digest::of(&versions[0]);
-            tokio::spawn(ask(Arc::clone(&shelf), Arc::clone(&is_over), Arc::clone(&decisions), pin))
+            tokio::spawn(ask(
+                Arc::clone(&shelf),
+                Arc::clone(&is_over),
+                Arc::clone(&decisions),
+                pin,
+            ))
         })
         .collect();
     for number in 1..=1_000 {
@@ -149,7 +213,13 @@ async fn lock(policies: &Path, names: &[&str]) -> Lock {
         let compiled = sandbox.precompile(&file).await.unwrap();
         fs::write(precompiled_file(&file), &compiled).unwrap();
         let digest = Digest::of(&fs::read(&file).unwrap());
-        lock.insert(name, Locked { digest, precompiled: Some(Digest::of(&compiled)) });
+        lock.insert(
+            name,
+            Locked {
+                digest,
+                precompiled: Some(Digest::of(&compiled)),
+            },
+        );
     }
     lock
 }
@@ -158,35 +228,55 @@ async fn lock(policies: &Path, names: &[&str]) -> Lock {
 async fn with_a_lock_other_files_are_quarantined_and_precompiled_ones_are_used() {
     let setup = Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql")));
     let policies = setup.policies();
-    lock(&policies, &["follow"]).await.write(policies.parent().unwrap()).unwrap();
+    lock(&policies, &["follow"])
+        .await
+        .write(policies.parent().unwrap())
+        .unwrap();
     let app = setup.start().await;
     said(&app, "pin", "`policies.lock` does not name it").await;
     said(&app, "follow", "policy loaded").await;
     assert_eq!(decided(&app).await.0, "follow");
     assert!(!app.log().contains("compiled again"), "{}", app.log());
     put(&app, "pin", "sql");
-    assert_eq!(decided(&app).await.0, "follow", "a lock does not let the folder change");
+    assert_eq!(
+        decided(&app).await.0,
+        "follow",
+        "a lock does not let the folder change"
+    );
 }
 
 #[tokio::test]
 async fn a_precompiled_file_that_was_changed_is_said_and_compiled_again() {
     let setup = Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql")));
     let policies = setup.policies();
-    lock(&policies, &["follow", "pin"]).await.write(policies.parent().unwrap()).unwrap();
+    lock(&policies, &["follow", "pin"])
+        .await
+        .write(policies.parent().unwrap())
+        .unwrap();
     let mut compiled = fs::read(policies.join("follow.cwasm")).unwrap();
     let last = compiled.len() - 1;
     compiled[last] ^= 1;
     fs::write(policies.join("follow.cwasm"), compiled).unwrap();
     let app = setup.start().await;
-    said(&app, "follow", "compiled again: the precompiled file is not the one").await;
+    said(
+        &app,
+        "follow",
+        "compiled again: the precompiled file is not the one",
+    )
+    .await;
     assert_eq!(decided(&app).await.0, "follow");
 }
 
 #[tokio::test]
 async fn the_configuration_can_say_that_the_lock_does_not_hold() {
-    let setup = Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured("locked = false");
+    let setup = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured("locked = false");
     let policies = setup.policies();
-    lock(&policies, &[]).await.write(policies.parent().unwrap()).unwrap();
+    lock(&policies, &[])
+        .await
+        .write(policies.parent().unwrap())
+        .unwrap();
     let app = setup.start().await;
     assert_eq!(decided(&app).await.0, "follow");
 }

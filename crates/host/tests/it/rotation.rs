@@ -8,7 +8,10 @@ use crate::harness::{PLANTED, Setup, event, field, reference};
 
 /// An app that references `sql` without a version, beside plain text.
 fn unpinned() -> Setup {
-    Setup::new().site("orders", &format!("SQL = \"{}\", TEXT = \"{PLANTED}text\"", reference("sql")))
+    Setup::new().site(
+        "orders",
+        &format!("SQL = \"{}\", TEXT = \"{PLANTED}text\"", reference("sql")),
+    )
 }
 
 #[tokio::test]
@@ -22,9 +25,18 @@ async fn a_reference_without_a_version_is_refreshed_and_no_setting_is_read() {
 
 #[tokio::test]
 async fn a_pinned_reference_moves_and_nothing_else_changes() {
-    let pinned = format!("@Microsoft.KeyVault(VaultName=contoso-kv; SecretName=sql;SecretVersion={})", "0".repeat(32));
+    let pinned = format!(
+        "@Microsoft.KeyVault(VaultName=contoso-kv; SecretName=sql;SecretVersion={})",
+        "0".repeat(32)
+    );
     let app = Setup::new()
-        .site("orders", &format!("SQL = \"{pinned}\", NEWEST = \"{}\", TEXT = \"{PLANTED}text\"", reference("sql")))
+        .site(
+            "orders",
+            &format!(
+                "SQL = \"{pinned}\", NEWEST = \"{}\", TEXT = \"{PLANTED}text\"",
+                reference("sql")
+            ),
+        )
         .start()
         .await;
     let before = app.settings("orders");
@@ -40,10 +52,22 @@ async fn a_pinned_reference_moves_and_nothing_else_changes() {
 
 #[tokio::test]
 async fn slots_are_found_and_rotated_like_their_sites() {
-    let slot = format!("[[site.slot]]\nname = \"staging\"\nsettings = {{ SQL = \"{}\" }}", reference("sql"));
-    let app = Setup::new().site("orders", "A = \"b\"").also(&slot).start().await;
+    let slot = format!(
+        "[[site.slot]]\nname = \"staging\"\nsettings = {{ SQL = \"{}\" }}",
+        reference("sql")
+    );
+    let app = Setup::new()
+        .site("orders", "A = \"b\"")
+        .also(&slot)
+        .start()
+        .await;
     let version = app.rotate_and_settle("sql").await;
-    assert_eq!(app.outcome("orders/slots/staging").0, "verified", "{}", app.log());
+    assert_eq!(
+        app.outcome("orders/slots/staging").0,
+        "verified",
+        "{}",
+        app.log()
+    );
     assert_eq!(app.active_version("orders/staging", "SQL"), Some(version));
 }
 
@@ -52,10 +76,16 @@ async fn every_app_of_the_scope_that_uses_the_secret_is_rotated_and_no_other() {
     let mut setup = Setup::new();
     for number in 0..20 {
         let secret = if number % 2 == 0 { "sql" } else { "other" };
-        setup = setup.site(&format!("app-{number}"), &format!("S = \"{}\"", reference(secret)));
+        setup = setup.site(
+            &format!("app-{number}"),
+            &format!("S = \"{}\"", reference(secret)),
+        );
     }
     // Pages smaller than the list.
-    let app = setup.with(|options| options.cloud.page_size = 7).start().await;
+    let app = setup
+        .with(|options| options.cloud.page_size = 7)
+        .start()
+        .await;
     let version = app.rotate_and_settle("sql").await;
     assert_eq!(app.verdicts().len(), 10, "{}", app.log());
     for number in 0..20 {
@@ -70,7 +100,10 @@ async fn an_app_that_is_named_needs_no_scope() {
     let app = unpinned().configured(rule).start().await;
     app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "verified");
-    assert_eq!(app.requests("GET", "/providers/Microsoft.Web/sites?") + app.requests("GET", "/slots"), 0);
+    assert_eq!(
+        app.requests("GET", "/providers/Microsoft.Web/sites?") + app.requests("GET", "/slots"),
+        0
+    );
 }
 
 #[tokio::test]
@@ -86,7 +119,11 @@ async fn what_is_fresh_already_is_left_alone() {
 #[tokio::test]
 async fn an_event_without_a_version_refreshes_all_the_same() {
     let app = unpinned().start().await;
-    let version = app.azure.cloud.set_secret("contoso-kv", "sql", format!("{PLANTED}unannounced")).unwrap();
+    let version = app
+        .azure
+        .cloud
+        .set_secret("contoso-kv", "sql", format!("{PLANTED}unannounced"))
+        .unwrap();
     app.settled().await;
     let mut event = event("bare", "sql", &version);
     event["data"] = serde_json::json!({ "Id": "https://contoso-kv.vault.azure.net/secrets/sql" });
@@ -98,24 +135,38 @@ async fn an_event_without_a_version_refreshes_all_the_same() {
 
 #[tokio::test]
 async fn an_older_version_never_replaces_a_newer_one() {
-    let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
+    let app = unpinned()
+        .configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
+        .start()
+        .await;
     let first = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
     // Key Vault's clock counts whole seconds: only versions of different seconds are older and newer.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let second = app.rotate_and_settle("sql").await;
     app.invoke(&event("late", "sql", &first)).await;
     let last = app.verdicts().pop().unwrap();
-    assert!(field(&last, "message").contains("is newer"), "{}", app.log());
+    assert!(
+        field(&last, "message").contains("is newer"),
+        "{}",
+        app.log()
+    );
     assert_eq!(app.active_version("orders", "SQL"), Some(second));
     assert_eq!(app.writes(), 1);
 }
 
 #[tokio::test]
 async fn a_patch_that_does_not_resolve_is_rolled_back() {
-    let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
+    let app = unpinned()
+        .configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
+        .start()
+        .await;
     let before = app.settings("orders");
-    let denied = Effect::ReferenceStatus { status: ResolveStatus::AccessToKeyVaultDenied };
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, denied).path("SQL"));
+    let denied = Effect::ReferenceStatus {
+        status: ResolveStatus::AccessToKeyVaultDenied,
+    };
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, denied).path("SQL"));
     app.rotate_and_settle("sql").await;
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "rolled back", "{}", app.log());
@@ -143,9 +194,15 @@ async fn monitoring_decides_and_changes_nothing() {
     let rule = "mode = \"monitor\"\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"";
     let app = unpinned().configured(rule).start().await;
     let (before, version) = (app.settings("orders"), app.rotate_and_settle("sql").await);
-    assert_eq!(app.outcome("orders"), ("monitored".to_owned(), "would write SQL".to_owned()));
+    assert_eq!(
+        app.outcome("orders"),
+        ("monitored".to_owned(), "would write SQL".to_owned())
+    );
     let line = app.verdicts().pop().unwrap();
-    assert!(field(&line, "plan").ends_with(&format!("/secrets/sql/{version})")), "{line:?}");
+    assert!(
+        field(&line, "plan").ends_with(&format!("/secrets/sql/{version})")),
+        "{line:?}"
+    );
     assert_eq!((app.settings("orders"), app.writes()), (before, 0));
 }
 
@@ -169,8 +226,13 @@ async fn keyrelay_does_not_touch_its_own_app() {
 
 #[tokio::test]
 async fn a_write_that_did_not_last_is_made_again() {
-    let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, Effect::LoseWrite).times(2));
+    let app = unpinned()
+        .configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
+        .start()
+        .await;
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, Effect::LoseWrite).times(2));
     let version = app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     assert_eq!(app.active_version("orders", "SQL"), Some(version));
@@ -179,8 +241,15 @@ async fn a_write_that_did_not_last_is_made_again() {
 
 #[tokio::test]
 async fn a_write_without_an_answer_is_looked_up_and_not_repeated_blindly() {
-    let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, Effect::Cut).method("PUT").times(1));
+    let app = unpinned()
+        .configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
+        .start()
+        .await;
+    app.azure.cloud.switch_on(
+        Fault::new(Service::ResourceManager, Effect::Cut)
+            .method("PUT")
+            .times(1),
+    );
     app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     assert_eq!(app.writes(), 1);
@@ -188,9 +257,17 @@ async fn a_write_without_an_answer_is_looked_up_and_not_repeated_blindly() {
 
 #[tokio::test]
 async fn somebody_elses_write_is_not_lost() {
-    let app = unpinned().configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"").start().await;
-    let interfere = Effect::Interfere { setting: "THEIRS".to_owned(), value: format!("{PLANTED}theirs").into() };
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, interfere).times(1));
+    let app = unpinned()
+        .configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
+        .start()
+        .await;
+    let interfere = Effect::Interfere {
+        setting: "THEIRS".to_owned(),
+        value: format!("{PLANTED}theirs").into(),
+    };
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, interfere).times(1));
     let version = app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     let settings = app.settings("orders");

@@ -6,7 +6,11 @@ use crate::harness::{Harness, PLANTED, Setup, reference};
 
 async fn rotated(script: &str, grant: &str) -> Harness {
     let settings = format!("SQL = \"{}\", TEXT = \"{PLANTED}text\"", reference("sql"));
-    let app = Setup::new().site("orders", &settings).scripted(script, grant).start().await;
+    let app = Setup::new()
+        .site("orders", &settings)
+        .scripted(script, grant)
+        .start()
+        .await;
     app.rotate_and_settle("sql").await;
     app
 }
@@ -14,13 +18,19 @@ async fn rotated(script: &str, grant: &str) -> Harness {
 #[tokio::test]
 async fn plain_text_is_withheld() {
     let app = rotated("tell TEXT", "").await;
-    assert_eq!(app.outcome("orders"), ("unchanged".to_owned(), "TEXT is withheld".to_owned()));
+    assert_eq!(
+        app.outcome("orders"),
+        ("unchanged".to_owned(), "TEXT is withheld".to_owned())
+    );
 }
 
 #[tokio::test]
 async fn a_notice_does_not_tell_what_was_revealed() {
     let app = rotated("tell TEXT", "reveal = [\"TEXT\"]").await;
-    assert_eq!(app.outcome("orders"), ("unchanged".to_owned(), "TEXT is [hidden]".to_owned()));
+    assert_eq!(
+        app.outcome("orders"),
+        ("unchanged".to_owned(), "TEXT is [hidden]".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -45,7 +55,12 @@ async fn the_vault_is_never_asked_for_a_value() {
     assert_eq!(app.outcome("orders").0, "verified");
     for request in app.azure.cloud.requests() {
         let of_secret = request.path.contains("/secrets/");
-        assert!(!of_secret || request.path.ends_with("/versions"), "{} {}", request.method, request.path);
+        assert!(
+            !of_secret || request.path.ends_with("/versions"),
+            "{} {}",
+            request.method,
+            request.path
+        );
     }
 }
 
@@ -53,7 +68,11 @@ async fn the_vault_is_never_asked_for_a_value() {
 async fn debugging_shows_requests_and_no_values() {
     let settings = format!("SQL = \"{}\", TEXT = \"{PLANTED}text\"", reference("sql"));
     let rule = "log = \"debug\"\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"";
-    let app = Setup::new().site("orders", &settings).configured(rule).start().await;
+    let app = Setup::new()
+        .site("orders", &settings)
+        .configured(rule)
+        .start()
+        .await;
     app.rotate_and_settle("sql").await;
     assert!(app.log().contains("\"level\":\"DEBUG\""), "{}", app.log());
 }

@@ -16,17 +16,40 @@ fn run(folder: &std::path::Path, variables: &[(&str, &str)]) -> Output {
 #[test]
 fn a_fatal_configuration_is_reported_whole_and_ends_with_1() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("keyrelay.toml"), "mode = \"on\"\nscop = []\n").unwrap();
-    let output = run(folder.path(), &[("FUNCTIONS_CUSTOMHANDLER_PORT", "1"), ("KEYRELAY_MOED", "off")]);
+    std::fs::write(
+        folder.path().join("keyrelay.toml"),
+        "mode = \"on\"\nscop = []\n",
+    )
+    .unwrap();
+    let output = run(
+        folder.path(),
+        &[
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", "1"),
+            ("KEYRELAY_MOED", "off"),
+        ],
+    );
     assert_eq!(output.status.code(), Some(1));
-    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    for problem in ["mode: `on` is none of", "scop: unknown key", "KEYRELAY_MOED: unknown name"] {
+    let (stdout, stderr) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    for problem in [
+        "mode: `on` is none of",
+        "scop: unknown key",
+        "KEYRELAY_MOED: unknown name",
+    ] {
         assert!(stdout.contains(problem), "{stdout}");
     }
     for line in stdout.lines() {
-        assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+        assert!(
+            serde_json::from_str::<serde_json::Value>(line).is_ok(),
+            "{line}"
+        );
     }
-    assert!(stderr.contains("the configuration has 3 problems"), "{stderr}");
+    assert!(
+        stderr.contains("the configuration has 3 problems"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -35,7 +58,10 @@ fn without_a_port_it_says_who_starts_it() {
     let output = run(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("FUNCTIONS_CUSTOMHANDLER_PORT is not set"), "{stderr}");
+    assert!(
+        stderr.contains("FUNCTIONS_CUSTOMHANDLER_PORT is not set"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test]
@@ -45,7 +71,12 @@ async fn it_answers_the_functions_host_and_no_one_elses_function() {
     let ready = client().get(url.clone()).send().await.unwrap();
     assert_eq!(ready.status(), 200);
     assert!(ready.text().await.unwrap().starts_with("keyrelay-host "));
-    let other = client().post(url.join("Other").unwrap()).body("{}").send().await.unwrap();
+    let other = client()
+        .post(url.join("Other").unwrap())
+        .body("{}")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(other.status(), 404);
     assert!(other.text().await.unwrap().contains("SecretEvent"));
 }

@@ -6,7 +6,9 @@ use crate::harness::{Setup, reference};
 
 fn app() -> Setup {
     let rule = "answer_within_ms = 2000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"";
-    Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured(rule)
+    Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(rule)
 }
 
 #[tokio::test]
@@ -23,14 +25,25 @@ async fn outage(setup: Setup) {
     let app = setup.start().await;
     app.take_store_away().await;
     let version = app.rotate("sql");
-    app.until("two failed deliveries", |app| app.azure.event_grid.deliveries().len() >= 2).await;
+    app.until("two failed deliveries", |app| {
+        app.azure.event_grid.deliveries().len() >= 2
+    })
+    .await;
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "failed");
-    assert!(message.contains("nothing is done without the store"), "{message}");
+    assert!(
+        message.contains("nothing is done without the store"),
+        "{message}"
+    );
     assert_eq!((app.writes(), app.requests("POST", "/refresh")), (0, 0));
     app.bring_store_back().await;
     app.settled().await;
-    assert_eq!(app.active_version("orders", "SQL"), Some(version), "{}", app.log());
+    assert_eq!(
+        app.active_version("orders", "SQL"),
+        Some(version),
+        "{}",
+        app.log()
+    );
     assert_eq!(app.writes(), 1);
 }
 
@@ -41,11 +54,17 @@ async fn an_identity_without_the_role_for_the_container_is_told_which() {
         return;
     }
     let denied = Effect::status(403, "AuthorizationPermissionMismatch");
-    app.azure.cloud.switch_on(Fault::new(Service::Storage, denied));
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::Storage, denied));
     app.rotate("sql");
-    app.until("a failed delivery", |app| !app.verdicts().is_empty()).await;
+    app.until("a failed delivery", |app| !app.verdicts().is_empty())
+        .await;
     let message = app.outcome("orders").1;
-    assert!(message.contains("Storage Blob Data Contributor"), "{message}");
+    assert!(
+        message.contains("Storage Blob Data Contributor"),
+        "{message}"
+    );
     app.azure.cloud.switch_off_faults();
     app.settled().await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
@@ -56,18 +75,35 @@ async fn every_run_is_on_record() {
     let app = app().start().await;
     let version = app.rotate_and_settle("sql").await;
     let runs = app.runs();
-    let [run] = runs.as_slice() else { panic!("{runs:?}") };
-    assert_eq!((&run["format"], &run["cause"]), (&1.into(), &"event".into()));
+    let [run] = runs.as_slice() else {
+        panic!("{runs:?}")
+    };
+    assert_eq!(
+        (&run["format"], &run["cause"]),
+        (&1.into(), &"event".into())
+    );
     assert_eq!(run["event"]["version"], version.as_str());
     assert_eq!(run["policy"]["name"], "pin");
     assert_eq!(run["policy"]["digest"].as_str().unwrap().len(), 64);
     let rotation = &run["rotations"][0];
     assert_eq!(rotation["verdict"], "verified");
-    assert!(rotation["plan"][0].as_str().unwrap().starts_with("SQL: @Microsoft.KeyVault("), "{rotation}");
+    assert!(
+        rotation["plan"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("SQL: @Microsoft.KeyVault("),
+        "{rotation}"
+    );
     let requests = rotation["requests"].as_array().unwrap();
-    let write = requests.iter().find(|request| request["operation"] == "write the settings").unwrap();
+    let write = requests
+        .iter()
+        .find(|request| request["operation"] == "write the settings")
+        .unwrap();
     assert_eq!(write["status"], 200);
-    assert!(write["request_id"].is_string() && write["at"].is_string(), "{write}");
+    assert!(
+        write["request_id"].is_string() && write["at"].is_string(),
+        "{write}"
+    );
     // The lease is given back, and nothing is left open.
     assert!(app.pending().is_empty());
 }

@@ -20,8 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::harness::{Harness, PLANTED, Setup};
 
-const PINNED: &str =
-    r#"SQL = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql)", PLAIN = "planted-value-plain""#;
+const PINNED: &str = r#"SQL = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql)", PLAIN = "planted-value-plain""#;
 
 /// What has arrived.
 #[derive(Default)]
@@ -46,7 +45,11 @@ impl Receiver {
     async fn start(hangs: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let receiver = Self { received: Arc::default(), url, hangs };
+        let receiver = Self {
+            received: Arc::default(),
+            url,
+            hangs,
+        };
         let routes = Router::new()
             .route("/v1/traces", post(traces))
             .route("/v1/metrics", post(metrics))
@@ -74,7 +77,10 @@ impl Receiver {
         let setup = Setup::new().site("orders", sites).with(move |options| {
             let environment = &mut options.functions_host.environment;
             environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), url));
-            environment.push(("OTEL_RESOURCE_ATTRIBUTES".to_owned(), "deployment.environment.name=test".to_owned()));
+            environment.push((
+                "OTEL_RESOURCE_ATTRIBUTES".to_owned(),
+                "deployment.environment.name=test".to_owned(),
+            ));
         });
         setup.start().await
     }
@@ -87,7 +93,11 @@ impl Receiver {
         });
         if waited.await.is_err() {
             let received = self.received.lock().unwrap();
-            let spans: Vec<&str> = received.spans.iter().map(|span| span.name.as_str()).collect();
+            let spans: Vec<&str> = received
+                .spans
+                .iter()
+                .map(|span| span.name.as_str())
+                .collect();
             panic!("{what} did not arrive: {spans:?}, {:?}", received.metrics);
         }
     }
@@ -98,24 +108,48 @@ async fn traces(State(receiver): State<Receiver>, body: Bytes) -> StatusCode {
     let resources = request.resource_spans;
     for resource in &resources {
         let about = attributes(&resource.resource.as_ref().unwrap().attributes);
-        assert_eq!(about.get("service.name").map(String::as_str), Some("keyrelay"), "{about:?}");
-        assert_eq!(about.get("deployment.environment.name").map(String::as_str), Some("test"), "{about:?}");
+        assert_eq!(
+            about.get("service.name").map(String::as_str),
+            Some("keyrelay"),
+            "{about:?}"
+        );
+        assert_eq!(
+            about.get("deployment.environment.name").map(String::as_str),
+            Some("test"),
+            "{about:?}"
+        );
     }
-    let spans = resources.into_iter().flat_map(|it| it.scope_spans).flat_map(|it| it.spans);
+    let spans = resources
+        .into_iter()
+        .flat_map(|it| it.scope_spans)
+        .flat_map(|it| it.spans);
     receiver.received.lock().unwrap().spans.extend(spans);
     receiver.takes(&body).await
 }
 
 async fn metrics(State(receiver): State<Receiver>, body: Bytes) -> StatusCode {
     let request = ExportMetricsServiceRequest::decode(body.clone()).unwrap();
-    let metrics = request.resource_metrics.into_iter().flat_map(|it| it.scope_metrics).flat_map(|it| it.metrics);
-    receiver.received.lock().unwrap().metrics.extend(metrics.map(|metric| metric.name));
+    let metrics = request
+        .resource_metrics
+        .into_iter()
+        .flat_map(|it| it.scope_metrics)
+        .flat_map(|it| it.metrics);
+    receiver
+        .received
+        .lock()
+        .unwrap()
+        .metrics
+        .extend(metrics.map(|metric| metric.name));
     receiver.takes(&body).await
 }
 
 async fn logs(State(receiver): State<Receiver>, body: Bytes) -> StatusCode {
     let request = ExportLogsServiceRequest::decode(body.clone()).unwrap();
-    let records = request.resource_logs.into_iter().flat_map(|it| it.scope_logs).flat_map(|it| it.log_records);
+    let records = request
+        .resource_logs
+        .into_iter()
+        .flat_map(|it| it.scope_logs)
+        .flat_map(|it| it.log_records);
     let lines = records.map(|record| (format!("{:?}", record.body), record.trace_id));
     receiver.received.lock().unwrap().logs.extend(lines);
     receiver.takes(&body).await
@@ -153,15 +187,29 @@ async fn the_trace_of_a_rotation_arrives_complete() {
         "refresh the references",
         "list the versions",
     ];
-    receiver.until("the trace", |received| all.iter().all(|name| has(received, name))).await;
+    receiver
+        .until("the trace", |received| {
+            all.iter().all(|name| has(received, name))
+        })
+        .await;
 
     let received = receiver.received.lock().unwrap();
-    let named = |name: &str| received.spans.iter().find(|span| span.name == name).unwrap();
+    let named = |name: &str| {
+        received
+            .spans
+            .iter()
+            .find(|span| span.name == name)
+            .unwrap()
+    };
     let invocation = named("SecretEvent");
     // One trace, which the Functions host has begun.
     assert!(!invocation.parent_span_id.is_empty());
     for name in all {
-        assert_eq!(hex(&named(name).trace_id), hex(&invocation.trace_id), "{name}");
+        assert_eq!(
+            hex(&named(name).trace_id),
+            hex(&invocation.trace_id),
+            "{name}"
+        );
     }
     for (child, parent) in [
         ("event", "SecretEvent"),
@@ -171,11 +219,18 @@ async fn the_trace_of_a_rotation_arrives_complete() {
         ("verify", "rotation"),
         ("refresh the references", "apply"),
     ] {
-        assert_eq!(hex(&named(child).parent_span_id), hex(&named(parent).span_id), "{child} in {parent}");
+        assert_eq!(
+            hex(&named(child).parent_span_id),
+            hex(&named(parent).span_id),
+            "{child} in {parent}"
+        );
     }
     let rotation = attributes(&named("rotation").attributes);
     assert_eq!(rotation["verdict"], "verified", "{rotation:?}");
-    assert!(rotation["app.id"].ends_with("/sites/orders"), "{rotation:?}");
+    assert!(
+        rotation["app.id"].ends_with("/sites/orders"),
+        "{rotation:?}"
+    );
     let refresh = attributes(&named("refresh the references").attributes);
     assert_eq!(refresh["http.response.status_code"], "200", "{refresh:?}");
     assert!(!refresh["azure.request_id"].is_empty(), "{refresh:?}");
@@ -183,10 +238,20 @@ async fn the_trace_of_a_rotation_arrives_complete() {
     drop(received);
 
     // Requests carry the trace on.
-    let trace =
-        hex(&receiver.received.lock().unwrap().spans.iter().find(|span| span.name == "apply").unwrap().trace_id);
+    let trace = hex(&receiver
+        .received
+        .lock()
+        .unwrap()
+        .spans
+        .iter()
+        .find(|span| span.name == "apply")
+        .unwrap()
+        .trace_id);
     let requests = harness.azure.cloud.requests();
-    let refreshes: Vec<_> = requests.iter().filter(|request| request.path.ends_with("/refresh")).collect();
+    let refreshes: Vec<_> = requests
+        .iter()
+        .filter(|request| request.path.ends_with("/refresh"))
+        .collect();
     assert!(!refreshes.is_empty());
     for request in refreshes {
         let sent = request.traceparent.as_deref().unwrap_or_default();
@@ -201,14 +266,21 @@ async fn all_metrics_and_logs_arrive_and_no_secret() {
     let harness = receiver.watched(PINNED).await;
     harness.rotate_and_settle("sql").await;
     harness.reconcile().await;
-    receiver.until("all metrics", |received| INSTRUMENTS.iter().all(|it| received.metrics.contains(it.name))).await;
+    receiver
+        .until("all metrics", |received| {
+            INSTRUMENTS
+                .iter()
+                .all(|it| received.metrics.contains(it.name))
+        })
+        .await;
     let in_trace = |received: &Received| {
-        received
-            .logs
-            .iter()
-            .any(|(line, trace)| line.contains("is resolved with version") && trace.iter().any(|it| *it != 0))
+        received.logs.iter().any(|(line, trace)| {
+            line.contains("is resolved with version") && trace.iter().any(|it| *it != 0)
+        })
     };
-    receiver.until("a line of the log in its trace", in_trace).await;
+    receiver
+        .until("a line of the log in its trace", in_trace)
+        .await;
     let raw = String::from_utf8_lossy(&receiver.received.lock().unwrap().raw).into_owned();
     assert!(raw.contains("orders") && !raw.contains(PLANTED));
     assert!(!raw.contains("Bearer"));
@@ -218,7 +290,14 @@ async fn all_metrics_and_logs_arrive_and_no_secret() {
 async fn a_receiver_that_hangs_or_is_away_delays_nothing() {
     for hangs in [true, false] {
         let receiver = Receiver::start(hangs).await;
-        let receiver = if hangs { receiver } else { Receiver { url: "http://127.0.0.1:1".to_owned(), ..receiver } };
+        let receiver = if hangs {
+            receiver
+        } else {
+            Receiver {
+                url: "http://127.0.0.1:1".to_owned(),
+                ..receiver
+            }
+        };
         let harness = receiver.watched(PINNED).await;
         harness.rotate_and_settle("sql").await;
         let run = harness.runs().into_iter().next().unwrap();
@@ -235,13 +314,18 @@ async fn a_receiver_that_hangs_or_is_away_delays_nothing() {
 async fn application_insights_is_where_its_connection_string_says() {
     let connection = "InstrumentationKey=00000000-0000-0000-0000-0000000000aa;IngestionEndpoint=https://127.0.0.1:1/";
     let setup = Setup::new().site("orders", PINNED).with(|options| {
-        let setting = ("APPLICATIONINSIGHTS_CONNECTION_STRING".to_owned(), connection.to_owned());
+        let setting = (
+            "APPLICATIONINSIGHTS_CONNECTION_STRING".to_owned(),
+            connection.to_owned(),
+        );
         options.functions_host.environment.push(setting);
     });
     let harness = setup.start().await;
     harness.rotate_and_settle("sql").await;
     let tried = "telemetry does not arrive (this is said once an hour): error sending request for url (https://127.0.0.1:1/v2/track)";
-    harness.until("trying", |harness| harness.log().contains(tried)).await;
+    harness
+        .until("trying", |harness| harness.log().contains(tried))
+        .await;
     assert_eq!(harness.runs()[0]["rotations"][0]["verdict"], "verified");
 }
 
@@ -250,11 +334,17 @@ async fn off_sends_nothing() {
     for (configuration, disabled) in [("telemetry = \"off\"", "false"), ("", "true")] {
         let receiver = Receiver::start(false).await;
         let url = receiver.url.clone();
-        let setup = Setup::new().site("orders", PINNED).configured(configuration).with(move |options| {
-            let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()), ("OTEL_SDK_DISABLED", disabled)];
-            let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            options.functions_host.environment.extend(variables);
-        });
+        let setup = Setup::new()
+            .site("orders", PINNED)
+            .configured(configuration)
+            .with(move |options| {
+                let variables = [
+                    ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str()),
+                    ("OTEL_SDK_DISABLED", disabled),
+                ];
+                let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                options.functions_host.environment.extend(variables);
+            });
         let harness = setup.start().await;
         harness.rotate_and_settle("sql").await;
         assert_eq!(receiver.received.lock().unwrap().requests, 0);
@@ -266,21 +356,32 @@ async fn off_sends_nothing() {
 #[tokio::test]
 async fn a_mistake_there_is_said_and_stops_nothing() {
     let mistakes = [
-        (vec![("APPLICATIONINSIGHTS_CONNECTION_STRING", "nonsense")], "APPLICATIONINSIGHTS_CONNECTION_STRING cannot"),
         (
-            vec![("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
+            vec![("APPLICATIONINSIGHTS_CONNECTION_STRING", "nonsense")],
+            "APPLICATIONINSIGHTS_CONNECTION_STRING cannot",
+        ),
+        (
+            vec![
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+            ],
             "OTEL_EXPORTER_OTLP_PROTOCOL is `grpc`",
         ),
     ];
     for (variables, words) in mistakes {
         let setup = Setup::new().site("orders", PINNED).with(move |options| {
-            let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let variables = variables
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()));
             options.functions_host.environment.extend(variables);
         });
         let harness = setup.start().await;
         harness.rotate_and_settle("sql").await;
         let log = harness.log();
-        assert!(log.contains("there is no telemetry") && log.contains(words), "{log}");
+        assert!(
+            log.contains("there is no telemetry") && log.contains(words),
+            "{log}"
+        );
         assert_eq!(harness.runs().len(), 1);
     }
 }

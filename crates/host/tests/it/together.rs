@@ -10,25 +10,45 @@ use crate::harness::{Harness, PLANTED, Setup, VAULT, event, field, reference};
 const PIN: &str = "[[rotation]]\nsecret = \"*\"\npolicy = \"pin\"\n";
 
 fn count(app: &Harness, verdict: &str) -> usize {
-    app.verdicts().iter().filter(|line| field(line, "verdict") == verdict).count()
+    app.verdicts()
+        .iter()
+        .filter(|line| field(line, "verdict") == verdict)
+        .count()
 }
 
 #[tokio::test]
 async fn a_thousand_versions_of_one_secret_are_at_most_three_writes() {
-    let app = Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured(PIN).start().await;
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(PIN)
+        .start()
+        .await;
     let versions: Vec<String> = (0..1_000).map(|_| app.rotate("sql")).collect();
     app.settled().await;
-    assert_eq!(app.active_version("orders", "SQL"), versions.last().cloned(), "{}", app.log());
+    assert_eq!(
+        app.active_version("orders", "SQL"),
+        versions.last().cloned(),
+        "{}",
+        app.log()
+    );
     assert!(app.writes() <= 3, "{} writes", app.writes());
     let runs = app.runs();
     for version in &versions {
-        assert!(runs.iter().any(|run| run["event"]["version"] == version.as_str()), "{version} has no record");
+        assert!(
+            runs.iter()
+                .any(|run| run["event"]["version"] == version.as_str()),
+            "{version} has no record"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_same_event_a_thousand_times_is_one_write() {
-    let app = Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured(PIN).start().await;
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(PIN)
+        .start()
+        .await;
     let version = app.azure.cloud.newest_version(VAULT, "sql").unwrap();
     let event = event("again", "sql", &version);
     let answers = join_all((0..1_000).map(|_| app.invoke(&event))).await;
@@ -41,15 +61,29 @@ async fn the_same_event_a_thousand_times_is_one_write() {
 async fn a_hundred_secrets_in_one_batch_are_at_most_three_writes_and_a_hundred_verdicts() {
     let mut settings = format!("TEXT = \"{PLANTED}text\"");
     for number in 0..100 {
-        write!(settings, ", S{number} = \"{}\"", reference(&format!("secret-{number}"))).unwrap();
+        write!(
+            settings,
+            ", S{number} = \"{}\"",
+            reference(&format!("secret-{number}"))
+        )
+        .unwrap();
     }
     let setup = Setup::new().site("orders", &settings).configured(PIN);
-    let app = setup.with(|options| options.max_events_per_batch = 100).start().await;
-    let versions: Vec<String> = (0..100).map(|number| app.rotate(&format!("secret-{number}"))).collect();
+    let app = setup
+        .with(|options| options.max_events_per_batch = 100)
+        .start()
+        .await;
+    let versions: Vec<String> = (0..100)
+        .map(|number| app.rotate(&format!("secret-{number}")))
+        .collect();
     app.settled().await;
     for (number, version) in versions.iter().enumerate() {
         let setting = format!("S{number}");
-        assert_eq!(app.active_version("orders", &setting).as_ref(), Some(version), "{setting}");
+        assert_eq!(
+            app.active_version("orders", &setting).as_ref(),
+            Some(version),
+            "{setting}"
+        );
         assert!(app.settings("orders")[&setting].ends_with(&format!("/{version})")));
     }
     assert_eq!(app.settings("orders")["TEXT"], format!("{PLANTED}text"));
@@ -59,28 +93,49 @@ async fn a_hundred_secrets_in_one_batch_are_at_most_three_writes_and_a_hundred_v
 
 #[tokio::test]
 async fn one_refusal_leaves_the_others_of_the_group_alone() {
-    let rules =
-        "[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\nparameters = { script = \"set OTHER text no\" }\n";
-    let settings = format!("SQL = \"{}\", O = \"{}\"", reference("sql"), reference("other"));
+    let rules = "[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\nparameters = { script = \"set OTHER text no\" }\n";
+    let settings = format!(
+        "SQL = \"{}\", O = \"{}\"",
+        reference("sql"),
+        reference("other")
+    );
     let app = Setup::new()
         .site("orders", &settings)
         .with_scripted_policy_as("scripted")
         .configured(&format!("{rules}{PIN}"))
         .start()
         .await;
-    let versions = ["sql", "other"].map(|secret| app.azure.cloud.newest_version(VAULT, secret).unwrap());
-    let events = [event("a", "sql", &versions[0]), event("b", "other", &versions[1])];
+    let versions =
+        ["sql", "other"].map(|secret| app.azure.cloud.newest_version(VAULT, secret).unwrap());
+    let events = [
+        event("a", "sql", &versions[0]),
+        event("b", "other", &versions[1]),
+    ];
     join_all(events.iter().map(|event| app.invoke(event))).await;
-    assert_eq!((count(&app, "refused"), count(&app, "verified")), (1, 1), "{}", app.log());
+    assert_eq!(
+        (count(&app, "refused"), count(&app, "verified")),
+        (1, 1),
+        "{}",
+        app.log()
+    );
     assert!(app.settings("orders")["O"].ends_with(&format!("/{})", versions[1])));
 }
 
 #[tokio::test]
 async fn a_write_of_the_last_moment_is_put_back_and_the_record_says_so() {
-    let app = Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured(PIN).start().await;
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(PIN)
+        .start()
+        .await;
     // The third list goes out together with the write. Somebody writes after the second.
-    let theirs = Effect::Interfere { setting: "THEIRS".to_owned(), value: format!("{PLANTED}theirs").into() };
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, theirs).times(1));
+    let theirs = Effect::Interfere {
+        setting: "THEIRS".to_owned(),
+        value: format!("{PLANTED}theirs").into(),
+    };
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, theirs).times(1));
     app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     assert_eq!(app.settings("orders")["THEIRS"], format!("{PLANTED}theirs"));
@@ -88,7 +143,11 @@ async fn a_write_of_the_last_moment_is_put_back_and_the_record_says_so() {
 
 #[tokio::test]
 async fn a_second_writer_who_hammers_the_app_loses_nothing_and_neither_do_we() {
-    let app = Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql"))).configured(PIN).start().await;
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(PIN)
+        .start()
+        .await;
     let hammering = async {
         for number in 0..400 {
             app.azure
@@ -108,7 +167,13 @@ async fn a_second_writer_who_hammers_the_app_loses_nothing_and_neither_do_we() {
     futures::join!(hammering, rotating);
     let version = app.rotate_and_settle("sql").await;
     let settings = app.settings("orders");
-    assert!(settings["SQL"].ends_with(&format!("/{version})")), "{}", app.log());
-    let lost: Vec<usize> = (0..400).filter(|number| !settings.contains_key(&format!("T{number}"))).collect();
+    assert!(
+        settings["SQL"].ends_with(&format!("/{version})")),
+        "{}",
+        app.log()
+    );
+    let lost: Vec<usize> = (0..400)
+        .filter(|number| !settings.contains_key(&format!("T{number}")))
+        .collect();
     assert!(lost.is_empty(), "lost {lost:?}\n{}", app.log());
 }

@@ -18,7 +18,9 @@ fn pinning(configuration: &str) -> Setup {
 fn resolves_to(app: &Harness, status: ResolveStatus) {
     app.azure.cloud.switch_off_faults();
     let effect = Effect::ReferenceStatus { status };
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, effect).path("SQL"));
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, effect).path("SQL"));
 }
 
 /// Has all references of the app resolved anew, as Azure does once a day.
@@ -52,7 +54,11 @@ async fn written_and_pending(app: &Harness) -> String {
     resolves_to(app, ResolveStatus::FetchTimedOut);
     let version = app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
-    assert!(app.settings("orders").get("SQL").is_some_and(|value| value.contains(&version)));
+    assert!(
+        app.settings("orders")
+            .get("SQL")
+            .is_some_and(|value| value.contains(&version))
+    );
     version
 }
 
@@ -62,10 +68,18 @@ async fn what_could_not_be_taken_back_is_taken_back_later() {
     let before = app.settings("orders");
     resolves_to(&app, ResolveStatus::AccessToKeyVaultDenied);
     app.rotate("sql");
-    app.until("the write", |app| app.writes() == 1 && app.reads_of_settings() >= 4).await;
+    app.until("the write", |app| {
+        app.writes() == 1 && app.reads_of_settings() >= 4
+    })
+    .await;
     let away = Effect::status(503, "ServiceUnavailable");
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, away).path("appsettings/list"));
-    app.until("two failed deliveries", |app| app.azure.event_grid.deliveries().len() >= 2).await;
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, away).path("appsettings/list"));
+    app.until("two failed deliveries", |app| {
+        app.azure.event_grid.deliveries().len() >= 2
+    })
+    .await;
     assert_ne!(app.settings("orders"), before);
     resolves_to(&app, ResolveStatus::AccessToKeyVaultDenied);
     app.settled().await;
@@ -78,10 +92,12 @@ async fn what_could_not_be_taken_back_is_taken_back_later() {
 async fn a_proof_that_azure_does_not_let_us_have_is_had_later() {
     let app = pinning("").start().await;
     let (met, is_met) = tokio::sync::oneshot::channel();
-    let write =
-        keyrelay_local_azure::Intercept::new(Service::ResourceManager, keyrelay_local_azure::Moment::CarriedOut)
-            .method("PUT")
-            .path("config/appsettings");
+    let write = keyrelay_local_azure::Intercept::new(
+        Service::ResourceManager,
+        keyrelay_local_azure::Moment::CarriedOut,
+    )
+    .method("PUT")
+    .path("config/appsettings");
     let (go, may_go) = tokio::sync::oneshot::channel::<()>();
     app.azure.cloud.intercept(write, move || async move {
         let _ = met.send(());
@@ -91,7 +107,11 @@ async fn a_proof_that_azure_does_not_let_us_have_is_had_later() {
     let version = app.rotate("sql");
     is_met.await.unwrap();
     let denied = Effect::status(403, "AuthorizationFailed");
-    app.azure.cloud.switch_on(Fault::new(Service::ResourceManager, denied).method("GET").path("configreferences"));
+    app.azure.cloud.switch_on(
+        Fault::new(Service::ResourceManager, denied)
+            .method("GET")
+            .path("configreferences"),
+    );
     go.send(()).unwrap();
     app.settled().await;
     assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
@@ -105,20 +125,33 @@ async fn a_proof_that_azure_does_not_let_us_have_is_had_later() {
 #[tokio::test]
 async fn after_a_version_was_taken_back_the_one_before_still_counts() {
     let app = pinning("").start().await;
-    app.azure.cloud.switch_on(Fault::new(Service::KeyVault, Effect::status(403, "Forbidden")));
+    app.azure.cloud.switch_on(Fault::new(
+        Service::KeyVault,
+        Effect::status(403, "Forbidden"),
+    ));
     let newest = || app.azure.cloud.newest_version(VAULT, "sql").unwrap();
     let first = newest();
     let second = app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     resolves_to(&app, ResolveStatus::AccessToKeyVaultDenied);
-    app.azure.cloud.switch_on(Fault::new(Service::KeyVault, Effect::status(403, "Forbidden")));
+    app.azure.cloud.switch_on(Fault::new(
+        Service::KeyVault,
+        Effect::status(403, "Forbidden"),
+    ));
     app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "rolled back", "{}", app.log());
     app.azure.cloud.switch_off_faults();
-    app.azure.cloud.switch_on(Fault::new(Service::KeyVault, Effect::status(403, "Forbidden")));
+    app.azure.cloud.switch_on(Fault::new(
+        Service::KeyVault,
+        Effect::status(403, "Forbidden"),
+    ));
     app.invoke(&event("late", "sql", &first)).await;
     let line = app.verdicts().pop().unwrap();
-    assert!(field(&line, "message").contains("backwards"), "{}", app.log());
+    assert!(
+        field(&line, "message").contains("backwards"),
+        "{}",
+        app.log()
+    );
     assert!(app.settings("orders")["SQL"].contains(&second));
 }
 
@@ -127,8 +160,14 @@ async fn a_version_that_was_disabled_after_it_was_written_is_taken_back() {
     let app = pinning("answer_within_ms = 1000").start().await;
     let before = app.settings("orders");
     let version = written_and_pending(&app).await;
-    let disabled = Attributes { enabled: false, ..Attributes::default() };
-    app.azure.cloud.set_attributes(VAULT, "sql", &version, disabled).unwrap();
+    let disabled = Attributes {
+        enabled: false,
+        ..Attributes::default()
+    };
+    app.azure
+        .cloud
+        .set_attributes(VAULT, "sql", &version, disabled)
+        .unwrap();
     app.azure.cloud.switch_off_faults();
     resolve(&app);
     go_on(&app).await;
@@ -139,7 +178,10 @@ async fn a_version_that_was_disabled_after_it_was_written_is_taken_back() {
 
 #[tokio::test]
 async fn in_monitor_nothing_is_taken_back_and_it_is_when_it_may() {
-    let app = pinning("answer_within_ms = 1000").with(|options| options.functions_host.max_crashes = 10).start().await;
+    let app = pinning("answer_within_ms = 1000")
+        .with(|options| options.functions_host.max_crashes = 10)
+        .start()
+        .await;
     let before = app.settings("orders");
     written_and_pending(&app).await;
     let configure = async |mode: &str| {
@@ -147,7 +189,10 @@ async fn in_monitor_nothing_is_taken_back_and_it_is_when_it_may() {
         let text = format!("answer_within_ms = 5000\n{RULE}mode = \"{mode}\"\n");
         std::fs::write(app.folder.path().join("keyrelay.toml"), text).unwrap();
         app.azure.functions_host.kill_handler();
-        app.until("the restart", |app| app.azure.functions_host.restarts() == restarts + 1).await;
+        app.until("the restart", |app| {
+            app.azure.functions_host.restarts() == restarts + 1
+        })
+        .await;
     };
     resolves_to(&app, ResolveStatus::AccessToKeyVaultDenied);
     resolve(&app);
@@ -155,7 +200,12 @@ async fn in_monitor_nothing_is_taken_back_and_it_is_when_it_may() {
     for mode in ["monitor", "off"] {
         configure(mode).await;
         go_on(&app).await;
-        assert_eq!((app.writes(), app.pending().len()), (writes, 1), "{mode}\n{}", app.log());
+        assert_eq!(
+            (app.writes(), app.pending().len()),
+            (writes, 1),
+            "{mode}\n{}",
+            app.log()
+        );
     }
     configure("enforce").await;
     go_on(&app).await;
@@ -172,7 +222,13 @@ async fn what_stays_pending_for_a_day_is_given_up_once() {
     assert!(app.pending().is_empty(), "{:?}", app.pending());
     let first = &app.runs()[0];
     assert_eq!(first["rotations"][0]["verdict"], "failed", "{first}");
-    assert!(first["rotations"][0]["message"].as_str().unwrap().contains("given up after 24 hours"), "{first}");
+    assert!(
+        first["rotations"][0]["message"]
+            .as_str()
+            .unwrap()
+            .contains("given up after 24 hours"),
+        "{first}"
+    );
     let runs = app.runs().len();
     go_on(&app).await;
     assert_eq!(app.runs().len(), runs);
@@ -206,24 +262,41 @@ async fn a_version_that_was_taken_back_is_not_written_again_every_hour() {
 async fn a_postponed_event_that_stays_open_has_its_run_and_its_end() {
     let app = pinning("answer_within_ms = 1000").start().await;
     resolves_to(&app, ResolveStatus::FetchTimedOut);
-    let mut later = event("later", "sql", &app.azure.cloud.newest_version(VAULT, "sql").unwrap());
+    let mut later = event(
+        "later",
+        "sql",
+        &app.azure.cloud.newest_version(VAULT, "sql").unwrap(),
+    );
     later["data"]["NBF"] = json!(jiff::Timestamp::now().as_second() + 2);
-    app.azure.cloud.switch_on(Fault::new(Service::KeyVault, Effect::status(403, "Forbidden")));
+    app.azure.cloud.switch_on(Fault::new(
+        Service::KeyVault,
+        Effect::status(403, "Forbidden"),
+    ));
     app.invoke(&later).await;
     app.invoke(&later).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     app.reconcile().await;
     let runs = app.runs();
-    let open: Vec<&Value> = runs.iter().filter(|run| run["cause"] == "pending").collect();
-    let [open] = open.as_slice() else { panic!("{runs:?}") };
+    let open: Vec<&Value> = runs
+        .iter()
+        .filter(|run| run["cause"] == "pending")
+        .collect();
+    let [open] = open.as_slice() else {
+        panic!("{runs:?}")
+    };
     assert_eq!(open["rotations"][0]["verdict"], "pending", "{open}");
     app.azure.cloud.switch_off_faults();
     resolve(&app);
     go_on(&app).await;
     assert!(app.pending().is_empty());
     let runs = app.runs();
-    let is_pending = |run: &&Value| run["ended"]["verdict"] == "pending" || run["rotations"][0]["verdict"] == "pending";
+    let is_pending = |run: &&Value| {
+        run["ended"]["verdict"] == "pending" || run["rotations"][0]["verdict"] == "pending"
+    };
     assert!(!runs.iter().any(|run| is_pending(&run)), "{runs:?}");
-    let verified = runs.iter().filter(|run| run["rotations"][0]["verdict"] == "verified").count();
+    let verified = runs
+        .iter()
+        .filter(|run| run["rotations"][0]["verdict"] == "verified")
+        .count();
     assert!(verified >= 1, "{runs:?}");
 }

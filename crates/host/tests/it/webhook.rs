@@ -10,19 +10,32 @@ use crate::webhook_harness::{Webhook, app, cloud_event};
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
-    let Output { status, stdout, stderr } = std::process::Command::new(env!("CARGO_BIN_EXE_keyrelay-host"))
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = std::process::Command::new(env!("CARGO_BIN_EXE_keyrelay-host"))
         .args(arguments)
         .env_clear()
         .env("FUNCTIONS_APP_ROOT_PATH", folder.path())
         .envs(variables.iter().copied())
         .output()
         .unwrap();
-    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    (
+        status.code(),
+        String::from_utf8(stdout).unwrap(),
+        String::from_utf8(stderr).unwrap(),
+    )
 }
 
 #[test]
 fn unknown_arguments_are_a_usage_error() {
-    for arguments in [&["--web"][..], &["--webhook", "8080"], &["serve"], &["--help", "--webhook"]] {
+    for arguments in [
+        &["--web"][..],
+        &["--webhook", "8080"],
+        &["serve"],
+        &["--help", "--webhook"],
+    ] {
         let (code, _, stderr) = run(arguments, &[]);
         assert_eq!(code, Some(2), "{arguments:?}");
         assert!(stderr.contains("--help"), "{stderr}");
@@ -32,7 +45,13 @@ fn unknown_arguments_are_a_usage_error() {
 #[test]
 fn it_says_what_it_is() {
     let (code, stdout, _) = run(&["--version"], &[]);
-    assert_eq!((code, stdout.as_str()), (Some(0), concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"), "\n")));
+    assert_eq!(
+        (code, stdout.as_str()),
+        (
+            Some(0),
+            concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"), "\n")
+        )
+    );
     let (code, stdout, _) = run(&["--help"], &[]);
     assert!(code == Some(0) && stdout.contains("--webhook"), "{stdout}");
 }
@@ -40,7 +59,11 @@ fn it_says_what_it_is() {
 #[test]
 fn it_does_not_start_without_knowing_who_may_deliver() {
     let check = |table: &str, expected: &[&str]| {
-        let variables = if table.is_empty() { vec![] } else { vec![("KEYRELAY_WEBHOOK", table)] };
+        let variables = if table.is_empty() {
+            vec![]
+        } else {
+            vec![("KEYRELAY_WEBHOOK", table)]
+        };
         let (code, stdout, _) = run(&["--webhook"], &variables);
         assert_eq!(code, Some(1), "{stdout}");
         for expected in expected {
@@ -48,7 +71,14 @@ fn it_does_not_start_without_knowing_who_may_deliver() {
         }
     };
     check("", &["`--webhook` needs this table", "tenant", "audience"]);
-    check("{ }", &["app setting KEYRELAY_WEBHOOK.tenant: missing", "audience: missing", "any app of the tenant"]);
+    check(
+        "{ }",
+        &[
+            "app setting KEYRELAY_WEBHOOK.tenant: missing",
+            "audience: missing",
+            "any app of the tenant",
+        ],
+    );
 }
 
 #[tokio::test]
@@ -57,7 +87,10 @@ async fn a_rotation_in_event_grids_schema_ends_verified() {
     let event = webhook.rotate("sql").await;
     let answer = webhook.deliver(&json!([event])).await;
     assert_eq!(answer.status(), 200, "{}", webhook.log());
-    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "handled": 1, "known": 0, "refused": 0 }));
+    assert_eq!(
+        answer.json::<Value>().await.unwrap(),
+        json!({ "handled": 1, "known": 0, "refused": 0 })
+    );
     webhook.expect_verdicts(&["verified"]).await;
     let version = webhook.cloud.newest_version("contoso-kv", "sql").unwrap();
     let rows = webhook.cloud.references("orders").unwrap();
@@ -69,28 +102,57 @@ async fn a_rotation_in_event_grids_schema_ends_verified() {
 async fn a_rotation_by_cloud_events_ends_verified() {
     let setup = app().site("reports", &format!("OTHER = \"{}\"", reference("other")));
     let mut webhook = Webhook::start(setup, "").await;
-    let (single, batch) = ("application/cloudevents+json; charset=utf-8", "application/cloudevents-batch+json");
+    let (single, batch) = (
+        "application/cloudevents+json; charset=utf-8",
+        "application/cloudevents-batch+json",
+    );
     let one = cloud_event(&webhook.rotate("sql").await);
-    assert_eq!(webhook.deliver_as(single, &one).await.status(), 200, "{}", webhook.log());
+    assert_eq!(
+        webhook.deliver_as(single, &one).await.status(),
+        200,
+        "{}",
+        webhook.log()
+    );
     webhook.expect_verdicts(&["verified"]).await;
-    assert_eq!(webhook.deliver_as(single, &json!([one])).await.status(), 400);
+    assert_eq!(
+        webhook.deliver_as(single, &json!([one])).await.status(),
+        400
+    );
     assert_eq!(webhook.deliver_as("text/plain", &one).await.status(), 415);
     let other = cloud_event(&webhook.rotate("other").await);
     let answer = webhook.deliver_as(batch, &json!([one, other])).await;
     // The first is done with.
-    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "handled": 1, "known": 1, "refused": 0 }));
+    assert_eq!(
+        answer.json::<Value>().await.unwrap(),
+        json!({ "handled": 1, "known": 1, "refused": 0 })
+    );
     webhook.expect_verdicts(&["verified", "verified"]).await;
 }
 
 #[tokio::test]
 async fn event_grid_subscribes_and_delivers_in_both_schemas() {
-    for schema in [DeliverySchema::EventGridSchema, DeliverySchema::CloudEventSchemaV10] {
+    for schema in [
+        DeliverySchema::EventGridSchema,
+        DeliverySchema::CloudEventSchemaV10,
+    ] {
         let mut webhook = Webhook::start(app(), "").await;
         let event_grid = webhook.subscribe(schema).await;
-        webhook.cloud.set_secret("contoso-kv", "sql", "planted-value-next".to_owned()).unwrap();
+        webhook
+            .cloud
+            .set_secret("contoso-kv", "sql", "planted-value-next".to_owned())
+            .unwrap();
         event_grid.settled().await;
-        let outcomes: Vec<_> = event_grid.deliveries().into_iter().map(|delivery| delivery.outcome).collect();
-        assert_eq!(outcomes, [DeliveryOutcome::Status(200)], "{}", webhook.log());
+        let outcomes: Vec<_> = event_grid
+            .deliveries()
+            .into_iter()
+            .map(|delivery| delivery.outcome)
+            .collect();
+        assert_eq!(
+            outcomes,
+            [DeliveryOutcome::Status(200)],
+            "{}",
+            webhook.log()
+        );
         webhook.expect_verdicts(&["verified"]).await;
     }
 }
@@ -105,17 +167,41 @@ async fn both_handshakes_are_accepted() {
         "eventTime": "2026-01-01T00:00:00Z", "dataVersion": "2", "metadataVersion": "1",
         "data": { "validationCode": code, "validationUrl": "http://127.0.0.1:9/never" },
     }]);
-    let request = || webhook.post("application/json", &event).header("aeg-event-type", "SubscriptionValidation");
+    let request = || {
+        webhook
+            .post("application/json", &event)
+            .header("aeg-event-type", "SubscriptionValidation")
+    };
     assert_eq!(request().send().await.unwrap().status(), 401);
-    let answer = request().bearer_auth(webhook.entra.token()).send().await.unwrap();
+    let answer = request()
+        .bearer_auth(webhook.entra.token())
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
-    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "validationResponse": code }));
+    assert_eq!(
+        answer.json::<Value>().await.unwrap(),
+        json!({ "validationResponse": code })
+    );
 
-    let answer = webhook.options().header("WebHook-Request-Origin", "eventgrid.azure.net").send().await.unwrap();
+    let answer = webhook
+        .options()
+        .header("WebHook-Request-Origin", "eventgrid.azure.net")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["webhook-allowed-origin"], "eventgrid.azure.net");
+    assert_eq!(
+        answer.headers()["webhook-allowed-origin"],
+        "eventgrid.azure.net"
+    );
     assert_eq!(answer.headers()["webhook-allowed-rate"], "120");
-    let other = webhook.options().header("WebHook-Request-Origin", "example.com").send().await.unwrap();
+    let other = webhook
+        .options()
+        .header("WebHook-Request-Origin", "example.com")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(other.status(), 403);
     assert_eq!(webhook.runs(), 0);
 }
@@ -123,13 +209,26 @@ async fn both_handshakes_are_accepted() {
 #[tokio::test]
 async fn transient_trouble_asks_for_another_delivery() {
     let mut webhook = Webhook::start(app().configured("answer_within_ms = 1500"), "").await;
-    let busy = Fault::new(Service::ResourceManager, Effect::status(503, "ServiceUnavailable"));
+    let busy = Fault::new(
+        Service::ResourceManager,
+        Effect::status(503, "ServiceUnavailable"),
+    );
     webhook.cloud.switch_on(busy.path("configreferences"));
     let event = webhook.rotate("sql").await;
-    assert_eq!(webhook.deliver(&json!([event])).await.status(), 500, "{}", webhook.log());
+    assert_eq!(
+        webhook.deliver(&json!([event])).await.status(),
+        500,
+        "{}",
+        webhook.log()
+    );
     webhook.cloud.switch_off_faults();
     // What was not done is not a replay.
-    assert_eq!(webhook.deliver(&json!([event])).await.status(), 200, "{}", webhook.log());
+    assert_eq!(
+        webhook.deliver(&json!([event])).await.status(),
+        200,
+        "{}",
+        webhook.log()
+    );
     webhook.until_logged("is resolved with version").await;
 }
 
@@ -138,7 +237,13 @@ async fn transient_trouble_asks_for_another_delivery() {
 async fn it_is_ready_when_the_relay_is() {
     let setup = app();
     let pipe = setup.policies().with_file_name("policies.lock");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
     let mut webhook = Webhook::begin(setup, "").await;
     // It reads its lock, which does not come yet.
     for path in ["", "healthz"] {
@@ -149,7 +254,9 @@ async fn it_is_ready_when_the_relay_is() {
     let answer = webhook.deliver(&json!([event])).await;
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
-    tokio::task::spawn_blocking(move || std::fs::write(pipe, "format = 1\n").unwrap()).await.unwrap();
+    tokio::task::spawn_blocking(move || std::fs::write(pipe, "format = 1\n").unwrap())
+        .await
+        .unwrap();
     webhook.wait_until_ready().await;
 }
 
@@ -157,7 +264,11 @@ async fn it_is_ready_when_the_relay_is() {
 async fn the_timer_runs_by_itself() {
     let webhook = Webhook::start(Setup::new(), "").await;
     webhook.until_logged("reconciled: ").await;
-    let line = webhook.lines().into_iter().find(|line| field(line, "message").starts_with("reconciled: ")).unwrap();
+    let line = webhook
+        .lines()
+        .into_iter()
+        .find(|line| field(line, "message").starts_with("reconciled: "))
+        .unwrap();
     assert!(!field(&line, "invocation.id").is_empty(), "{line:?}");
 }
 
@@ -165,16 +276,29 @@ async fn the_timer_runs_by_itself() {
 #[tokio::test]
 async fn what_was_begun_is_finished_before_it_stops() {
     let mut webhook = Webhook::start(app(), "").await;
-    let slow = Fault::new(Service::ResourceManager, Effect::Delay { milliseconds: 1_500 }).path("configreferences");
+    let slow = Fault::new(
+        Service::ResourceManager,
+        Effect::Delay {
+            milliseconds: 1_500,
+        },
+    )
+    .path("configreferences");
     webhook.cloud.switch_on(slow.times(1));
     let event = webhook.rotate("sql").await;
-    let request = webhook.request(&json!([event])).bearer_auth(webhook.entra.token());
+    let request = webhook
+        .request(&json!([event]))
+        .bearer_auth(webhook.entra.token());
     let delivery = tokio::spawn(request.send());
     webhook.until_under_way().await;
     webhook.signal("TERM");
     webhook.until_logged("told to stop").await;
     assert!(!delivery.is_finished(), "{}", webhook.log());
-    assert_eq!(delivery.await.unwrap().unwrap().status(), 200, "{}", webhook.log());
+    assert_eq!(
+        delivery.await.unwrap().unwrap().status(),
+        200,
+        "{}",
+        webhook.log()
+    );
     assert_eq!(webhook.ended().await.code(), Some(0), "{}", webhook.log());
     webhook.expect_verdicts(&["verified"]).await;
     assert!(webhook.get("healthz").await.is_err());

@@ -10,7 +10,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::Method;
-use keyrelay_local_azure::event_grid::{DeliverySchema, EventGrid, EventGridOptions, EventSubscription};
+use keyrelay_local_azure::event_grid::{
+    DeliverySchema, EventGrid, EventGridOptions, EventSubscription,
+};
 use keyrelay_local_azure::{Cloud, CloudOptions, PublishedEvent};
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Map, Value, json};
@@ -55,7 +57,9 @@ impl Webhook {
     pub(crate) async fn begin(setup: Setup, more: &str) -> Self {
         let (folder, world) = setup.prepared();
         let (publish, published) = mpsc::unbounded_channel();
-        let cloud = Cloud::start(world, CloudOptions::default(), publish).await.unwrap();
+        let cloud = Cloud::start(world, CloudOptions::default(), publish)
+            .await
+            .unwrap();
         let entra = Entra::start().await;
         let endpoints = format!(
             "{{ resource_manager = \"{}\", vault_endpoint = \"{}vaults/{{vault}}\", login = \"{}\" }}",
@@ -75,32 +79,58 @@ impl Webhook {
             .env("KEYRELAY_CLOUD", endpoints)
             .env("KEYRELAY_WEBHOOK", table)
             .env("KEYRELAY_STORE", folder.path().join("store"))
-            .env("KEYRELAY_SCOPE", format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shop"))
+            .env(
+                "KEYRELAY_SCOPE",
+                format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shop"),
+            )
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let (mut output, kept) = (BufReader::new(process.stdout.take().unwrap()).lines(), Arc::clone(&lines));
+        let (mut output, kept) = (
+            BufReader::new(process.stdout.take().unwrap()).lines(),
+            Arc::clone(&lines),
+        );
         tokio::spawn(async move {
             while let Ok(Some(line)) = output.next_line().await {
                 kept.lock().unwrap().push(line);
             }
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut webhook = Self { cloud, entra, folder, address, published, process, lines };
+        let mut webhook = Self {
+            cloud,
+            entra,
+            folder,
+            address,
+            published,
+            process,
+            lines,
+        };
         webhook.until_logged("listening").await;
-        webhook.address = webhook.lines().iter().find_map(|line| field(line, "address").parse().ok()).unwrap();
+        webhook.address = webhook
+            .lines()
+            .iter()
+            .find_map(|line| field(line, "address").parse().ok())
+            .unwrap();
         webhook
     }
 
     pub(crate) async fn wait_until_ready(&self) {
         let ready = async {
-            while !self.get("readyz").await.is_ok_and(|answer| answer.status() == 200) {
+            while !self
+                .get("readyz")
+                .await
+                .is_ok_and(|answer| answer.status() == 200)
+            {
                 sleep(Duration::from_millis(10)).await;
             }
         };
-        assert!(timeout(PATIENCE, ready).await.is_ok(), "it does not get ready:\n{}", self.log());
+        assert!(
+            timeout(PATIENCE, ready).await.is_ok(),
+            "it does not get ready:\n{}",
+            self.log()
+        );
     }
 
     fn url(&self, path: &str) -> String {
@@ -113,11 +143,15 @@ impl Webhook {
 
     /// A delivery without a token.
     pub(crate) fn request(&self, body: &Value) -> RequestBuilder {
-        self.post("application/json; charset=utf-8", body).header("aeg-event-type", "Notification")
+        self.post("application/json; charset=utf-8", body)
+            .header("aeg-event-type", "Notification")
     }
 
     pub(crate) fn post(&self, content_type: &str, body: &Value) -> RequestBuilder {
-        client().post(self.url("events")).header("content-type", content_type).body(body.to_string())
+        client()
+            .post(self.url("events"))
+            .header("content-type", content_type)
+            .body(body.to_string())
     }
 
     pub(crate) fn options(&self) -> RequestBuilder {
@@ -126,22 +160,38 @@ impl Webhook {
 
     /// Delivers as Event Grid does, in its own schema.
     pub(crate) async fn deliver(&self, events: &Value) -> Response {
-        self.request(events).bearer_auth(self.entra.token()).send().await.unwrap()
+        self.request(events)
+            .bearer_auth(self.entra.token())
+            .send()
+            .await
+            .unwrap()
     }
 
     /// Delivers with another content type.
     pub(crate) async fn deliver_as(&self, content_type: &str, body: &Value) -> Response {
-        self.post(content_type, body).bearer_auth(self.entra.token()).send().await.unwrap()
+        self.post(content_type, body)
+            .bearer_auth(self.entra.token())
+            .send()
+            .await
+            .unwrap()
     }
 
     /// The status of a delivery with this token.
     pub(crate) async fn status_with(&self, token: &str, events: &Value) -> u16 {
-        self.request(events).bearer_auth(token).send().await.unwrap().status().as_u16()
+        self.request(events)
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     }
 
     /// Sets a secret to a new planted value and returns the event that the vault publishes.
     pub(crate) async fn rotate(&mut self, secret: &str) -> Value {
-        self.cloud.set_secret(VAULT, secret, format!("{PLANTED}{secret}-next")).unwrap();
+        self.cloud
+            .set_secret(VAULT, secret, format!("{PLANTED}{secret}-next"))
+            .unwrap();
         self.published.recv().await.unwrap().event
     }
 
@@ -150,13 +200,19 @@ impl Webhook {
     pub(crate) async fn subscribe(&mut self, schema: DeliverySchema) -> EventGrid {
         let published = std::mem::replace(&mut self.published, mpsc::unbounded_channel().1);
         let event_grid = EventGrid::start(EventGridOptions::default(), published).unwrap();
-        let with_token = WithToken { events: self.url("events"), token: self.entra.token() };
+        let with_token = WithToken {
+            events: self.url("events"),
+            token: self.entra.token(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let endpoint = format!("http://{}/", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
         let router = Router::new().fallback(forward).with_state(with_token);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let topic =
-            format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/{VAULT}");
+        let topic = format!(
+            "/subscriptions/{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/{VAULT}"
+        );
         let mut subscription = EventSubscription::new("keyrelay", topic, endpoint);
         subscription.schema = schema;
         event_grid.subscribe(subscription).await.unwrap();
@@ -165,7 +221,12 @@ impl Webhook {
 
     /// The lines of the log, oldest first.
     pub(crate) fn lines(&self) -> Vec<Map<String, Value>> {
-        self.lines.lock().unwrap().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.lines
+            .lock()
+            .unwrap()
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -174,13 +235,22 @@ impl Webhook {
 
     /// Waits for a line whose message contains this.
     pub(crate) async fn until_logged(&self, text: &str) {
-        let is_logged = || self.lines().iter().any(|line| field(line, "message").contains(text));
+        let is_logged = || {
+            self.lines()
+                .iter()
+                .any(|line| field(line, "message").contains(text))
+        };
         self.until(&format!("the line `{text}`"), is_logged).await;
     }
 
     /// Waits until the apps are being looked at.
     pub(crate) async fn until_under_way(&self) {
-        let is_asked = || self.cloud.requests().iter().any(|request| request.path.contains("configreferences"));
+        let is_asked = || {
+            self.cloud
+                .requests()
+                .iter()
+                .any(|request| request.path.contains("configreferences"))
+        };
         self.until("a request for references", is_asked).await;
     }
 
@@ -197,9 +267,13 @@ impl Webhook {
     pub(crate) async fn expect_verdicts(&self, expected: &[&str]) {
         let verdicts = || -> Vec<String> {
             let lines = self.lines();
-            lines.iter().filter_map(|line| line.get("verdict")?.as_str().map(str::to_owned)).collect()
+            lines
+                .iter()
+                .filter_map(|line| line.get("verdict")?.as_str().map(str::to_owned))
+                .collect()
         };
-        self.until("verdicts", || verdicts().len() >= expected.len()).await;
+        self.until("verdicts", || verdicts().len() >= expected.len())
+            .await;
         assert_eq!(verdicts(), expected, "{}", self.log());
     }
 
@@ -210,11 +284,20 @@ impl Webhook {
     /// Sends a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.process.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill")
+                .args([&format!("-{name}"), &id])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        timeout(PATIENCE, self.process.wait()).await.expect("it should have ended").unwrap()
+        timeout(PATIENCE, self.process.wait())
+            .await
+            .expect("it should have ended")
+            .unwrap()
     }
 }
 
@@ -230,7 +313,10 @@ async fn forward(State(with): State<WithToken>, request: Request) -> axum::respo
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let mut headers = head.headers;
     headers.remove("host");
-    let mut request = client().request(head.method.clone(), with.events).headers(headers).body(body);
+    let mut request = client()
+        .request(head.method.clone(), with.events)
+        .headers(headers)
+        .body(body);
     if head.method != Method::OPTIONS {
         request = request.bearer_auth(with.token);
     }
@@ -245,10 +331,16 @@ impl Drop for Webhook {
     fn drop(&mut self) {
         // What the header of every token begins with, in base64url: `{"`.
         let is_leak = |text: &str| text.contains(PLANTED) || text.contains("eyJ");
-        let read = |file: &Path| String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
-        let in_store = files_below(&self.folder.path().join("store")).iter().any(|file| is_leak(&read(file)));
+        let read =
+            |file: &Path| String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
+        let in_store = files_below(&self.folder.path().join("store"))
+            .iter()
+            .any(|file| is_leak(&read(file)));
         if (is_leak(&self.log()) || in_store) && !std::thread::panicking() {
-            panic!("a planted value or a token is in the log or the store:\n{}", self.log());
+            panic!(
+                "a planted value or a token is in the log or the store:\n{}",
+                self.log()
+            );
         }
     }
 }

@@ -24,8 +24,15 @@ async fn begin(webhook: &Webhook, more: &str) -> TcpStream {
 /// The first line of the answer.
 async fn status_line(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    tokio::time::timeout(Duration::from_secs(60), stream.read_buf(&mut answer)).await.unwrap().unwrap();
-    String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+    tokio::time::timeout(Duration::from_secs(60), stream.read_buf(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    String::from_utf8_lossy(&answer)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[tokio::test]
@@ -35,7 +42,10 @@ async fn an_event_is_handled_once() {
     for (handled, known) in [(1, 0), (0, 1), (0, 1)] {
         let answer = webhook.deliver(&json!([event])).await;
         assert_eq!(answer.status(), 200);
-        assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "handled": handled, "known": known, "refused": 0 }));
+        assert_eq!(
+            answer.json::<Value>().await.unwrap(),
+            json!({ "handled": handled, "known": known, "refused": 0 })
+        );
     }
     webhook.expect_verdicts(&["verified"]).await;
     assert_eq!(webhook.runs(), 1);
@@ -45,7 +55,8 @@ async fn an_event_is_handled_once() {
 async fn an_event_that_event_grid_would_not_keep_so_long_is_refused() {
     let mut webhook = Webhook::start(app(), "").await;
     let mut old = webhook.rotate("sql").await;
-    let hours_ago = |hours: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours)).to_string();
+    let hours_ago =
+        |hours: i64| (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours)).to_string();
     old["eventTime"] = json!(hours_ago(26));
     assert_eq!(webhook.deliver(&json!([old])).await.status(), 400);
     webhook.until_logged("so this is a replay").await;
@@ -55,7 +66,10 @@ async fn an_event_that_event_grid_would_not_keep_so_long_is_refused() {
     let mut late = old.clone();
     late["eventTime"] = json!(hours_ago(23));
     let answer = webhook.deliver(&json!([old, late])).await;
-    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "handled": 1, "known": 0, "refused": 1 }));
+    assert_eq!(
+        answer.json::<Value>().await.unwrap(),
+        json!({ "handled": 1, "known": 0, "refused": 1 })
+    );
     webhook.expect_verdicts(&["verified"]).await;
 }
 
@@ -67,7 +81,10 @@ async fn what_is_too_large_is_refused() {
     // A body that has no end and does not say how long it is.
     let mut stream = begin(&webhook, "Transfer-Encoding: chunked\r\n").await;
     for _ in 0..5 {
-        stream.write_all(format!("400\r\n{}\r\n", "x".repeat(0x400)).as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("400\r\n{}\r\n", "x".repeat(0x400)).as_bytes())
+            .await
+            .unwrap();
     }
     assert_eq!(status_line(stream).await, "HTTP/1.1 413 Payload Too Large");
     // One that says so, and sends nothing.
@@ -102,10 +119,18 @@ async fn what_is_no_delivery_is_refused_for_good() {
 #[tokio::test]
 async fn too_many_side_by_side_are_sent_away() {
     let mut webhook = Webhook::start(app(), ", at_once = 1").await;
-    let slow = Fault::new(Service::ResourceManager, Effect::Delay { milliseconds: 1_500 }).path("configreferences");
+    let slow = Fault::new(
+        Service::ResourceManager,
+        Effect::Delay {
+            milliseconds: 1_500,
+        },
+    )
+    .path("configreferences");
     webhook.cloud.switch_on(slow.times(1));
     let rotated = webhook.rotate("sql").await;
-    let request = webhook.request(&json!([rotated])).bearer_auth(webhook.entra.token());
+    let request = webhook
+        .request(&json!([rotated]))
+        .bearer_auth(webhook.entra.token());
     let first = tokio::spawn(request.send());
     webhook.until_under_way().await;
     let second = webhook.deliver(&json!([event("b", "sql", "0")])).await;
@@ -113,7 +138,12 @@ async fn too_many_side_by_side_are_sent_away() {
     assert!(second.headers().contains_key("retry-after"));
     // Whoever may not deliver is told that, and takes nobody's place.
     assert_eq!(webhook.status_with("x", &json!([])).await, 401);
-    assert_eq!(first.await.unwrap().unwrap().status(), 200, "{}", webhook.log());
+    assert_eq!(
+        first.await.unwrap().unwrap().status(),
+        200,
+        "{}",
+        webhook.log()
+    );
     assert_eq!(webhook.deliver(&json!([rotated])).await.status(), 200);
 }
 
@@ -129,6 +159,10 @@ async fn too_many_in_a_minute_are_sent_away() {
     }
     let answer = webhook.deliver(&json!([])).await;
     assert_eq!(answer.status(), 429);
-    let pause: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    let pause: u64 = answer.headers()["retry-after"]
+        .to_str()
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!((1..=31).contains(&pause), "{pause}");
 }

@@ -17,14 +17,25 @@ impl Webhook {
     /// Delivers with each of these tokens, and looks at the answer and at what the log says about it.
     async fn refuses(&self, tokens: &[(&str, String)]) {
         for (expected, token) in tokens {
-            let answer = self.request(&any()).bearer_auth(token).send().await.unwrap();
+            let answer = self
+                .request(&any())
+                .bearer_auth(token)
+                .send()
+                .await
+                .unwrap();
             assert_eq!(answer.status(), 401, "{expected}");
-            assert_eq!(answer.headers()["www-authenticate"], "Bearer error=\"invalid_token\"");
+            assert_eq!(
+                answer.headers()["www-authenticate"],
+                "Bearer error=\"invalid_token\""
+            );
             let text = answer.text().await.unwrap();
             assert!(text.len() < 100 && !text.contains(expected), "{text}");
             self.until_logged(expected).await;
             let lines = self.lines();
-            let line = lines.iter().rfind(|line| field(line, "message").contains("refused")).unwrap();
+            let line = lines
+                .iter()
+                .rfind(|line| field(line, "message").contains("refused"))
+                .unwrap();
             assert!(field(line, "message").contains(expected), "{line:?}");
             assert_eq!(field(line, "level"), "WARN");
         }
@@ -37,9 +48,14 @@ async fn no_token_is_no_entry() {
     let webhook = Webhook::start(Setup::new(), "").await;
     for request in [
         webhook.request(&any()),
-        webhook.request(&any()).header("authorization", "Basic dTpw"),
+        webhook
+            .request(&any())
+            .header("authorization", "Basic dTpw"),
         webhook.request(&any()).header("authorization", "Bearer"),
-        webhook.request(&any()).bearer_auth(webhook.entra.token()).bearer_auth(webhook.entra.token()),
+        webhook
+            .request(&any())
+            .bearer_auth(webhook.entra.token())
+            .bearer_auth(webhook.entra.token()),
     ] {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), 401);
@@ -58,11 +74,23 @@ async fn what_a_token_claims_must_be_right() {
     let now = jiff::Timestamp::now().as_second();
     let with = |claims: Value| key.sign(&entra.claims_with(&claims));
     let tokens = [
-        ("but from `https://issuer.example/`", with(json!({ "iss": "https://issuer.example/" }))),
-        ("but from `https://sts.windows.net/9", with(json!({ "iss": format!("https://sts.windows.net/{OTHER}/") }))),
+        (
+            "but from `https://issuer.example/`",
+            with(json!({ "iss": "https://issuer.example/" })),
+        ),
+        (
+            "but from `https://sts.windows.net/9",
+            with(json!({ "iss": format!("https://sts.windows.net/{OTHER}/") })),
+        ),
         ("lacks `iss`", with(json!({ "iss": null }))),
-        ("for `api://another`, which `webhook.audience`", with(json!({ "aud": "api://another" }))),
-        ("for `api://keyrelay/`", with(json!({ "aud": "api://keyrelay/" }))),
+        (
+            "for `api://another`, which `webhook.audience`",
+            with(json!({ "aud": "api://another" })),
+        ),
+        (
+            "for `api://keyrelay/`",
+            with(json!({ "aud": "api://keyrelay/" })),
+        ),
         ("lacks `aud`", with(json!({ "aud": null }))),
         ("has expired", with(json!({ "exp": now - 61 }))),
         ("lacks `exp`", with(json!({ "exp": null }))),
@@ -71,9 +99,15 @@ async fn what_a_token_claims_must_be_right() {
         ("lacks `tid`", with(json!({ "tid": null }))),
         ("the sender is `99999999", with(json!({ "azp": OTHER }))),
         ("lacks `azp`", with(json!({ "azp": null }))),
-        ("was not given the app role", with(json!({ "roles": ["another"] }))),
+        (
+            "was not given the app role",
+            with(json!({ "roles": ["another"] })),
+        ),
         ("was not given the app role", with(json!({ "roles": null }))),
-        ("a person signed in", with(json!({ "scp": "user_impersonation" }))),
+        (
+            "a person signed in",
+            with(json!({ "scp": "user_impersonation" })),
+        ),
     ];
     webhook.refuses(&tokens).await;
 }
@@ -87,7 +121,9 @@ async fn a_token_must_be_signed_by_entra() {
     let good = entra.token();
     let changed = {
         let mut parts: Vec<&str> = good.split('.').collect();
-        let other = entra.key().sign(&entra.claims_with(&json!({ "azp": OTHER })));
+        let other = entra
+            .key()
+            .sign(&entra.claims_with(&json!({ "azp": OTHER })));
         let other = other.split('.').nth(1).unwrap().to_owned();
         parts[1] = &other;
         parts.join(".")
@@ -95,11 +131,23 @@ async fn a_token_must_be_signed_by_entra() {
     let tokens = [
         ("not signed with RS256", unsigned(&claims)),
         ("not signed with RS256", key.sign_with_public_key(&claims)),
-        ("not signed with RS256", key.sign_as(&json!({ "alg": "PS256", "kid": key.id }), &claims)),
-        ("not signed with the key that it names", impostor.sign(&claims)),
+        (
+            "not signed with RS256",
+            key.sign_as(&json!({ "alg": "PS256", "kid": key.id }), &claims),
+        ),
+        (
+            "not signed with the key that it names",
+            impostor.sign(&claims),
+        ),
         ("not signed with the key that it names", changed),
-        ("not signed with the key that it names", format!("{}.", good.rsplit_once('.').unwrap().0)),
-        ("does not name the key", key.sign_as(&json!({ "alg": "RS256" }), &claims)),
+        (
+            "not signed with the key that it names",
+            format!("{}.", good.rsplit_once('.').unwrap().0),
+        ),
+        (
+            "does not name the key",
+            key.sign_as(&json!({ "alg": "RS256" }), &claims),
+        ),
         ("not a JSON Web Token", "one.two".to_owned()),
     ];
     webhook.refuses(&tokens).await;
@@ -114,8 +162,18 @@ async fn tokens_of_both_versions_are_taken() {
     });
     let token = webhook.entra.key().sign(&webhook.entra.claims_with(&first));
     let event = json!([webhook.rotate("sql").await]);
-    assert_eq!(webhook.status_with(&token, &event).await, 200, "{}", webhook.log());
-    assert_eq!(webhook.status_with(&webhook.entra.token(), &event).await, 200, "{}", webhook.log());
+    assert_eq!(
+        webhook.status_with(&token, &event).await,
+        200,
+        "{}",
+        webhook.log()
+    );
+    assert_eq!(
+        webhook.status_with(&webhook.entra.token(), &event).await,
+        200,
+        "{}",
+        webhook.log()
+    );
 }
 
 #[tokio::test]
@@ -127,7 +185,12 @@ async fn an_unknown_key_is_looked_for_once() {
     let second = Key::new("second");
     webhook.entra.publish(&second);
     let token = second.sign(&webhook.entra.claims());
-    assert_eq!(webhook.status_with(&token, &event).await, 200, "{}", webhook.log());
+    assert_eq!(
+        webhook.status_with(&token, &event).await,
+        200,
+        "{}",
+        webhook.log()
+    );
     assert_eq!(webhook.entra.asked(), 2);
     // Somebody may make up names, and must not make keyrelay ask each time; "no" would be final, so it is "not now".
     for name in ["third", "fourth"] {
@@ -142,7 +205,9 @@ async fn an_unknown_key_is_looked_for_once() {
 async fn a_key_that_entra_does_not_have_is_refused() {
     let webhook = Webhook::start(Setup::new(), "").await;
     let token = Key::new("made-up").sign(&webhook.entra.claims());
-    webhook.refuses(&[("names a key that Entra does not have", token)]).await;
+    webhook
+        .refuses(&[("names a key that Entra does not have", token)])
+        .await;
 }
 
 #[tokio::test]
@@ -159,5 +224,10 @@ async fn without_entras_keys_event_grid_comes_again() {
     assert_eq!(webhook.deliver(&event).await.status(), 503);
     assert_eq!(webhook.entra.asked(), 1);
     tokio::time::sleep(std::time::Duration::from_millis(5_100)).await;
-    assert_eq!(webhook.deliver(&event).await.status(), 200, "{}", webhook.log());
+    assert_eq!(
+        webhook.deliver(&event).await.status(),
+        200,
+        "{}",
+        webhook.log()
+    );
 }

@@ -24,13 +24,17 @@ const PREFIX: &str = "@Microsoft.KeyVault(";
 impl Reference {
     /// Whether App Service takes a setting's value for a reference, readable or not.
     pub(super) fn is_meant_by(value: &str) -> bool {
-        value.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+        value
+            .get(..PREFIX.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
     }
 
     /// Reads a value. The error says what is wrong with it.
     pub(super) fn parse(value: &str) -> Result<Self, &'static str> {
-        let inner =
-            value.get(PREFIX.len()..).and_then(|rest| rest.strip_suffix(')')).ok_or("it does not end in `)`")?;
+        let inner = value
+            .get(PREFIX.len()..)
+            .and_then(|rest| rest.strip_suffix(')'))
+            .ok_or("it does not end in `)`")?;
         let mut parameters = Parameters::default();
         for part in inner.split(';').filter(|part| !part.trim().is_empty()) {
             let (name, value) = part.split_once('=').ok_or("a parameter has no `=`")?;
@@ -39,8 +43,15 @@ impl Reference {
         let target = parameters.into_target()?;
         let names_are_good = is_name(&target.vault, 24)
             && is_name(&target.secret, 127)
-            && target.version.as_ref().is_none_or(|version| is_name(version, 127));
-        if names_are_good { Ok(Self { target }) } else { Err("a name has characters that names cannot have") }
+            && target
+                .version
+                .as_ref()
+                .is_none_or(|version| is_name(version, 127));
+        if names_are_good {
+            Ok(Self { target })
+        } else {
+            Err("a name has characters that names cannot have")
+        }
     }
 }
 
@@ -69,12 +80,18 @@ impl<'a> Parameters<'a> {
 
     fn into_target(self) -> Result<Target, &'static str> {
         // An empty version is none: tools write `SecretVersion=` for it.
-        let version = self.secret_version.filter(|version| !version.is_empty()).map(str::to_owned);
+        let version = self
+            .secret_version
+            .filter(|version| !version.is_empty())
+            .map(str::to_owned);
         match (self.secret_uri, self.vault_name, self.secret_name) {
             (Some(uri), None, None) if version.is_none() => target_of_uri(uri),
-            (None, Some(vault), Some(secret)) => {
-                Ok(Target { vault: vault.to_owned(), cloud: None, secret: secret.to_owned(), version })
-            }
+            (None, Some(vault), Some(secret)) => Ok(Target {
+                vault: vault.to_owned(),
+                cloud: None,
+                secret: secret.to_owned(),
+                version,
+            }),
             _ => Err("it needs either SecretUri, or VaultName and SecretName"),
         }
     }
@@ -83,12 +100,16 @@ impl<'a> Parameters<'a> {
 /// `https://{vault}.{suffix}/secrets/{secret}[/{version}]`, with or without a slash at the end.
 fn target_of_uri(uri: &str) -> Result<Target, &'static str> {
     let scheme_end = "https://".len();
-    let (scheme, rest) = uri.split_at_checked(scheme_end).ok_or("the URI is not https")?;
+    let (scheme, rest) = uri
+        .split_at_checked(scheme_end)
+        .ok_or("the URI is not https")?;
     if !scheme.eq_ignore_ascii_case("https://") {
         return Err("the URI is not https");
     }
     let (host, path) = rest.split_once('/').ok_or("the URI has no path")?;
-    let (vault, suffix) = host.split_once('.').ok_or("the URI's host is not a vault")?;
+    let (vault, suffix) = host
+        .split_once('.')
+        .ok_or("the URI's host is not a vault")?;
     let suffix = suffix.strip_suffix(":443").unwrap_or(suffix);
     let cloud = AzureCloud::with_vault_suffix(suffix).ok_or("the URI's host is not a vault")?;
     let path = path.strip_suffix('/').unwrap_or(path);
@@ -100,7 +121,12 @@ fn target_of_uri(uri: &str) -> Result<Target, &'static str> {
         Some((secret, version)) => (secret, Some(version.to_owned())),
         None => (name, None),
     };
-    Ok(Target { vault: vault.to_owned(), cloud: Some(cloud), secret: secret.to_owned(), version })
+    Ok(Target {
+        vault: vault.to_owned(),
+        cloud: Some(cloud),
+        secret: secret.to_owned(),
+        version,
+    })
 }
 
 #[cfg(test)]
@@ -110,7 +136,12 @@ mod tests {
     fn check(value: &str, expected: (&str, Option<AzureCloud>, &str, Option<&str>)) {
         assert!(Reference::is_meant_by(value), "{value}");
         let target = Reference::parse(value).unwrap().target;
-        let found = (target.vault.as_str(), target.cloud, target.secret.as_str(), target.version.as_deref());
+        let found = (
+            target.vault.as_str(),
+            target.cloud,
+            target.secret.as_str(),
+            target.version.as_deref(),
+        );
         assert_eq!(found, expected, "{value}");
     }
 
@@ -122,25 +153,52 @@ mod tests {
     #[test]
     fn reads_a_uri() {
         let public = Some(AzureCloud::Public);
-        check("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s)", ("kv", public, "s", None));
-        check("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/)", ("kv", public, "s", None));
-        check("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/1)", ("kv", public, "s", Some("1")));
-        check("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/1/)", ("kv", public, "s", Some("1")));
+        check(
+            "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s)",
+            ("kv", public, "s", None),
+        );
+        check(
+            "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/)",
+            ("kv", public, "s", None),
+        );
+        check(
+            "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/1)",
+            ("kv", public, "s", Some("1")),
+        );
+        check(
+            "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/1/)",
+            ("kv", public, "s", Some("1")),
+        );
     }
 
     #[test]
     fn reads_the_hosts_of_all_clouds() {
         let us_gov = Some(AzureCloud::UsGov);
-        check("@Microsoft.KeyVault(SecretUri=https://kv.vault.usgovcloudapi.net/secrets/s)", ("kv", us_gov, "s", None));
+        check(
+            "@Microsoft.KeyVault(SecretUri=https://kv.vault.usgovcloudapi.net/secrets/s)",
+            ("kv", us_gov, "s", None),
+        );
         let china = Some(AzureCloud::China);
-        check("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.cn/secrets/s)", ("kv", china, "s", None));
+        check(
+            "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.cn/secrets/s)",
+            ("kv", china, "s", None),
+        );
     }
 
     #[test]
     fn reads_names() {
-        check("@Microsoft.KeyVault(VaultName=kv;SecretName=s)", ("kv", None, "s", None));
-        check("@Microsoft.KeyVault(SecretName=s; VaultName=kv; SecretVersion=1)", ("kv", None, "s", Some("1")));
-        check("@microsoft.keyvault(vaultname=kv;secretname=s;SecretVersion=)", ("kv", None, "s", None));
+        check(
+            "@Microsoft.KeyVault(VaultName=kv;SecretName=s)",
+            ("kv", None, "s", None),
+        );
+        check(
+            "@Microsoft.KeyVault(SecretName=s; VaultName=kv; SecretVersion=1)",
+            ("kv", None, "s", Some("1")),
+        );
+        check(
+            "@microsoft.keyvault(vaultname=kv;secretname=s;SecretVersion=)",
+            ("kv", None, "s", None),
+        );
     }
 
     #[test]
@@ -166,15 +224,21 @@ mod tests {
     #[test]
     fn refuses_parameters_that_contradict_each_other() {
         refuse("@Microsoft.KeyVault(VaultName=kv;VaultName=other;SecretName=s)");
-        refuse("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s;VaultName=kv;SecretName=s)");
+        refuse(
+            "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s;VaultName=kv;SecretName=s)",
+        );
         refuse("@Microsoft.KeyVault(VaultName=kv;SecretName=s;Colour=red)");
     }
 
     #[test]
     fn other_values_are_no_references() {
-        for value in
-            ["", "text", "Microsoft.KeyVault(VaultName=kv;SecretName=s)", " @Microsoft.KeyVault(x)", "@Microsoft.Key"]
-        {
+        for value in [
+            "",
+            "text",
+            "Microsoft.KeyVault(VaultName=kv;SecretName=s)",
+            " @Microsoft.KeyVault(x)",
+            "@Microsoft.Key",
+        ] {
             assert!(!Reference::is_meant_by(value), "{value}");
         }
     }

@@ -74,7 +74,12 @@ impl Resolver<'_> {
         let resolved = match self.faults.of_reference(&path) {
             Some(status) => Err((status, "A fault is switched on.".to_owned())),
             None => Reference::parse(value)
-                .map_err(|reason| (ResolveStatus::InvalidSyntax, format!("The reference cannot be read: {reason}.")))
+                .map_err(|reason| {
+                    (
+                        ResolveStatus::InvalidSyntax,
+                        format!("The reference cannot be read: {reason}."),
+                    )
+                })
                 .and_then(|reference| self.fetch(app, &reference.target)),
         };
         match resolved {
@@ -84,34 +89,65 @@ impl Resolver<'_> {
                 version: Some(version),
                 value: Some(value),
             },
-            Err((status, details)) => Resolution { status, details, version: None, value: None },
+            Err((status, details)) => Resolution {
+                status,
+                details,
+                version: None,
+                value: None,
+            },
         }
     }
 
     /// The version's id and value.
-    fn fetch(&self, app: &App, target: &Target) -> Result<(String, Hidden), (ResolveStatus, String)> {
+    fn fetch(
+        &self,
+        app: &App,
+        target: &Target,
+    ) -> Result<(String, Hidden), (ResolveStatus, String)> {
         let fail = |status, details: &str| Err((status, details.to_owned()));
         let Some(identity) = &app.identity else {
-            return fail(ResolveStatus::MsiNotEnabled, "The app has no managed identity.");
+            return fail(
+                ResolveStatus::MsiNotEnabled,
+                "The app has no managed identity.",
+            );
         };
-        let vault = self.vaults.named(&target.vault).filter(|_| target.cloud.is_none_or(|cloud| cloud == self.cloud));
+        let vault = self
+            .vaults
+            .named(&target.vault)
+            .filter(|_| target.cloud.is_none_or(|cloud| cloud == self.cloud));
         let Some(vault) = vault else {
             return fail(ResolveStatus::VaultNotFound, "The vault was not found.");
         };
         if vault.denies(&identity.name) {
-            return fail(ResolveStatus::AccessToKeyVaultDenied, "The identity has no access to the vault.");
+            return fail(
+                ResolveStatus::AccessToKeyVaultDenied,
+                "The identity has no access to the vault.",
+            );
         }
         if vault.secret(&target.secret).is_err() {
             return fail(ResolveStatus::SecretNotFound, "The secret was not found.");
         }
         let Ok((_, version)) = vault.version(&target.secret, target.version.as_deref()) else {
-            return fail(ResolveStatus::SecretVersionNotFound, "The version of the secret was not found.");
+            return fail(
+                ResolveStatus::SecretVersionNotFound,
+                "The version of the secret was not found.",
+            );
         };
         if !version.attributes.enabled {
-            return fail(ResolveStatus::AccessToKeyVaultDenied, "The version of the secret is disabled.");
+            return fail(
+                ResolveStatus::AccessToKeyVaultDenied,
+                "The version of the secret is disabled.",
+            );
         }
-        if version.attributes.not_before.is_some_and(|begin| begin > self.now) {
-            return fail(ResolveStatus::OtherReasons, "The version of the secret is not valid yet.");
+        if version
+            .attributes
+            .not_before
+            .is_some_and(|begin| begin > self.now)
+        {
+            return fail(
+                ResolveStatus::OtherReasons,
+                "The version of the secret is not valid yet.",
+            );
         }
         Ok((version.id, version.value))
     }

@@ -18,7 +18,12 @@ use crate::vaults::{Attributes, Occurrence};
 
 impl Cloud {
     /// Makes a new version of a secret, publishes its event, and returns the version's id.
-    pub fn set_secret(&self, vault: &str, secret: &str, value: impl Into<Hidden>) -> Result<String, CloudError> {
+    pub fn set_secret(
+        &self,
+        vault: &str,
+        secret: &str,
+        value: impl Into<Hidden>,
+    ) -> Result<String, CloudError> {
         self.backend.set_secret_value(vault, secret, value.into())
     }
 
@@ -31,7 +36,9 @@ impl Cloud {
         attributes: Attributes,
     ) -> Result<(), CloudError> {
         let vault = self.backend.vault(vault)?;
-        vault.update(secret, Some(version), Timestamp::now(), |version| version.attributes = attributes)?;
+        vault.update(secret, Some(version), Timestamp::now(), |version| {
+            version.attributes = attributes
+        })?;
         Ok(())
     }
 
@@ -42,12 +49,14 @@ impl Cloud {
 
     /// Publishes that the newest version of a secret expires soon.
     pub fn publish_near_expiry(&self, vault: &str, secret: &str) -> Result<(), CloudError> {
-        self.backend.publish_of_newest(vault, secret, Occurrence::NearExpiry)
+        self.backend
+            .publish_of_newest(vault, secret, Occurrence::NearExpiry)
     }
 
     /// Publishes that the newest version of a secret has expired.
     pub fn publish_expired(&self, vault: &str, secret: &str) -> Result<(), CloudError> {
-        self.backend.publish_of_newest(vault, secret, Occurrence::Expired)
+        self.backend
+            .publish_of_newest(vault, secret, Occurrence::Expired)
     }
 
     /// The Resource Manager id of an app.
@@ -97,7 +106,11 @@ impl Cloud {
 
     /// Does something at an exact moment of a request, once. The request waits until the future is ready, which says how
     /// it goes on.
-    pub fn intercept<A>(&self, intercept: Intercept, act: impl FnOnce() -> A + Send + 'static) -> Interception
+    pub fn intercept<A>(
+        &self,
+        intercept: Intercept,
+        act: impl FnOnce() -> A + Send + 'static,
+    ) -> Interception
     where
         A: Future<Output = Then> + Send + 'static,
     {

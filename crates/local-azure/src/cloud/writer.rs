@@ -22,11 +22,19 @@ pub struct Writer {
 
 impl Writer {
     pub(super) fn new(backend: Arc<Backend>, name: &str) -> Self {
-        Self { backend, name: name.to_owned() }
+        Self {
+            backend,
+            name: name.to_owned(),
+        }
     }
 
     /// Sets one setting and leaves the others as they are at this moment.
-    pub fn set(&self, app: &str, setting: &str, value: impl Into<Hidden>) -> Result<(), CloudError> {
+    pub fn set(
+        &self,
+        app: &str,
+        setting: &str,
+        value: impl Into<Hidden>,
+    ) -> Result<(), CloudError> {
         self.edit(app, |settings| {
             settings.insert(setting.to_owned(), value.into());
         })
@@ -40,7 +48,11 @@ impl Writer {
     }
 
     /// Changes the set as it is at this moment. Nobody's write can come in between.
-    pub fn edit(&self, app: &str, change: impl FnOnce(&mut BTreeMap<String, Hidden>)) -> Result<(), CloudError> {
+    pub fn edit(
+        &self,
+        app: &str,
+        change: impl FnOnce(&mut BTreeMap<String, Hidden>),
+    ) -> Result<(), CloudError> {
         let app = self.backend.app(app)?;
         self.write(app, change);
         Ok(())
@@ -76,6 +88,8 @@ impl Writer {
 impl fmt::Debug for Writer {
     /// Only who it is: what it writes to holds tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Writer")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }

@@ -23,11 +23,17 @@ mod tests {
 
     #[test]
     fn shortens() {
-        assert_eq!(Clock::new(100.0).shorten(Duration::from_secs(10)), Duration::from_millis(100));
+        assert_eq!(
+            Clock::new(100.0).shorten(Duration::from_secs(10)),
+            Duration::from_millis(100)
+        );
     }
 
     #[test]
     fn a_clock_that_stands_still_never_comes_to_a_retry() {
-        assert_eq!(Clock::new(0.0).shorten(Duration::from_secs(1)), Duration::MAX);
+        assert_eq!(
+            Clock::new(0.0).shorten(Duration::from_secs(1)),
+            Duration::MAX
+        );
     }
 }

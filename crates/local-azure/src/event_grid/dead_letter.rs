@@ -14,7 +14,12 @@ use super::schema;
 impl Deliveries {
     /// Writes a batch into the folder for dead letters, or drops it if there is none, and says so in the log.
     pub(super) async fn give_up(&self, batch: &Batch, last: &Delivery, reason: &str) {
-        let Delivery { subscription, event_ids, outcome, .. } = last;
+        let Delivery {
+            subscription,
+            event_ids,
+            outcome,
+            ..
+        } = last;
         let ids = event_ids.join(", ");
         let Some(folder) = &self.dead_letter_folder else {
             tracing::error!(%subscription, event.ids = ids, reason, %outcome, "events were dropped");
@@ -36,10 +41,20 @@ impl Deliveries {
 /// The file is named as Event Grid names the blob: `MY-SUBSCRIPTION/2026/3/1/9/<guid>.json`, in UTC.
 async fn write(folder: &Path, batch: &Batch, last: &Delivery, reason: &str) -> io::Result<PathBuf> {
     let now = Timestamp::now().to_zoned(TimeZone::UTC);
-    let hour = format!("{}/{}/{}/{}", now.year(), now.month(), now.day(), now.hour());
+    let hour = format!(
+        "{}/{}/{}/{}",
+        now.year(),
+        now.month(),
+        now.day(),
+        now.hour()
+    );
     let folder = folder.join(last.subscription.to_uppercase()).join(hour);
     tokio::fs::create_dir_all(&folder).await?;
-    let events: Value = batch.events.iter().map(|queued| dead_event(queued, last, reason)).collect();
+    let events: Value = batch
+        .events
+        .iter()
+        .map(|queued| dead_event(queued, last, reason))
+        .collect();
     let file = folder.join(format!("{}.json", Uuid::new_v4()));
     // Under its own name only when it is whole: somebody may be watching the folder.
     let unfinished = file.with_extension("unfinished");
@@ -60,11 +75,16 @@ fn dead_event(queued: &QueuedEvent, last: &Delivery, reason: &str) -> Value {
     ];
     let lower_case = schema::is_cloud_event(&event);
     if let Some(fields) = event.as_object_mut() {
-        fields.extend(
-            added
-                .into_iter()
-                .map(|(name, value)| (if lower_case { name.to_lowercase() } else { name.to_owned() }, value)),
-        );
+        fields.extend(added.into_iter().map(|(name, value)| {
+            (
+                if lower_case {
+                    name.to_lowercase()
+                } else {
+                    name.to_owned()
+                },
+                value,
+            )
+        }));
     }
     event
 }

@@ -79,13 +79,19 @@ pub(super) struct Deliveries {
 
 impl QueuedEvent {
     pub(super) fn new(event: &Value, schema: DeliverySchema) -> Self {
-        Self { event: schema::convert(event, schema), published: Timestamp::now() }
+        Self {
+            event: schema::convert(event, schema),
+            published: Timestamp::now(),
+        }
     }
 }
 
 impl Batch {
     fn event_ids(&self) -> Vec<String> {
-        self.events.iter().map(|queued| schema::id(&queued.event).to_owned()).collect()
+        self.events
+            .iter()
+            .map(|queued| schema::id(&queued.event).to_owned())
+            .collect()
     }
 }
 
@@ -125,16 +131,24 @@ impl Deliveries {
     }
 
     pub(super) fn misbehave(&self, misbehaviour: Misbehaviour) {
-        *self.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner) = misbehaviour;
+        *self
+            .misbehaviour
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = misbehaviour;
     }
 
     pub(super) fn count_one_more(&self) {
-        self.outstanding.send_modify(|outstanding| *outstanding += 1);
+        self.outstanding
+            .send_modify(|outstanding| *outstanding += 1);
     }
 
     pub(super) async fn none_outstanding(&self) {
         // Fails only if the sender is gone, which is in `self`.
-        let _ = self.outstanding.subscribe().wait_for(|outstanding| *outstanding == 0).await;
+        let _ = self
+            .outstanding
+            .subscribe()
+            .wait_for(|outstanding| *outstanding == 0)
+            .await;
     }
 
     /// Takes the events of one event subscription as they come, until it is replaced.
@@ -144,7 +158,10 @@ impl Deliveries {
         mut waiting: mpsc::UnboundedReceiver<QueuedEvent>,
     ) {
         while let Some(first) = waiting.recv().await {
-            let misbehaviour = *self.misbehaviour.lock().unwrap_or_else(PoisonError::into_inner);
+            let misbehaviour = *self
+                .misbehaviour
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             tokio::time::sleep(misbehaviour.delay).await;
             let mut events = vec![first];
             while let Ok(event) = waiting.try_recv() {
@@ -154,7 +171,10 @@ impl Deliveries {
                 events.reverse();
             }
             for events in events.chunks(subscription.max_events_per_batch) {
-                let batch = Batch { subscription: Arc::clone(&subscription), events: events.to_vec() };
+                let batch = Batch {
+                    subscription: Arc::clone(&subscription),
+                    events: events.to_vec(),
+                };
                 self.deliver(batch, misbehaviour).await;
             }
         }
@@ -163,11 +183,16 @@ impl Deliveries {
     /// Begins the delivery of a batch.
     async fn deliver(self: &Arc<Self>, batch: Batch, misbehaviour: Misbehaviour) {
         if misbehaviour.twice {
-            self.outstanding.send_modify(|outstanding| *outstanding += batch.events.len());
+            self.outstanding
+                .send_modify(|outstanding| *outstanding += batch.events.len());
             self.spawn(Arc::clone(self).deliver_at_last(batch.clone(), None));
         }
         // Only what is waited for keeps its order.
-        let first = if misbehaviour.reverse { Some(self.attempt(&batch, 1).await) } else { None };
+        let first = if misbehaviour.reverse {
+            Some(self.attempt(&batch, 1).await)
+        } else {
+            None
+        };
         self.spawn(Arc::clone(self).deliver_at_last(batch, first));
     }
 
@@ -181,7 +206,12 @@ impl Deliveries {
         let mut age = Duration::ZERO;
         loop {
             age = age.saturating_add(last.duration);
-            match retry::next(last.outcome, last.attempt, age, batch.subscription.max_delivery_attempts) {
+            match retry::next(
+                last.outcome,
+                last.attempt,
+                age,
+                batch.subscription.max_delivery_attempts,
+            ) {
                 Next::Delivered => break,
                 Next::GiveUp(reason) => {
                     self.give_up(&batch, &last, reason).await;
@@ -194,7 +224,8 @@ impl Deliveries {
             }
             last = self.attempt(&batch, last.attempt + 1).await;
         }
-        self.outstanding.send_modify(|outstanding| *outstanding -= batch.events.len());
+        self.outstanding
+            .send_modify(|outstanding| *outstanding -= batch.events.len());
     }
 
     /// Makes one attempt and records it.
@@ -231,7 +262,11 @@ impl Deliveries {
 
     fn request(&self, batch: &Batch, attempt: u32) -> reqwest::RequestBuilder {
         let subscription = &batch.subscription;
-        let first = batch.events.first().map(|queued| &queued.event).unwrap_or(&Value::Null);
+        let first = batch
+            .events
+            .first()
+            .map(|queued| &queued.event)
+            .unwrap_or(&Value::Null);
         let request = self
             .client
             .post(subscription.endpoint.clone())
@@ -241,19 +276,36 @@ impl Deliveries {
             .header("aeg-subscription-name", subscription.name.to_uppercase())
             .header("aeg-delivery-count", attempt - 1)
             .header("aeg-event-type", "Notification");
-        let events = || batch.events.iter().map(|queued| queued.event.clone()).collect::<Value>().to_string();
+        let events = || {
+            batch
+                .events
+                .iter()
+                .map(|queued| queued.event.clone())
+                .collect::<Value>()
+                .to_string()
+        };
         // Event Grid's own schema is always an array; in CloudEvents only a batch is one.
         if !schema::is_cloud_event(first) {
             return request
                 .header("aeg-data-version", schema::text(first, "dataVersion"))
-                .header("aeg-metadata-version", schema::text(first, "metadataVersion"))
+                .header(
+                    "aeg-metadata-version",
+                    schema::text(first, "metadataVersion"),
+                )
                 .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
                 .body(events());
         }
         if subscription.max_events_per_batch == 1 {
             let one = "application/cloudevents+json; charset=utf-8";
-            return request.header(header::CONTENT_TYPE, one).body(first.to_string());
+            return request
+                .header(header::CONTENT_TYPE, one)
+                .body(first.to_string());
         }
-        request.header(header::CONTENT_TYPE, "application/cloudevents-batch+json; charset=utf-8").body(events())
+        request
+            .header(
+                header::CONTENT_TYPE,
+                "application/cloudevents-batch+json; charset=utf-8",
+            )
+            .body(events())
     }
 }

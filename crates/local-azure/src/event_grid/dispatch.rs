@@ -16,9 +16,7 @@ pub(super) enum Order {
         done: oneshot::Sender<()>,
     },
     /// To answer when all events published before have been queued.
-    TakeAll {
-        done: oneshot::Sender<()>,
-    },
+    TakeAll { done: oneshot::Sender<()> },
 }
 
 /// Hands events to event subscriptions.
@@ -35,7 +33,10 @@ struct Line {
 
 impl Dispatcher {
     pub(super) fn new(deliveries: Arc<Deliveries>) -> Self {
-        Self { deliveries, lines: Vec::new() }
+        Self {
+            deliveries,
+            lines: Vec::new(),
+        }
     }
 
     /// Goes on until nobody can give orders any more.
@@ -67,16 +68,31 @@ impl Dispatcher {
     fn subscribe(&mut self, subscription: EventSubscription) {
         let subscription = Arc::new(subscription);
         let (queue, waiting) = mpsc::unbounded_channel();
-        self.deliveries.spawn(Arc::clone(&self.deliveries).deliver_all(Arc::clone(&subscription), waiting));
-        self.lines.retain(|line| !line.subscription.name.eq_ignore_ascii_case(&subscription.name));
-        self.lines.push(Line { subscription, queue });
+        self.deliveries
+            .spawn(Arc::clone(&self.deliveries).deliver_all(Arc::clone(&subscription), waiting));
+        self.lines.retain(|line| {
+            !line
+                .subscription
+                .name
+                .eq_ignore_ascii_case(&subscription.name)
+        });
+        self.lines.push(Line {
+            subscription,
+            queue,
+        });
     }
 
     fn queue(&self, published: PublishedEvent) {
-        for line in self.lines.iter().filter(|line| line.subscription.wants(&published)) {
+        for line in self
+            .lines
+            .iter()
+            .filter(|line| line.subscription.wants(&published))
+        {
             self.deliveries.count_one_more();
             // The other end lives as long as this line does.
-            let _ = line.queue.send(QueuedEvent::new(&published.event, line.subscription.schema));
+            let _ = line
+                .queue
+                .send(QueuedEvent::new(&published.event, line.subscription.schema));
         }
     }
 }

@@ -88,7 +88,12 @@ pub(super) enum Next {
 /// 400 and 413 say that the events will never be accepted. About 401, 403 and 404 Event Grid's pages differ over the
 /// years: retried after five minutes or more, or, for some kinds of endpoints, not at all. They are retried here, which
 /// is what a handler has to be ready for.
-pub(super) fn next(outcome: DeliveryOutcome, attempts: u32, age: Duration, max_attempts: u32) -> Next {
+pub(super) fn next(
+    outcome: DeliveryOutcome,
+    attempts: u32,
+    age: Duration,
+    max_attempts: u32,
+) -> Next {
     let at_least = match outcome {
         _ if outcome.is_success() => return Next::Delivered,
         // The documentation gives no word for this reason.
@@ -102,7 +107,11 @@ pub(super) fn next(outcome: DeliveryOutcome, attempts: u32, age: Duration, max_a
         return Next::GiveUp("MaxDeliveryAttemptsExceeded");
     }
     let index = usize::try_from(attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-    let pause = PAUSES.get(index).copied().unwrap_or(LAST_PAUSE).max(at_least);
+    let pause = PAUSES
+        .get(index)
+        .copied()
+        .unwrap_or(LAST_PAUSE)
+        .max(at_least);
     if age.saturating_add(pause) > TIME_TO_LIVE {
         return Next::GiveUp("TimeToLiveExceeded");
     }
@@ -120,7 +129,9 @@ mod tests {
 
     #[test]
     fn follows_the_schedule() {
-        let schedule = [10, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 43_200];
+        let schedule = [
+            10, 30, 60, 300, 600, 1_800, 3_600, 10_800, 21_600, 43_200, 43_200,
+        ];
         for (attempts, seconds) in (1..).zip(schedule) {
             check(DeliveryOutcome::Status(500), attempts, seconds);
             check(DeliveryOutcome::TimedOut, attempts, seconds);
@@ -141,7 +152,10 @@ mod tests {
     #[test]
     fn only_the_five_documented_statuses_are_a_success() {
         for status in 200..=204 {
-            assert_eq!(next(DeliveryOutcome::Status(status), 1, Duration::ZERO, 1), Next::Delivered);
+            assert_eq!(
+                next(DeliveryOutcome::Status(status), 1, Duration::ZERO, 1),
+                Next::Delivered
+            );
         }
         for status in [205, 206, 302, 304] {
             check(DeliveryOutcome::Status(status), 1, 10);
@@ -151,7 +165,12 @@ mod tests {
     #[test]
     fn gives_up_at_once_when_the_endpoint_rejects() {
         for status in [400, 413] {
-            let found = next(DeliveryOutcome::Status(status), 1, Duration::ZERO, MAX_ATTEMPTS);
+            let found = next(
+                DeliveryOutcome::Status(status),
+                1,
+                Duration::ZERO,
+                MAX_ATTEMPTS,
+            );
             assert_eq!(found, Next::GiveUp("RejectedByEndpoint"));
         }
     }
@@ -159,7 +178,13 @@ mod tests {
     #[test]
     fn gives_up_after_the_last_attempt_and_after_a_day() {
         let outcome = DeliveryOutcome::Status(500);
-        assert_eq!(next(outcome, 3, Duration::ZERO, 3), Next::GiveUp("MaxDeliveryAttemptsExceeded"));
-        assert_eq!(next(outcome, 1, TIME_TO_LIVE, 3), Next::GiveUp("TimeToLiveExceeded"));
+        assert_eq!(
+            next(outcome, 3, Duration::ZERO, 3),
+            Next::GiveUp("MaxDeliveryAttemptsExceeded")
+        );
+        assert_eq!(
+            next(outcome, 1, TIME_TO_LIVE, 3),
+            Next::GiveUp("TimeToLiveExceeded")
+        );
     }
 }

@@ -35,7 +35,14 @@ pub(super) fn subject(event: &Value) -> &str {
 }
 
 pub(super) fn event_type(event: &Value) -> &str {
-    text(event, if is_cloud_event(event) { "type" } else { "eventType" })
+    text(
+        event,
+        if is_cloud_event(event) {
+            "type"
+        } else {
+            "eventType"
+        },
+    )
 }
 
 /// The text of a field; empty if there is none.
@@ -61,7 +68,10 @@ mod tests {
             "id": "e-1", "source": "/t", "subject": "s", "type": "T", "time": "2026-03-01T00:00:00Z",
             "data": { "Id": "x" }, "specversion": "1.0",
         });
-        assert_eq!(convert(&event, DeliverySchema::CloudEventSchemaV10), expected);
+        assert_eq!(
+            convert(&event, DeliverySchema::CloudEventSchemaV10),
+            expected
+        );
         assert_eq!(convert(&event, DeliverySchema::EventGridSchema), event);
     }
 

@@ -72,10 +72,19 @@ impl EventSubscription {
     }
 
     pub(super) fn check(&self) -> Result<(), SubscribeError> {
-        let wrong = |field, expected| SubscribeError::Field { subscription: self.name.clone(), field, expected };
+        let wrong = |field, expected| SubscribeError::Field {
+            subscription: self.name.clone(),
+            field,
+            expected,
+        };
         // As Azure has it; the name becomes the name of a folder of dead letters.
         let name_fits = (3..=64).contains(&self.name.len());
-        if !name_fits || !self.name.chars().all(|it| it.is_ascii_alphanumeric() || it == '-') {
+        if !name_fits
+            || !self
+                .name
+                .chars()
+                .all(|it| it.is_ascii_alphanumeric() || it == '-')
+        {
             return Err(wrong("name", "3 to 64 letters, digits and hyphens"));
         }
         if !(1..=MAX_BATCH).contains(&self.max_events_per_batch) {
@@ -88,20 +97,33 @@ impl EventSubscription {
     }
 
     pub(super) fn wants(&self, published: &PublishedEvent) -> bool {
-        self.topic.trim_end_matches('/').eq_ignore_ascii_case(published.topic.trim_end_matches('/'))
+        self.topic
+            .trim_end_matches('/')
+            .eq_ignore_ascii_case(published.topic.trim_end_matches('/'))
             && self.wants_type(&published.event)
             && self.wants_subject(schema::subject(&published.event))
     }
 
     fn wants_type(&self, event: &Value) -> bool {
         let event_type = schema::event_type(event);
-        self.included_event_types.is_empty() || self.included_event_types.iter().any(|wanted| wanted == event_type)
+        self.included_event_types.is_empty()
+            || self
+                .included_event_types
+                .iter()
+                .any(|wanted| wanted == event_type)
     }
 
     fn wants_subject(&self, subject: &str) -> bool {
-        let fold = |text: &str| if self.subject_case_sensitive { text.to_owned() } else { text.to_lowercase() };
+        let fold = |text: &str| {
+            if self.subject_case_sensitive {
+                text.to_owned()
+            } else {
+                text.to_lowercase()
+            }
+        };
         let subject = fold(subject);
-        subject.starts_with(&fold(&self.subject_begins_with)) && subject.ends_with(&fold(&self.subject_ends_with))
+        subject.starts_with(&fold(&self.subject_begins_with))
+            && subject.ends_with(&fold(&self.subject_ends_with))
     }
 }
 
@@ -123,14 +145,23 @@ mod tests {
 
     fn subscription(filters: Value) -> EventSubscription {
         let mut all = json!({ "name": "sub", "topic": TOPIC, "endpoint": "http://127.0.0.1/" });
-        all.as_object_mut().unwrap().extend(filters.as_object().unwrap().clone());
+        all.as_object_mut()
+            .unwrap()
+            .extend(filters.as_object().unwrap().clone());
         serde_json::from_value(all).unwrap()
     }
 
     fn check(filters: Value, wanted: bool) {
         let event = json!({ "id": "1", "eventType": "Microsoft.KeyVault.SecretExpired", "subject": "Sql-Password" });
-        let published = PublishedEvent { topic: TOPIC.to_uppercase(), event };
-        assert_eq!(subscription(filters.clone()).wants(&published), wanted, "{filters}");
+        let published = PublishedEvent {
+            topic: TOPIC.to_uppercase(),
+            event,
+        };
+        assert_eq!(
+            subscription(filters.clone()).wants(&published),
+            wanted,
+            "{filters}"
+        );
     }
 
     #[test]
@@ -141,27 +172,45 @@ mod tests {
 
     #[test]
     fn filters_by_type() {
-        check(json!({ "included_event_types": ["a", "Microsoft.KeyVault.SecretExpired"] }), true);
-        check(json!({ "included_event_types": ["Microsoft.KeyVault.SecretNearExpiry"] }), false);
+        check(
+            json!({ "included_event_types": ["a", "Microsoft.KeyVault.SecretExpired"] }),
+            true,
+        );
+        check(
+            json!({ "included_event_types": ["Microsoft.KeyVault.SecretNearExpiry"] }),
+            false,
+        );
     }
 
     #[test]
     fn filters_by_subject() {
-        check(json!({ "subject_begins_with": "sql-", "subject_ends_with": "WORD" }), true);
+        check(
+            json!({ "subject_begins_with": "sql-", "subject_ends_with": "WORD" }),
+            true,
+        );
         check(json!({ "subject_begins_with": "password" }), false);
         check(json!({ "subject_ends_with": "sql" }), false);
     }
 
     #[test]
     fn looks_at_case_if_asked_to() {
-        check(json!({ "subject_begins_with": "Sql-", "subject_case_sensitive": true }), true);
-        check(json!({ "subject_begins_with": "sql-", "subject_case_sensitive": true }), false);
+        check(
+            json!({ "subject_begins_with": "Sql-", "subject_case_sensitive": true }),
+            true,
+        );
+        check(
+            json!({ "subject_begins_with": "sql-", "subject_case_sensitive": true }),
+            false,
+        );
     }
 
     #[test]
     fn knows_the_types_and_subjects_of_cloud_events_too() {
         let event = json!({ "specversion": "1.0", "type": "t", "subject": "x" });
-        let published = PublishedEvent { topic: TOPIC.to_owned(), event };
+        let published = PublishedEvent {
+            topic: TOPIC.to_owned(),
+            event,
+        };
         assert!(subscription(json!({ "included_event_types": ["t"] })).wants(&published));
         assert!(!subscription(json!({ "included_event_types": ["u"] })).wants(&published));
     }
@@ -177,7 +226,10 @@ mod tests {
         for (field, filters) in [
             ("name", json!({ "name": "../x" })),
             ("max_events_per_batch", json!({ "max_events_per_batch": 0 })),
-            ("max_delivery_attempts", json!({ "max_delivery_attempts": 31 })),
+            (
+                "max_delivery_attempts",
+                json!({ "max_delivery_attempts": 31 }),
+            ),
         ] {
             let error = subscription(filters).check().unwrap_err();
             assert!(error.to_string().contains(field), "{error}");

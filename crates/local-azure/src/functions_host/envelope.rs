@@ -12,7 +12,9 @@ use super::schedule::Schedule;
 /// `double_encoded` is how older extensions send the trigger's value: as a string that holds the event.
 pub(super) fn of_events(function: &Function, value: &Value, double_encoded: bool) -> Vec<u8> {
     let data = match value {
-        Value::Array(events) => Value::Array(events.iter().map(|event| data_of(event).clone()).collect()),
+        Value::Array(events) => {
+            Value::Array(events.iter().map(|event| data_of(event).clone()).collect())
+        }
         event => data_of(event).clone(),
     };
     let mut metadata = Map::new();
@@ -20,12 +22,20 @@ pub(super) fn of_events(function: &Function, value: &Value, double_encoded: bool
     if !data.is_null() {
         metadata.insert("data".to_owned(), encode(&data));
     }
-    let value = if double_encoded { Value::String(value.to_string()) } else { encode(value) };
+    let value = if double_encoded {
+        Value::String(value.to_string())
+    } else {
+        encode(value)
+    };
     body(function, value, metadata)
 }
 
 /// The body for a function of the timer trigger.
-pub(super) fn of_timer(function: &Function, schedule: &Schedule, last: Option<Timestamp>) -> Vec<u8> {
+pub(super) fn of_timer(
+    function: &Function,
+    schedule: &Schedule,
+    last: Option<Timestamp>,
+) -> Vec<u8> {
     let now = Timestamp::now();
     let next = schedule.next_after(now);
     // Schedules below a minute are not monitored, and have no status.
@@ -34,7 +44,8 @@ pub(super) fn of_timer(function: &Function, schedule: &Schedule, last: Option<Ti
         (Some(next), Some(after)) => after.duration_since(next).as_secs() >= 60,
         _ => true,
     };
-    let date = |time: Option<Timestamp>| time.map_or_else(|| "0001-01-01T00:00:00".to_owned(), text);
+    let date =
+        |time: Option<Timestamp>| time.map_or_else(|| "0001-01-01T00:00:00".to_owned(), text);
     let status = json!({ "Last": date(last), "LastUpdated": date(last), "Next": date(next) });
     let value = json!({
         "Schedule": { "AdjustForDST": true },
@@ -59,7 +70,9 @@ fn body(function: &Function, value: Value, mut metadata: Map<String, Value>) -> 
         }),
     );
     let binding = function.binding.as_str();
-    json!({ "Data": { binding: value }, "Metadata": metadata }).to_string().into_bytes()
+    json!({ "Data": { binding: value }, "Metadata": metadata })
+        .to_string()
+        .into_bytes()
 }
 
 fn data_of(event: &Value) -> &Value {
@@ -70,7 +83,11 @@ fn data_of(event: &Value) -> &Value {
 ///
 /// Source: `GetHttpScriptInvocationContextValue` in Azure/azure-functions-host.
 fn encode(value: &Value) -> Value {
-    if value.is_object() { value.clone() } else { Value::String(value.to_string()) }
+    if value.is_object() {
+        value.clone()
+    } else {
+        Value::String(value.to_string())
+    }
 }
 
 /// .NET's form of a time: seven digits of the second.

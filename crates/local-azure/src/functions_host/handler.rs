@@ -97,7 +97,10 @@ pub(super) struct Supervisor {
 enum Order {
     /// Kill the process as a crash would, if it still is the one that was started after so many restarts. That it is
     /// gone is told by dropping `until_gone`, so that it is told in any case.
-    Crash { restarts: u64, until_gone: oneshot::Sender<Infallible> },
+    Crash {
+        restarts: u64,
+        until_gone: oneshot::Sender<Infallible>,
+    },
     /// Kill this process and start a new one, as after an invocation that took too long.
     Restart { pid: u32 },
     /// Kill the process for good.
@@ -133,7 +136,15 @@ impl Handler {
             restarts: Arc::clone(&restarts),
         };
         let task = AbortOnDropHandle::new(tokio::spawn(watcher.watch(process)));
-        Ok((Self { status, orders, restarts, start_timeout }, Supervisor { _task: task }))
+        Ok((
+            Self {
+                status,
+                orders,
+                restarts,
+                start_timeout,
+            },
+            Supervisor { _task: task },
+        ))
     }
 
     pub(super) fn status(&self) -> HandlerStatus {
@@ -152,13 +163,20 @@ impl Handler {
 
     /// Waits while the handler starts. The error means that nobody watches it any more.
     pub(super) async fn left_start(&self) -> Result<(), watch::error::RecvError> {
-        self.status.clone().wait_for(|status| *status != HandlerStatus::Starting).await.map(drop)
+        self.status
+            .clone()
+            .wait_for(|status| *status != HandlerStatus::Starting)
+            .await
+            .map(drop)
     }
 
     /// Kills the process as a crash would. The receiver is closed when it is gone.
     pub(super) fn crash(&self) -> oneshot::Receiver<Infallible> {
         let (until_gone, gone) = oneshot::channel();
-        self.order(Order::Crash { restarts: self.restarts(), until_gone });
+        self.order(Order::Crash {
+            restarts: self.restarts(),
+            until_gone,
+        });
         gone
     }
 
@@ -195,26 +213,41 @@ impl Watcher {
     /// Goes on until the handler is dead or stopped.
     async fn watch(mut self, first: Process) {
         let mut process = first;
-        let mut crashes = Crashes::new(self.supervision.max_crashes, self.supervision.crash_interval);
+        let mut crashes = Crashes::new(
+            self.supervision.max_crashes,
+            self.supervision.crash_interval,
+        );
         let last = loop {
             // Source: `WorkerProcess.OnProcessExited` in Azure/azure-functions-host.
             let (why, crashed) = match self.see_to_its_end(&mut process).await {
                 End::Exited(0) => break HandlerStatus::Dead(0),
                 End::Stopped => break HandlerStatus::Stopped("told to stop".to_owned()),
-                End::Exited(200) => ("exited with code 200, which asks for a restart".to_owned(), false),
+                End::Exited(200) => (
+                    "exited with code 200, which asks for a restart".to_owned(),
+                    false,
+                ),
                 End::Restarted => ("was killed: an invocation took too long".to_owned(), false),
                 End::Exited(code) => (format!("exited with code {code}"), true),
                 End::Crashed(why) => (why, true),
             };
-            let level = if crashed { LogLevel::Error } else { LogLevel::Information };
-            self.say(level, format!("The handler's process {} {why}.", process.pid));
+            let level = if crashed {
+                LogLevel::Error
+            } else {
+                LogLevel::Information
+            };
+            self.say(
+                level,
+                format!("The handler's process {} {why}.", process.pid),
+            );
             if crashed && crashes.one_too_many(Instant::now()) {
                 break HandlerStatus::Stopped(format!("too many crashes, the last one: it {why}"));
             }
             self.status.send_replace(HandlerStatus::Starting);
             process = match Process::start(&self.supervision.launch, &self.log) {
                 Ok(process) => process,
-                Err(error) => break HandlerStatus::Stopped(format!("it cannot be started again: {error}")),
+                Err(error) => {
+                    break HandlerStatus::Stopped(format!("it cannot be started again: {error}"));
+                }
             };
             self.restarts.fetch_add(1, Ordering::Relaxed);
         };

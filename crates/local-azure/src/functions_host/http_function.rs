@@ -24,10 +24,15 @@ pub(super) async fn call(
     let Some((function, parameters)) = host.http_function(&method, uri.path()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let Trigger::Http { anonymous, output, .. } = &function.trigger else {
+    let Trigger::Http {
+        anonymous, output, ..
+    } = &function.trigger
+    else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let by_code = query.get("code").is_some_and(|code| *code == host.master_key);
+    let by_code = query
+        .get("code")
+        .is_some_and(|code| *code == host.master_key);
     if !anonymous && !by_code && !host.has_master_key(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -35,7 +40,13 @@ pub(super) async fn call(
         return stopped;
     }
     let request = describe(&method, &uri, &query, &headers, &parameters, &body);
-    let invocation = host.run(function, &host.turn, Ok(envelope::of_request(function, request))).await;
+    let invocation = host
+        .run(
+            function,
+            &host.turn,
+            Ok(envelope::of_request(function, request)),
+        )
+        .await;
     match invocation.outcome {
         Ok(answer) => response(&answer, output.as_deref()),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -44,20 +55,26 @@ pub(super) async fn call(
 
 impl Host {
     /// The function of a request, and the parameters of its route.
-    fn http_function(&self, method: &Method, path: &str) -> Option<(&Function, Map<String, Value>)> {
+    fn http_function(
+        &self,
+        method: &Method,
+        path: &str,
+    ) -> Option<(&Function, Map<String, Value>)> {
         let path = path.trim_start_matches('/');
         let path = match self.route_prefix.as_str() {
             "" => path,
             prefix => path.strip_prefix(prefix)?.strip_prefix('/')?,
         };
-        self.functions.values().find_map(|function| match &function.trigger {
-            Trigger::Http { methods, route, .. }
-                if methods.is_empty() || methods.iter().any(|it| it == method.as_str()) =>
-            {
-                Some((function, match_route(route, path)?))
-            }
-            _ => None,
-        })
+        self.functions
+            .values()
+            .find_map(|function| match &function.trigger {
+                Trigger::Http { methods, route, .. }
+                    if methods.is_empty() || methods.iter().any(|it| it == method.as_str()) =>
+                {
+                    Some((function, match_route(route, path)?))
+                }
+                _ => None,
+            })
     }
 }
 
@@ -67,7 +84,10 @@ fn match_route(route: &str, path: &str) -> Option<Map<String, Value>> {
     let mut parameters = Map::new();
     for wanted in route.trim_matches('/').split('/') {
         let part = parts.next()?;
-        match wanted.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
+        match wanted
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+        {
             Some(parameter) => {
                 let name = parameter.split(':').next().unwrap_or(parameter);
                 parameters.insert(name.to_owned(), json!(part));
@@ -117,12 +137,16 @@ fn response(answer: &Value, output: Option<&str>) -> Response {
         Some("$return") => answer.get("ReturnValue"),
         Some(name) => answer.get("Outputs").and_then(|outputs| outputs.get(name)),
     };
-    let Some(described) = described else { return StatusCode::OK.into_response() };
+    let Some(described) = described else {
+        return StatusCode::OK.into_response();
+    };
     // Newtonsoft reads a number and a text that holds one alike.
     let status = match described.get("statusCode") {
         None => Some(StatusCode::OK),
         Some(Value::String(text)) => StatusCode::from_bytes(text.as_bytes()).ok(),
-        Some(number) => number.as_u64().and_then(|number| StatusCode::from_u16(number.try_into().ok()?).ok()),
+        Some(number) => number
+            .as_u64()
+            .and_then(|number| StatusCode::from_u16(number.try_into().ok()?).ok()),
     };
     let (body, content_type) = match described.get("body") {
         None | Some(Value::Null) => (String::new(), None),
@@ -131,13 +155,25 @@ fn response(answer: &Value, output: Option<&str>) -> Response {
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let described = described.get("headers").and_then(Value::as_object).into_iter().flatten();
-    let content_type = content_type.map(|text| (header::CONTENT_TYPE, HeaderValue::from_static(text)));
+    let described = described
+        .get("headers")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten();
+    let content_type =
+        content_type.map(|text| (header::CONTENT_TYPE, HeaderValue::from_static(text)));
     let own = described.filter_map(|(name, value)| {
-        Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value.as_str()?).ok()?))
+        Some((
+            name.parse::<HeaderName>().ok()?,
+            HeaderValue::from_str(value.as_str()?).ok()?,
+        ))
     });
     // How the body is sent is the server's business.
-    let framing = [header::CONNECTION, header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    let framing = [
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+    ];
     let own = own.filter(|(name, _)| !framing.contains(name));
     // What the answer says comes last, and wins.
     for (name, value) in content_type.into_iter().chain(own) {

@@ -40,12 +40,21 @@ impl Instances {
         let start = |instance| {
             let mut supervision = supervision.clone();
             // Last, and so it wins over a setting of this name.
-            supervision.launch.environment.push(("WEBSITE_INSTANCE_ID".to_owned(), super::random_hex()));
+            supervision
+                .launch
+                .environment
+                .push(("WEBSITE_INSTANCE_ID".to_owned(), super::random_hex()));
             Handler::start(supervision, client.clone(), log.of_instance(instance))
         };
         let started: Vec<_> = (0..count.max(1)).map(start).collect::<io::Result<_>>()?;
         let (handlers, supervisors) = started.into_iter().unzip();
-        Ok((Self { handlers, start_timeout: supervision.start_timeout }, supervisors))
+        Ok((
+            Self {
+                handlers,
+                start_timeout: supervision.start_timeout,
+            },
+            supervisors,
+        ))
     }
 
     pub(super) fn get(&self, instance: usize) -> Result<&Handler, NoSuchInstance> {
@@ -55,8 +64,13 @@ impl Instances {
     /// The status of the first that runs, else of the first that starts, else of the first.
     pub(super) fn status(&self) -> HandlerStatus {
         let all: Vec<_> = self.handlers.iter().map(Handler::status).collect();
-        let running = all.iter().find(|status| matches!(status, HandlerStatus::Running { .. }));
-        let starting = || all.iter().find(|status| **status == HandlerStatus::Starting);
+        let running = all
+            .iter()
+            .find(|status| matches!(status, HandlerStatus::Running { .. }));
+        let starting = || {
+            all.iter()
+                .find(|status| **status == HandlerStatus::Starting)
+        };
         let status = running.or_else(starting).or(all.first()).cloned();
         status.unwrap_or_else(|| HandlerStatus::Stopped("there is no instance".to_owned()))
     }
@@ -72,8 +86,13 @@ impl Instances {
                 if let Some(target) = self.running_from(turn) {
                     return Some(target);
                 }
-                let starting = self.handlers.iter().filter(|handler| handler.status() == HandlerStatus::Starting);
-                let left_start: Vec<_> = starting.map(|handler| Box::pin(handler.left_start())).collect();
+                let starting = self
+                    .handlers
+                    .iter()
+                    .filter(|handler| handler.status() == HandlerStatus::Starting);
+                let left_start: Vec<_> = starting
+                    .map(|handler| Box::pin(handler.left_start()))
+                    .collect();
                 if left_start.is_empty() {
                     return None;
                 }
@@ -81,7 +100,10 @@ impl Instances {
                 result.ok()?;
             }
         };
-        let found = tokio::time::timeout(self.start_timeout, found).await.ok().flatten();
+        let found = tokio::time::timeout(self.start_timeout, found)
+            .await
+            .ok()
+            .flatten();
         found.ok_or_else(|| self.status())
     }
 
@@ -108,10 +130,16 @@ impl Instances {
         let mut next = turn.0.lock().unwrap_or_else(PoisonError::into_inner);
         let numbered = || self.handlers.iter().enumerate();
         let round = numbered().skip(*next).chain(numbered().take(*next));
-        let target = round.into_iter().find_map(|(instance, handler)| match handler.status() {
-            HandlerStatus::Running { pid, port } => Some(Target { instance, pid, port }),
-            _ => None,
-        })?;
+        let target = round
+            .into_iter()
+            .find_map(|(instance, handler)| match handler.status() {
+                HandlerStatus::Running { pid, port } => Some(Target {
+                    instance,
+                    pid,
+                    port,
+                }),
+                _ => None,
+            })?;
         *next = (target.instance + 1) % self.handlers.len();
         Some(target)
     }

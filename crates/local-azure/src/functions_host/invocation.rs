@@ -61,7 +61,12 @@ pub enum Failure {
 
 impl Host {
     /// Runs a function where it is the next turn, records the invocation and logs its beginning and end.
-    pub(super) async fn run(&self, function: &Function, turn: &Turn, body: Result<Vec<u8>, Failure>) -> Invocation {
+    pub(super) async fn run(
+        &self,
+        function: &Function,
+        turn: &Turn,
+        body: Result<Vec<u8>, Failure>,
+    ) -> Invocation {
         let id = Uuid::new_v4().to_string();
         let name = &function.name;
         self.log.write(
@@ -72,11 +77,19 @@ impl Host {
         );
         let started = Instant::now();
         let called = match body {
-            Ok(body) => self.instances.next_running(turn).await.map(|it| (it, body)).map_err(Failure::NoHandler),
+            Ok(body) => self
+                .instances
+                .next_running(turn)
+                .await
+                .map(|it| (it, body))
+                .map_err(Failure::NoHandler),
             Err(failure) => Err(failure),
         };
         let (instance, outcome) = match called {
-            Ok((target, body)) => (Some(target.instance), self.call_in_time(function, &id, target, body).await),
+            Ok((target, body)) => (
+                Some(target.instance),
+                self.call_in_time(function, &id, target, body).await,
+            ),
             Err(failure) => (None, Err(failure)),
         };
         let duration = started.elapsed();
@@ -84,15 +97,26 @@ impl Host {
         let (level, text) = match &outcome {
             Ok(_) => (
                 LogLevel::Information,
-                format!("Executed 'Functions.{name}' (Succeeded, Id={id}, Duration={milliseconds}ms)"),
+                format!(
+                    "Executed 'Functions.{name}' (Succeeded, Id={id}, Duration={milliseconds}ms)"
+                ),
             ),
             Err(failure) => (
                 LogLevel::Error,
-                format!("Executed 'Functions.{name}' (Failed, Id={id}, Duration={milliseconds}ms): {failure}"),
+                format!(
+                    "Executed 'Functions.{name}' (Failed, Id={id}, Duration={milliseconds}ms): {failure}"
+                ),
             ),
         };
-        self.log_of(instance).write(level, LogSource::Host, Some(&id), text);
-        let invocation = Invocation { id, function: name.clone(), instance, duration, outcome };
+        self.log_of(instance)
+            .write(level, LogSource::Host, Some(&id), text);
+        let invocation = Invocation {
+            id,
+            function: name.clone(),
+            instance,
+            duration,
+            outcome,
+        };
         self.invocations.push(invocation.clone());
         invocation
     }
@@ -116,14 +140,26 @@ impl Host {
     }
 
     /// Calls the handler. Never returns if the answer is one on which the real host waits for ever.
-    async fn call(&self, function: &Function, id: &str, target: Target, body: Vec<u8>) -> Result<Value, Failure> {
+    async fn call(
+        &self,
+        function: &Function,
+        id: &str,
+        target: Target,
+        body: Vec<u8>,
+    ) -> Result<Value, Failure> {
         let trace = format!("00-{}-{}-01", Uuid::new_v4().simple(), short_id());
         let response = self
             .client
-            .post(format!("http://127.0.0.1:{}/{}", target.port, function.name))
+            .post(format!(
+                "http://127.0.0.1:{}/{}",
+                target.port, function.name
+            ))
             .header("X-Azure-Functions-InvocationId", id)
             .header("X-Azure-Functions-HostVersion", HOST_VERSION)
-            .header(header::USER_AGENT, format!("Azure-Functions-Host/{HOST_VERSION}"))
+            .header(
+                header::USER_AGENT,
+                format!("Azure-Functions-Host/{HOST_VERSION}"),
+            )
             .header("traceparent", trace)
             .header(header::CONTENT_TYPE, "application/json; charset=utf-8")
             .header(header::TRANSFER_ENCODING, "chunked")
@@ -140,17 +176,33 @@ impl Host {
         }
     }
 
-    fn log_lines_of(&self, answer: &Map<String, Value>, function: &Function, id: &str, target: Target) {
+    fn log_lines_of(
+        &self,
+        answer: &Map<String, Value>,
+        function: &Function,
+        id: &str,
+        target: Target,
+    ) {
         let log = self.log_of(Some(target.instance));
         let lines = answer::field(answer, "Logs").and_then(Value::as_array);
         for line in lines.into_iter().flatten() {
-            let text = line.as_str().map_or_else(|| line.to_string(), str::to_owned);
-            log.write(LogLevel::Information, LogSource::Function(function.name.clone()), Some(id), text);
+            let text = line
+                .as_str()
+                .map_or_else(|| line.to_string(), str::to_owned);
+            log.write(
+                LogLevel::Information,
+                LogSource::Function(function.name.clone()),
+                Some(id),
+                text,
+            );
         }
     }
 
     fn log_of(&self, instance: Option<usize>) -> HostLog {
-        instance.map_or_else(|| self.log.clone(), |instance| self.log.of_instance(instance))
+        instance.map_or_else(
+            || self.log.clone(),
+            |instance| self.log.of_instance(instance),
+        )
     }
 }
 

@@ -34,7 +34,8 @@ pub(super) fn serve(listener: TcpListener, host: Arc<Host>) -> DropGuard {
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(host);
     let stop = CancellationToken::new();
-    let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server =
+        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::spawn(async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "the listener of the Functions host ended");
@@ -54,11 +55,18 @@ async fn webhook(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let parameter = |name: &str| query.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    let parameter = |name: &str| {
+        query
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    };
     if !extension.eq_ignore_ascii_case("eventgrid") {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let key = parameter("code").map(String::as_str).or_else(|| text_of(&headers, "x-functions-key"));
+    let key = parameter("code")
+        .map(String::as_str)
+        .or_else(|| text_of(&headers, "x-functions-key"));
     if key.is_none_or(|key| key != host.event_grid_key && key != host.master_key) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -73,9 +81,15 @@ async fn webhook(
     }
     let name = parameter("functionName").map_or("", String::as_str);
     if host.event_function(name).is_err() {
-        return (StatusCode::NOT_FOUND, format!("cannot find function: '{name}'")).into_response();
+        return (
+            StatusCode::NOT_FOUND,
+            format!("cannot find function: '{name}'"),
+        )
+            .into_response();
     }
-    let event_type = text_of(&headers, "aeg-event-type").unwrap_or_default().to_ascii_lowercase();
+    let event_type = text_of(&headers, "aeg-event-type")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     let Ok(value) = serde_json::from_slice::<Value>(&body) else {
         return (StatusCode::BAD_REQUEST, "the body is not JSON").into_response();
     };
@@ -83,7 +97,11 @@ async fn webhook(
         "subscriptionvalidation" => validation(&value),
         "notification" => notification(&host, name, value).await,
         "unsubscribe" => StatusCode::ACCEPTED.into_response(),
-        _ => (StatusCode::BAD_REQUEST, "the header `aeg-event-type` is not `Notification`").into_response(),
+        _ => (
+            StatusCode::BAD_REQUEST,
+            "the header `aeg-event-type` is not `Notification`",
+        )
+            .into_response(),
     }
 }
 
@@ -97,17 +115,27 @@ fn allow_origin(headers: &HeaderMap) -> Response {
 
 /// The handshake of Event Grid: an endpoint answers with the code that the event brings.
 fn validation(value: &Value) -> Response {
-    let event = if value.is_array() { value.get(0) } else { Some(value) };
+    let event = if value.is_array() {
+        value.get(0)
+    } else {
+        Some(value)
+    };
     let code = match event.and_then(|event| event.get("data")) {
         // In the CloudEvents schema the data is encoded twice.
-        Some(Value::String(data)) => {
-            serde_json::from_str::<Value>(data).ok().and_then(|data| data.get("validationCode").cloned())
-        }
+        Some(Value::String(data)) => serde_json::from_str::<Value>(data)
+            .ok()
+            .and_then(|data| data.get("validationCode").cloned()),
         data => data.and_then(|data| data.get("validationCode").cloned()),
     };
     match code {
-        Some(code) => json!({ "validationResponse": code }).to_string().into_response(),
-        None => (StatusCode::BAD_REQUEST, "the event has no `data.validationCode`").into_response(),
+        Some(code) => json!({ "validationResponse": code })
+            .to_string()
+            .into_response(),
+        None => (
+            StatusCode::BAD_REQUEST,
+            "the event has no `data.validationCode`",
+        )
+            .into_response(),
     }
 }
 
@@ -115,18 +143,34 @@ fn validation(value: &Value) -> Response {
 ///
 /// Any failure makes Event Grid deliver the whole batch again.
 async fn notification(host: &Arc<Host>, name: &str, value: Value) -> Response {
-    let Ok(function) = host.event_function(name) else { return StatusCode::NOT_FOUND.into_response() };
+    let Ok(function) = host.event_function(name) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let events = match value {
         Value::Array(events) => events,
         Value::Object(_) => vec![value],
-        _ => return (StatusCode::BAD_REQUEST, "the body is not an event, or an array of events").into_response(),
+        _ => {
+            return (
+                StatusCode::BAD_REQUEST,
+                "the body is not an event, or an array of events",
+            )
+                .into_response();
+        }
     };
     let invocations: Vec<Invocation> = if matches!(function.trigger, Trigger::Events) {
         vec![host.run_with_events(function, &Value::Array(events)).await]
     } else {
-        join_all(events.iter().map(|event| host.run_with_events(function, event))).await
+        join_all(
+            events
+                .iter()
+                .map(|event| host.run_with_events(function, event)),
+        )
+        .await
     };
-    match invocations.iter().find_map(|invocation| invocation.outcome.as_ref().err()) {
+    match invocations
+        .iter()
+        .find_map(|invocation| invocation.outcome.as_ref().err())
+    {
         Some(failure) => (StatusCode::INTERNAL_SERVER_ERROR, failure.to_string()).into_response(),
         None => StatusCode::ACCEPTED.into_response(),
     }
@@ -142,7 +186,9 @@ async fn run_by_hand(
     if !host.has_master_key(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let Some(function) = host.functions.get(&name).cloned() else { return StatusCode::NOT_FOUND.into_response() };
+    let Some(function) = host.functions.get(&name).cloned() else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
     let input = match serde_json::from_slice::<Value>(&body) {
         Ok(body) if body.is_object() => body.get("input").cloned().unwrap_or_default(),
         _ => return (StatusCode::BAD_REQUEST, "the body is not a JSON object").into_response(),
@@ -154,7 +200,11 @@ async fn run_by_hand(
     };
     match &function.trigger {
         Trigger::Http { .. } => {
-            return (StatusCode::BAD_REQUEST, "call an HTTP function under its own path").into_response();
+            return (
+                StatusCode::BAD_REQUEST,
+                "call an HTTP function under its own path",
+            )
+                .into_response();
         }
         Trigger::Timer { .. } => {
             tokio::spawn(async move {
@@ -186,9 +236,13 @@ impl Host {
     /// What is answered in place of a host that has stopped.
     pub(super) fn stopped(&self) -> Option<Response> {
         match self.instances.status() {
-            HandlerStatus::Stopped(_) => {
-                Some((StatusCode::SERVICE_UNAVAILABLE, "Function host is not running.").into_response())
-            }
+            HandlerStatus::Stopped(_) => Some(
+                (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "Function host is not running.",
+                )
+                    .into_response(),
+            ),
             _ => None,
         }
     }

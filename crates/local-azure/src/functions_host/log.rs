@@ -85,12 +85,22 @@ impl HostLog {
 
     fn with(file: Option<Mutex<File>>) -> Self {
         let subscribers = broadcast::Sender::new(BROADCAST_LINES);
-        Self { inner: Arc::new(Inner { lines: Journal::new(KEPT_LINES), subscribers, file }), instance: None }
+        Self {
+            inner: Arc::new(Inner {
+                lines: Journal::new(KEPT_LINES),
+                subscribers,
+                file,
+            }),
+            instance: None,
+        }
     }
 
     /// The same log, for what comes from one instance.
     pub(super) fn of_instance(&self, instance: usize) -> Self {
-        Self { instance: Some(instance), ..self.clone() }
+        Self {
+            instance: Some(instance),
+            ..self.clone()
+        }
     }
 
     /// The lines so far, oldest first: the last 100,000.
@@ -103,12 +113,28 @@ impl HostLog {
         self.inner.subscribers.subscribe()
     }
 
-    pub(super) fn write(&self, level: LogLevel, source: LogSource, invocation_id: Option<&str>, text: String) {
+    pub(super) fn write(
+        &self,
+        level: LogLevel,
+        source: LogSource,
+        invocation_id: Option<&str>,
+        text: String,
+    ) {
         let invocation_id = invocation_id.map(str::to_owned);
-        let line = LogLine { time: Timestamp::now(), level, source, invocation_id, instance: self.instance, text };
+        let line = LogLine {
+            time: Timestamp::now(),
+            level,
+            source,
+            invocation_id,
+            instance: self.instance,
+            text,
+        };
         if let Some(file) = &self.inner.file {
             // A full disk must not stop the handler; the line is still in memory.
-            let _ = writeln!(file.lock().unwrap_or_else(PoisonError::into_inner), "{line}");
+            let _ = writeln!(
+                file.lock().unwrap_or_else(PoisonError::into_inner),
+                "{line}"
+            );
         }
         self.inner.lines.push(line.clone());
         // Fails if nobody listens.
@@ -145,7 +171,11 @@ impl fmt::Display for LogSource {
 impl fmt::Display for LogLine {
     /// Names the instance unless it is the first, which is mostly the only one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.3} [{}] {}: {}", self.time, self.level, self.source, self.text)?;
+        write!(
+            f,
+            "{:.3} [{}] {}: {}",
+            self.time, self.level, self.source, self.text
+        )?;
         if let Some(id) = &self.invocation_id {
             write!(f, " (invocation {id})")?;
         }

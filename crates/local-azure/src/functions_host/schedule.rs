@@ -13,13 +13,20 @@ pub(super) struct Schedule(Box<Cron>);
 impl Schedule {
     pub(super) fn parse(text: &str) -> Result<Self, CronError> {
         // In NCRONTAB a day has to match both fields; the classic cron takes either.
-        let parser = CronParser::builder().seconds(Seconds::Required).year(Year::Disallowed).dom_and_dow(true).build();
+        let parser = CronParser::builder()
+            .seconds(Seconds::Required)
+            .year(Year::Disallowed)
+            .dom_and_dow(true)
+            .build();
         Ok(Self(Box::new(parser.parse(text)?)))
     }
 
     /// The first time after `time`; `None` if there is none, as for the 30th of February.
     pub(super) fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
-        self.0.find_next_occurrence(&time.to_zoned(TimeZone::UTC), false).ok().map(|next| next.timestamp())
+        self.0
+            .find_next_occurrence(&time.to_zoned(TimeZone::UTC), false)
+            .ok()
+            .map(|next| next.timestamp())
     }
 }
 
@@ -35,14 +42,26 @@ mod tests {
 
     #[test]
     fn the_first_field_is_seconds() {
-        check("*/5 * * * * *", "2026-03-01T00:00:01Z", "2026-03-01T00:00:05Z");
-        check("30 0 12 * * *", "2026-03-01T12:00:30Z", "2026-03-02T12:00:30Z");
+        check(
+            "*/5 * * * * *",
+            "2026-03-01T00:00:01Z",
+            "2026-03-01T00:00:05Z",
+        );
+        check(
+            "30 0 12 * * *",
+            "2026-03-01T12:00:30Z",
+            "2026-03-02T12:00:30Z",
+        );
     }
 
     #[test]
     fn a_day_has_to_match_both_fields() {
         // The first Monday that is a 1st.
-        check("0 0 0 1 * 1", "2026-03-01T00:00:00Z", "2026-06-01T00:00:00Z");
+        check(
+            "0 0 0 1 * 1",
+            "2026-03-01T00:00:00Z",
+            "2026-06-01T00:00:00Z",
+        );
     }
 
     #[test]

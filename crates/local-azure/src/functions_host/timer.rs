@@ -27,7 +27,10 @@ pub(super) struct Timer {
 /// The timers among the functions, by name.
 pub(super) fn of_functions(functions: &BTreeMap<String, Function>) -> BTreeMap<String, Timer> {
     let timer = |function: &Function| match &function.trigger {
-        Trigger::Timer { schedule, run_on_startup } => Some(Timer {
+        Trigger::Timer {
+            schedule,
+            run_on_startup,
+        } => Some(Timer {
             function: function.clone(),
             schedule: schedule.clone(),
             run_on_startup: *run_on_startup,
@@ -36,17 +39,27 @@ pub(super) fn of_functions(functions: &BTreeMap<String, Function>) -> BTreeMap<S
         }),
         _ => None,
     };
-    functions.iter().filter_map(|(name, function)| Some((name.clone(), timer(function)?))).collect()
+    functions
+        .iter()
+        .filter_map(|(name, function)| Some((name.clone(), timer(function)?)))
+        .collect()
 }
 
 /// Starts one task for each timer.
 pub(super) fn run_all(host: &Arc<Host>) -> Vec<AbortOnDropHandle<()>> {
-    let run = |name: &String| AbortOnDropHandle::new(tokio::spawn(run_on_schedule(Arc::clone(host), name.clone())));
+    let run = |name: &String| {
+        AbortOnDropHandle::new(tokio::spawn(run_on_schedule(
+            Arc::clone(host),
+            name.clone(),
+        )))
+    };
     host.timers.keys().map(run).collect()
 }
 
 async fn run_on_schedule(host: Arc<Host>, name: String) {
-    let Some(timer) = host.timers.get(&name) else { return };
+    let Some(timer) = host.timers.get(&name) else {
+        return;
+    };
     if timer.run_on_startup {
         host.run_timer(timer).await;
     }

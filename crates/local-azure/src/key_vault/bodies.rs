@@ -42,18 +42,27 @@ struct GivenAttributes {
 
 impl SetSecret {
     pub(super) fn into_version(self) -> Result<NewVersion, Refusal> {
-        let value = self.value.ok_or_else(|| Refusal::BadParameter("Parameter value must be specified.".into()))?;
+        let value = self
+            .value
+            .ok_or_else(|| Refusal::BadParameter("Parameter value must be specified.".into()))?;
         let given = self.attributes.unwrap_or_default();
         let mut attributes = Attributes::default();
         given.check()?;
         given.apply_to(&mut attributes);
-        Ok(NewVersion { value, attributes, content_type: self.content_type, tags: self.tags.unwrap_or_default() })
+        Ok(NewVersion {
+            value,
+            attributes,
+            content_type: self.content_type,
+            tags: self.tags.unwrap_or_default(),
+        })
     }
 }
 
 impl UpdateSecret {
     pub(super) fn check(&self) -> Result<(), Refusal> {
-        self.attributes.as_ref().map_or(Ok(()), GivenAttributes::check)
+        self.attributes
+            .as_ref()
+            .map_or(Ok(()), GivenAttributes::check)
     }
 
     pub(super) fn apply_to(self, version: &mut Version) {
@@ -71,7 +80,8 @@ impl UpdateSecret {
 
 impl GivenAttributes {
     fn check(&self) -> Result<(), Refusal> {
-        let possible = |seconds: Option<i64>| seconds.is_none_or(|it| Timestamp::from_second(it).is_ok());
+        let possible =
+            |seconds: Option<i64>| seconds.is_none_or(|it| Timestamp::from_second(it).is_ok());
         if possible(self.nbf) && possible(self.exp) {
             Ok(())
         } else {
@@ -115,17 +125,27 @@ pub(super) fn deleted_item(vault: &Vault, deleted: &Deleted) -> Value {
 }
 
 fn deleted_with(vault: &Vault, deleted: &Deleted, id: Option<&str>) -> Value {
-    let purge = deleted.at.saturating_add(SignedDuration::from_hours(24 * RECOVERABLE_DAYS));
+    let purge = deleted
+        .at
+        .saturating_add(SignedDuration::from_hours(24 * RECOVERABLE_DAYS));
     let mut body = described(vault, &deleted.secret, &deleted.secret.newest, id);
     let recovery_id = format!("{}/deletedsecrets/{}", vault.url, deleted.secret.name);
     body.insert("recoveryId".into(), recovery_id.into());
     body.insert("deletedDate".into(), deleted.at.as_second().into());
-    body.insert("scheduledPurgeDate".into(), purge.unwrap_or(Timestamp::MAX).as_second().into());
+    body.insert(
+        "scheduledPurgeDate".into(),
+        purge.unwrap_or(Timestamp::MAX).as_second().into(),
+    );
     body.into()
 }
 
 /// What all bodies have: id, attributes, and the rest only if it was given.
-fn described(vault: &Vault, secret: &Secret, version: &Version, id: Option<&str>) -> Map<String, Value> {
+fn described(
+    vault: &Vault,
+    secret: &Secret,
+    version: &Version,
+    id: Option<&str>,
+) -> Map<String, Value> {
     let mut path = format!("{}/secrets/{}", vault.url, secret.name);
     if let Some(id) = id {
         path = format!("{path}/{id}");
@@ -148,9 +168,16 @@ fn attributes(version: &Version) -> Value {
         "recoveryLevel": "Recoverable+Purgeable",
         "recoverableDays": RECOVERABLE_DAYS,
     });
-    let dates = [("nbf", version.attributes.not_before), ("exp", version.attributes.expires)];
+    let dates = [
+        ("nbf", version.attributes.not_before),
+        ("exp", version.attributes.expires),
+    ];
     if let Some(attributes) = attributes.as_object_mut() {
-        attributes.extend(dates.into_iter().filter_map(|(name, date)| Some((name.into(), date?.as_second().into()))));
+        attributes.extend(
+            dates
+                .into_iter()
+                .filter_map(|(name, date)| Some((name.into(), date?.as_second().into()))),
+        );
     }
     attributes
 }

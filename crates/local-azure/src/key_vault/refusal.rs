@@ -28,14 +28,25 @@ impl From<VaultError> for Refusal {
 
 impl Refusal {
     pub(super) fn unreadable(place: String) -> Self {
-        Self::BadParameter(format!("The request's body is not of the right form: {place}."))
+        Self::BadParameter(format!(
+            "The request's body is not of the right form: {place}."
+        ))
     }
 
     pub(super) fn into_response(self) -> Response {
-        let bad_parameter = |message: &str| answer::error(StatusCode::BAD_REQUEST, "BadParameter", message);
+        let bad_parameter =
+            |message: &str| answer::error(StatusCode::BAD_REQUEST, "BadParameter", message);
         match self {
-            Self::NoVault => answer::error(StatusCode::NOT_FOUND, "VaultNotFound", "There is no such vault."),
-            Self::NotFound => answer::error(StatusCode::NOT_FOUND, "NotFound", "There is no such operation."),
+            Self::NoVault => answer::error(
+                StatusCode::NOT_FOUND,
+                "VaultNotFound",
+                "There is no such vault.",
+            ),
+            Self::NotFound => answer::error(
+                StatusCode::NOT_FOUND,
+                "NotFound",
+                "There is no such operation.",
+            ),
             Self::NoApiVersion => bad_parameter("api-version must be specified"),
             Self::BadParameter(message) => bad_parameter(&message),
             Self::Denied { caller, resource } => {
@@ -43,11 +54,21 @@ impl Refusal {
                     "Caller is not authorized to perform action on resource.\r\n\
                      Caller: name={caller}\r\nResource: '{resource}'"
                 );
-                with_inner_code(StatusCode::FORBIDDEN, "Forbidden", &message, "ForbiddenByRbac")
+                with_inner_code(
+                    StatusCode::FORBIDDEN,
+                    "Forbidden",
+                    &message,
+                    "ForbiddenByRbac",
+                )
             }
             Self::Disabled => {
                 let message = "Operation get is not allowed on a disabled secret.";
-                with_inner_code(StatusCode::FORBIDDEN, "Forbidden", message, "SecretDisabled")
+                with_inner_code(
+                    StatusCode::FORBIDDEN,
+                    "Forbidden",
+                    message,
+                    "SecretDisabled",
+                )
             }
             Self::Vault(VaultError::InvalidName(name)) => {
                 bad_parameter(&format!("The request URI contains an invalid name: {name}"))
@@ -56,13 +77,20 @@ impl Refusal {
                 "A secret with (name/id) {name} was not found in this key vault. If you recently deleted this secret \
                  you may be able to recover it using the correct recovery command."
             )),
-            Self::Vault(VaultError::NotDeleted(name)) => not_found(&format!("Deleted Secret not found: {name}")),
+            Self::Vault(VaultError::NotDeleted(name)) => {
+                not_found(&format!("Deleted Secret not found: {name}"))
+            }
             Self::Vault(VaultError::Deleted(name)) => {
                 let message = format!(
                     "Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; \
                      in this state, the secret can only be recovered or purged."
                 );
-                with_inner_code(StatusCode::CONFLICT, "Conflict", &message, "ObjectIsDeletedButRecoverable")
+                with_inner_code(
+                    StatusCode::CONFLICT,
+                    "Conflict",
+                    &message,
+                    "ObjectIsDeletedButRecoverable",
+                )
             }
         }
     }
@@ -92,6 +120,7 @@ fn not_found(message: &str) -> Response {
 }
 
 fn with_inner_code(status: StatusCode, code: &str, message: &str, inner: &str) -> Response {
-    let body = json!({ "error": { "code": code, "message": message, "innererror": { "code": inner } } });
+    let body =
+        json!({ "error": { "code": code, "message": message, "innererror": { "code": inner } } });
     answer::json(status, &body)
 }

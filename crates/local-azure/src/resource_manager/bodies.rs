@@ -7,7 +7,10 @@ use crate::backend::Backend;
 
 /// A site or a slot.
 pub(super) fn app(backend: &Backend, app: &App) -> Value {
-    let host_name = format!("{}.azurewebsites.net", app.short_name.replace('/', "-").to_lowercase());
+    let host_name = format!(
+        "{}.azurewebsites.net",
+        app.short_name.replace('/', "-").to_lowercase()
+    );
     let plan = format!(
         "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Web/serverfarms/local",
         backend.subscription, app.resource_group
@@ -44,8 +47,10 @@ pub(super) fn app(backend: &Backend, app: &App) -> Value {
 
 /// An app's settings, or those that somebody wants it to have.
 pub(super) fn settings(app: &App, settings: &Settings) -> Value {
-    let properties: Map<String, Value> =
-        settings.iter().map(|(name, value)| (name.clone(), value.expose().into())).collect();
+    let properties: Map<String, Value> = settings
+        .iter()
+        .map(|(name, value)| (name.clone(), value.expose().into()))
+        .collect();
     json!({
         "id": format!("{}/config/appsettings", app.id),
         "name": "appsettings",
@@ -71,7 +76,9 @@ pub(super) fn reference(backend: &Backend, app: &App, row: ReferenceRow) -> Valu
         "identityType": identity(backend, app),
         "source": "KeyVault",
     });
-    let active = row.active_version.filter(|_| backend.options.reports_active_version);
+    let active = row
+        .active_version
+        .filter(|_| backend.options.reports_active_version);
     if let (Some(version), Some(properties)) = (active, properties.as_object_mut()) {
         properties.insert("activeVersion".into(), version.into());
     }
@@ -96,10 +103,16 @@ pub(super) fn resource_group(backend: &Backend, name: &str) -> Value {
 }
 
 fn app_type(app: &App) -> &'static str {
-    if app.slot.is_some() { "Microsoft.Web/sites/slots" } else { "Microsoft.Web/sites" }
+    if app.slot.is_some() {
+        "Microsoft.Web/sites/slots"
+    } else {
+        "Microsoft.Web/sites"
+    }
 }
 
 fn identity(backend: &Backend, app: &App) -> Option<Value> {
     let principal_id = &app.identity.as_ref()?.principal_id;
-    Some(json!({ "type": "SystemAssigned", "principalId": principal_id, "tenantId": backend.tenant }))
+    Some(
+        json!({ "type": "SystemAssigned", "principalId": principal_id, "tenantId": backend.tenant }),
+    )
 }

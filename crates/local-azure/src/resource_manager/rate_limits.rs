@@ -26,19 +26,34 @@ struct Limit {
     header: &'static str,
 }
 
-const READS: Limit = Limit { size: 250.0, refill: 25.0, header: "x-ms-ratelimit-remaining-subscription-reads" };
-const WRITES: Limit = Limit { size: 200.0, refill: 10.0, header: "x-ms-ratelimit-remaining-subscription-writes" };
+const READS: Limit = Limit {
+    size: 250.0,
+    refill: 25.0,
+    header: "x-ms-ratelimit-remaining-subscription-reads",
+};
+const WRITES: Limit = Limit {
+    size: 200.0,
+    refill: 10.0,
+    header: "x-ms-ratelimit-remaining-subscription-writes",
+};
 
 impl Limit {
     /// Every method that is not a reading one counts as a write, `POST .../list` too.
     fn of(method: &Method) -> Self {
-        if matches!(*method, Method::GET | Method::HEAD) { READS } else { WRITES }
+        if matches!(*method, Method::GET | Method::HEAD) {
+            READS
+        } else {
+            WRITES
+        }
     }
 }
 
 impl RateLimits {
     pub(crate) fn new(enforced: bool) -> Self {
-        Self { enforced, buckets: Mutex::default() }
+        Self {
+            enforced,
+            buckets: Mutex::default(),
+        }
     }
 
     /// Takes one request out of the bucket. The error is how long to wait for it.
@@ -54,13 +69,27 @@ impl RateLimits {
     pub(crate) fn left(&self, caller: &str, method: &Method, now: Instant) -> (&'static str, u64) {
         let limit = Limit::of(method);
         // Whole requests only; a bucket holds at most a few hundred.
-        (limit.header, self.with_bucket(caller, limit, now, |bucket| bucket.left.floor() as u64))
+        (
+            limit.header,
+            self.with_bucket(caller, limit, now, |bucket| bucket.left.floor() as u64),
+        )
     }
 
-    fn with_bucket<T>(&self, caller: &str, limit: Limit, now: Instant, act: impl FnOnce(&mut Bucket) -> T) -> T {
+    fn with_bucket<T>(
+        &self,
+        caller: &str,
+        limit: Limit,
+        now: Instant,
+        act: impl FnOnce(&mut Bucket) -> T,
+    ) -> T {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = Bucket { left: limit.size, filled: now };
-        let bucket = buckets.entry((caller.to_owned(), limit.header)).or_insert(full);
+        let full = Bucket {
+            left: limit.size,
+            filled: now,
+        };
+        let bucket = buckets
+            .entry((caller.to_owned(), limit.header))
+            .or_insert(full);
         bucket.fill(limit, now);
         act(bucket)
     }
@@ -95,7 +124,9 @@ mod tests {
 
     /// How many of 1,000 requests are let through at one moment.
     fn let_through(limits: &RateLimits, method: &Method, now: Instant) -> usize {
-        (0..1000).filter(|_| limits.take("orders", method, now).is_ok()).count()
+        (0..1000)
+            .filter(|_| limits.take("orders", method, now).is_ok())
+            .count()
     }
 
     #[test]
@@ -119,7 +150,10 @@ mod tests {
     fn says_how_long_to_wait() {
         let (limits, now) = (RateLimits::new(true), Instant::now());
         let_through(&limits, &Method::PUT, now);
-        assert_eq!(limits.take("orders", &Method::PUT, now), Err(Duration::from_millis(100)));
+        assert_eq!(
+            limits.take("orders", &Method::PUT, now),
+            Err(Duration::from_millis(100))
+        );
     }
 
     #[test]

@@ -15,13 +15,23 @@ pub(super) enum Refusal {
     NoOperation,
     NoSubscription(String),
     NoResourceGroup(String),
-    NoApp { name: String, group: String },
+    NoApp {
+        name: String,
+        group: String,
+    },
     NoReference(String),
-    Forbidden { caller: String, action: String, scope: String },
+    Forbidden {
+        caller: String,
+        action: String,
+        scope: String,
+    },
     Unreadable(String),
     NoProperties,
     InvalidProperties,
-    TooManyRequests { subscription: String, wait: Duration },
+    TooManyRequests {
+        subscription: String,
+        wait: Duration,
+    },
 }
 
 impl Refusal {
@@ -34,9 +44,11 @@ impl Refusal {
                 "MissingApiVersionParameter",
                 "The api-version query parameter (?api-version=) is required for all requests.",
             ),
-            Self::NoOperation => {
-                error(Status::NOT_FOUND, "InvalidResourceType", "There is no such resource type or operation here.")
-            }
+            Self::NoOperation => error(
+                Status::NOT_FOUND,
+                "InvalidResourceType",
+                "There is no such resource type or operation here.",
+            ),
             Self::NoSubscription(id) => error(
                 Status::NOT_FOUND,
                 "SubscriptionNotFound",
@@ -49,14 +61,20 @@ impl Refusal {
             ),
             Self::NoApp { name, group } => {
                 let resource = format!("Microsoft.Web/sites/{}", name.replacen('/', "/slots/", 1));
-                let message = format!("The Resource '{resource}' under resource group '{group}' was not found.");
+                let message = format!(
+                    "The Resource '{resource}' under resource group '{group}' was not found."
+                );
                 error(Status::NOT_FOUND, "ResourceNotFound", &message)
             }
             Self::NoReference(setting) => {
                 let message = format!("Cannot find AppSetting reference with name {setting}.");
                 unwrapped_error(Status::NOT_FOUND, "NotFound", &message)
             }
-            Self::Forbidden { caller, action, scope } => {
+            Self::Forbidden {
+                caller,
+                action,
+                scope,
+            } => {
                 let message = format!(
                     "The client '{caller}' does not have authorization to perform action '{action}' over scope \
                      '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials."
@@ -64,7 +82,9 @@ impl Refusal {
                 error(Status::FORBIDDEN, "AuthorizationFailed", &message)
             }
             Self::Unreadable(place) => {
-                let message = format!("The request content was invalid and could not be deserialized: '{place}'.");
+                let message = format!(
+                    "The request content was invalid and could not be deserialized: '{place}'."
+                );
                 error(Status::BAD_REQUEST, "InvalidRequestContent", &message)
             }
             Self::NoProperties => unwrapped_error(
@@ -72,16 +92,22 @@ impl Refusal {
                 "BadRequest",
                 "Properties object is not present in the request body.",
             ),
-            Self::InvalidProperties => {
-                unwrapped_error(Status::BAD_REQUEST, "BadRequest", "The parameter properties has an invalid value.")
-            }
+            Self::InvalidProperties => unwrapped_error(
+                Status::BAD_REQUEST,
+                "BadRequest",
+                "The parameter properties has an invalid value.",
+            ),
             Self::TooManyRequests { subscription, wait } => {
                 let seconds = wait.as_secs_f64().ceil().max(1.0);
                 let message = format!(
                     "Number of requests for subscription '{subscription}' exceeded the limit. \
                      Please try again after '{seconds}' seconds."
                 );
-                let mut response = error(Status::TOO_MANY_REQUESTS, "SubscriptionRequestsThrottled", &message);
+                let mut response = error(
+                    Status::TOO_MANY_REQUESTS,
+                    "SubscriptionRequestsThrottled",
+                    &message,
+                );
                 answer::set_header(&mut response, "retry-after", &seconds.to_string());
                 response
             }
@@ -92,12 +118,19 @@ impl Refusal {
 /// 401, and where to get the token that is missing.
 pub(super) fn challenge(backend: &Backend, reason: BadToken) -> Response {
     let (code, message) = match reason {
-        BadToken::Missing => ("AuthenticationFailed", "Authentication failed. The 'Authorization' header is missing."),
+        BadToken::Missing => (
+            "AuthenticationFailed",
+            "Authentication failed. The 'Authorization' header is missing.",
+        ),
         BadToken::Unknown => ("InvalidAuthenticationToken", "The access token is invalid."),
-        BadToken::Expired => ("ExpiredAuthenticationToken", "The access token expiry is in the past."),
-        BadToken::WrongAudience => {
-            ("InvalidAuthenticationTokenAudience", "The access token has been obtained for wrong audience or resource.")
-        }
+        BadToken::Expired => (
+            "ExpiredAuthenticationToken",
+            "The access token expiry is in the past.",
+        ),
+        BadToken::WrongAudience => (
+            "InvalidAuthenticationTokenAudience",
+            "The access token has been obtained for wrong audience or resource.",
+        ),
     };
     let mut response = answer::error(StatusCode::UNAUTHORIZED, code, message);
     let challenge = format!(

@@ -10,10 +10,18 @@ use crate::backend::{Backend, Subscribed};
 use crate::call::Call;
 
 /// What is asked of Microsoft.EventGrid in a subscription.
-pub(super) fn in_subscription(backend: &Backend, call: &Call, rest: &[&str]) -> Result<Response, Refusal> {
+pub(super) fn in_subscription(
+    backend: &Backend,
+    call: &Call,
+    rest: &[&str],
+) -> Result<Response, Refusal> {
     match (&call.method, rest) {
         (&Method::GET, ["systemtopics"]) => {
-            let rows = backend.subscribed().iter().map(|it| (it.vault.clone(), topic(backend, it))).collect();
+            let rows = backend
+                .subscribed()
+                .iter()
+                .map(|it| (it.vault.clone(), topic(backend, it)))
+                .collect();
             Ok(list(backend, call, rows))
         }
         _ => Err(Refusal::NoOperation),
@@ -26,7 +34,9 @@ pub(super) fn in_group(backend: &Backend, call: &Call, rest: &[&str]) -> Result<
         (&Method::GET, ["systemtopics", name, "eventsubscriptions"]) => {
             let all = backend.subscribed();
             let of_topic = all.iter().filter(|it| it.vault.eq_ignore_ascii_case(name));
-            let rows: Vec<Keyed> = of_topic.map(|it| (it.vault.clone(), subscription(backend, it))).collect();
+            let rows: Vec<Keyed> = of_topic
+                .map(|it| (it.vault.clone(), subscription(backend, it)))
+                .collect();
             Ok(list(backend, call, rows))
         }
         _ => Err(Refusal::NoOperation),
@@ -57,7 +67,11 @@ fn topic(backend: &Backend, it: &Subscribed) -> Value {
 }
 
 fn subscription(backend: &Backend, it: &Subscribed) -> Value {
-    let types = if it.event_types.is_empty() { Value::Null } else { json!(it.event_types) };
+    let types = if it.event_types.is_empty() {
+        Value::Null
+    } else {
+        json!(it.event_types)
+    };
     json!({
         "id": format!("{}/eventSubscriptions/{}", topic_id(backend, it), it.name),
         "name": it.name,

@@ -51,5 +51,8 @@ pub(crate) fn event(
         "dataVersion": "1",
         "metadataVersion": "1",
     });
-    PublishedEvent { topic: vault.id.clone(), event }
+    PublishedEvent {
+        topic: vault.id.clone(),
+        event,
+    }
 }

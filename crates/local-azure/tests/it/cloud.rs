@@ -23,8 +23,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 const SUBSCRIPTION: &str = "11111111-2222-3333-4444-555555555555";
-const ORDERS: &str =
-    "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/shop/providers/Microsoft.Web/sites/orders";
+const ORDERS: &str = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/shop/providers/Microsoft.Web/sites/orders";
 const RESOURCE_MANAGER: &str = "https://management.azure.com/";
 const KEY_VAULT: &str = "https://vault.azure.net";
 
@@ -82,7 +81,12 @@ impl Answer {
     }
 
     fn names(&self) -> Vec<&str> {
-        self.body["value"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect()
+        self.body["value"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["name"].as_str().unwrap())
+            .collect()
     }
 }
 
@@ -97,15 +101,30 @@ impl Stand {
 
     async fn start_in(world: &str, options: CloudOptions) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let cloud = Cloud::start(World::parse(world).unwrap(), options, sender).await.unwrap();
+        let cloud = Cloud::start(World::parse(world).unwrap(), options, sender)
+            .await
+            .unwrap();
         // A connection that is used twice hides faults: the client tries those again by itself.
-        let http = Client::builder().timeout(Duration::from_secs(10)).pool_max_idle_per_host(0).build().unwrap();
-        Self { cloud, events, http }
+        let http = Client::builder()
+            .timeout(Duration::from_secs(10))
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap();
+        Self {
+            cloud,
+            events,
+            http,
+        }
     }
 
     /// A token of the app or of nobody in the world, for an audience.
     async fn token(&self, app: Option<&str>, resource: &str) -> String {
-        let answer = self.ask_for_token(app, &[("resource", resource), ("api-version", "2019-08-01")]).await;
+        let answer = self
+            .ask_for_token(
+                app,
+                &[("resource", resource), ("api-version", "2019-08-01")],
+            )
+            .await;
         answer.body["access_token"].as_str().unwrap().to_owned()
     }
 
@@ -114,23 +133,49 @@ impl Stand {
             Some(app) => self.cloud.environment_of(app).unwrap(),
             None => self.cloud.environment(),
         };
-        let variable = |name: &str| environment.iter().find(|(it, _)| it == name).unwrap().1.clone();
+        let variable = |name: &str| {
+            environment
+                .iter()
+                .find(|(it, _)| it == name)
+                .unwrap()
+                .1
+                .clone()
+        };
         let url = Url::parse_with_params(&variable("IDENTITY_ENDPOINT"), query).unwrap();
-        self.send(self.http.get(url).header("X-IDENTITY-HEADER", variable("IDENTITY_HEADER"))).await.unwrap()
+        self.send(
+            self.http
+                .get(url)
+                .header("X-IDENTITY-HEADER", variable("IDENTITY_HEADER")),
+        )
+        .await
+        .unwrap()
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
-        Ok(Answer { status, headers, body: serde_json::from_str(&text).unwrap_or_default() })
+        Ok(Answer {
+            status,
+            headers,
+            body: serde_json::from_str(&text).unwrap_or_default(),
+        })
     }
 
     /// Sends a request to Resource Manager.
-    async fn try_manage(&self, method: Method, path: &str, body: Option<Value>) -> reqwest::Result<Answer> {
+    async fn try_manage(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<Answer> {
         let token = self.token(None, RESOURCE_MANAGER).await;
         let separator = if path.contains('?') { '&' } else { '?' };
-        let url = self.cloud.resource_manager_url().join(&format!("{path}{separator}api-version=2025-05-01")).unwrap();
+        let url = self
+            .cloud
+            .resource_manager_url()
+            .join(&format!("{path}{separator}api-version=2025-05-01"))
+            .unwrap();
         let request = self.http.request(method, url).bearer_auth(token);
         let request = match body {
             Some(body) => request.json(&body),
@@ -150,12 +195,21 @@ impl Stand {
     /// Writes an app's whole set of settings.
     async fn put_settings(&self, app: &str, settings: Value) -> Answer {
         let body = json!({ "properties": settings });
-        self.manage(Method::PUT, &format!("{app}/config/appsettings"), Some(body)).await
+        self.manage(
+            Method::PUT,
+            &format!("{app}/config/appsettings"),
+            Some(body),
+        )
+        .await
     }
 
     /// The row of the reference in a setting.
     async fn row(&self, app: &str, setting: &str) -> Value {
-        let answer = self.get(&format!("{app}/config/configreferences/appsettings/{setting}")).await;
+        let answer = self
+            .get(&format!(
+                "{app}/config/configreferences/appsettings/{setting}"
+            ))
+            .await;
         answer.body["properties"].clone()
     }
 
@@ -164,10 +218,20 @@ impl Stand {
         self.vault_as(None, method, path, body).await
     }
 
-    async fn vault_as(&self, app: Option<&str>, method: Method, path: &str, body: Option<Value>) -> Answer {
+    async fn vault_as(
+        &self,
+        app: Option<&str>,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Answer {
         let token = self.token(app, KEY_VAULT).await;
         let separator = if path.contains('?') { '&' } else { '?' };
-        let url = self.cloud.key_vault_url().join(&format!("{path}{separator}api-version=7.4")).unwrap();
+        let url = self
+            .cloud
+            .key_vault_url()
+            .join(&format!("{path}{separator}api-version=7.4"))
+            .unwrap();
         let request = self.http.request(method, url).bearer_auth(token);
         let request = match body {
             Some(body) => request.json(&body),
@@ -179,7 +243,10 @@ impl Stand {
 
 /// The next of what comes; nothing comes late.
 async fn next<T>(from: &mut mpsc::UnboundedReceiver<T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), from.recv()).await.unwrap().unwrap()
+    tokio::time::timeout(Duration::from_secs(10), from.recv())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// Looks again and again until it sees what it waits for.

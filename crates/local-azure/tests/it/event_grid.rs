@@ -28,25 +28,43 @@ impl Grid {
 
     fn with(options: EventGridOptions) -> Self {
         let (events, receiver) = mpsc::unbounded_channel();
-        Self { grid: EventGrid::start(options, receiver).unwrap(), events }
+        Self {
+            grid: EventGrid::start(options, receiver).unwrap(),
+            events,
+        }
     }
 
     fn publish(&self, event: Value) {
-        self.events.send(PublishedEvent { topic: TOPIC.to_owned(), event }).unwrap();
+        self.events
+            .send(PublishedEvent {
+                topic: TOPIC.to_owned(),
+                event,
+            })
+            .unwrap();
     }
 
     async fn settled(&self) {
-        tokio::time::timeout(DEADLINE, self.grid.settled()).await.unwrap();
+        tokio::time::timeout(DEADLINE, self.grid.settled())
+            .await
+            .unwrap();
     }
 
     /// The ids and the attempt of every delivery, in the order in which they ended.
     fn attempts(&self) -> Vec<(String, u32)> {
-        self.grid.deliveries().iter().map(|delivery| (delivery.event_ids.join(" "), delivery.attempt)).collect()
+        self.grid
+            .deliveries()
+            .iter()
+            .map(|delivery| (delivery.event_ids.join(" "), delivery.attempt))
+            .collect()
     }
 }
 
 fn options() -> EventGridOptions {
-    EventGridOptions { clock: 10_000.0, attempt_timeout: Some(DEADLINE), dead_letter: None }
+    EventGridOptions {
+        clock: 10_000.0,
+        attempt_timeout: Some(DEADLINE),
+        dead_letter: None,
+    }
 }
 
 fn event(id: &str) -> Value {

@@ -20,9 +20,14 @@ pub(crate) struct AppFolder {
 impl AppFolder {
     /// An app with the functions `Event`, `Events`, `Timer` and `Http`.
     pub(crate) fn new() -> Self {
-        let app = Self { folder: TempDir::new().unwrap() };
+        let app = Self {
+            folder: TempDir::new().unwrap(),
+        };
         app.write("host.json", &host_json(handler()));
-        app.write("Event/function.json", &json!({ "bindings": [event_trigger()] }));
+        app.write(
+            "Event/function.json",
+            &json!({ "bindings": [event_trigger()] }),
+        );
         let mut many = event_trigger();
         many["cardinality"] = json!("many");
         app.write("Events/function.json", &json!({ "bindings": [many] }));
@@ -33,7 +38,10 @@ impl AppFolder {
             "methods": ["get", "post"], "route": "things/{name}",
         });
         let response = json!({ "type": "http", "name": "res", "direction": "out" });
-        app.write("Http/function.json", &json!({ "bindings": [request, response] }));
+        app.write(
+            "Http/function.json",
+            &json!({ "bindings": [request, response] }),
+        );
         app
     }
 
@@ -84,7 +92,11 @@ pub(crate) async fn start(options: FunctionsHostOptions) -> FunctionsHost {
 
 /// A client that waits no longer than anything may take.
 pub(crate) fn client() -> Client {
-    Client::builder().no_proxy().timeout(DEADLINE).build().unwrap()
+    Client::builder()
+        .no_proxy()
+        .timeout(DEADLINE)
+        .build()
+        .unwrap()
 }
 
 /// Looks again and again until something is there.
@@ -97,13 +109,24 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, found).await.unwrap_or_else(|_| panic!("never happened: {what}"))
+    tokio::time::timeout(DEADLINE, found)
+        .await
+        .unwrap_or_else(|_| panic!("never happened: {what}"))
 }
 
 /// The example, which cargo builds beside the tests.
 fn handler() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let handler = test.parent().unwrap().parent().unwrap().join("examples/handler");
-    assert!(handler.is_file(), "`{}` is not built: `cargo test` without `--test` builds it", handler.display());
+    let handler = test
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples/handler");
+    assert!(
+        handler.is_file(),
+        "`{}` is not built: `cargo test` without `--test` builds it",
+        handler.display()
+    );
     handler
 }

@@ -25,7 +25,10 @@ pub fn decode_events(value: &Value) -> Vec<Result<Event, EventError>> {
 fn decode_wrapped(value: &Value, wrapping_left: usize) -> Vec<Result<Event, EventError>> {
     match value {
         Value::Array(events) if events.is_empty() => vec![not_an_event("an empty array")],
-        Value::Array(events) => events.iter().map(|event| decode_element(event, wrapping_left)).collect(),
+        Value::Array(events) => events
+            .iter()
+            .map(|event| decode_element(event, wrapping_left))
+            .collect(),
         Value::String(text) if wrapping_left > 0 => match serde_json::from_str(text) {
             Ok(inner) => decode_wrapped(&inner, wrapping_left - 1),
             Err(_) => vec![not_an_event("a text that is not JSON")],
@@ -46,7 +49,10 @@ fn decode_element(value: &Value, wrapping_left: usize) -> Result<Event, EventErr
 }
 
 fn not_an_event(got: &str) -> Result<Event, EventError> {
-    Err(EventError { id: None, reason: EventErrorReason::NotAnEvent(got.to_owned()) })
+    Err(EventError {
+        id: None,
+        reason: EventErrorReason::NotAnEvent(got.to_owned()),
+    })
 }
 
 fn decode_object(value: &Value) -> Result<Event, EventError> {
@@ -58,27 +64,46 @@ fn decode_object(value: &Value) -> Result<Event, EventError> {
         Value::String(_) => return not_an_event("a text wrapped too often"),
         Value::Array(_) => return not_an_event("an array within an array"),
     };
-    decode_envelope(&envelope).map_err(|reason| EventError { id: envelope.text("id").map(shortened), reason })
+    decode_envelope(&envelope).map_err(|reason| EventError {
+        id: envelope.text("id").map(shortened),
+        reason,
+    })
 }
 
 fn decode_envelope(envelope: &Fields<'_>) -> Result<Event, EventErrorReason> {
     // The Event Grid schema's name first, then the one of CloudEvents.
-    let either = |event_grid, cloud_events| envelope.text(event_grid).or_else(|| envelope.text(cloud_events));
+    let either = |event_grid, cloud_events| {
+        envelope
+            .text(event_grid)
+            .or_else(|| envelope.text(cloud_events))
+    };
     let event_type = either("eventType", "type").ok_or(EventErrorReason::Missing("eventType"))?;
     let (kind, occurrence) = parse_type(event_type)?;
     let id = envelope.text("id").ok_or(EventErrorReason::Missing("id"))?;
     if id.len() > MAX_ID_LENGTH {
-        return Err(EventErrorReason::Invalid { field: "id", expected: "an id of at most 256 bytes" });
+        return Err(EventErrorReason::Invalid {
+            field: "id",
+            expected: "an id of at most 256 bytes",
+        });
     }
     let time = either("eventTime", "time").ok_or(EventErrorReason::Missing("eventTime"))?;
-    let (time, nanoseconds) =
-        parse_time(time).ok_or(EventErrorReason::Invalid { field: "eventTime", expected: "a time" })?;
+    let (time, nanoseconds) = parse_time(time).ok_or(EventErrorReason::Invalid {
+        field: "eventTime",
+        expected: "a time",
+    })?;
     let data = match envelope.get("data") {
         Some(Value::Object(data)) => Fields(data),
-        Some(_) => return Err(EventErrorReason::Invalid { field: "data", expected: "an object" }),
+        Some(_) => {
+            return Err(EventErrorReason::Invalid {
+                field: "data",
+                expected: "an object",
+            });
+        }
         None => return Err(EventErrorReason::Missing("data")),
     };
-    let object = data.text("Id").ok_or(EventErrorReason::Missing("data.Id"))?;
+    let object = data
+        .text("Id")
+        .ok_or(EventErrorReason::Missing("data.Id"))?;
     let object = ObjectId::parse(object)?;
     object.check_against(kind, &data, either("topic", "source"))?;
     let version = match object.version {
@@ -101,7 +126,9 @@ fn decode_envelope(envelope: &Fields<'_>) -> Result<Event, EventErrorReason> {
 
 fn parse_type(event_type: &str) -> Result<(ObjectKind, Occurrence), EventErrorReason> {
     // `get` and not an index: the text may be shorter, or have a character across the boundary.
-    let ours = event_type.get(..TYPE_PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE_PREFIX));
+    let ours = event_type
+        .get(..TYPE_PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(TYPE_PREFIX));
     if !ours {
         return Err(EventErrorReason::OfAnotherSource(shortened(event_type)));
     }
@@ -138,7 +165,9 @@ impl ObjectId {
         let name = parts.next().ok_or(INVALID)?;
         let version = parts.next().filter(|version| !version.is_empty());
         let nothing_more = parts.all(str::is_empty);
-        let kind = ObjectKind::ALL.into_iter().find(|kind| collection.eq_ignore_ascii_case(kind.collection()));
+        let kind = ObjectKind::ALL
+            .into_iter()
+            .find(|kind| collection.eq_ignore_ascii_case(kind.collection()));
         match kind {
             Some(kind) if scheme.eq_ignore_ascii_case("https") && nothing_more => Ok(Self {
                 vault_host: host.parse().map_err(|_| INVALID)?,
@@ -152,10 +181,19 @@ impl ObjectId {
 
     /// Refuses an event whose other fields speak of another object: it is forged or mixed up, and acting on either
     /// half would be a guess. `VaultName` is not compared, it is seen in other spellings: the host in the id decides.
-    fn check_against(&self, kind: ObjectKind, data: &Fields<'_>, topic: Option<&str>) -> Result<(), EventErrorReason> {
+    fn check_against(
+        &self,
+        kind: ObjectKind,
+        data: &Fields<'_>,
+        topic: Option<&str>,
+    ) -> Result<(), EventErrorReason> {
         let contradiction = |field, says: &str, id_says: &str| {
             let (says, id_says) = (shortened(says), shortened(id_says));
-            Err(EventErrorReason::Contradiction { field, says, id_says })
+            Err(EventErrorReason::Contradiction {
+                field,
+                says,
+                id_says,
+            })
         };
         if self.kind != kind {
             return contradiction("eventType", kind.as_str(), self.kind.as_str());
@@ -180,8 +218,14 @@ impl ObjectId {
 }
 
 fn parse_version(data: &Fields<'_>) -> Result<Option<SecretVersion>, EventErrorReason> {
-    let invalid = EventErrorReason::Invalid { field: "data.Version", expected: "a version" };
-    data.text("Version").map(str::parse).transpose().map_err(|_| invalid)
+    let invalid = EventErrorReason::Invalid {
+        field: "data.Version",
+        expected: "a version",
+    };
+    data.text("Version")
+        .map(str::parse)
+        .transpose()
+        .map_err(|_| invalid)
 }
 
 /// The vault in a topic like `/subscriptions/.../providers/Microsoft.KeyVault/vaults/contoso-kv`. None for the topics
@@ -190,24 +234,45 @@ fn vault_of_topic(topic: &str) -> Option<&str> {
     let mut parts = topic.split('/').rev().skip_while(|part| part.is_empty());
     let vault = parts.next()?;
     let (vaults, provider) = (parts.next()?, parts.next()?);
-    (vaults.eq_ignore_ascii_case("vaults") && provider.eq_ignore_ascii_case("Microsoft.KeyVault")).then_some(vault)
+    (vaults.eq_ignore_ascii_case("vaults") && provider.eq_ignore_ascii_case("Microsoft.KeyVault"))
+        .then_some(vault)
 }
 
 /// Reads a time: RFC 3339 as Azure sends it, or what older Functions extensions make of it (no offset, or
 /// `07/25/2019 01:08:33`, both UTC). None before 1970.
 fn parse_time(text: &str) -> Option<(u64, u32)> {
-    let utc = |time: DateTime| time.to_zoned(TimeZone::UTC).ok().map(|time| time.timestamp());
+    let utc = |time: DateTime| {
+        time.to_zoned(TimeZone::UTC)
+            .ok()
+            .map(|time| time.timestamp())
+    };
     let timestamp = text
         .parse::<Timestamp>()
         .ok()
         .or_else(|| text.parse::<DateTime>().ok().and_then(utc))
-        .or_else(|| strtime::parse("%m/%d/%Y %H:%M:%S", text).ok()?.to_datetime().ok().and_then(utc))?;
-    Some((u64::try_from(timestamp.as_second()).ok()?, u32::try_from(timestamp.subsec_nanosecond()).ok()?))
+        .or_else(|| {
+            strtime::parse("%m/%d/%Y %H:%M:%S", text)
+                .ok()?
+                .to_datetime()
+                .ok()
+                .and_then(utc)
+        })?;
+    Some((
+        u64::try_from(timestamp.as_second()).ok()?,
+        u32::try_from(timestamp.subsec_nanosecond()).ok()?,
+    ))
 }
 
 /// Reads seconds since 1970: a number, a text that holds one, or nothing (absent, null, empty).
-fn parse_seconds(data: &Fields<'_>, name: &str, field: &'static str) -> Result<Option<u64>, EventErrorReason> {
-    let invalid = EventErrorReason::Invalid { field, expected: "a number of seconds since 1970" };
+fn parse_seconds(
+    data: &Fields<'_>,
+    name: &str,
+    field: &'static str,
+) -> Result<Option<u64>, EventErrorReason> {
+    let invalid = EventErrorReason::Invalid {
+        field,
+        expected: "a number of seconds since 1970",
+    };
     match data.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
@@ -222,13 +287,21 @@ struct Fields<'a>(&'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
     fn get(&self, name: &str) -> Option<&'a Value> {
-        let loosely = || self.0.iter().find(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let loosely = || {
+            self.0
+                .iter()
+                .find(|(key, _)| key.trim().eq_ignore_ascii_case(name))
+                .map(|(_, value)| value)
+        };
         self.0.get(name).or_else(loosely)
     }
 
     /// A text without surrounding spaces; none if it is empty or no text.
     fn text(&self, name: &str) -> Option<&'a str> {
-        self.get(name).and_then(Value::as_str).map(str::trim).filter(|text| !text.is_empty())
+        self.get(name)
+            .and_then(Value::as_str)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
     }
 }
 

@@ -68,11 +68,19 @@ pub enum Objection {
 }
 
 fn exactly(protected: bool) -> &'static str {
-    if protected { " (a protected name: patterns do not grant it)" } else { "" }
+    if protected {
+        " (a protected name: patterns do not grant it)"
+    } else {
+        ""
+    }
 }
 
 fn vault_prefix(vault_host: &VaultHost, other_vault: bool) -> String {
-    if other_vault { format!("{}/", vault_host.vault()) } else { String::new() }
+    if other_vault {
+        format!("{}/", vault_host.vault())
+    } else {
+        String::new()
+    }
 }
 
 impl fmt::Display for Refusal {

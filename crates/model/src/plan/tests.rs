@@ -29,7 +29,12 @@ fn name(text: &str) -> SettingName {
 fn reference(vault: &str, secret: &str, version: Option<&str>) -> String {
     let version: Option<SecretVersion> = version.map(|version| version.parse().unwrap());
     let vault_host = format!("{vault}.vault.azure.net").parse().unwrap();
-    Reference::to(Target { vault_host, secret: secret.parse().unwrap(), version }).to_string()
+    Reference::to(Target {
+        vault_host,
+        secret: secret.parse().unwrap(),
+        version,
+    })
+    .to_string()
 }
 
 /// An app with a reference to the event's secret, pinned and not, one to another secret, plain text and a protected name.
@@ -56,18 +61,33 @@ fn text() -> NewValue {
 }
 
 fn set(values: &[(&str, NewValue)]) -> Patch {
-    Patch { set: values.iter().map(|(key, value)| (name(key), value.clone())).collect(), remove: Vec::new() }
+    Patch {
+        set: values
+            .iter()
+            .map(|(key, value)| (name(key), value.clone()))
+            .collect(),
+        remove: Vec::new(),
+    }
 }
 
 fn remove(names: &[&str]) -> Patch {
-    Patch { set: Vec::new(), remove: names.iter().map(|key| name(key)).collect() }
+    Patch {
+        set: Vec::new(),
+        remove: names.iter().map(|key| name(key)).collect(),
+    }
 }
 
 fn grant(set: &[&str], remove: &[&str], secrets: &[&str], text: bool) -> Grant {
     Grant {
         set: set.iter().map(|pattern| pattern.parse().unwrap()).collect(),
-        remove: remove.iter().map(|pattern| pattern.parse().unwrap()).collect(),
-        secrets: secrets.iter().map(|secret| secret.parse().unwrap()).collect(),
+        remove: remove
+            .iter()
+            .map(|pattern| pattern.parse().unwrap())
+            .collect(),
+        secrets: secrets
+            .iter()
+            .map(|secret| secret.parse().unwrap())
+            .collect(),
         text,
         ..Grant::default()
     }
@@ -75,7 +95,8 @@ fn grant(set: &[&str], remove: &[&str], secrets: &[&str], text: bool) -> Grant {
 
 #[track_caller]
 fn check_allowed(patch: &Patch, grant: &Grant, expected: &[&str]) {
-    let plan = plan(patch, &event(), &settings(), grant, SUFFIX).unwrap_or_else(|refusal| panic!("{refusal}"));
+    let plan = plan(patch, &event(), &settings(), grant, SUFFIX)
+        .unwrap_or_else(|refusal| panic!("{refusal}"));
     assert_eq!(plan.describe(SUFFIX), expected);
 }
 
@@ -88,13 +109,24 @@ fn check_refused(patch: &Patch, grant: &Grant, expected: &[&str]) {
 
 #[test]
 fn without_a_grant_a_setting_follows_its_own_secret() {
-    let patch = set(&[("SQL", to("kv", "sql", Some(V2))), ("SQL_NEWEST", to("kv", "sql", Some(V2)))]);
+    let patch = set(&[
+        ("SQL", to("kv", "sql", Some(V2))),
+        ("SQL_NEWEST", to("kv", "sql", Some(V2))),
+    ]);
     check_allowed(
         &patch,
         &Grant::default(),
         &[
-            &format!("SQL: {} -> {}", reference("kv", "sql", Some(V1)), reference("kv", "sql", Some(V2))),
-            &format!("SQL_NEWEST: {} -> {}", reference("kv", "SQL", None), reference("kv", "SQL", Some(V2))),
+            &format!(
+                "SQL: {} -> {}",
+                reference("kv", "sql", Some(V1)),
+                reference("kv", "sql", Some(V2))
+            ),
+            &format!(
+                "SQL_NEWEST: {} -> {}",
+                reference("kv", "SQL", None),
+                reference("kv", "SQL", Some(V2))
+            ),
         ],
     );
 }
@@ -102,9 +134,16 @@ fn without_a_grant_a_setting_follows_its_own_secret() {
 #[test]
 fn a_protected_name_follows_its_own_secret_too() {
     let mut settings = settings();
-    settings.set(name("AzureWebJobsStorage"), SettingValue::new(reference("kv", "sql", None)));
+    settings.set(
+        name("AzureWebJobsStorage"),
+        SettingValue::new(reference("kv", "sql", None)),
+    );
     let patch = set(&[("AzureWebJobsStorage", to("kv", "sql", Some(V2)))]);
-    assert!(!plan(&patch, &event(), &settings, &Grant::default(), SUFFIX).unwrap().is_empty());
+    assert!(
+        !plan(&patch, &event(), &settings, &Grant::default(), SUFFIX)
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -137,7 +176,11 @@ fn without_a_grant_nothing_else_is_set() {
             "the policy may not write plain text into `SQL`: missing grant `text = true`",
         ],
     );
-    check_refused(&remove(&["SQL"]), &none, &["the policy may not remove `SQL`: missing grant `remove = [\"SQL\"]`"]);
+    check_refused(
+        &remove(&["SQL"]),
+        &none,
+        &["the policy may not remove `SQL`: missing grant `remove = [\"SQL\"]`"],
+    );
 }
 
 #[test]
@@ -161,7 +204,11 @@ fn each_grant_allows_what_it_says_and_no_more() {
         &set_only,
         &["the policy may not write plain text into `SQL`: missing grant `text = true`"],
     );
-    let moved = format!("SQL: {} -> {}", reference("kv", "sql", Some(V1)), reference("other-kv", "sql", None));
+    let moved = format!(
+        "SQL: {} -> {}",
+        reference("kv", "sql", Some(V1)),
+        reference("other-kv", "sql", None)
+    );
     check_allowed(
         &set(&[("SQL", to("other-kv", "sql", None))]),
         &grant(&["SQL"], &[], &["other-kv/sql"], false),
@@ -172,7 +219,11 @@ fn each_grant_allows_what_it_says_and_no_more() {
         &grant(&["USER"], &[], &[], true),
         &["USER: (plain text) -> (plain text)"],
     );
-    check_allowed(&remove(&["USER"]), &grant(&[], &["USER"], &[], false), &["USER: (plain text) -> (absent)"]);
+    check_allowed(
+        &remove(&["USER"]),
+        &grant(&[], &["USER"], &[], false),
+        &["USER: (plain text) -> (absent)"],
+    );
 }
 
 #[test]
@@ -203,9 +254,20 @@ fn a_pattern_does_not_grant_a_protected_name() {
 fn a_name_given_twice_is_refused() {
     let to_secret = || to("kv", "sql", Some(V2));
     let twice = set(&[("SQL", to_secret()), ("SQL", to_secret())]);
-    check_refused(&twice, &Grant::default(), &["the policy names `SQL` twice in one patch"]);
-    let both = Patch { remove: vec![name("SQL")], ..set(&[("SQL", to_secret())]) };
-    check_refused(&both, &grant(&[], &["SQL"], &[], false), &["the policy names `SQL` twice in one patch"]);
+    check_refused(
+        &twice,
+        &Grant::default(),
+        &["the policy names `SQL` twice in one patch"],
+    );
+    let both = Patch {
+        remove: vec![name("SQL")],
+        ..set(&[("SQL", to_secret())])
+    };
+    check_refused(
+        &both,
+        &grant(&[], &["SQL"], &[], false),
+        &["the policy names `SQL` twice in one patch"],
+    );
 }
 
 #[test]
@@ -219,21 +281,31 @@ fn another_spelling_of_an_existing_setting_is_refused() {
 
 #[test]
 fn a_key_event_grants_nothing() {
-    let event = Event { kind: ObjectKind::Key, ..event() };
+    let event = Event {
+        kind: ObjectKind::Key,
+        ..event()
+    };
     let patch = set(&[("SQL", to("kv", "sql", Some(V2)))]);
     assert!(plan(&patch, &event, &settings(), &Grant::default(), SUFFIX).is_err());
 }
 
 #[test]
 fn what_is_so_already_is_not_in_the_plan() {
-    check_allowed(&set(&[("SQL", to("kv", "sql", Some(V1)))]), &Grant::default(), &[]);
+    check_allowed(
+        &set(&[("SQL", to("kv", "sql", Some(V1)))]),
+        &Grant::default(),
+        &[],
+    );
     check_allowed(&remove(&["ABSENT"]), &grant(&[], &["*"], &[], false), &[]);
     check_allowed(&Patch::default(), &Grant::default(), &[]);
 }
 
 #[test]
 fn undoing_leaves_what_somebody_else_has_changed() {
-    let patch = set(&[("SQL", to("kv", "sql", Some(V2))), ("SQL_NEWEST", to("kv", "sql", Some(V2)))]);
+    let patch = set(&[
+        ("SQL", to("kv", "sql", Some(V2))),
+        ("SQL_NEWEST", to("kv", "sql", Some(V2))),
+    ]);
     let plan = plan(&patch, &event(), &settings(), &Grant::default(), SUFFIX).unwrap();
     let applied = plan.apply_to(&settings());
     assert!(plan.is_in(&applied) && !plan.is_in(&settings()));
@@ -243,14 +315,31 @@ fn undoing_leaves_what_somebody_else_has_changed() {
     touched.set(name("SQL"), SettingValue::new("theirs"));
     let undone = plan.undo(&touched).apply_to(&touched);
     assert_eq!(undone.get(&name("SQL")), Some(&SettingValue::new("theirs")));
-    assert_eq!(undone.get(&name("SQL_NEWEST")), settings().get(&name("SQL_NEWEST")));
+    assert_eq!(
+        undone.get(&name("SQL_NEWEST")),
+        settings().get(&name("SQL_NEWEST"))
+    );
 }
 
 #[test]
 fn the_references_to_wait_for_are_those_that_are_written() {
-    let patch = Patch { remove: vec![name("OTHER")], ..set(&[("SQL", to("kv", "sql", Some(V2))), ("USER", text())]) };
-    let plan = plan(&patch, &event(), &settings(), &grant(&["USER"], &["OTHER"], &[], true), SUFFIX).unwrap();
-    let names: Vec<String> = plan.references(SUFFIX).into_iter().map(|(name, _)| name.to_string()).collect();
+    let patch = Patch {
+        remove: vec![name("OTHER")],
+        ..set(&[("SQL", to("kv", "sql", Some(V2))), ("USER", text())])
+    };
+    let plan = plan(
+        &patch,
+        &event(),
+        &settings(),
+        &grant(&["USER"], &["OTHER"], &[], true),
+        SUFFIX,
+    )
+    .unwrap();
+    let names: Vec<String> = plan
+        .references(SUFFIX)
+        .into_iter()
+        .map(|(name, _)| name.to_string())
+        .collect();
     assert_eq!(names, ["SQL"]);
 }
 
@@ -259,7 +348,15 @@ mod laws {
 
     use super::*;
 
-    const NAMES: [&str; 7] = ["SQL", "SQL_NEWEST", "OTHER", "USER", "NEW", "AzureWebJobsStorage", "WEBSITE_X"];
+    const NAMES: [&str; 7] = [
+        "SQL",
+        "SQL_NEWEST",
+        "OTHER",
+        "USER",
+        "NEW",
+        "AzureWebJobsStorage",
+        "WEBSITE_X",
+    ];
 
     fn any_name() -> impl Strategy<Value = SettingName> {
         prop::sample::select(&NAMES[..]).prop_map(name)
@@ -267,14 +364,20 @@ mod laws {
 
     fn any_reference() -> impl Strategy<Value = NewValue> {
         let version = prop_oneof![Just(None), Just(Some(V1)), Just(Some(V2))];
-        (prop_oneof![Just("kv"), Just("kw")], prop_oneof![Just("sql"), Just("other")], version)
+        (
+            prop_oneof![Just("kv"), Just("kw")],
+            prop_oneof![Just("sql"), Just("other")],
+            version,
+        )
             .prop_map(|(vault, secret, version)| to(vault, secret, version))
     }
 
     fn any_patch() -> impl Strategy<Value = Patch> {
         let value = prop_oneof![3 => any_reference(), 1 => Just(text())];
-        let set = prop::collection::btree_map(any_name(), value, 0..4).prop_map(|set| set.into_iter().collect());
-        (set, prop::collection::vec(any_name(), 0..2)).prop_map(|(set, remove)| Patch { set, remove })
+        let set = prop::collection::btree_map(any_name(), value, 0..4)
+            .prop_map(|set| set.into_iter().collect());
+        (set, prop::collection::vec(any_name(), 0..2))
+            .prop_map(|(set, remove)| Patch { set, remove })
     }
 
     fn any_settings() -> impl Strategy<Value = Settings> {
@@ -285,12 +388,17 @@ mod laws {
             }),
             1 => Just(SettingValue::new(PLAIN)),
         ];
-        prop::collection::btree_map(any_name(), value, 0..7).prop_map(|all| all.into_iter().collect())
+        prop::collection::btree_map(any_name(), value, 0..7)
+            .prop_map(|all| all.into_iter().collect())
     }
 
     fn any_grant() -> impl Strategy<Value = Grant> {
-        let names =
-            || prop::collection::vec(prop::sample::select(vec!["*", "SQL*", "NEW", "AzureWebJobsStorage"]), 0..3);
+        let names = || {
+            prop::collection::vec(
+                prop::sample::select(vec!["*", "SQL*", "NEW", "AzureWebJobsStorage"]),
+                0..3,
+            )
+        };
         (names(), names(), any::<bool>(), any::<bool>()).prop_map(|(set, remove, other, text)| {
             let secrets: &[&str] = if other { &["other", "kw/sql"] } else { &[] };
             grant(&set, &remove, secrets, text)
@@ -366,15 +474,23 @@ fn two_plans_in_a_row_take_back_what_was_there_first() {
     // Somebody else wrote in between: theirs is what was there.
     let both = one(value("1"), value("2")).followed_by(one(value("9"), value("2")));
     assert_eq!(both, one(value("9"), value("2")));
-    assert!(one(value("1"), value("2")).followed_by(one(value("2"), value("1"))).is_empty());
+    assert!(
+        one(value("1"), value("2"))
+            .followed_by(one(value("2"), value("1")))
+            .is_empty()
+    );
 }
 
 #[test]
 fn a_difference_makes_one_of_the_other() {
-    let from: Settings =
-        [("A", "1"), ("B", "1")].map(|(n, v)| (SettingName::listed(n), SettingValue::new(v))).into_iter().collect();
-    let to: Settings =
-        [("B", "2"), ("C", "1")].map(|(n, v)| (SettingName::listed(n), SettingValue::new(v))).into_iter().collect();
+    let from: Settings = [("A", "1"), ("B", "1")]
+        .map(|(n, v)| (SettingName::listed(n), SettingValue::new(v)))
+        .into_iter()
+        .collect();
+    let to: Settings = [("B", "2"), ("C", "1")]
+        .map(|(n, v)| (SettingName::listed(n), SettingValue::new(v)))
+        .into_iter()
+        .collect();
     let plan = Plan::difference(&from, &to);
     assert_eq!(plan.apply_to(&from), to);
     assert_eq!(plan.undo(&to).apply_to(&to), from);
@@ -385,11 +501,17 @@ fn a_difference_makes_one_of_the_other() {
 fn a_plan_that_goes_on_from_another_answers_for_both() {
     let value = |text: &str| Some(SettingValue::new(text));
     let change = |name: &str, before, after| (SettingName::listed(name), Change { before, after });
-    let mut earlier = Plan::recorded([change("A", value("1"), value("2")), change("B", value("1"), value("2"))]);
+    let mut earlier = Plan::recorded([
+        change("A", value("1"), value("2")),
+        change("B", value("1"), value("2")),
+    ]);
     let mut later = Plan::recorded([change("A", value("2"), value("3"))]);
     later.take_over(&mut earlier);
     assert_eq!(later, Plan::recorded([change("A", value("1"), value("3"))]));
-    assert_eq!(earlier, Plan::recorded([change("B", value("1"), value("2"))]));
+    assert_eq!(
+        earlier,
+        Plan::recorded([change("B", value("1"), value("2"))])
+    );
     // Back to what was there: nothing is left to answer for.
     let mut back = Plan::recorded([change("B", value("2"), value("1"))]);
     back.take_over(&mut earlier);

@@ -32,22 +32,50 @@ enum Key {
 }
 
 impl NameForm {
-    pub(super) fn parse(prefix: &str, inner: &str, vault_suffix: &str) -> Result<(Self, Target), ReferenceError> {
+    pub(super) fn parse(
+        prefix: &str,
+        inner: &str,
+        vault_suffix: &str,
+    ) -> Result<(Self, Target), ReferenceError> {
         let invalid = ReferenceError::Invalid;
-        let parameters = inner.split(';').map(Parameter::parse).collect::<Result<Vec<_>, _>>()?;
-        let form = Self { prefix: prefix.to_owned(), parameters };
+        let parameters = inner
+            .split(';')
+            .map(Parameter::parse)
+            .collect::<Result<Vec<_>, _>>()?;
+        let form = Self {
+            prefix: prefix.to_owned(),
+            parameters,
+        };
         for key in [Key::VaultName, Key::SecretName, Key::SecretVersion] {
-            if form.parameters.iter().filter(|parameter| parameter.key == Some(key)).count() > 1 {
+            if form
+                .parameters
+                .iter()
+                .filter(|parameter| parameter.key == Some(key))
+                .count()
+                > 1
+            {
                 return Err(invalid("it gives a parameter twice"));
             }
         }
-        let vault = form.value(Key::VaultName).ok_or(invalid("it has neither SecretUri nor VaultName"))?;
-        let secret = form.value(Key::SecretName).ok_or(invalid("it has no SecretName"))?;
-        let version = form.value(Key::SecretVersion).filter(|version| !version.is_empty());
+        let vault = form
+            .value(Key::VaultName)
+            .ok_or(invalid("it has neither SecretUri nor VaultName"))?;
+        let secret = form
+            .value(Key::SecretName)
+            .ok_or(invalid("it has no SecretName"))?;
+        let version = form
+            .value(Key::SecretVersion)
+            .filter(|version| !version.is_empty());
         let target = Target {
-            vault_host: VaultHost::from_name(vault, vault_suffix).map_err(|_| invalid("its VaultName is not valid"))?,
-            secret: secret.parse().map_err(|_| invalid("its SecretName is not valid"))?,
-            version: version.map(str::parse).transpose().map_err(|_| invalid("its SecretVersion is not valid"))?,
+            vault_host: VaultHost::from_name(vault, vault_suffix)
+                .map_err(|_| invalid("its VaultName is not valid"))?,
+            secret: secret
+                .parse()
+                .map_err(|_| invalid("its SecretName is not valid"))?,
+            version: version
+                .map(str::parse)
+                .transpose()
+                .map_err(|_| invalid("its SecretVersion is not valid"))?,
         };
         Ok((form, target))
     }
@@ -66,25 +94,37 @@ impl NameForm {
                 form.set(Key::SecretVersion, version.as_str());
             }
             Some(version) => form.add_version(version),
-            None => form.parameters.retain(|parameter| parameter.key != Some(Key::SecretVersion)),
+            None => form
+                .parameters
+                .retain(|parameter| parameter.key != Some(Key::SecretVersion)),
         }
         form
     }
 
     fn value(&self, key: Key) -> Option<&str> {
-        let parameter = self.parameters.iter().find(|parameter| parameter.key == Some(key))?;
+        let parameter = self
+            .parameters
+            .iter()
+            .find(|parameter| parameter.key == Some(key))?;
         Some(&parameter.value)
     }
 
     fn set(&mut self, key: Key, value: &str) {
-        for parameter in self.parameters.iter_mut().filter(|parameter| parameter.key == Some(key)) {
+        for parameter in self
+            .parameters
+            .iter_mut()
+            .filter(|parameter| parameter.key == Some(key))
+        {
             value.clone_into(&mut parameter.value);
         }
     }
 
     /// Puts a version behind the last parameter, and before a trailing semicolon if there is one.
     fn add_version(&mut self, version: &SecretVersion) {
-        let last = self.parameters.iter().rposition(|parameter| parameter.key.is_some());
+        let last = self
+            .parameters
+            .iter()
+            .rposition(|parameter| parameter.key.is_some());
         let position = last.map_or(self.parameters.len(), |last| last + 1);
         let parameter = Parameter {
             key: Some(Key::SecretVersion),
@@ -100,9 +140,16 @@ impl Parameter {
     fn parse(piece: &str) -> Result<Self, ReferenceError> {
         if piece.trim().is_empty() {
             let before_value = piece.to_owned();
-            return Ok(Self { key: None, before_value, value: String::new(), after_value: String::new() });
+            return Ok(Self {
+                key: None,
+                before_value,
+                value: String::new(),
+                after_value: String::new(),
+            });
         }
-        let (key, value) = piece.split_once('=').ok_or(ReferenceError::Invalid("it has a parameter without `=`"))?;
+        let (key, value) = piece
+            .split_once('=')
+            .ok_or(ReferenceError::Invalid("it has a parameter without `=`"))?;
         let known = match key.trim() {
             key if key.eq_ignore_ascii_case("VaultName") => Key::VaultName,
             key if key.eq_ignore_ascii_case("SecretName") => Key::SecretName,
@@ -123,7 +170,16 @@ impl Parameter {
 impl fmt::Display for NameForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.prefix)?;
-        for (index, Parameter { before_value, value, after_value, .. }) in self.parameters.iter().enumerate() {
+        for (
+            index,
+            Parameter {
+                before_value,
+                value,
+                after_value,
+                ..
+            },
+        ) in self.parameters.iter().enumerate()
+        {
             let separator = if index == 0 { "" } else { ";" };
             write!(f, "{separator}{before_value}{value}{after_value}")?;
         }

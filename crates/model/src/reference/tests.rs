@@ -13,8 +13,13 @@ fn target(vault: &str, secret: &str, version: Option<&str>) -> Target {
 }
 
 fn parse(text: &str) -> Reference {
-    let reference = Reference::parse(text, SUFFIX).unwrap_or_else(|error| panic!("{text}: {error}"));
-    assert_eq!(reference.to_string(), text, "a reference is rendered as it was written");
+    let reference =
+        Reference::parse(text, SUFFIX).unwrap_or_else(|error| panic!("{text}: {error}"));
+    assert_eq!(
+        reference.to_string(),
+        text,
+        "a reference is rendered as it was written"
+    );
     reference
 }
 
@@ -22,10 +27,16 @@ fn parse(text: &str) -> Reference {
 #[track_caller]
 fn check_moved(text: &str, version: Option<&str>, expected: &str) {
     let reference = parse(text);
-    let target = Target { version: version.map(|version| version.parse().unwrap()), ..reference.target().clone() };
+    let target = Target {
+        version: version.map(|version| version.parse().unwrap()),
+        ..reference.target().clone()
+    };
     let moved = reference.with_target(target.clone());
     assert_eq!(moved.to_string(), expected);
-    assert_eq!(Reference::parse(expected, SUFFIX).unwrap().target(), &target);
+    assert_eq!(
+        Reference::parse(expected, SUFFIX).unwrap().target(),
+        &target
+    );
 }
 
 #[test]
@@ -33,16 +44,48 @@ fn all_forms_are_parsed() {
     let without = target("kv.vault.azure.net", "s", None);
     let with = target("kv.vault.azure.net", "s", Some(V1));
     for (text, expected) in [
-        ("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s)".to_owned(), &without),
-        ("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/)".to_owned(), &without),
-        (format!("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/{V1})"), &with),
-        (format!("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/{V1}/)"), &with),
-        (format!("@microsoft.keyvault( secreturi = HTTPS://KV.vault.azure.net:443/Secrets/s/{V1} )"), &with),
-        ("@Microsoft.KeyVault(VaultName=kv;SecretName=s)".to_owned(), &without),
-        ("@Microsoft.KeyVault(VaultName=kv;SecretName=s;)".to_owned(), &without),
-        ("@Microsoft.KeyVault(VaultName=kv;SecretName=s;SecretVersion=)".to_owned(), &without),
-        (format!("@Microsoft.KeyVault(VaultName=kv;SecretName=s;SecretVersion={V1})"), &with),
-        (format!("@MICROSOFT.KEYVAULT(secretversion={V1}; SecretName = s ;vaultname=KV)"), &with),
+        (
+            "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s)".to_owned(),
+            &without,
+        ),
+        (
+            "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/)".to_owned(),
+            &without,
+        ),
+        (
+            format!("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/{V1})"),
+            &with,
+        ),
+        (
+            format!("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/{V1}/)"),
+            &with,
+        ),
+        (
+            format!(
+                "@microsoft.keyvault( secreturi = HTTPS://KV.vault.azure.net:443/Secrets/s/{V1} )"
+            ),
+            &with,
+        ),
+        (
+            "@Microsoft.KeyVault(VaultName=kv;SecretName=s)".to_owned(),
+            &without,
+        ),
+        (
+            "@Microsoft.KeyVault(VaultName=kv;SecretName=s;)".to_owned(),
+            &without,
+        ),
+        (
+            "@Microsoft.KeyVault(VaultName=kv;SecretName=s;SecretVersion=)".to_owned(),
+            &without,
+        ),
+        (
+            format!("@Microsoft.KeyVault(VaultName=kv;SecretName=s;SecretVersion={V1})"),
+            &with,
+        ),
+        (
+            format!("@MICROSOFT.KEYVAULT(secretversion={V1}; SecretName = s ;vaultname=KV)"),
+            &with,
+        ),
     ] {
         assert_eq!(parse(&text).target(), expected, "{text}");
     }
@@ -53,7 +96,8 @@ fn every_cloud_has_its_suffix() {
     for suffix in CLOUD_SUFFIXES {
         let text = format!("@Microsoft.KeyVault(SecretUri=https://kv.{suffix}/secrets/s)");
         assert_eq!(parse(&text).target().vault_host.suffix(), suffix);
-        let named = Reference::parse("@Microsoft.KeyVault(VaultName=kv;SecretName=s)", suffix).unwrap();
+        let named =
+            Reference::parse("@Microsoft.KeyVault(VaultName=kv;SecretName=s)", suffix).unwrap();
         assert_eq!(named.target().vault_host.as_str(), format!("kv.{suffix}"));
     }
     let custom = "@Microsoft.KeyVault(SecretUri=https://kv.vault.contoso.example/secrets/s)";
@@ -63,10 +107,18 @@ fn every_cloud_has_its_suffix() {
 
 #[test]
 fn an_ordinary_value_is_no_reference() {
-    for text in
-        ["", "value", "@Microsoft.KeyVault", " @Microsoft.KeyVault(VaultName=kv;SecretName=s)", "@Microsoft.KeyVaülter"]
-    {
-        assert_eq!(Reference::parse(text, SUFFIX), Err(ReferenceError::NotAReference), "{text}");
+    for text in [
+        "",
+        "value",
+        "@Microsoft.KeyVault",
+        " @Microsoft.KeyVault(VaultName=kv;SecretName=s)",
+        "@Microsoft.KeyVaülter",
+    ] {
+        assert_eq!(
+            Reference::parse(text, SUFFIX),
+            Err(ReferenceError::NotAReference),
+            "{text}"
+        );
     }
 }
 
@@ -97,20 +149,34 @@ fn a_broken_reference_is_invalid() {
         "VaultName=kv;SecretName=a b",
     ] {
         let text = format!("@Microsoft.KeyVault({inner})");
-        assert!(matches!(Reference::parse(&text, SUFFIX), Err(ReferenceError::Invalid(_))), "{text}");
+        assert!(
+            matches!(
+                Reference::parse(&text, SUFFIX),
+                Err(ReferenceError::Invalid(_))
+            ),
+            "{text}"
+        );
     }
     for text in [
         "@Microsoft.KeyVault(",
         "@Microsoft.KeyVault(VaultName=kv;SecretName=s",
         "@Microsoft.KeyVault(VaultName=kv;SecretName=s) ",
     ] {
-        assert!(matches!(Reference::parse(text, SUFFIX), Err(ReferenceError::Invalid(_))), "{text}");
+        assert!(
+            matches!(
+                Reference::parse(text, SUFFIX),
+                Err(ReferenceError::Invalid(_))
+            ),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn only_the_version_changes_in_an_address() {
-    let at = |tail: &str| format!("@microsoft.keyvault( SecretUri=https://KV.vault.azure.net/secrets/S{tail} )");
+    let at = |tail: &str| {
+        format!("@microsoft.keyvault( SecretUri=https://KV.vault.azure.net/secrets/S{tail} )")
+    };
     for (before, version, after) in [
         (String::new(), Some(V2), format!("/{V2}")),
         ("/".to_owned(), Some(V2), format!("/{V2}")),
@@ -129,12 +195,36 @@ fn only_the_version_changes_in_an_address() {
 fn only_the_version_changes_among_parameters() {
     let at = |inner: &str| format!("@Microsoft.KeyVault({inner})");
     for (before, version, after) in [
-        ("vaultname=KV; SecretName=s", Some("2"), "vaultname=KV; SecretName=s;SecretVersion=2"),
-        ("VaultName=kv;SecretName=s;", Some("2"), "VaultName=kv;SecretName=s;SecretVersion=2;"),
-        ("VaultName=kv;SecretName=s;SecretVersion=", Some("2"), "VaultName=kv;SecretName=s;SecretVersion=2"),
-        ("SecretVersion= 1 ;VaultName=kv;SecretName=s", Some("2"), "SecretVersion= 2 ;VaultName=kv;SecretName=s"),
-        ("VaultName=kv;SecretVersion=1;SecretName=s", None, "VaultName=kv;SecretName=s"),
-        ("VaultName=kv;SecretName=s;SecretVersion=1", None, "VaultName=kv;SecretName=s"),
+        (
+            "vaultname=KV; SecretName=s",
+            Some("2"),
+            "vaultname=KV; SecretName=s;SecretVersion=2",
+        ),
+        (
+            "VaultName=kv;SecretName=s;",
+            Some("2"),
+            "VaultName=kv;SecretName=s;SecretVersion=2;",
+        ),
+        (
+            "VaultName=kv;SecretName=s;SecretVersion=",
+            Some("2"),
+            "VaultName=kv;SecretName=s;SecretVersion=2",
+        ),
+        (
+            "SecretVersion= 1 ;VaultName=kv;SecretName=s",
+            Some("2"),
+            "SecretVersion= 2 ;VaultName=kv;SecretName=s",
+        ),
+        (
+            "VaultName=kv;SecretVersion=1;SecretName=s",
+            None,
+            "VaultName=kv;SecretName=s",
+        ),
+        (
+            "VaultName=kv;SecretName=s;SecretVersion=1",
+            None,
+            "VaultName=kv;SecretName=s",
+        ),
     ] {
         check_moved(&at(before), version, &at(after));
     }
@@ -142,15 +232,32 @@ fn only_the_version_changes_among_parameters() {
 
 #[test]
 fn vault_and_secret_change_within_the_form() {
-    let moved = |text: &str, vault: &str| parse(text).with_target(target(vault, "t", Some(V2))).to_string();
+    let moved = |text: &str, vault: &str| {
+        parse(text)
+            .with_target(target(vault, "t", Some(V2)))
+            .to_string()
+    };
     assert_eq!(
-        moved("@Microsoft.KeyVault(VaultName=kv;SecretName=s)", "kw.vault.azure.net"),
+        moved(
+            "@Microsoft.KeyVault(VaultName=kv;SecretName=s)",
+            "kw.vault.azure.net"
+        ),
         format!("@Microsoft.KeyVault(VaultName=kw;SecretName=t;SecretVersion={V2})")
     );
-    let address = format!("@Microsoft.KeyVault(SecretUri=https://kw.vault.azure.cn/secrets/t/{V2})");
-    assert_eq!(moved("@Microsoft.KeyVault(VaultName=kv;SecretName=s)", "kw.vault.azure.cn"), address);
+    let address =
+        format!("@Microsoft.KeyVault(SecretUri=https://kw.vault.azure.cn/secrets/t/{V2})");
     assert_eq!(
-        moved("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s)", "kw.vault.azure.cn"),
+        moved(
+            "@Microsoft.KeyVault(VaultName=kv;SecretName=s)",
+            "kw.vault.azure.cn"
+        ),
+        address
+    );
+    assert_eq!(
+        moved(
+            "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s)",
+            "kw.vault.azure.cn"
+        ),
         address
     );
 }
@@ -158,8 +265,14 @@ fn vault_and_secret_change_within_the_form() {
 #[test]
 fn a_new_reference_is_written_the_documented_way() {
     let write = |version| Reference::to(target("kv.vault.azure.net", "s", version)).to_string();
-    assert_eq!(write(None), "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/)");
-    assert_eq!(write(Some(V1)), format!("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/{V1})"));
+    assert_eq!(
+        write(None),
+        "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/)"
+    );
+    assert_eq!(
+        write(Some(V1)),
+        format!("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/{V1})")
+    );
 }
 
 mod laws {
@@ -173,11 +286,18 @@ mod laws {
 
     /// References as people write them: both forms, any case, order, spacing and slashes.
     fn any_reference() -> impl Strategy<Value = String> {
-        let start =
-            prop_oneof![Just("@Microsoft.KeyVault("), Just("@microsoft.keyvault("), Just("@MICROSOFT.KEYVAULT(")];
+        let start = prop_oneof![
+            Just("@Microsoft.KeyVault("),
+            Just("@microsoft.keyvault("),
+            Just("@MICROSOFT.KEYVAULT(")
+        ];
         let space = || prop_oneof![4 => Just(""), 1 => Just(" ")];
         let slash = prop_oneof![Just(""), Just("/")];
-        let names = ("[a-zA-Z][a-zA-Z0-9]{2,10}", "[a-zA-Z0-9-]{1,20}", any_version());
+        let names = (
+            "[a-zA-Z][a-zA-Z0-9]{2,10}",
+            "[a-zA-Z0-9-]{1,20}",
+            any_version(),
+        );
         (start, names, space(), space(), slash, any::<bool>(), any::<bool>()).prop_map(
             |(start, (vault, secret, version), before, after, slash, by_address, turned)| {
                 let version = version.unwrap_or_default();

@@ -21,28 +21,43 @@ pub(super) struct UriForm {
 }
 
 impl UriForm {
-    pub(super) fn parse(prefix: &str, inner: &str, vault_suffix: &str) -> Result<(Self, Target), ReferenceError> {
+    pub(super) fn parse(
+        prefix: &str,
+        inner: &str,
+        vault_suffix: &str,
+    ) -> Result<(Self, Target), ReferenceError> {
         let invalid = ReferenceError::Invalid;
         let (parameter, value) = inner.split_once('=').ok_or(invalid("it has no `=`"))?;
         let uri = value.trim();
-        let (scheme, rest) = uri.split_once("://").ok_or(invalid("its SecretUri is no URL"))?;
+        let (scheme, rest) = uri
+            .split_once("://")
+            .ok_or(invalid("its SecretUri is no URL"))?;
         if !scheme.eq_ignore_ascii_case("https") {
             return Err(invalid("its SecretUri is not an https URL"));
         }
-        let (authority, path) = rest.split_once('/').ok_or(invalid("its SecretUri names no secret"))?;
-        let (host, port) = authority.split_at(authority.strip_suffix(":443").unwrap_or(authority).len());
-        let vault_host: VaultHost = host.parse().map_err(|_| invalid("its SecretUri has no valid host"))?;
+        let (authority, path) = rest
+            .split_once('/')
+            .ok_or(invalid("its SecretUri names no secret"))?;
+        let (host, port) =
+            authority.split_at(authority.strip_suffix(":443").unwrap_or(authority).len());
+        let vault_host: VaultHost = host
+            .parse()
+            .map_err(|_| invalid("its SecretUri has no valid host"))?;
         if !CLOUD_SUFFIXES.contains(&vault_host.suffix()) && vault_host.suffix() != vault_suffix {
             return Err(invalid("its SecretUri is not of a Key Vault"));
         }
-        let (collection, path) = path.split_once('/').ok_or(invalid("its SecretUri names no secret"))?;
+        let (collection, path) = path
+            .split_once('/')
+            .ok_or(invalid("its SecretUri names no secret"))?;
         if !collection.eq_ignore_ascii_case("secrets") {
             return Err(invalid("its SecretUri is not of a secret"));
         }
         let (secret, tail) = path.split_at(path.find('/').unwrap_or(path.len()));
         let target = Target {
             vault_host,
-            secret: secret.parse().map_err(|_| invalid("its SecretUri has no valid secret name"))?,
+            secret: secret
+                .parse()
+                .map_err(|_| invalid("its SecretUri has no valid secret name"))?,
             version: parse_tail(tail)?,
         };
         let (spaces_before, spaces_after) = value.split_once(uri).unwrap_or_default();
@@ -63,7 +78,14 @@ impl UriForm {
             host: target.vault_host.to_string(),
             before_secret: "/secrets/".to_owned(),
             secret: target.secret.to_string(),
-            tail: format!("/{}", target.version.as_ref().map(SecretVersion::as_str).unwrap_or_default()),
+            tail: format!(
+                "/{}",
+                target
+                    .version
+                    .as_ref()
+                    .map(SecretVersion::as_str)
+                    .unwrap_or_default()
+            ),
             end: ")".to_owned(),
         }
     }
@@ -78,7 +100,9 @@ impl UriForm {
         }
         if new.version != old.version {
             form.tail = match &new.version {
-                Some(version) if old.version.is_some() && self.tail.ends_with('/') => format!("/{version}/"),
+                Some(version) if old.version.is_some() && self.tail.ends_with('/') => {
+                    format!("/{version}/")
+                }
                 Some(version) => format!("/{version}"),
                 None => "/".to_owned(),
             };
@@ -100,7 +124,14 @@ fn parse_tail(tail: &str) -> Result<Option<SecretVersion>, ReferenceError> {
 
 impl fmt::Display for UriForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { before_host, host, before_secret, secret, tail, end } = self;
+        let Self {
+            before_host,
+            host,
+            before_secret,
+            secret,
+            tail,
+            end,
+        } = self;
         write!(f, "{before_host}{host}{before_secret}{secret}{tail}{end}")
     }
 }

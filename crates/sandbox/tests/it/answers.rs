@@ -22,7 +22,9 @@ async fn check(decide: &str, decision: Decision) {
         visible("B_TEXT", VisibleValue::Text(SettingValue::new("plain"))),
         visible("C_WITHHELD", VisibleValue::Withheld),
     ];
-    let answer = decide_about(&Guest::deciding(decide), &settings).await.unwrap();
+    let answer = decide_about(&Guest::deciding(decide), &settings)
+        .await
+        .unwrap();
     assert_eq!(answer.decision, decision);
 }
 
@@ -37,7 +39,10 @@ fn echo(offset: u32) -> String {
 
 /// The same of what lies `offset` bytes into the first setting.
 fn echo_setting(offset: u32) -> String {
-    echo(offset).replace("(local.get $event)", "(i32.load offset=124 (local.get $event))")
+    echo(offset).replace(
+        "(local.get $event)",
+        "(i32.load offset=124 (local.get $event))",
+    )
 }
 
 fn notice(text: &str) -> Decision {
@@ -71,7 +76,10 @@ async fn a_policy_sees_settings_and_references() {
 
 #[tokio::test]
 async fn a_policy_sees_parameters() {
-    let parameters = echo(0).replace("(local.get $event)", "(i32.load offset=132 (local.get $event))");
+    let parameters = echo(0).replace(
+        "(local.get $event)",
+        "(i32.load offset=132 (local.get $event))",
+    );
     check(&parameters, notice("first")).await;
 }
 
@@ -79,7 +87,9 @@ async fn a_policy_sees_parameters() {
 async fn a_policy_sees_that_a_text_is_withheld() {
     // The third setting lies 80 bytes behind the first, its case 8 bytes into it: 2 is `withheld`.
     let third = "(i32.load8_u offset=88 (i32.load offset=124 (local.get $event)))";
-    let skip = format!("(call $answer (i32.const 3) (i32.const 1024) {third} (i32.const 0) (i32.const 0))");
+    let skip = format!(
+        "(call $answer (i32.const 3) (i32.const 1024) {third} (i32.const 0) (i32.const 0))"
+    );
     check(&skip, Decision::Skip("a".to_owned())).await;
 }
 
@@ -96,7 +106,10 @@ async fn a_policy_can_patch() {
                  (i32.store (i32.const 2100) (i32.const 1026)) (i32.store (i32.const 2104) (i32.const 4))
                  (call $answer (i32.const 0) (i32.const 2048) (i32.const 1) (i32.const 2100) (i32.const 1))";
     let patched = Patch {
-        set: vec![("A_REFERENCE".parse().unwrap(), NewValue::Reference(target(None)))],
+        set: vec![(
+            "A_REFERENCE".parse().unwrap(),
+            NewValue::Reference(target(None)),
+        )],
         remove: vec!["text".parse().unwrap()],
     };
     check(patch, Decision::Patch(patched)).await;
@@ -108,23 +121,42 @@ async fn a_policy_can_set_a_text() {
     let patch = "(memory.copy (i32.const 2048) (i32.add (i32.load offset=124 (local.get $event)) (i32.const 40))
                    (i32.const 40))
                  (call $answer (i32.const 0) (i32.const 2048) (i32.const 1) (i32.const 0) (i32.const 0))";
-    let set = vec![("B_TEXT".parse().unwrap(), NewValue::Text(SettingValue::new("plain")))];
-    check(patch, Decision::Patch(Patch { set, remove: Vec::new() })).await;
+    let set = vec![(
+        "B_TEXT".parse().unwrap(),
+        NewValue::Text(SettingValue::new("plain")),
+    )];
+    check(
+        patch,
+        Decision::Patch(Patch {
+            set,
+            remove: Vec::new(),
+        }),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_name_that_the_app_has_is_a_name_whatever_it_looks_like() {
-    let odd = keyrelay_sandbox::VisibleSetting { name: SettingName::listed("a b"), value: VisibleValue::Withheld };
+    let odd = keyrelay_sandbox::VisibleSetting {
+        name: SettingName::listed("a b"),
+        value: VisibleValue::Withheld,
+    };
     let remove = "(call $answer (i32.const 0) (i32.const 0) (i32.const 0) (i32.load offset=124 (local.get $event))
                     (i32.const 1))";
-    let answer = decide_about(&Guest::deciding(remove), &[odd]).await.unwrap();
-    let removed = Patch { set: Vec::new(), remove: vec![SettingName::listed("a b")] };
+    let answer = decide_about(&Guest::deciding(remove), &[odd])
+        .await
+        .unwrap();
+    let removed = Patch {
+        set: Vec::new(),
+        remove: vec![SettingName::listed("a b")],
+    };
     assert_eq!(answer.decision, Decision::Patch(removed));
 }
 
 #[tokio::test]
 async fn an_answer_says_what_it_took() {
-    let grow = "(drop (memory.grow (i32.const 3))) (call $answer (i32.const 1) (i32.const 0) (i32.const 0)
+    let grow =
+        "(drop (memory.grow (i32.const 3))) (call $answer (i32.const 1) (i32.const 0) (i32.const 0)
                   (i32.const 0) (i32.const 0))";
     let answer = decide_about(&Guest::deciding(grow), &[]).await.unwrap();
     assert_eq!(answer.memory, 5 << 16);
@@ -137,9 +169,22 @@ async fn a_policy_describes_itself() {
     let bytes = Guest::refreshing().component();
     let policy = load(bytes.clone()).await.unwrap();
     let about = policy.about();
-    assert_eq!((policy.name(), policy.digest()), ("guest", Digest::of(&bytes)));
-    assert_eq!((about.name.as_str(), about.version.as_str(), about.summary.as_str()), ("a text", "a", "a text"));
-    assert_eq!((about.occurrences.as_slice(), about.view), (&[Occurrence::NewVersionCreated][..], View::References));
+    assert_eq!(
+        (policy.name(), policy.digest()),
+        ("guest", Digest::of(&bytes))
+    );
+    assert_eq!(
+        (
+            about.name.as_str(),
+            about.version.as_str(),
+            about.summary.as_str()
+        ),
+        ("a text", "a", "a text")
+    );
+    assert_eq!(
+        (about.occurrences.as_slice(), about.view),
+        (&[Occurrence::NewVersionCreated][..], View::References)
+    );
     assert!(about.wants(Occurrence::NewVersionCreated) && !about.wants(Occurrence::Expired));
 }
 
@@ -150,9 +195,16 @@ async fn a_policy_checks_parameters() {
                    (then (call $fail_parameters (i32.load (local.get $parameters)) (i32.load offset=4 (local.get $parameters))))
                    (else (i32.const 200)))";
     let functions = "(func $fail_parameters (param i32 i32) (result i32) (call $fail (local.get 0) (local.get 1)))";
-    let guest = Guest { check_parameters: check.to_owned(), functions: functions.to_owned(), ..Guest::refreshing() };
+    let guest = Guest {
+        check_parameters: check.to_owned(),
+        functions: functions.to_owned(),
+        ..Guest::refreshing()
+    };
     let policy = load(guest.component()).await.unwrap();
-    assert_eq!(policy.check_parameters(&BTreeMap::new(), &limits()).await, Ok(()));
+    assert_eq!(
+        policy.check_parameters(&BTreeMap::new(), &limits()).await,
+        Ok(())
+    );
     let parameters = BTreeMap::from([("partner".to_owned(), "x".to_owned())]);
     let refused = policy.check_parameters(&parameters, &limits()).await;
     assert_eq!(refused, Err(DecideError::Policy("partner".to_owned())));

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use keyrelay_model::{AppId, Event, ObjectKind, Occurrence};
 use keyrelay_sandbox::{
-    Answer, AppView, DecideError, Limits, LoadError, Policy, Sandbox, Undecided, VisibleSetting, VisibleValue,
+    Answer, AppView, DecideError, Limits, LoadError, Policy, Sandbox, Undecided, VisibleSetting,
+    VisibleValue,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -50,7 +51,9 @@ impl Guest {
     pub(crate) fn module(&self) -> Vec<u8> {
         let mut resolve = Resolve::default();
         resolve.push_str("policy.wit", &self.wit).unwrap();
-        let package = resolve.push_str("guest.wit", include_str!("guest.wit")).unwrap();
+        let package = resolve
+            .push_str("guest.wit", include_str!("guest.wit"))
+            .unwrap();
         let world = resolve.select_world(&[package], Some(self.world)).unwrap();
         let mut module = wat::parse_str(self.text()).unwrap();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
@@ -59,14 +62,25 @@ impl Guest {
 
     /// The component.
     pub(crate) fn component(&self) -> Vec<u8> {
-        ComponentEncoder::default().module(&self.module()).unwrap().encode().unwrap()
+        ComponentEncoder::default()
+            .module(&self.module())
+            .unwrap()
+            .encode()
+            .unwrap()
     }
 
     fn text(&self) -> String {
         if self.world == "stranger" {
             return r#"(module (func (export "run")))"#.to_owned();
         }
-        let Self { imports, functions, describe, check_parameters, decide, .. } = self;
+        let Self {
+            imports,
+            functions,
+            describe,
+            check_parameters,
+            decide,
+            ..
+        } = self;
         format!(
             r#"(module
             {imports}
@@ -109,15 +123,18 @@ impl Guest {
 }
 
 /// Instructions that answer `refresh`.
-pub(crate) const REFRESH: &str = "(call $answer (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))";
+pub(crate) const REFRESH: &str =
+    "(call $answer (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))";
 
 /// Instructions that answer with a notice of the text that `$hex` has written.
-pub(crate) const HEX_NOTICE: &str =
-    "(call $answer (i32.const 2) (i32.const 1040) (global.get $hex_length) (i32.const 0) (i32.const 0))";
+pub(crate) const HEX_NOTICE: &str = "(call $answer (i32.const 2) (i32.const 1040) (global.get $hex_length) (i32.const 0) (i32.const 0))";
 
 /// Where the one WIT lies.
 pub(crate) fn wit() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../policy-sdk/wit/policy.wit"))
+    Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../policy-sdk/wit/policy.wit"
+    ))
 }
 
 /// An event about a new version of the secret `sql`.
@@ -138,7 +155,11 @@ pub(crate) fn event(id: &str) -> Event {
 
 /// Limits that a hostile guest reaches soon, and a good one never.
 pub(crate) fn limits() -> Limits {
-    Limits { time: std::time::Duration::from_millis(100), memory: 4 << 20, ..Limits::default() }
+    Limits {
+        time: std::time::Duration::from_millis(100),
+        memory: 4 << 20,
+        ..Limits::default()
+    }
 }
 
 pub(crate) async fn load(bytes: Vec<u8>) -> Result<Policy, LoadError> {
@@ -146,15 +167,28 @@ pub(crate) async fn load(bytes: Vec<u8>) -> Result<Policy, LoadError> {
 }
 
 /// Loads a guest and has it decide about an app with these settings.
-pub(crate) async fn decide_about(guest: &Guest, settings: &[VisibleSetting]) -> Result<Answer, Undecided> {
+pub(crate) async fn decide_about(
+    guest: &Guest,
+    settings: &[VisibleSetting],
+) -> Result<Answer, Undecided> {
     decide(&load(guest.component()).await.unwrap(), "event-1", settings).await
 }
 
-pub(crate) async fn decide(policy: &Policy, event_id: &str, settings: &[VisibleSetting]) -> Result<Answer, Undecided> {
+pub(crate) async fn decide(
+    policy: &Policy,
+    event_id: &str,
+    settings: &[VisibleSetting],
+) -> Result<Answer, Undecided> {
     let id: AppId =
-        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders/slots/blue".parse().unwrap();
+        "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders/slots/blue"
+            .parse()
+            .unwrap();
     let parameters = BTreeMap::from([("first".to_owned(), "1".to_owned())]);
-    let app = AppView { id: &id, settings, parameters: &parameters };
+    let app = AppView {
+        id: &id,
+        settings,
+        parameters: &parameters,
+    };
     policy.decide(&event(event_id), &app, &limits()).await
 }
 
@@ -165,5 +199,8 @@ pub(crate) async fn failure(guest: &Guest) -> DecideError {
 
 /// A setting as a policy sees it.
 pub(crate) fn visible(name: &str, value: VisibleValue) -> VisibleSetting {
-    VisibleSetting { name: name.parse().unwrap(), value }
+    VisibleSetting {
+        name: name.parse().unwrap(),
+        value,
+    }
 }

@@ -6,12 +6,18 @@ use crate::guest::{Guest, failure};
 
 async fn check_invalid(decide: &str, part: &str) {
     let error = failure(&Guest::deciding(decide)).await;
-    assert!(matches!(&error, DecideError::Invalid(reason) if reason.contains(part)), "{error:?}");
+    assert!(
+        matches!(&error, DecideError::Invalid(reason) if reason.contains(part)),
+        "{error:?}"
+    );
 }
 
 async fn check_trap(decide: &str, part: &str) {
     let error = failure(&Guest::deciding(decide)).await;
-    assert!(matches!(&error, DecideError::Trap(reason) if reason.contains(part)), "{error:?}");
+    assert!(
+        matches!(&error, DecideError::Trap(reason) if reason.contains(part)),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -47,7 +53,8 @@ async fn a_text_beyond_memory_is_refused() {
 
 #[tokio::test]
 async fn a_list_beyond_memory_is_refused() {
-    let list = "(call $answer (i32.const 0) (i32.const 4096) (i32.const -1) (i32.const 0) (i32.const 0))";
+    let list =
+        "(call $answer (i32.const 0) (i32.const 4096) (i32.const -1) (i32.const 0) (i32.const 0))";
     check_invalid(list, "out of bounds").await;
 }
 
@@ -60,13 +67,19 @@ async fn a_text_that_is_no_utf_8_is_refused() {
 
 #[tokio::test]
 async fn a_decision_of_an_unknown_kind_is_refused() {
-    check_invalid("(call $answer (i32.const 9) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))", "").await;
+    check_invalid(
+        "(call $answer (i32.const 9) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))",
+        "",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_setting_without_a_name_is_refused() {
-    let remove = "(call $answer (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 4096) (i32.const 1))";
-    let nowhere = "(i32.store (i32.const 4096) (i32.const 0)) (i32.store (i32.const 4100) (i32.const 0))";
+    let remove =
+        "(call $answer (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 4096) (i32.const 1))";
+    let nowhere =
+        "(i32.store (i32.const 4096) (i32.const 0)) (i32.store (i32.const 4100) (i32.const 0))";
     check_invalid(&format!("{nowhere} {remove}"), "is not a setting name").await;
 }
 
@@ -77,8 +90,13 @@ async fn a_reference_to_no_secret_is_refused() {
                  (i32.store8 (i32.const 2056) (i32.const 0))
                  (i32.store (i32.const 2060) (i32.const 1024)) (i32.store (i32.const 2064) (i32.const 6))
                  (i32.store (i32.const 2068) (i32.const 1024)) (i32.store (i32.const 2072) (i32.const 6))";
-    let set = "(call $answer (i32.const 0) (i32.const 2048) (i32.const 1) (i32.const 0) (i32.const 0))";
-    check_invalid(&format!("{entry} {set}"), "`text` to a reference that is none: `a text` is not a vault host").await;
+    let set =
+        "(call $answer (i32.const 0) (i32.const 2048) (i32.const 1) (i32.const 0) (i32.const 0))";
+    check_invalid(
+        &format!("{entry} {set}"),
+        "`text` to a reference that is none: `a text` is not a vault host",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -103,6 +121,8 @@ async fn an_error_of_the_policy_is_cut_and_cleaned() {
     let long =
         "(memory.fill (i32.const 8192) (i32.const 0x78) (i32.const 90000)) (i32.store8 (i32.const 8200) (i32.const 10))
                 (call $fail (i32.const 8192) (i32.const 90000))";
-    let DecideError::Policy(text) = failure(&Guest::deciding(long)).await else { panic!() };
+    let DecideError::Policy(text) = failure(&Guest::deciding(long)).await else {
+        panic!()
+    };
     assert_eq!(text, format!("{} {}…", "x".repeat(8), "x".repeat(991)));
 }

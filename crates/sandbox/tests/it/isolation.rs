@@ -19,6 +19,9 @@ async fn a_guest_that_counts_never_gets_beyond_one() {
     let policy = load(guest.component()).await.unwrap();
     let counted = Decision::Notice(format!("{:016x}{:016x}{:016x}", 1, 1, 3));
     for _ in 0..3 {
-        assert_eq!(decide(&policy, "event-1", &[]).await.unwrap().decision, counted);
+        assert_eq!(
+            decide(&policy, "event-1", &[]).await.unwrap().decision,
+            counted
+        );
     }
 }

@@ -1,6 +1,10 @@
 //! The sandbox from outside: good guests, and all kinds of hostile ones.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that panics fails"
+)]
 
 mod answers;
 mod crowd;

@@ -33,7 +33,8 @@ async fn prints_reach_the_log_with_their_label() {
 
 #[tokio::test]
 async fn a_panic_is_explained_by_what_was_printed() {
-    let guest = printing("(call $print (call $stderr) (i32.const 1024) (i32.const 6)) (unreachable)");
+    let guest =
+        printing("(call $print (call $stderr) (i32.const 1024) (i32.const 6)) (unreachable)");
     let undecided = decide_about(&guest, &[]).await.unwrap_err();
     assert_eq!(undecided.error, DecideError::Trap("a text".to_owned()));
     assert_eq!(undecided.log, ["stderr: a text"]);
@@ -53,9 +54,13 @@ async fn a_flood_of_the_log_ends_the_policy() {
 
 #[tokio::test]
 async fn a_flood_in_one_write_ends_the_policy() {
-    let guest = printing("(call $print (call $stdout) (i32.const 0) (i32.const 65536)) (unreachable)");
+    let guest =
+        printing("(call $print (call $stdout) (i32.const 0) (i32.const 65536)) (unreachable)");
     let error = decide_about(&guest, &[]).await.unwrap_err().error;
-    assert!(matches!(error, DecideError::Trap(_) | DecideError::Log { .. }), "{error}");
+    assert!(
+        matches!(error, DecideError::Trap(_) | DecideError::Log { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -63,12 +68,19 @@ async fn a_revealed_text_is_not_logged() {
     // The text of the first setting: 12 bytes into it.
     let text = "(i32.load offset=12 (i32.load offset=124 (local.get $event)))
                 (i32.load offset=16 (i32.load offset=124 (local.get $event)))";
-    let settings = [visible("A", VisibleValue::Text(SettingValue::new("planted-value")))];
-    let guest = printing(&format!("(call $print (call $stdout) {text}) (call $fail {text})"));
+    let settings = [visible(
+        "A",
+        VisibleValue::Text(SettingValue::new("planted-value")),
+    )];
+    let guest = printing(&format!(
+        "(call $print (call $stdout) {text}) (call $fail {text})"
+    ));
     let undecided = decide_about(&guest, &settings).await.unwrap_err();
     assert_eq!(undecided.log, ["stdout: [hidden]"]);
     assert_eq!(undecided.error, DecideError::Policy("[hidden]".to_owned()));
-    let guest = printing(&format!("(call $print (call $stderr) {text}) (unreachable)"));
+    let guest = printing(&format!(
+        "(call $print (call $stderr) {text}) (unreachable)"
+    ));
     let undecided = decide_about(&guest, &settings).await.unwrap_err();
     assert!(!format!("{undecided:?} {undecided}").contains("planted-value"));
 }

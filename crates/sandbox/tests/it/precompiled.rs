@@ -25,12 +25,23 @@ impl Precompiled {
         let sandbox = Sandbox::new().unwrap();
         let compiled = sandbox.precompile(&wasm).await.unwrap();
         fs::write(precompiled_file(&wasm), &compiled).unwrap();
-        let locked = Locked { digest: Digest::of(&bytes), precompiled: Some(Digest::of(&compiled)) };
-        Self { sandbox, _folder: folder, wasm, locked }
+        let locked = Locked {
+            digest: Digest::of(&bytes),
+            precompiled: Some(Digest::of(&compiled)),
+        };
+        Self {
+            sandbox,
+            _folder: folder,
+            wasm,
+            locked,
+        }
     }
 
     async fn load(&self) -> Loaded {
-        self.sandbox.load_locked(&self.wasm, self.locked).await.unwrap()
+        self.sandbox
+            .load_locked(&self.wasm, self.locked)
+            .await
+            .unwrap()
     }
 
     fn compiled(&self) -> Vec<u8> {
@@ -55,7 +66,14 @@ async fn what_the_lock_vouches_for_is_used() {
 async fn another_process_uses_it_too() {
     let policy = Precompiled::new().await;
     let other = Sandbox::new().unwrap();
-    assert_eq!(other.load_locked(&policy.wasm, policy.locked).await.unwrap().not_used, None);
+    assert_eq!(
+        other
+            .load_locked(&policy.wasm, policy.locked)
+            .await
+            .unwrap()
+            .not_used,
+        None
+    );
 }
 
 #[tokio::test]
@@ -63,12 +81,18 @@ async fn a_flipped_bit_anywhere_is_refused_and_the_policy_is_compiled_again() {
     let policy = Precompiled::new().await;
     let good = policy.compiled();
     // Compiling takes its time: some places of each part of the file.
-    for place in (0..good.len()).step_by(good.len() / 40).chain([good.len() - 1]) {
+    for place in (0..good.len())
+        .step_by(good.len() / 40)
+        .chain([good.len() - 1])
+    {
         let mut bad = good.clone();
         bad[place] ^= 1 << (place % 8);
         policy.replace_compiled(&bad);
         let not_used = policy.load().await.not_used;
-        assert!(matches!(not_used, Some(NotUsed::OtherDigest { .. })), "{place}: {not_used:?}");
+        assert!(
+            matches!(not_used, Some(NotUsed::OtherDigest { .. })),
+            "{place}: {not_used:?}"
+        );
     }
 }
 
@@ -83,7 +107,10 @@ async fn a_file_that_nobody_vouches_for_is_not_used() {
 async fn a_file_that_is_gone_is_said() {
     let policy = Precompiled::new().await;
     fs::remove_file(precompiled_file(&policy.wasm)).unwrap();
-    assert!(matches!(policy.load().await.not_used, Some(NotUsed::Unreadable(_))));
+    assert!(matches!(
+        policy.load().await.not_used,
+        Some(NotUsed::Unreadable(_))
+    ));
 }
 
 #[tokio::test]
@@ -102,21 +129,37 @@ async fn what_another_engine_made_is_not_used() {
     let mut policy = Precompiled::new().await;
     // The engine's own part, without what it says about itself.
     let mut compiled = policy.compiled();
-    let engine = compiled.windows(2).position(|two| two == b"48").map_or(0, |place| place);
+    let engine = compiled
+        .windows(2)
+        .position(|two| two == b"48")
+        .map_or(0, |place| place);
     assert!(engine > 0, "the engine's version is in the file");
     compiled[engine] = b'3';
     policy.replace_compiled(&compiled);
     policy.locked.precompiled = Some(Digest::of(&compiled));
     let not_used = policy.load().await.not_used;
-    assert!(matches!(not_used, Some(NotUsed::OtherEngine(_))), "{not_used:?}");
+    assert!(
+        matches!(not_used, Some(NotUsed::OtherEngine(_))),
+        "{not_used:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_policy_that_the_lock_does_not_know_is_refused() {
     let policy = Precompiled::new().await;
-    let other = Locked { digest: Digest::of(b"other"), precompiled: None };
-    let error = policy.sandbox.load_locked(&policy.wasm, other).await.unwrap_err();
-    assert!(matches!(error, LoadError::NotLocked { found } if found == policy.locked.digest), "{error:?}");
+    let other = Locked {
+        digest: Digest::of(b"other"),
+        precompiled: None,
+    };
+    let error = policy
+        .sandbox
+        .load_locked(&policy.wasm, other)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, LoadError::NotLocked { found } if found == policy.locked.digest),
+        "{error:?}"
+    );
     assert!(error.to_string().contains("keyrelay lock"), "{error}");
 }
 

@@ -6,7 +6,10 @@ use crate::guest::{Guest, HEX_NOTICE, decide, decide_about, load};
 
 /// A guest that notices numbers, each as 16 digits.
 fn noticing(imports: &str, numbers: &str) -> Guest {
-    Guest { imports: imports.to_owned(), ..Guest::deciding(&format!("{numbers} {HEX_NOTICE}")) }
+    Guest {
+        imports: imports.to_owned(),
+        ..Guest::deciding(&format!("{numbers} {HEX_NOTICE}"))
+    }
 }
 
 async fn noticed(guest: &Guest, event_id: &str) -> String {
@@ -59,7 +62,11 @@ async fn random_numbers_are_those_of_the_event() {
     let first = noticed(&guest, "event-1").await;
     assert_eq!(first, noticed(&guest, "event-1").await);
     assert_ne!(first, noticed(&guest, "event-2").await);
-    assert_ne!(first[..16], first[16..32], "a stream of numbers, not one number");
+    assert_ne!(
+        first[..16],
+        first[16..32],
+        "a stream of numbers, not one number"
+    );
 }
 
 #[tokio::test]
@@ -89,7 +96,10 @@ async fn the_network_is_denied() {
            (call $hex (i64.load (i32.const 2064)))"#,
     );
     let (access_denied, permanent_resolver_failure) = ("0000000100000001", "0000001400000001");
-    assert_eq!(noticed(&guest, "event-1").await, access_denied.repeat(2) + permanent_resolver_failure);
+    assert_eq!(
+        noticed(&guest, "event-1").await,
+        access_denied.repeat(2) + permanent_resolver_failure
+    );
 }
 
 #[tokio::test]

@@ -26,8 +26,15 @@ in_both_places! {
     an_end_that_a_wrong_clock_wrote_keeps_nobody_out,
 }
 
-async fn acquire(store: &Store, name: &str, duration: Duration) -> Result<Lease<Document>, (String, Duration)> {
-    match Lease::acquire(store, "leases/orders", name, duration).await.unwrap() {
+async fn acquire(
+    store: &Store,
+    name: &str,
+    duration: Duration,
+) -> Result<Lease<Document>, (String, Duration)> {
+    match Lease::acquire(store, "leases/orders", name, duration)
+        .await
+        .unwrap()
+    {
         Acquired::Held(lease) => Ok(*lease),
         Acquired::Busy { holder, remaining } => Err((holder, remaining)),
     }
@@ -39,7 +46,10 @@ async fn a_held_lease_is_nobody_elses(place: Place) {
     assert!(lease.remaining() <= LONG * 3 / 4);
     let (holder, remaining) = acquire(&store, "two", LONG).await.unwrap_err();
     assert_eq!(holder, "one");
-    assert!(remaining > LONG * 3 / 4 && remaining <= LONG, "{remaining:?}");
+    assert!(
+        remaining > LONG * 3 / 4 && remaining <= LONG,
+        "{remaining:?}"
+    );
     // Not even the holder's own second one.
     assert_eq!(acquire(&store, "one", LONG).await.unwrap_err().0, "one");
 }
@@ -65,7 +75,10 @@ async fn after_its_time_a_lease_is_anybodys_and_the_former_holder_learns_it(plac
     };
     assert_eq!(first.remaining(), Duration::ZERO);
     assert!(matches!(first.renew().await, Err(LeaseError::Lost { by }) if by == "two"));
-    assert!(matches!(first.release().await, Err(LeaseError::Lost { .. })));
+    assert!(matches!(
+        first.release().await,
+        Err(LeaseError::Lost { .. })
+    ));
     second.release().await.unwrap();
 }
 
@@ -79,7 +92,10 @@ async fn renewing_begins_the_time_anew(place: Place) {
     assert!(lease.remaining() > Duration::ZERO);
     assert!(acquire(&store, "two", LONG).await.is_err());
     lease.release().await.unwrap();
-    assert_eq!(acquire(&store, "two", LONG).await.unwrap().document.count, 7);
+    assert_eq!(
+        acquire(&store, "two", LONG).await.unwrap().document.count,
+        7
+    );
 }
 
 async fn of_many_who_ask_at_once_one_gets_it(place: Place) {
@@ -94,7 +110,10 @@ async fn of_many_who_ask_at_once_one_gets_it(place: Place) {
 async fn an_end_that_a_wrong_clock_wrote_keeps_nobody_out(place: Place) {
     let store = place.store();
     let lease = json!({ "name": "old", "id": "00000000-0000-0000-0000-000000000001", "until": "2099-01-01T00:00:00Z" });
-    store.write("leases/orders", &json!({ "lease": lease, "count": 7 })).await.unwrap();
+    store
+        .write("leases/orders", &json!({ "lease": lease, "count": 7 }))
+        .await
+        .unwrap();
     let lease = acquire(&store, "new", LONG).await.unwrap();
     assert_eq!(lease.document.count, 7);
 }

@@ -35,10 +35,22 @@ async fn only_what_was_read_is_replaced(place: Place) {
     let (_, read) = store.read_json::<u32>("a").await.unwrap().unwrap();
     assert_eq!(created, read);
     let second = store.replace("a", &2, &read).await.unwrap();
-    assert!(store.replace("a", &3, &read).await.unwrap_err().is_conflict());
+    assert!(
+        store
+            .replace("a", &3, &read)
+            .await
+            .unwrap_err()
+            .is_conflict()
+    );
     store.replace("a", &4, &second).await.unwrap();
     store.delete("a").await.unwrap();
-    assert!(store.replace("a", &5, &second).await.unwrap_err().is_conflict());
+    assert!(
+        store
+            .replace("a", &5, &second)
+            .await
+            .unwrap_err()
+            .is_conflict()
+    );
 }
 
 async fn of_many_who_add_one_nobody_is_lost(place: Place) {
@@ -61,7 +73,10 @@ async fn of_many_who_add_one_nobody_is_lost(place: Place) {
     for added in futures::future::join_all(adding).await {
         added.unwrap();
     }
-    assert_eq!(store.read_json::<u32>("count").await.unwrap().unwrap().0, 200);
+    assert_eq!(
+        store.read_json::<u32>("count").await.unwrap().unwrap().0,
+        200
+    );
 }
 
 async fn a_folder_lists_its_keys_in_order(place: Place) {
@@ -70,7 +85,10 @@ async fn a_folder_lists_its_keys_in_order(place: Place) {
     for key in ["runs/2/b", "runs/10/a", "other/x", "runs/2/a"] {
         store.write(key, &0).await.unwrap();
     }
-    assert_eq!(store.list("runs").await.unwrap(), ["runs/10/a", "runs/2/a", "runs/2/b"]);
+    assert_eq!(
+        store.list("runs").await.unwrap(),
+        ["runs/10/a", "runs/2/a", "runs/2/b"]
+    );
     assert_eq!(store.folders("runs").await.unwrap(), ["10", "2"]);
     assert!(store.folders("nothing").await.unwrap().is_empty());
 }
@@ -102,12 +120,18 @@ async fn a_folder_that_is_gone_is_out_of_reach_or_empty_and_never_a_panic() {
 async fn a_key_comes_out_as_it_went_in(place: Place) {
     let store = place.store();
     // What a resource group may be called, and what else an id may hold.
-    for key in ["pending/gr\u{f6}\u{df}e (1)/a b.json", "pending/50%25/~a#b.json"] {
+    for key in [
+        "pending/gr\u{f6}\u{df}e (1)/a b.json",
+        "pending/50%25/~a#b.json",
+    ] {
         store.write(key, &1).await.unwrap();
         let listed = store.list("pending").await.unwrap();
         assert_eq!(listed, [key]);
         let folder = key.rsplit_once('/').unwrap().0;
-        assert_eq!(store.folders("pending").await.unwrap(), [folder.trim_start_matches("pending/")]);
+        assert_eq!(
+            store.folders("pending").await.unwrap(),
+            [folder.trim_start_matches("pending/")]
+        );
         assert_eq!(store.list(folder).await.unwrap(), [key]);
         assert!(store.read_json::<u32>(key).await.unwrap().is_some());
         store.delete(key).await.unwrap();

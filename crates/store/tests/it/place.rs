@@ -19,7 +19,10 @@ pub(crate) struct Place {
 impl Place {
     /// A folder.
     pub(crate) fn folder() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), cloud: None }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            cloud: None,
+        }
     }
 
     /// A container. None if Azurite is not installed: `cargo xtask test` does that, and says so if it cannot.
@@ -27,9 +30,15 @@ impl Place {
         #[expect(clippy::disallowed_methods, reason = "the one variable of these tests")]
         let script = std::env::var_os("KEYRELAY_AZURITE").map(PathBuf::from)?;
         let folder = tempfile::tempdir().unwrap();
-        let options = AzuriteOptions { script, folder: folder.path().join("azurite") };
+        let options = AzuriteOptions {
+            script,
+            folder: folder.path().join("azurite"),
+        };
         let azurite = Arc::new(Azurite::start(options).await.unwrap());
-        let options = CloudOptions { storage: Some(Arc::clone(&azurite)), ..CloudOptions::default() };
+        let options = CloudOptions {
+            storage: Some(Arc::clone(&azurite)),
+            ..CloudOptions::default()
+        };
         let (events, _) = mpsc::unbounded_channel();
         let cloud = Cloud::start(
             World::parse("subscription = \"00000000-0000-0000-0000-000000000001\"").unwrap(),
@@ -38,13 +47,20 @@ impl Place {
         )
         .await
         .unwrap();
-        Some(Self { folder, cloud: Some((cloud, azurite)) })
+        Some(Self {
+            folder,
+            cloud: Some((cloud, azurite)),
+        })
     }
 
     /// A store of its own for each who asks, in the same place, as in processes of their own.
     pub(crate) fn store(&self) -> Store {
-        let Some((cloud, _)) = &self.cloud else { return Store::folder(&self.folder.path().join("store")).unwrap() };
-        let url = keyrelay_store::ContainerUrl::in_service(cloud.storage_url().unwrap(), "keyrelay").unwrap();
+        let Some((cloud, _)) = &self.cloud else {
+            return Store::folder(&self.folder.path().join("store")).unwrap();
+        };
+        let url =
+            keyrelay_store::ContainerUrl::in_service(cloud.storage_url().unwrap(), "keyrelay")
+                .unwrap();
         Store::container(&url, Arc::new(IdentityTokens::of(cloud)), &client()).unwrap()
     }
 
@@ -68,18 +84,34 @@ struct IdentityTokens {
 
 impl IdentityTokens {
     fn of(cloud: &Cloud) -> Self {
-        let of = |wanted: &str| cloud.environment().into_iter().find(|(name, _)| name == wanted).unwrap().1;
-        Self { endpoint: of("IDENTITY_ENDPOINT"), header: of("IDENTITY_HEADER") }
+        let of = |wanted: &str| {
+            cloud
+                .environment()
+                .into_iter()
+                .find(|(name, _)| name == wanted)
+                .unwrap()
+                .1
+        };
+        Self {
+            endpoint: of("IDENTITY_ENDPOINT"),
+            header: of("IDENTITY_HEADER"),
+        }
     }
 }
 
 #[async_trait]
 impl Tokens for IdentityTokens {
     async fn token(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
-        let url = format!("{}?resource=https://storage.azure.com&api-version=2019-08-01", self.endpoint);
+        let url = format!(
+            "{}?resource=https://storage.azure.com&api-version=2019-08-01",
+            self.endpoint
+        );
         let request = client().get(url).header("x-identity-header", &self.header);
         let answer: Value = request.send().await?.error_for_status()?.json().await?;
-        let token = answer.get("access_token").and_then(Value::as_str).ok_or("no token")?;
+        let token = answer
+            .get("access_token")
+            .and_then(Value::as_str)
+            .ok_or("no token")?;
         Ok(token.to_owned())
     }
 

@@ -7,12 +7,23 @@ use crate::harness::{Place, run};
 #[tokio::test]
 async fn prints_new_runs_that_are_wanted() {
     let place = Place::new();
-    place.keep([&run("2026-11-02T10:00:00Z", "contoso-kv/sql", &[])]).await;
+    place
+        .keep([&run("2026-11-02T10:00:00Z", "contoso-kv/sql", &[])])
+        .await;
     let mut following = place.start(&["follow", "--secret", "sql", "--json"]);
-    assert!(following.note().await.starts_with("following the runs in the store"));
+    assert!(
+        following
+            .note()
+            .await
+            .starts_with("following the runs in the store")
+    );
 
     // The second began earlier and took longer; the third is about something else; the fourth is on another day.
-    let first = run("2026-11-02T12:00:00Z", "contoso-kv/sql", &[("orders", Verdict::Verified, "fine")]);
+    let first = run(
+        "2026-11-02T12:00:00Z",
+        "contoso-kv/sql",
+        &[("orders", Verdict::Verified, "fine")],
+    );
     let second = run("2026-11-02T11:00:00Z", "contoso-kv/sql", &[]);
     let other = run("2026-11-02T13:00:00Z", "contoso-kv/mail", &[]);
     let next_day = run("2026-11-03T00:00:00Z", "contoso-kv/sql", &[]);
@@ -28,11 +39,17 @@ async fn goes_on_when_a_store_that_was_out_of_reach_is_back() {
     let place = Place::new();
     let mut following = place.start(&["follow", "--json"]);
     following.note().await;
-    let (store, away) = (place.path().join(".keyrelay/store"), place.path().join("away"));
+    let (store, away) = (
+        place.path().join(".keyrelay/store"),
+        place.path().join("away"),
+    );
     fs::rename(&store, &away).unwrap();
     fs::write(&store, "").unwrap();
     let warning = following.note().await;
-    assert!(warning.starts_with("warning: ") && warning.ends_with("; trying again"), "{warning}");
+    assert!(
+        warning.starts_with("warning: ") && warning.ends_with("; trying again"),
+        "{warning}"
+    );
     fs::remove_file(&store).unwrap();
     fs::rename(&away, &store).unwrap();
     let new = run("2026-11-02T10:00:00Z", "contoso-kv/sql", &[]);
@@ -45,12 +62,16 @@ async fn ends_when_nobody_reads_any_more() {
     let place = Place::new();
     let mut following = place.start(&["follow"]);
     following.note().await;
-    place.keep([&run("2026-11-02T10:00:00Z", "contoso-kv/sql", &[])]).await;
+    place
+        .keep([&run("2026-11-02T10:00:00Z", "contoso-kv/sql", &[])])
+        .await;
     following.line().await;
     following.line().await;
 
     let gone = tokio::spawn(following.stop_reading());
     let started = ["2026-11-02T11:00:00Z", "2026-11-02T12:00:00Z"];
-    place.keep(&started.map(|started| run(started, "contoso-kv/sql", &[]))).await;
+    place
+        .keep(&started.map(|started| run(started, "contoso-kv/sql", &[])))
+        .await;
     assert_eq!(gone.await.unwrap(), Some(0));
 }

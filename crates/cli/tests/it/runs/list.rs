@@ -12,14 +12,30 @@ const BROKEN: Verdict = Verdict::Failed(Trouble::Permanent);
 async fn five_runs() -> (Place, [Run; 5]) {
     let place = Place::new();
     let mut runs = [
-        run("2026-11-01T10:00:00Z", "contoso-kv/sql-a", &[("orders", Verdict::Verified, "fine")]),
-        run("2026-11-02T10:00:00Z", "contoso-kv/sql-b", &[("orders/staging", BROKEN, "it broke\nin two lines")]),
-        run("2026-11-02T11:00:00Z", "fabrikam-kv/sql-a", &[("web", Verdict::RolledBack, "undone")]),
+        run(
+            "2026-11-01T10:00:00Z",
+            "contoso-kv/sql-a",
+            &[("orders", Verdict::Verified, "fine")],
+        ),
+        run(
+            "2026-11-02T10:00:00Z",
+            "contoso-kv/sql-b",
+            &[("orders/staging", BROKEN, "it broke\nin two lines")],
+        ),
+        run(
+            "2026-11-02T11:00:00Z",
+            "fabrikam-kv/sql-a",
+            &[("web", Verdict::RolledBack, "undone")],
+        ),
         run("2026-11-03T10:00:00Z", "contoso-kv/mail", &[]),
         run(
             "2026-11-03T11:00:00Z",
             "contoso-kv/mail",
-            &[("orders", Verdict::Verified, "fine"), ("web", BROKEN, "denied"), ("mailer", Verdict::Unchanged, "same")],
+            &[
+                ("orders", Verdict::Verified, "fine"),
+                ("web", BROKEN, "denied"),
+                ("mailer", Verdict::Unchanged, "same"),
+            ],
         ),
     ];
     runs[3].cause = Cause::Drift;
@@ -30,7 +46,10 @@ async fn five_runs() -> (Place, [Run; 5]) {
 /// Checks which of the five runs are listed, newest first.
 async fn check(arguments: &[&str], expected: &[usize]) {
     let (place, runs) = five_runs().await;
-    let expected: Vec<_> = expected.iter().map(|&index| runs[index].id.clone()).collect();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|&index| runs[index].id.clone())
+        .collect();
     assert_eq!(place.list(arguments).await, expected, "{arguments:?}");
 }
 
@@ -50,7 +69,11 @@ async fn stops_at_the_limit() {
 async fn reads_no_further_than_it_has_to() {
     let (place, runs) = five_runs().await;
     for run in &runs[..3] {
-        let file = place.path().join(format!(".keyrelay/store/runs/{}/{}.json", run.id.day(), run.id));
+        let file = place.path().join(format!(
+            ".keyrelay/store/runs/{}/{}.json",
+            run.id.day(),
+            run.id
+        ));
         fs::write(file, "what would be complained about").unwrap();
     }
     for arguments in [["--limit", "2"], ["--since", "2026-11-03"]] {
@@ -67,7 +90,9 @@ async fn lists_since_a_day_a_time_or_an_age() {
     let place = Place::new();
     let ago = |hours| (Timestamp::now() - SignedDuration::from_hours(hours)).to_string();
     let recent = run(&ago(1), "contoso-kv/sql", &[]);
-    place.keep([&recent, &run(&ago(3), "contoso-kv/sql", &[])]).await;
+    place
+        .keep([&recent, &run(&ago(3), "contoso-kv/sql", &[])])
+        .await;
     assert_eq!(place.list(&["--since", "2h"]).await, [recent.id]);
 }
 
@@ -108,22 +133,53 @@ async fn a_line_says_what_an_operator_looks_for() {
     let (place, runs) = five_runs().await;
     let done = place.run(&[]).await;
     let columns = |line: &str| -> Vec<String> {
-        line.split("  ").map(str::trim).filter(|it| !it.is_empty()).map(str::to_owned).collect()
+        line.split("  ")
+            .map(str::trim)
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned)
+            .collect()
     };
     let lines: Vec<Vec<String>> = done.output.lines().map(columns).collect();
-    assert_eq!(lines[0], ["run", "began", "cause", "event", "apps", "verdict", "took"]);
+    assert_eq!(
+        lines[0],
+        ["run", "began", "cause", "event", "apps", "verdict", "took"]
+    );
     let id = |index: usize| runs[index].id.as_str();
     assert_eq!(
         lines[1],
-        [id(4), "2026-11-03T11:00:00Z", "event", "new version contoso-kv/mail", "3", "failed", "1234 ms", "denied"]
+        [
+            id(4),
+            "2026-11-03T11:00:00Z",
+            "event",
+            "new version contoso-kv/mail",
+            "3",
+            "failed",
+            "1234 ms",
+            "denied"
+        ]
     );
     assert_eq!(
         lines[2],
-        [id(3), "2026-11-03T10:00:00Z", "drift", "new version contoso-kv/mail", "-", "unchanged", "1234 ms"]
+        [
+            id(3),
+            "2026-11-03T10:00:00Z",
+            "drift",
+            "new version contoso-kv/mail",
+            "-",
+            "unchanged",
+            "1234 ms"
+        ]
     );
     assert_eq!(
         lines[4][3..],
-        ["new version contoso-kv/sql-b", "orders/staging", "failed", "1234 ms", "it broke"].map(str::to_owned)
+        [
+            "new version contoso-kv/sql-b",
+            "orders/staging",
+            "failed",
+            "1234 ms",
+            "it broke"
+        ]
+        .map(str::to_owned)
     );
 }
 
@@ -131,7 +187,11 @@ async fn a_line_says_what_an_operator_looks_for() {
 async fn json_is_one_record_a_line() {
     let (place, runs) = five_runs().await;
     let done = place.run(&["--json", "--limit", "2"]).await;
-    let records: Vec<serde_json::Value> = done.output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let records: Vec<serde_json::Value> = done
+        .output
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let expected = [&runs[4], &runs[3]].map(|run| serde_json::to_value(run).unwrap());
     assert_eq!(records, expected);
 }
@@ -141,7 +201,11 @@ async fn nothing_found_is_said_and_no_failure() {
     let (place, _) = five_runs().await;
     let done = place.run(&["--secret", "other"]).await;
     assert_eq!((done.code, done.output.as_str()), (Some(0), ""));
-    assert!(done.errors.contains("no such runs in the store"), "{}", done.errors);
+    assert!(
+        done.errors.contains("no such runs in the store"),
+        "{}",
+        done.errors
+    );
 }
 
 #[tokio::test]
@@ -152,19 +216,33 @@ async fn a_run_that_cannot_be_read_does_not_hide_the_others() {
     place.keep(&runs[..1]).await;
     let done = place.run(&[]).await;
     assert_eq!((done.code, done.output.lines().count()), (Some(0), 6));
-    assert!(done.errors.starts_with(&format!("warning: run `{}` has format", runs[0].id)), "{}", done.errors);
+    assert!(
+        done.errors
+            .starts_with(&format!("warning: run `{}` has format", runs[0].id)),
+        "{}",
+        done.errors
+    );
 }
 
 #[tokio::test]
 async fn nothing_from_the_store_commands_the_terminal() {
     let place = Place::new();
     let evil = "red \u{1b}[31m and \u{9b}2J\u{202e}\u{7f} end";
-    place.keep([&run("2026-11-01T10:00:00Z", "contoso-kv/sql", &[("orders", BROKEN, evil)])]).await;
+    place
+        .keep([&run(
+            "2026-11-01T10:00:00Z",
+            "contoso-kv/sql",
+            &[("orders", BROKEN, evil)],
+        )])
+        .await;
     for arguments in [&["list"][..], &["--json"]] {
         let done = place.run(arguments).await;
         let text = done.output + &done.errors;
         assert!(text.contains("red "), "{text:?}");
-        assert!(!text.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{7f}']), "{text:?}");
+        assert!(
+            !text.contains(['\u{1b}', '\u{9b}', '\u{202e}', '\u{7f}']),
+            "{text:?}"
+        );
     }
 }
 

@@ -24,13 +24,30 @@ struct FunctionsHost {
 
 impl FunctionsHost {
     async fn start(place: &Place, new: &Run) -> (Self, String) {
-        let host = Self { history: place.history.clone(), new: new.clone(), requests: Arc::default() };
-        let url = serve(Router::new().fallback(Self::answer).with_state(host.clone())).await;
+        let host = Self {
+            history: place.history.clone(),
+            new: new.clone(),
+            requests: Arc::default(),
+        };
+        let url = serve(
+            Router::new()
+                .fallback(Self::answer)
+                .with_state(host.clone()),
+        )
+        .await;
         (host, url)
     }
 
-    async fn answer(State(host): State<Self>, uri: Uri, headers: HeaderMap, Json(body): Json<Value>) -> StatusCode {
-        host.requests.lock().unwrap().push((uri.path().to_owned(), body));
+    async fn answer(
+        State(host): State<Self>,
+        uri: Uri,
+        headers: HeaderMap,
+        Json(body): Json<Value>,
+    ) -> StatusCode {
+        host.requests
+            .lock()
+            .unwrap()
+            .push((uri.path().to_owned(), body));
         if headers.get("x-functions-key").is_none_or(|key| key != KEY) {
             return StatusCode::UNAUTHORIZED;
         }
@@ -42,8 +59,16 @@ impl FunctionsHost {
 /// A run, and the one that comes of it when it is resubmitted.
 async fn two_runs(verdict: Verdict) -> (Place, Run, Run) {
     let place = Place::new();
-    let first = run("2026-11-01T10:00:00Z", "contoso-kv/sql", &[("orders", Verdict::Refused, "beyond its grant")]);
-    let mut new = run("2026-11-02T10:00:00Z", "contoso-kv/sql", &[("orders", verdict, "what came of it")]);
+    let first = run(
+        "2026-11-01T10:00:00Z",
+        "contoso-kv/sql",
+        &[("orders", Verdict::Refused, "beyond its grant")],
+    );
+    let mut new = run(
+        "2026-11-02T10:00:00Z",
+        "contoso-kv/sql",
+        &[("orders", verdict, "what came of it")],
+    );
     new.cause = Cause::Resubmit;
     new.of = Some(first.id.clone());
     place.keep([&first]).await;
@@ -55,22 +80,49 @@ async fn puts_the_event_where_the_timer_looks() {
     let (place, run, _) = two_runs(Verdict::Verified).await;
     let done = place.run(&["resubmit", run.id.as_str()]).await;
     assert_eq!(done.code, Some(0), "{}", done.errors);
-    assert!(done.errors.contains("handled when the reconcile timer runs next"), "{}", done.errors);
+    assert!(
+        done.errors
+            .contains("handled when the reconcile timer runs next"),
+        "{}",
+        done.errors
+    );
     let files = place.files("pending/events");
-    let [file] = files.as_slice() else { panic!("{files:?}") };
+    let [file] = files.as_slice() else {
+        panic!("{files:?}")
+    };
     let kept: Postponed = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    assert_eq!((kept.run, kept.cause, Some(kept.event)), (Some(run.id), Cause::Resubmit, run.event));
+    assert_eq!(
+        (kept.run, kept.cause, Some(kept.event)),
+        (Some(run.id), Cause::Resubmit, run.event)
+    );
 }
 
 #[tokio::test]
 async fn has_the_timer_run_at_once_and_shows_the_new_run() {
     let (place, first, new) = two_runs(Verdict::Verified).await;
     let (host, url) = FunctionsHost::start(&place, &new).await;
-    let done = place.run(&["resubmit", first.id.as_str(), "--functions-host", &url, "--key", KEY, "--wait"]).await;
+    let done = place
+        .run(&[
+            "resubmit",
+            first.id.as_str(),
+            "--functions-host",
+            &url,
+            "--key",
+            KEY,
+            "--wait",
+        ])
+        .await;
     assert_eq!(done.code, Some(0), "{}", done.errors);
-    assert!(done.output.contains(new.id.as_str()) && done.output.contains("what came of it"), "{}", done.output);
+    assert!(
+        done.output.contains(new.id.as_str()) && done.output.contains("what came of it"),
+        "{}",
+        done.output
+    );
     assert!(!(done.output + &done.errors).contains(KEY));
-    let expected = [("/admin/functions/Reconcile".to_owned(), json!({ "input": "" }))];
+    let expected = [(
+        "/admin/functions/Reconcile".to_owned(),
+        json!({ "input": "" }),
+    )];
     assert_eq!(*host.requests.lock().unwrap(), expected);
 }
 
@@ -83,21 +135,48 @@ async fn a_new_run_that_failed_is_a_failure() {
     earlier.of = Some(first.id.clone());
     place.keep([&earlier]).await;
     let (_host, url) = FunctionsHost::start(&place, &new).await;
-    let mut command = place.command(&["resubmit", first.id.as_str(), "--functions-host", &url, "--wait", "--json"]);
+    let mut command = place.command(&[
+        "resubmit",
+        first.id.as_str(),
+        "--functions-host",
+        &url,
+        "--wait",
+        "--json",
+    ]);
     command.env("FUNCTIONS_MASTER_KEY", KEY);
     let done = crate::harness::done(command).await;
     assert_eq!(done.code, Some(1));
-    assert!(done.errors.contains(&format!("run {} is failed", new.id)), "{}", done.errors);
-    assert_eq!(serde_json::from_str::<Value>(&done.output).unwrap(), serde_json::to_value(&new).unwrap());
+    assert!(
+        done.errors.contains(&format!("run {} is failed", new.id)),
+        "{}",
+        done.errors
+    );
+    assert_eq!(
+        serde_json::from_str::<Value>(&done.output).unwrap(),
+        serde_json::to_value(&new).unwrap()
+    );
 }
 
 #[tokio::test]
 async fn a_refused_key_is_said_and_the_event_waits_all_the_same() {
     let (place, first, new) = two_runs(Verdict::Verified).await;
     let (_host, url) = FunctionsHost::start(&place, &new).await;
-    let done = place.run(&["resubmit", first.id.as_str(), "--functions-host", &url, "--key", "other"]).await;
+    let done = place
+        .run(&[
+            "resubmit",
+            first.id.as_str(),
+            "--functions-host",
+            &url,
+            "--key",
+            "other",
+        ])
+        .await;
     assert_eq!(done.code, Some(1));
-    assert!(done.errors.contains("refuses the key") && done.errors.contains("the event waits"), "{}", done.errors);
+    assert!(
+        done.errors.contains("refuses the key") && done.errors.contains("the event waits"),
+        "{}",
+        done.errors
+    );
     assert_eq!(place.files("pending/events").len(), 1);
 }
 
@@ -105,9 +184,19 @@ async fn a_refused_key_is_said_and_the_event_waits_all_the_same() {
 async fn the_key_does_not_follow_a_redirection() {
     let (place, first, new) = two_runs(Verdict::Verified).await;
     let (elsewhere, target) = FunctionsHost::start(&place, &new).await;
-    let moved = Router::new().fallback(async move |_: Bytes| (StatusCode::TEMPORARY_REDIRECT, [("location", target)]));
+    let moved = Router::new()
+        .fallback(async move |_: Bytes| (StatusCode::TEMPORARY_REDIRECT, [("location", target)]));
     let url = serve(moved).await;
-    let done = place.run(&["resubmit", first.id.as_str(), "--functions-host", &url, "--key", KEY]).await;
+    let done = place
+        .run(&[
+            "resubmit",
+            first.id.as_str(),
+            "--functions-host",
+            &url,
+            "--key",
+            KEY,
+        ])
+        .await;
     assert_eq!(done.code, Some(1));
     assert!(elsewhere.requests.lock().unwrap().is_empty());
 }
@@ -115,7 +204,10 @@ async fn the_key_does_not_follow_a_redirection() {
 #[tokio::test]
 async fn what_cannot_be_handled_again_is_refused() {
     let place = Place::new();
-    let no_event = Run { event: None, ..run("2026-11-01T10:00:00Z", "contoso-kv/sql", &[]) };
+    let no_event = Run {
+        event: None,
+        ..run("2026-11-01T10:00:00Z", "contoso-kv/sql", &[])
+    };
     place.keep([&no_event]).await;
     for id in [no_event.id.as_str(), "20261101T100000000Z-01234567"] {
         let done = place.run(&["resubmit", id]).await;
@@ -130,8 +222,20 @@ async fn the_functions_host_is_not_asked_without_a_key_or_in_plain_text() {
     let (place, first, _) = two_runs(Verdict::Verified).await;
     let id = first.id.as_str();
     for arguments in [
-        &["resubmit", id, "--functions-host", "https://keyrelay.example"][..],
-        &["resubmit", id, "--functions-host", "http://keyrelay.example", "--key", KEY],
+        &[
+            "resubmit",
+            id,
+            "--functions-host",
+            "https://keyrelay.example",
+        ][..],
+        &[
+            "resubmit",
+            id,
+            "--functions-host",
+            "http://keyrelay.example",
+            "--key",
+            KEY,
+        ],
         &["resubmit", id, "--json"],
     ] {
         assert_eq!(place.run(arguments).await.code, Some(2), "{arguments:?}");

@@ -12,17 +12,26 @@ fn full() -> Run {
     let mut run = run(
         "2026-11-01T10:00:00Z",
         "contoso-kv/sql",
-        &[("orders", Verdict::Verified, "Azure reports it"), ("web", Verdict::Refused, "beyond its grant")],
+        &[
+            ("orders", Verdict::Verified, "Azure reports it"),
+            ("web", Verdict::Refused, "beyond its grant"),
+        ],
     );
     run.cause = Cause::Resubmit;
     run.of = Some("20261031T100000000Z-89abcdef".parse().unwrap());
     run.instance = Some("instance-7".to_owned());
-    run.policy = Some(PolicyRecord { name: "alternate".to_owned(), digest: "d1ge57".to_owned() });
+    run.policy = Some(PolicyRecord {
+        name: "alternate".to_owned(),
+        digest: "d1ge57".to_owned(),
+    });
     run.mode = Some(Mode::Monitor);
     run.ended = Some(Outcome::transient("an end of its own"));
     let rotation = &mut run.rotations[0];
     rotation.decision = Some("a decision".to_owned());
-    rotation.plan = vec!["SQL: reference one -> reference two".to_owned(), "OLD: there -> (absent)".to_owned()];
+    rotation.plan = vec![
+        "SQL: reference one -> reference two".to_owned(),
+        "OLD: there -> (absent)".to_owned(),
+    ];
     rotation.notes = vec!["a collision was repaired".to_owned()];
     rotation.policy_log = vec!["the policy says\nso".to_owned()];
     rotation.requests = vec![Request {
@@ -35,8 +44,10 @@ fn full() -> Run {
         correlation_id: Some("correlation-id-1".to_owned()),
         attempts: 3,
     }];
-    rotation.before =
-        Some(Former { outcome: Outcome::new(Verdict::Pending, "not seen yet"), settled_by: LATER.parse().unwrap() });
+    rotation.before = Some(Former {
+        outcome: Outcome::new(Verdict::Pending, "not seen yet"),
+        settled_by: LATER.parse().unwrap(),
+    });
     run
 }
 
@@ -78,7 +89,11 @@ async fn shows_everything_of_a_run() {
         "correlation-id-1",
         "refused: beyond its grant",
     ] {
-        assert!(done.output.contains(expected), "no `{expected}` in\n{}", done.output);
+        assert!(
+            done.output.contains(expected),
+            "no `{expected}` in\n{}",
+            done.output
+        );
     }
 }
 
@@ -106,5 +121,9 @@ async fn a_run_that_is_not_there_is_a_failure_that_names_the_store() {
 async fn what_is_no_id_is_refused() {
     let done = Place::new().run(&["show", "../../x"]).await;
     assert_eq!(done.code, Some(2));
-    assert!(done.errors.contains("is not the id of a run"), "{}", done.errors);
+    assert!(
+        done.errors.contains("is not the id of a run"),
+        "{}",
+        done.errors
+    );
 }

@@ -12,14 +12,21 @@ const TIME: &str = "2026-11-01T10:00:00Z";
 /// Puts a store with one run into a folder of the place.
 async fn store(place: &Place, folder: &str) -> Run {
     let run = run(TIME, &format!("contoso-kv/{folder}"), &[]);
-    history(&place.path().join(folder)).keep(&run).await.unwrap();
+    history(&place.path().join(folder))
+        .keep(&run)
+        .await
+        .unwrap();
     run
 }
 
 #[track_caller]
 fn has_listed(done: &Done, secret: &str) {
     assert_eq!(done.code, Some(0), "{}", done.errors);
-    assert!(done.output.contains(&format!("contoso-kv/{secret} ")), "{}", done.output);
+    assert!(
+        done.output.contains(&format!("contoso-kv/{secret} ")),
+        "{}",
+        done.output
+    );
 }
 
 #[tokio::test]
@@ -45,11 +52,22 @@ async fn the_option_wins_over_the_environment_over_the_file_over_the_default() {
 #[tokio::test]
 async fn a_folder_that_is_not_there_is_said_and_not_made() {
     let place = Place::new();
-    for arguments in [&["--store", "nowhere"][..], &["resubmit", "--store", "nowhere", "20261101T100000000Z-01234567"]]
-    {
+    for arguments in [
+        &["--store", "nowhere"][..],
+        &[
+            "resubmit",
+            "--store",
+            "nowhere",
+            "20261101T100000000Z-01234567",
+        ],
+    ] {
         let done = place.run(arguments).await;
         assert_eq!(done.code, Some(2));
-        assert!(done.errors.contains("`nowhere`") && done.errors.contains("--store"), "{}", done.errors);
+        assert!(
+            done.errors.contains("`nowhere`") && done.errors.contains("--store"),
+            "{}",
+            done.errors
+        );
     }
     assert!(!place.path().join("nowhere").exists());
 }
@@ -57,18 +75,33 @@ async fn a_folder_that_is_not_there_is_said_and_not_made() {
 #[tokio::test]
 async fn mistakes_in_the_configuration_are_named() {
     let place = Place::new();
-    fs::write(place.path().join("keyrelay.toml"), "stroe = 'file'\nmode = 7").unwrap();
+    fs::write(
+        place.path().join("keyrelay.toml"),
+        "stroe = 'file'\nmode = 7",
+    )
+    .unwrap();
     let refused = place.run(&[]).await;
     assert_eq!(refused.code, Some(1));
-    assert!(refused.errors.contains("stroe") && refused.errors.contains("mode"), "{}", refused.errors);
+    assert!(
+        refused.errors.contains("stroe") && refused.errors.contains("mode"),
+        "{}",
+        refused.errors
+    );
     // They do not matter to somebody who says where the store is.
-    assert_eq!(place.run(&["--store", ".keyrelay/store"]).await.code, Some(0));
+    assert_eq!(
+        place.run(&["--store", ".keyrelay/store"]).await.code,
+        Some(0)
+    );
 }
 
 #[tokio::test]
 async fn what_is_no_container_is_refused() {
     let place = Place::new();
-    for url in ["http://contoso.blob.core.windows.net/keyrelay", "https://contoso.blob.core.windows.net", ""] {
+    for url in [
+        "http://contoso.blob.core.windows.net/keyrelay",
+        "https://contoso.blob.core.windows.net",
+        "",
+    ] {
         assert_eq!(place.run(&["--store", url]).await.code, Some(2), "{url}");
     }
 }
@@ -95,6 +128,15 @@ async fn a_container_that_refuses_us_is_named_with_the_role_that_is_missing() {
     command.envs(blobs.identity());
     let done = done(command).await;
     assert_eq!(done.code, Some(1));
-    assert!(done.errors.contains(&url) && done.errors.contains("Storage Blob Data"), "{}", done.errors);
-    assert_eq!(done.errors.matches("403 Forbidden").count(), 1, "{}", done.errors);
+    assert!(
+        done.errors.contains(&url) && done.errors.contains("Storage Blob Data"),
+        "{}",
+        done.errors
+    );
+    assert_eq!(
+        done.errors.matches("403 Forbidden").count(),
+        1,
+        "{}",
+        done.errors
+    );
 }

@@ -39,15 +39,28 @@ pub(in crate::functions_host) enum Trigger {
 }
 
 impl Function {
-    pub(super) fn read(name: String, file: &JsonFile, environment: &[(String, String)]) -> Result<Self, FilesError> {
+    pub(super) fn read(
+        name: String,
+        file: &JsonFile,
+        environment: &[(String, String)],
+    ) -> Result<Self, FilesError> {
         let bindings = Bindings::find(file)?;
         let trigger = match bindings.trigger_type.to_ascii_lowercase().as_str() {
             "eventgridtrigger" => bindings.event_trigger()?,
             "timertrigger" => bindings.timer_trigger(environment)?,
             "httptrigger" => bindings.http_trigger(&name)?,
-            _ => return Err(bindings.wrong("type", "`eventGridTrigger`, `timerTrigger` or `httpTrigger`")),
+            _ => {
+                return Err(bindings.wrong(
+                    "type",
+                    "`eventGridTrigger`, `timerTrigger` or `httpTrigger`",
+                ));
+            }
         };
-        Ok(Self { binding: file.text(&bindings.field("name"))?.to_owned(), name, trigger })
+        Ok(Self {
+            binding: file.text(&bindings.field("name"))?.to_owned(),
+            name,
+            trigger,
+        })
     }
 }
 
@@ -62,7 +75,10 @@ struct Bindings<'a> {
 
 impl<'a> Bindings<'a> {
     fn find(file: &'a JsonFile) -> Result<Self, FilesError> {
-        let count = file.get("bindings").and_then(Value::as_array).map_or(0, Vec::len);
+        let count = file
+            .get("bindings")
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len);
         let (mut trigger, mut http_output) = (None, None);
         for index in 0..count {
             let kind = file.text(&format!("bindings.{index}.type"))?;
@@ -72,12 +88,21 @@ impl<'a> Bindings<'a> {
                 http_output = Some(file.text(&format!("bindings.{index}.name"))?);
             }
         }
-        let (trigger_index, trigger_type) = trigger.ok_or_else(|| file.wrong("bindings", "a list with a trigger"))?;
-        Ok(Self { file, trigger_index, trigger_type, http_output })
+        let (trigger_index, trigger_type) =
+            trigger.ok_or_else(|| file.wrong("bindings", "a list with a trigger"))?;
+        Ok(Self {
+            file,
+            trigger_index,
+            trigger_type,
+            http_output,
+        })
     }
 
     fn event_trigger(&self) -> Result<Trigger, FilesError> {
-        let cardinality = self.file.optional_text(&self.field("cardinality"))?.unwrap_or("one");
+        let cardinality = self
+            .file
+            .optional_text(&self.field("cardinality"))?
+            .unwrap_or("one");
         match cardinality.to_ascii_lowercase().as_str() {
             "one" => Ok(Trigger::Event),
             "many" => Ok(Trigger::Events),
@@ -99,8 +124,15 @@ impl<'a> Bindings<'a> {
         let methods = self.file.texts(&self.field("methods"))?;
         let level = self.file.optional_text(&self.field("authLevel"))?;
         Ok(Trigger::Http {
-            methods: methods.iter().map(|method| method.to_ascii_uppercase()).collect(),
-            route: self.file.optional_text(&self.field("route"))?.unwrap_or(name).to_owned(),
+            methods: methods
+                .iter()
+                .map(|method| method.to_ascii_uppercase())
+                .collect(),
+            route: self
+                .file
+                .optional_text(&self.field("route"))?
+                .unwrap_or(name)
+                .to_owned(),
             anonymous: level.is_some_and(|level| level.eq_ignore_ascii_case("anonymous")),
             output: self.http_output.map(str::to_owned),
         })
@@ -118,8 +150,14 @@ impl<'a> Bindings<'a> {
 
 /// The text itself, or the value of the setting that it names as `%NAME%`.
 fn resolve<'a>(text: &'a str, environment: &'a [(String, String)]) -> Option<&'a str> {
-    match text.strip_prefix('%').and_then(|rest| rest.strip_suffix('%')) {
+    match text
+        .strip_prefix('%')
+        .and_then(|rest| rest.strip_suffix('%'))
+    {
         None => Some(text),
-        Some(setting) => environment.iter().find(|(name, _)| name == setting).map(|(_, value)| value.as_str()),
+        Some(setting) => environment
+            .iter()
+            .find(|(name, _)| name == setting)
+            .map(|(_, value)| value.as_str()),
     }
 }

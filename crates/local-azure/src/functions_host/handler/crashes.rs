@@ -18,12 +18,20 @@ pub(super) struct Crashes {
 
 impl Crashes {
     pub(super) fn new(max: usize, interval: Duration) -> Self {
-        Self { max, interval, close: 0, last: None }
+        Self {
+            max,
+            interval,
+            close: 0,
+            last: None,
+        }
     }
 
     /// Counts one more, and says whether that is one too many.
     pub(super) fn one_too_many(&mut self, now: Instant) -> bool {
-        if self.last.is_some_and(|last| now.duration_since(last) > self.interval) {
+        if self
+            .last
+            .is_some_and(|last| now.duration_since(last) > self.interval)
+        {
             self.close = 0;
         }
         self.last = Some(now);

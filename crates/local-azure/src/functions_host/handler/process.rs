@@ -39,7 +39,9 @@ impl Process {
     /// Starts the process on a free port and logs what it prints.
     pub(super) fn start(launch: &Launch, log: &HostLog) -> io::Result<Self> {
         // Free now, and likely to stay so until the handler takes it. The real host does the same.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+            .local_addr()?
+            .port();
         let worker_id = Uuid::new_v4().to_string();
         let mut child = Command::new(&launch.executable)
             .args(&launch.arguments)
@@ -57,7 +59,9 @@ impl Process {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let pid = child.id().ok_or_else(|| io::Error::other("the process has no id"))?;
+        let pid = child
+            .id()
+            .ok_or_else(|| io::Error::other("the process has no id"))?;
         if let Some(stdout) = child.stdout.take() {
             tokio::spawn(copy_lines(stdout, log.clone(), |_| LogLevel::Information));
         }
@@ -96,26 +100,44 @@ impl fmt::Debug for Launch {
 /// Source: `DefaultHttpWorkerService.IsWorkerReady` in Azure/azure-functions-host.
 pub(super) async fn ready(client: reqwest::Client, port: u16) {
     let url = format!("http://127.0.0.1:{port}/");
-    while client.get(&url).send().await.is_err_and(|error| error.is_connect()) {
+    while client
+        .get(&url)
+        .send()
+        .await
+        .is_err_and(|error| error.is_connect())
+    {
         tokio::time::sleep(READY_POLL).await;
     }
 }
 
 /// What the handler gets of our own environment. All else would differ from machine to machine.
-#[expect(clippy::disallowed_methods, reason = "the handler gets these two as they are here, whatever they are")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the handler gets these two as they are here, whatever they are"
+)]
 fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
-    ["PATH", "HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)))
+    ["PATH", "HOME"]
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
 fn level_of_error_line(line: &str) -> LogLevel {
-    if line.to_ascii_lowercase().contains("warn") { LogLevel::Warning } else { LogLevel::Error }
+    if line.to_ascii_lowercase().contains("warn") {
+        LogLevel::Warning
+    } else {
+        LogLevel::Error
+    }
 }
 
 async fn copy_lines(output: impl AsyncRead + Unpin, log: HostLog, level: fn(&str) -> LogLevel) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     // Bytes rather than text: a line that is not UTF-8 must not end the copying.
-    while output.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
+    while output
+        .read_until(b'\n', &mut line)
+        .await
+        .is_ok_and(|read| read > 0)
+    {
         let text = String::from_utf8_lossy(&line).trim_end().to_owned();
         log.write(level(&text), LogSource::Console, None, text);
         line.clear();

@@ -23,15 +23,22 @@ pub(super) async fn read_answer(response: Response) -> Result<Answer, Failure> {
         return Err(Failure::Status(response.status().as_u16()));
     }
     let content_type = response.headers().get(header::CONTENT_TYPE);
-    let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let content_type =
+        content_type.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let says_empty = response.content_length() == Some(0);
-    let body = response.bytes().await.map_err(|error| Failure::Connection(super::innermost(&error)))?;
+    let body = response
+        .bytes()
+        .await
+        .map_err(|error| Failure::Connection(super::innermost(&error)))?;
     read_body(content_type.as_deref(), says_empty, &body)
 }
 
 /// The field of an answer. The host compares the names of fields without case.
 pub(super) fn field<'a>(answer: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    answer.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    answer
+        .iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 /// `says_empty` is a `Content-Length` of 0, or a status that has no body. Then the content type does not matter.
@@ -58,17 +65,23 @@ fn read_body(content_type: Option<&str>, says_empty: bool, body: &[u8]) -> Resul
 /// The two types that the host's JSON formatter reads.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    ["application/json", "text/json"].iter().any(|json| essence.eq_ignore_ascii_case(json))
+    ["application/json", "text/json"]
+        .iter()
+        .any(|json| essence.eq_ignore_ascii_case(json))
 }
 
 /// Whether the fields that the host knows have the types that it expects.
 fn fits(answer: &Map<String, Value>) -> Result<(), Failure> {
-    let is =
-        |name, wanted: fn(&Value) -> bool| field(answer, name).is_none_or(|value| value.is_null() || wanted(value));
+    let is = |name, wanted: fn(&Value) -> bool| {
+        field(answer, name).is_none_or(|value| value.is_null() || wanted(value))
+    };
     if !is("Outputs", Value::is_object) {
         return Err(Failure::NotAnAnswer("one with an object in `Outputs`"));
     }
-    if !is("Logs", |logs| logs.as_array().is_some_and(|lines| lines.iter().all(is_line))) {
+    if !is("Logs", |logs| {
+        logs.as_array()
+            .is_some_and(|lines| lines.iter().all(is_line))
+    }) {
         return Err(Failure::NotAnAnswer("one with a list of texts in `Logs`"));
     }
     Ok(())
@@ -93,7 +106,11 @@ mod tests {
 
     #[test]
     fn a_json_object_is_a_success() {
-        for body in ["{}", r#"{"Outputs":{},"Logs":["x",1],"ReturnValue":null}"#, r#"{"logs":null,"other":[]}"#] {
+        for body in [
+            "{}",
+            r#"{"Outputs":{},"Logs":["x",1],"ReturnValue":null}"#,
+            r#"{"logs":null,"other":[]}"#,
+        ] {
             check(Some("application/json"), body, "success");
         }
         check(Some("Application/JSON; charset=utf-8"), "{}", "success");
@@ -105,13 +122,24 @@ mod tests {
         check(Some("application/json"), "null", "nothing");
         check(Some("application/json"), "", "nothing");
         assert!(matches!(read_body(None, true, b""), Ok(Answer::Nothing)));
-        assert!(matches!(read_body(Some("text/plain"), true, b""), Ok(Answer::Nothing)));
+        assert!(matches!(
+            read_body(Some("text/plain"), true, b""),
+            Ok(Answer::Nothing)
+        ));
     }
 
     #[test]
     fn other_types_are_failures() {
-        check(Some("text/plain"), "{}", "the handler answered with the content type `text/plain`");
-        check(None, "{}", "the handler answered with the content type `application/octet-stream`");
+        check(
+            Some("text/plain"),
+            "{}",
+            "the handler answered with the content type `text/plain`",
+        );
+        check(
+            None,
+            "{}",
+            "the handler answered with the content type `application/octet-stream`",
+        );
         check(
             Some("application/problem+json"),
             "{}",
@@ -121,8 +149,16 @@ mod tests {
 
     #[test]
     fn other_shapes_are_failures() {
-        check(Some("application/json"), "ok", "the handler's answer is not JSON");
-        check(Some("application/json"), "[]", "the handler's answer is not a JSON object");
+        check(
+            Some("application/json"),
+            "ok",
+            "the handler's answer is not JSON",
+        );
+        check(
+            Some("application/json"),
+            "[]",
+            "the handler's answer is not a JSON object",
+        );
         check(
             Some("application/json"),
             r#"{"outputs":[]}"#,

@@ -19,21 +19,31 @@ const WORLD: &str = r#"
 
 async fn start() -> (Stand, mpsc::UnboundedReceiver<AppLine>) {
     let (sender, lines) = mpsc::unbounded_channel();
-    let options = CloudOptions { app_lines: Some(sender), ..CloudOptions::default() };
+    let options = CloudOptions {
+        app_lines: Some(sender),
+        ..CloudOptions::default()
+    };
     (Stand::start_in(WORLD, options).await, lines)
 }
 
 /// Whether the process exists: no signal can be sent to one that does not.
 fn is_alive(process: u32) -> bool {
     let script = format!("kill -0 {process} 2>/dev/null");
-    std::process::Command::new("sh").args(["-c", &script]).status().unwrap().success()
+    std::process::Command::new("sh")
+        .args(["-c", &script])
+        .status()
+        .unwrap()
+        .success()
 }
 
 #[tokio::test]
 async fn an_app_sees_its_settings_and_the_values_of_its_references() {
     let (_stand, mut lines) = start().await;
     let line = next(&mut lines).await;
-    assert_eq!((line.app.as_str(), line.text.as_str()), ("orders", "text first "));
+    assert_eq!(
+        (line.app.as_str(), line.text.as_str()),
+        ("orders", "text first ")
+    );
 }
 
 #[tokio::test]
@@ -41,18 +51,27 @@ async fn an_unresolved_reference_is_seen_as_it_is_written() {
     let (stand, mut lines) = start().await;
     next(&mut lines).await;
     let change = stand.cloud.edit_settings("orders", |settings| {
-        settings.insert("SQL".into(), "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=nobody)".into());
+        settings.insert(
+            "SQL".into(),
+            "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=nobody)".into(),
+        );
     });
     change.unwrap();
     let line = next(&mut lines).await.text;
-    assert_eq!(line, "text @Microsoft.KeyVault(VaultName=contoso-kv;SecretName=nobody) ");
+    assert_eq!(
+        line,
+        "text @Microsoft.KeyVault(VaultName=contoso-kv;SecretName=nobody) "
+    );
 }
 
 #[tokio::test]
 async fn a_new_value_starts_the_process_again() {
     let (stand, mut lines) = start().await;
     let first = next(&mut lines).await;
-    stand.cloud.set_secret("contoso-kv", "sql-password", "second").unwrap();
+    stand
+        .cloud
+        .set_secret("contoso-kv", "sql-password", "second")
+        .unwrap();
     // Writing the same settings again makes Azure resolve them again.
     stand.cloud.edit_settings("orders", |_| ()).unwrap();
     let second = next(&mut lines).await;
@@ -80,7 +99,10 @@ async fn a_write_that_changes_nothing_leaves_the_process_alone() {
 async fn an_app_that_ends_by_itself_is_started_again() {
     let (_stand, mut lines) = start().await;
     let first = next(&mut lines).await;
-    std::process::Command::new("kill").arg(first.process.to_string()).status().unwrap();
+    std::process::Command::new("kill")
+        .arg(first.process.to_string())
+        .status()
+        .unwrap();
     let second = next(&mut lines).await;
     assert_eq!(second.text, first.text);
     assert_ne!(second.process, first.process);
@@ -94,5 +116,8 @@ async fn dropping_the_stand_in_ends_everything() {
     assert!(is_alive(process));
     drop(stand);
     until("the process is gone", async || !is_alive(process)).await;
-    until("the port is free", async || tokio::net::TcpStream::connect(address).await.is_err()).await;
+    until("the port is free", async || {
+        tokio::net::TcpStream::connect(address).await.is_err()
+    })
+    .await;
 }

@@ -7,20 +7,34 @@ use serde_json::json;
 use super::{ORDERS, Stand};
 
 fn on_writes(effect: Effect) -> Fault {
-    Fault::new(Service::ResourceManager, effect).method("put").path("Config/AppSettings")
+    Fault::new(Service::ResourceManager, effect)
+        .method("put")
+        .path("Config/AppSettings")
 }
 
 async fn put(stand: &Stand, value: &str) -> reqwest::Result<super::Answer> {
     let body = json!({ "properties": { "PLAIN": value } });
-    stand.try_manage(Method::PUT, &format!("{ORDERS}/config/appsettings"), Some(body)).await
+    stand
+        .try_manage(
+            Method::PUT,
+            &format!("{ORDERS}/config/appsettings"),
+            Some(body),
+        )
+        .await
 }
 
 fn plain(stand: &Stand) -> String {
-    stand.cloud.settings("orders").unwrap()["PLAIN"].expose().to_owned()
+    stand.cloud.settings("orders").unwrap()["PLAIN"]
+        .expose()
+        .to_owned()
 }
 
 /// Waits for something to be seen while a request has no answer.
-async fn until_while<T>(request: &mut (impl Future<Output = T> + Unpin), what: &str, mut holds: impl FnMut() -> bool) {
+async fn until_while<T>(
+    request: &mut (impl Future<Output = T> + Unpin),
+    what: &str,
+    mut holds: impl FnMut() -> bool,
+) {
     let seen = super::until(what, async || holds());
     tokio::select! {
         _ = request => panic!("it was answered"),
@@ -31,12 +45,23 @@ async fn until_while<T>(request: &mut (impl Future<Output = T> + Unpin), what: &
 #[tokio::test]
 async fn a_status_comes_so_many_times_with_its_body_and_header() {
     let stand = Stand::start().await;
-    let effect =
-        Effect::Status { status: 429, code: "Busy".into(), shape: ErrorShape::Unwrapped, retry_after: Some(7) };
+    let effect = Effect::Status {
+        status: 429,
+        code: "Busy".into(),
+        shape: ErrorShape::Unwrapped,
+        retry_after: Some(7),
+    };
     stand.cloud.switch_on(on_writes(effect).times(2));
     for _ in 0..2 {
         let answer = put(&stand, "new").await.unwrap();
-        assert_eq!((answer.status, &answer.body["Code"], answer.header("retry-after")), (429, &"Busy".into(), "7"));
+        assert_eq!(
+            (
+                answer.status,
+                &answer.body["Code"],
+                answer.header("retry-after")
+            ),
+            (429, &"Busy".into(), "7")
+        );
     }
     assert_eq!(plain(&stand), "text");
     assert_eq!(put(&stand, "new").await.unwrap().status, 200);
@@ -46,10 +71,15 @@ async fn a_status_comes_so_many_times_with_its_body_and_header() {
 #[tokio::test]
 async fn a_fault_is_for_its_requests_only() {
     let stand = Stand::start().await;
-    stand.cloud.switch_on(on_writes(Effect::status(503, "ServiceUnavailable")));
+    stand
+        .cloud
+        .switch_on(on_writes(Effect::status(503, "ServiceUnavailable")));
     assert_eq!(stand.get(ORDERS).await.status, 200);
     assert_eq!(stand.vault(Method::GET, "/secrets", None).await.status, 200);
-    assert_eq!(put(&stand, "new").await.unwrap().code(), "ServiceUnavailable");
+    assert_eq!(
+        put(&stand, "new").await.unwrap().code(),
+        "ServiceUnavailable"
+    );
     stand.cloud.switch_off_faults();
     assert_eq!(put(&stand, "new").await.unwrap().status, 200);
 }
@@ -57,10 +87,24 @@ async fn a_fault_is_for_its_requests_only() {
 #[tokio::test]
 async fn faults_strike_the_other_services_too() {
     let stand = Stand::start().await;
-    stand.cloud.switch_on(Fault::new(Service::KeyVault, Effect::status(500, "InternalServerError")).times(1));
-    assert_eq!(stand.vault(Method::GET, "/secrets", None).await.code(), "InternalServerError");
-    stand.cloud.switch_on(Fault::new(Service::Identity, Effect::status(503, "Busy")).times(1));
-    let query = [("resource", super::KEY_VAULT), ("api-version", "2019-08-01")];
+    stand.cloud.switch_on(
+        Fault::new(
+            Service::KeyVault,
+            Effect::status(500, "InternalServerError"),
+        )
+        .times(1),
+    );
+    assert_eq!(
+        stand.vault(Method::GET, "/secrets", None).await.code(),
+        "InternalServerError"
+    );
+    stand
+        .cloud
+        .switch_on(Fault::new(Service::Identity, Effect::status(503, "Busy")).times(1));
+    let query = [
+        ("resource", super::KEY_VAULT),
+        ("api-version", "2019-08-01"),
+    ];
     assert_eq!(stand.ask_for_token(None, &query).await.status, 503);
 }
 
@@ -76,9 +120,17 @@ async fn a_cut_connection_leaves_the_write_done() {
 #[tokio::test]
 async fn half_an_answer_begins_well() {
     let stand = Stand::start().await;
-    stand.cloud.switch_on(Fault::new(Service::ResourceManager, Effect::HalfAnswer).path("/sites/orders").times(1));
+    stand.cloud.switch_on(
+        Fault::new(Service::ResourceManager, Effect::HalfAnswer)
+            .path("/sites/orders")
+            .times(1),
+    );
     let token = stand.token(None, super::RESOURCE_MANAGER).await;
-    let url = stand.cloud.resource_manager_url().join(&format!("{ORDERS}?api-version=2025-05-01")).unwrap();
+    let url = stand
+        .cloud
+        .resource_manager_url()
+        .join(&format!("{ORDERS}?api-version=2025-05-01"))
+        .unwrap();
     let mut response = stand.http.get(url).bearer_auth(token).send().await.unwrap();
     assert_eq!(response.status(), 200);
     let announced = response.content_length().unwrap();
@@ -100,17 +152,37 @@ async fn a_hanging_request_is_not_carried_out() {
     stand.cloud.switch_on(on_writes(Effect::Hang).times(1));
     let write = put(&stand, "new");
     tokio::pin!(write);
-    until_while(&mut write, "it has arrived", || stand.cloud.faults().is_empty()).await;
-    assert!(tokio::time::timeout(Duration::from_millis(100), write).await.is_err());
+    until_while(&mut write, "it has arrived", || {
+        stand.cloud.faults().is_empty()
+    })
+    .await;
+    assert!(
+        tokio::time::timeout(Duration::from_millis(100), write)
+            .await
+            .is_err()
+    );
     assert_eq!(plain(&stand), "text");
-    let hanging = stand.cloud.requests().into_iter().find(|request| request.method == "PUT").unwrap();
-    assert_eq!((hanging.status, hanging.caller.as_deref()), (None, Some("outsider")));
+    let hanging = stand
+        .cloud
+        .requests()
+        .into_iter()
+        .find(|request| request.method == "PUT")
+        .unwrap();
+    assert_eq!(
+        (hanging.status, hanging.caller.as_deref()),
+        (None, Some("outsider"))
+    );
 }
 
 #[tokio::test]
 async fn a_delayed_request_is_carried_out_at_once() {
     let stand = Stand::start().await;
-    stand.cloud.switch_on(on_writes(Effect::Delay { milliseconds: 3_600_000 }).times(1));
+    stand.cloud.switch_on(
+        on_writes(Effect::Delay {
+            milliseconds: 3_600_000,
+        })
+        .times(1),
+    );
     let write = put(&stand, "new");
     tokio::pin!(write);
     until_while(&mut write, "it is carried out", || plain(&stand) == "new").await;
@@ -119,10 +191,15 @@ async fn a_delayed_request_is_carried_out_at_once() {
 #[tokio::test]
 async fn a_lost_write_looks_like_a_good_one() {
     let stand = Stand::start().await;
-    stand.cloud.switch_on(Fault::new(Service::ResourceManager, Effect::LoseWrite).times(1));
+    stand
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, Effect::LoseWrite).times(1));
     stand.get(ORDERS).await;
     let answer = put(&stand, "new").await.unwrap();
-    assert_eq!((answer.status, &answer.body["properties"]["PLAIN"]), (200, &"new".into()));
+    assert_eq!(
+        (answer.status, &answer.body["properties"]["PLAIN"]),
+        (200, &"new".into())
+    );
     assert_eq!(plain(&stand), "text");
     put(&stand, "new").await.unwrap();
     assert_eq!(plain(&stand), "new");
@@ -131,8 +208,13 @@ async fn a_lost_write_looks_like_a_good_one() {
 #[tokio::test]
 async fn somebody_else_writes_right_after_the_list() {
     let stand = Stand::start().await;
-    let effect = Effect::Interfere { setting: "PLAIN".into(), value: "theirs".into() };
-    stand.cloud.switch_on(Fault::new(Service::ResourceManager, effect).times(1));
+    let effect = Effect::Interfere {
+        setting: "PLAIN".into(),
+        value: "theirs".into(),
+    };
+    stand
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, effect).times(1));
     let path = format!("{ORDERS}/config/appsettings/list");
     let listed = stand.manage(Method::POST, &path, None).await;
     assert_eq!(listed.body["properties"]["PLAIN"], "text");
@@ -143,8 +225,14 @@ async fn somebody_else_writes_right_after_the_list() {
 #[tokio::test]
 async fn without_a_token_no_fault_strikes() {
     let stand = Stand::start().await;
-    stand.cloud.switch_on(Fault::new(Service::ResourceManager, Effect::status(500, "X")).times(1));
-    let url = stand.cloud.resource_manager_url().join(&format!("{ORDERS}?api-version=2025-05-01")).unwrap();
+    stand
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, Effect::status(500, "X")).times(1));
+    let url = stand
+        .cloud
+        .resource_manager_url()
+        .join(&format!("{ORDERS}?api-version=2025-05-01"))
+        .unwrap();
     assert_eq!(stand.send(stand.http.get(url)).await.unwrap().status, 401);
     assert_eq!(stand.cloud.faults().len(), 1);
 }

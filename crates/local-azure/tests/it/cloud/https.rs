@@ -6,15 +6,23 @@ use serde_json::Value;
 use super::Stand;
 
 fn https(url: &Url) -> Url {
-    format!("https{}", url.as_str().strip_prefix("http").unwrap()).parse().unwrap()
+    format!("https{}", url.as_str().strip_prefix("http").unwrap())
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test]
 async fn a_client_that_trusts_the_certificate_gets_its_answer() {
     let stand = Stand::start().await;
     let certificate = Certificate::from_pem(stand.cloud.certificate().as_bytes()).unwrap();
-    let client = Client::builder().no_proxy().tls_certs_only([certificate]).build().unwrap();
-    let url = https(stand.cloud.resource_manager_url()).join("local/requests").unwrap();
+    let client = Client::builder()
+        .no_proxy()
+        .tls_certs_only([certificate])
+        .build()
+        .unwrap();
+    let url = https(stand.cloud.resource_manager_url())
+        .join("local/requests")
+        .unwrap();
     let answer: Value = client.get(url).send().await.unwrap().json().await.unwrap();
     assert!(answer.is_array(), "{answer}");
 }
@@ -22,8 +30,22 @@ async fn a_client_that_trusts_the_certificate_gets_its_answer() {
 #[tokio::test]
 async fn a_client_that_does_not_trust_it_does_not_connect() {
     let stand = Stand::start().await;
-    let error = stand.http.get(https(stand.cloud.key_vault_url())).send().await.unwrap_err();
+    let error = stand
+        .http
+        .get(https(stand.cloud.key_vault_url()))
+        .send()
+        .await
+        .unwrap_err();
     assert!(error.is_connect(), "{error:?}");
     // And the listener goes on.
-    assert_eq!(stand.http.get(stand.cloud.key_vault_url().clone()).send().await.unwrap().status(), 401);
+    assert_eq!(
+        stand
+            .http
+            .get(stand.cloud.key_vault_url().clone())
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        401
+    );
 }

@@ -7,37 +7,70 @@ use super::{KEY_VAULT, ORDERS, RESOURCE_MANAGER, SUBSCRIPTION, Stand};
 
 /// What the query is answered with.
 async fn check(query: &[(&str, &str)], expected: u16) {
-    let answer = Stand::start().await.ask_for_token(Some("orders"), query).await;
+    let answer = Stand::start()
+        .await
+        .ask_for_token(Some("orders"), query)
+        .await;
     assert_eq!(answer.status, expected, "{query:?}: {}", answer.body);
 }
 
 #[tokio::test]
 async fn gives_a_token_as_app_service_does() {
     let stand = Stand::start().await;
-    let query = [("resource", RESOURCE_MANAGER), ("api-version", "2019-08-01")];
+    let query = [
+        ("resource", RESOURCE_MANAGER),
+        ("api-version", "2019-08-01"),
+    ];
     let body = stand.ask_for_token(Some("orders"), &query).await.body;
     let expires: u64 = body["expires_on"].as_str().unwrap().parse().unwrap();
-    #[expect(clippy::disallowed_methods, reason = "the token's end is compared with the real time")]
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the token's end is compared with the real time"
+    )]
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     assert!((now + 86_000..now + 87_000).contains(&expires), "{expires}");
-    assert_eq!((&body["token_type"], &body["resource"]), (&"Bearer".into(), &RESOURCE_MANAGER.into()));
+    assert_eq!(
+        (&body["token_type"], &body["resource"]),
+        (&"Bearer".into(), &RESOURCE_MANAGER.into())
+    );
     assert!(body["client_id"].is_string());
 }
 
 #[tokio::test]
 async fn knows_both_audiences_with_and_without_a_slash() {
-    for resource in
-        ["https://management.azure.com", "https://management.azure.com/", KEY_VAULT, "https://vault.azure.net/"]
-    {
-        check(&[("resource", resource), ("api-version", "2019-08-01")], 200).await;
+    for resource in [
+        "https://management.azure.com",
+        "https://management.azure.com/",
+        KEY_VAULT,
+        "https://vault.azure.net/",
+    ] {
+        check(
+            &[("resource", resource), ("api-version", "2019-08-01")],
+            200,
+        )
+        .await;
     }
 }
 
 #[tokio::test]
 async fn refuses_what_is_not_known() {
-    check(&[("resource", "https://example.org"), ("api-version", "2019-08-01")], 400).await;
+    check(
+        &[
+            ("resource", "https://example.org"),
+            ("api-version", "2019-08-01"),
+        ],
+        400,
+    )
+    .await;
     check(&[("api-version", "2019-08-01")], 400).await;
-    check(&[("resource", KEY_VAULT), ("api-version", "2017-09-01")], 400).await;
+    check(
+        &[("resource", KEY_VAULT), ("api-version", "2017-09-01")],
+        400,
+    )
+    .await;
     check(&[("resource", KEY_VAULT)], 400).await;
 }
 
@@ -54,7 +87,15 @@ async fn finds_a_user_assigned_identity_by_its_ids() {
         ("mi_res_id", &id, 200),
         ("mi_res_id", "/subscriptions/other", 400),
     ] {
-        check(&[("resource", KEY_VAULT), ("api-version", "2019-08-01"), (name, value)], expected).await;
+        check(
+            &[
+                ("resource", KEY_VAULT),
+                ("api-version", "2019-08-01"),
+                (name, value),
+            ],
+            expected,
+        )
+        .await;
     }
 }
 
@@ -62,16 +103,35 @@ async fn finds_a_user_assigned_identity_by_its_ids() {
 async fn refuses_a_wrong_header() {
     let stand = Stand::start().await;
     let mut url = stand.cloud.identity_url().clone();
-    url.set_query(Some("resource=https://vault.azure.net&api-version=2019-08-01"));
-    assert_eq!(stand.send(stand.http.get(url.clone())).await.unwrap().status, 401);
-    assert_eq!(stand.send(stand.http.get(url).header("X-IDENTITY-HEADER", "guess")).await.unwrap().status, 401);
+    url.set_query(Some(
+        "resource=https://vault.azure.net&api-version=2019-08-01",
+    ));
+    assert_eq!(
+        stand
+            .send(stand.http.get(url.clone()))
+            .await
+            .unwrap()
+            .status,
+        401
+    );
+    assert_eq!(
+        stand
+            .send(stand.http.get(url).header("X-IDENTITY-HEADER", "guess"))
+            .await
+            .unwrap()
+            .status,
+        401
+    );
 }
 
 #[tokio::test]
 async fn an_app_without_identity_has_no_endpoint() {
     let stand = Stand::start().await;
     assert_eq!(stand.cloud.environment_of("legacy").unwrap(), []);
-    assert_eq!(stand.cloud.environment_of("orders/staging").unwrap().len(), 2);
+    assert_eq!(
+        stand.cloud.environment_of("orders/staging").unwrap().len(),
+        2
+    );
     assert!(stand.cloud.environment_of("nobody").is_err());
 }
 
@@ -79,17 +139,36 @@ async fn an_app_without_identity_has_no_endpoint() {
 async fn a_token_is_good_for_one_audience() {
     let stand = Stand::start().await;
     let token = stand.token(None, KEY_VAULT).await;
-    let url = stand.cloud.resource_manager_url().join(&format!("{ORDERS}?api-version=2025-05-01")).unwrap();
-    let answer = stand.send(stand.http.get(url).bearer_auth(token)).await.unwrap();
-    assert_eq!((answer.status, answer.code()), (401, "InvalidAuthenticationTokenAudience"));
+    let url = stand
+        .cloud
+        .resource_manager_url()
+        .join(&format!("{ORDERS}?api-version=2025-05-01"))
+        .unwrap();
+    let answer = stand
+        .send(stand.http.get(url).bearer_auth(token))
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.status, answer.code()),
+        (401, "InvalidAuthenticationTokenAudience")
+    );
 }
 
 #[tokio::test]
 async fn an_expired_token_is_refused_by_both_services() {
-    let stand = Stand::start_with(CloudOptions { token_lifetime: Duration::ZERO, ..CloudOptions::default() }).await;
+    let stand = Stand::start_with(CloudOptions {
+        token_lifetime: Duration::ZERO,
+        ..CloudOptions::default()
+    })
+    .await;
     let answer = stand.get(ORDERS).await;
-    assert_eq!((answer.status, answer.code()), (401, "ExpiredAuthenticationToken"));
-    let answer = stand.vault(Method::GET, "/secrets/sql-password", None).await;
+    assert_eq!(
+        (answer.status, answer.code()),
+        (401, "ExpiredAuthenticationToken")
+    );
+    let answer = stand
+        .vault(Method::GET, "/secrets/sql-password", None)
+        .await;
     assert_eq!((answer.status, answer.code()), (401, "Unauthorized"));
 }
 
@@ -98,26 +177,51 @@ async fn revoking_makes_tokens_unknown() {
     let stand = Stand::start().await;
     let token = stand.token(None, RESOURCE_MANAGER).await;
     stand.cloud.revoke_tokens();
-    let url = stand.cloud.resource_manager_url().join(&format!("{ORDERS}?api-version=2025-05-01")).unwrap();
-    let answer = stand.send(stand.http.get(url).bearer_auth(token)).await.unwrap();
-    assert_eq!((answer.status, answer.code()), (401, "InvalidAuthenticationToken"));
+    let url = stand
+        .cloud
+        .resource_manager_url()
+        .join(&format!("{ORDERS}?api-version=2025-05-01"))
+        .unwrap();
+    let answer = stand
+        .send(stand.http.get(url).bearer_auth(token))
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.status, answer.code()),
+        (401, "InvalidAuthenticationToken")
+    );
     let challenge = answer.header("www-authenticate");
-    assert!(challenge.starts_with("Bearer authorization_uri=\"https://login.microsoftonline.com/"), "{challenge}");
+    assert!(
+        challenge.starts_with("Bearer authorization_uri=\"https://login.microsoftonline.com/"),
+        "{challenge}"
+    );
 }
 
 #[tokio::test]
 async fn requests_say_who_asked_and_what_came_of_it() {
     let stand = Stand::start().await;
-    stand.vault_as(Some("reports"), Method::GET, "/secrets/sql-password", None).await;
+    stand
+        .vault_as(Some("reports"), Method::GET, "/secrets/sql-password", None)
+        .await;
     let requests = stand.cloud.requests();
-    let found: Vec<_> = requests.iter().map(|it| (it.service, it.caller.as_deref(), it.status)).collect();
+    let found: Vec<_> = requests
+        .iter()
+        .map(|it| (it.service, it.caller.as_deref(), it.status))
+        .collect();
     assert_eq!(
         found,
-        [(Service::Identity, Some("reports"), Some(200)), (Service::KeyVault, Some("reports"), Some(403)),]
+        [
+            (Service::Identity, Some("reports"), Some(200)),
+            (Service::KeyVault, Some("reports"), Some(403)),
+        ]
     );
     let last = &requests[1];
     assert_eq!(
-        (last.method.as_str(), last.path.as_str(), last.api_version.as_deref()),
+        (
+            last.method.as_str(),
+            last.path.as_str(),
+            last.api_version.as_deref()
+        ),
         ("GET", "/secrets/sql-password", Some("7.4"))
     );
 }

@@ -11,16 +11,26 @@ use super::{ORDERS, Stand, WORLD};
 use crate::handler_app::{AppFolder, event, start};
 
 fn write(moment: Moment) -> Intercept {
-    Intercept::new(Service::ResourceManager, moment).method("put").path("Config/AppSettings")
+    Intercept::new(Service::ResourceManager, moment)
+        .method("put")
+        .path("Config/AppSettings")
 }
 
 async fn put(stand: &Stand, value: &str) -> reqwest::Result<super::Answer> {
     let body = json!({ "properties": { "PLAIN": value } });
-    stand.try_manage(Method::PUT, &format!("{ORDERS}/config/appsettings"), Some(body)).await
+    stand
+        .try_manage(
+            Method::PUT,
+            &format!("{ORDERS}/config/appsettings"),
+            Some(body),
+        )
+        .await
 }
 
 fn plain(stand: &Stand) -> String {
-    stand.cloud.settings("orders").unwrap()["PLAIN"].expose().to_owned()
+    stand.cloud.settings("orders").unwrap()["PLAIN"]
+        .expose()
+        .to_owned()
 }
 
 /// What a request comes to that is met at a moment, and the setting afterwards.
@@ -29,7 +39,11 @@ async fn check(moment: Moment, then: Then, status: Option<u16>, setting: &str) {
     let interception = stand.cloud.intercept(write(moment), move || ready(then));
     assert!(!interception.has_struck());
     let answer = put(&stand, "new").await;
-    assert_eq!(answer.as_ref().ok().map(|answer| answer.status), status, "{answer:?}");
+    assert_eq!(
+        answer.as_ref().ok().map(|answer| answer.status),
+        status,
+        "{answer:?}"
+    );
     assert!(interception.has_struck() && interception.struck().await);
     assert_eq!(plain(&stand), setting);
     assert_eq!(stand.cloud.requests().last().unwrap().status, status);
@@ -67,7 +81,12 @@ async fn the_moment_is_exact() {
     }
     assert_eq!(put(&stand, "new").await.unwrap().status, 200);
     assert_eq!(seen.load(Ordering::SeqCst), 2);
-    let settings: Vec<_> = stand.cloud.settings("orders").unwrap().into_keys().collect();
+    let settings: Vec<_> = stand
+        .cloud
+        .settings("orders")
+        .unwrap()
+        .into_keys()
+        .collect();
     assert_eq!(settings, ["AFTER", "PLAIN"]);
 }
 
@@ -76,14 +95,19 @@ async fn the_request_waits_for_the_test() {
     let stand = Stand::start().await;
     let (arrived_sender, arrived) = oneshot::channel();
     let (go_on, wait) = oneshot::channel::<()>();
-    let interception = stand.cloud.intercept(write(Moment::Arrived), || async move {
-        arrived_sender.send(()).unwrap();
-        wait.await.unwrap();
-        Then::GoOn
-    });
+    let interception = stand
+        .cloud
+        .intercept(write(Moment::Arrived), || async move {
+            arrived_sender.send(()).unwrap();
+            wait.await.unwrap();
+            Then::GoOn
+        });
     let test = async {
         arrived.await.unwrap();
-        assert_eq!((plain(&stand).as_str(), interception.has_struck()), ("text", false));
+        assert_eq!(
+            (plain(&stand).as_str(), interception.has_struck()),
+            ("text", false)
+        );
         go_on.send(()).unwrap();
     };
     let (answer, ()) = tokio::join!(put(&stand, "new"), test);
@@ -94,12 +118,22 @@ async fn the_request_waits_for_the_test() {
 #[tokio::test]
 async fn only_the_nth_of_those_that_match_is_met() {
     let stand = Stand::start().await;
-    let interception = stand.cloud.intercept(write(Moment::Arrived).nth(2), || ready(Then::Drop));
+    let interception = stand
+        .cloud
+        .intercept(write(Moment::Arrived).nth(2), || ready(Then::Drop));
     assert!(put(&stand, "one").await.is_ok());
     // Another method, another path, another service.
-    stand.manage(Method::POST, &format!("{ORDERS}/config/appsettings/list"), None).await;
+    stand
+        .manage(
+            Method::POST,
+            &format!("{ORDERS}/config/appsettings/list"),
+            None,
+        )
+        .await;
     stand.manage(Method::PUT, ORDERS, None).await;
-    stand.vault(Method::PUT, "/secrets/config/appsettings", None).await;
+    stand
+        .vault(Method::PUT, "/secrets/config/appsettings", None)
+        .await;
     assert!(!interception.has_struck());
     assert!(put(&stand, "two").await.is_err());
     assert!(put(&stand, "three").await.is_ok());
@@ -109,12 +143,21 @@ async fn only_the_nth_of_those_that_match_is_met() {
 #[tokio::test]
 async fn a_request_that_a_fault_refuses_is_not_carried_out() {
     let stand = Stand::start().await;
-    let refuse = Fault::new(Service::ResourceManager, Effect::status(503, "Busy")).method("PUT").times(1);
+    let refuse = Fault::new(Service::ResourceManager, Effect::status(503, "Busy"))
+        .method("PUT")
+        .times(1);
     stand.cloud.switch_on(refuse);
-    let arrived = stand.cloud.intercept(write(Moment::Arrived), || ready(Then::GoOn));
-    let carried_out = stand.cloud.intercept(write(Moment::CarriedOut), || ready(Then::GoOn));
+    let arrived = stand
+        .cloud
+        .intercept(write(Moment::Arrived), || ready(Then::GoOn));
+    let carried_out = stand
+        .cloud
+        .intercept(write(Moment::CarriedOut), || ready(Then::GoOn));
     assert_eq!(put(&stand, "new").await.unwrap().status, 503);
-    assert_eq!((arrived.has_struck(), carried_out.has_struck()), (true, false));
+    assert_eq!(
+        (arrived.has_struck(), carried_out.has_struck()),
+        (true, false)
+    );
     put(&stand, "new").await.unwrap();
     assert!(carried_out.has_struck());
 }
@@ -122,9 +165,15 @@ async fn a_request_that_a_fault_refuses_is_not_carried_out() {
 #[tokio::test]
 async fn a_request_without_a_good_token_is_not_met() {
     let stand = Stand::start().await;
-    let interception =
-        stand.cloud.intercept(Intercept::new(Service::ResourceManager, Moment::Arrived), || ready(Then::Drop));
-    let url = stand.cloud.resource_manager_url().join(&format!("{ORDERS}?api-version=2025-05-01")).unwrap();
+    let interception = stand.cloud.intercept(
+        Intercept::new(Service::ResourceManager, Moment::Arrived),
+        || ready(Then::Drop),
+    );
+    let url = stand
+        .cloud
+        .resource_manager_url()
+        .join(&format!("{ORDERS}?api-version=2025-05-01"))
+        .unwrap();
     assert_eq!(stand.send(stand.http.get(url)).await.unwrap().status, 401);
     assert!(!interception.has_struck());
 }
@@ -132,7 +181,9 @@ async fn a_request_without_a_good_token_is_not_met() {
 #[tokio::test]
 async fn what_was_removed_never_strikes() {
     let stand = Stand::start().await;
-    let interception = stand.cloud.intercept(write(Moment::Arrived), || ready(Then::Drop));
+    let interception = stand
+        .cloud
+        .intercept(write(Moment::Arrived), || ready(Then::Drop));
     stand.cloud.clear_intercepts();
     assert!(!interception.struck().await);
     assert_eq!(put(&stand, "new").await.unwrap().status, 200);
@@ -143,12 +194,16 @@ async fn a_request_is_carried_out_though_its_client_is_gone() {
     let stand = Stand::start().await;
     let (arrived_sender, arrived) = oneshot::channel();
     let (go_on, wait) = oneshot::channel::<()>();
-    stand.cloud.intercept(write(Moment::Arrived), || async move {
-        arrived_sender.send(()).unwrap();
-        wait.await.unwrap();
-        Then::GoOn
-    });
-    let carried_out = stand.cloud.intercept(write(Moment::CarriedOut), || ready(Then::GoOn));
+    stand
+        .cloud
+        .intercept(write(Moment::Arrived), || async move {
+            arrived_sender.send(()).unwrap();
+            wait.await.unwrap();
+            Then::GoOn
+        });
+    let carried_out = stand
+        .cloud
+        .intercept(write(Moment::CarriedOut), || ready(Then::GoOn));
     tokio::select! {
         _ = put(&stand, "new") => panic!("it was answered"),
         arrived = arrived => arrived.unwrap(),
@@ -164,22 +219,30 @@ async fn a_request_is_carried_out_though_its_client_is_gone() {
 /// A handler is killed when its request for a token gets to a moment. Says how many tokens were made.
 async fn kill_at(moment: Moment, then: Then) -> usize {
     let (sender, _events) = mpsc::unbounded_channel();
-    let cloud = Cloud::start(World::parse(WORLD).unwrap(), Default::default(), sender).await.unwrap();
+    let cloud = Cloud::start(World::parse(WORLD).unwrap(), Default::default(), sender)
+        .await
+        .unwrap();
     let app = AppFolder::new();
     let mut options = app.options();
     options.environment = cloud.environment();
     let host = start(options).await;
     let kill = host.handler_kill(0).unwrap();
     let carried_out = Arc::new(AtomicUsize::new(0));
-    let interception = cloud.intercept(Intercept::new(Service::Identity, moment), move || async move {
-        kill.killed().await;
-        then
-    });
+    let interception = cloud.intercept(
+        Intercept::new(Service::Identity, moment),
+        move || async move {
+            kill.killed().await;
+            then
+        },
+    );
     let counted = Arc::clone(&carried_out);
-    let count = cloud.intercept(Intercept::new(Service::Identity, Moment::CarriedOut), move || {
-        counted.fetch_add(1, Ordering::SeqCst);
-        ready(Then::GoOn)
-    });
+    let count = cloud.intercept(
+        Intercept::new(Service::Identity, Moment::CarriedOut),
+        move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            ready(Then::GoOn)
+        },
+    );
     let outcome = host.invoke("Event", &event("token")).await.unwrap().outcome;
     assert!(outcome.is_err(), "{outcome:?}");
     assert!(interception.struck().await);

@@ -25,7 +25,10 @@ async fn check(app: &str, reference: &str, expected: &str) {
 #[tokio::test]
 async fn a_row_says_what_is_referenced_and_how_it_stands() {
     let stand = Stand::start().await;
-    let version = stand.cloud.newest_version("contoso-kv", "sql-password").unwrap();
+    let version = stand
+        .cloud
+        .newest_version("contoso-kv", "sql-password")
+        .unwrap();
     let mut row = stand.row(ORDERS, "SQL").await;
     assert_eq!(row["identityType"].take()["type"], "SystemAssigned");
     assert!(row["details"].take().is_string());
@@ -43,36 +46,86 @@ async fn every_failure_has_its_status() {
     check("orders/staging", good, "Resolved").await;
     check("legacy", good, "MSINotEnabled").await;
     check("reports", good, "AccessToKeyVaultDenied").await;
-    check("orders", "@Microsoft.KeyVault(VaultName=contoso-kv)", "InvalidSyntax").await;
-    check("orders", "@Microsoft.KeyVault(VaultName=nobody;SecretName=sql-password)", "VaultNotFound").await;
-    check("orders", "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=nobody)", "SecretNotFound").await;
-    let version = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql-password;SecretVersion=1)";
+    check(
+        "orders",
+        "@Microsoft.KeyVault(VaultName=contoso-kv)",
+        "InvalidSyntax",
+    )
+    .await;
+    check(
+        "orders",
+        "@Microsoft.KeyVault(VaultName=nobody;SecretName=sql-password)",
+        "VaultNotFound",
+    )
+    .await;
+    check(
+        "orders",
+        "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=nobody)",
+        "SecretNotFound",
+    )
+    .await;
+    let version =
+        "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql-password;SecretVersion=1)";
     check("orders", version, "SecretVersionNotFound").await;
-    let other_cloud = "@Microsoft.KeyVault(SecretUri=https://contoso-kv.vault.azure.cn/secrets/sql-password)";
+    let other_cloud =
+        "@Microsoft.KeyVault(SecretUri=https://contoso-kv.vault.azure.cn/secrets/sql-password)";
     check("orders", other_cloud, "VaultNotFound").await;
 }
 
 #[tokio::test]
 async fn a_version_that_cannot_be_used_is_not_resolved() {
     let stand = Stand::start().await;
-    let version = stand.cloud.newest_version("contoso-kv", "sql-password").unwrap();
+    let version = stand
+        .cloud
+        .newest_version("contoso-kv", "sql-password")
+        .unwrap();
     let future = "2999-01-01T00:00:00Z".parse().ok();
     for (attributes, expected) in [
-        (Attributes { enabled: false, ..Attributes::default() }, ResolveStatus::AccessToKeyVaultDenied),
-        (Attributes { not_before: future, ..Attributes::default() }, ResolveStatus::OtherReasons),
-        (Attributes { expires: future, ..Attributes::default() }, ResolveStatus::Resolved),
+        (
+            Attributes {
+                enabled: false,
+                ..Attributes::default()
+            },
+            ResolveStatus::AccessToKeyVaultDenied,
+        ),
+        (
+            Attributes {
+                not_before: future,
+                ..Attributes::default()
+            },
+            ResolveStatus::OtherReasons,
+        ),
+        (
+            Attributes {
+                expires: future,
+                ..Attributes::default()
+            },
+            ResolveStatus::Resolved,
+        ),
     ] {
-        stand.cloud.set_attributes("contoso-kv", "sql-password", &version, attributes).unwrap();
+        stand
+            .cloud
+            .set_attributes("contoso-kv", "sql-password", &version, attributes)
+            .unwrap();
         stand.cloud.edit_settings("orders", |_| ()).unwrap();
-        assert_eq!(stand.cloud.references("orders").unwrap()[0].status, expected);
+        assert_eq!(
+            stand.cloud.references("orders").unwrap()[0].status,
+            expected
+        );
     }
 }
 
 #[tokio::test]
 async fn a_new_version_is_taken_at_the_next_write_only() {
     let stand = Stand::start().await;
-    let first = stand.cloud.newest_version("contoso-kv", "sql-password").unwrap();
-    let second = stand.cloud.set_secret("contoso-kv", "sql-password", "second").unwrap();
+    let first = stand
+        .cloud
+        .newest_version("contoso-kv", "sql-password")
+        .unwrap();
+    let second = stand
+        .cloud
+        .set_secret("contoso-kv", "sql-password", "second")
+        .unwrap();
     assert_eq!(stand.row(ORDERS, "SQL").await["activeVersion"], first);
     stand.cloud.edit_settings("orders", |_| ()).unwrap();
     assert_eq!(stand.row(ORDERS, "SQL").await["activeVersion"], second);
@@ -81,55 +134,108 @@ async fn a_new_version_is_taken_at_the_next_write_only() {
 #[tokio::test]
 async fn a_refresh_takes_the_new_version_after_a_while() {
     let stand = Stand::start().await;
-    let second = stand.cloud.set_secret("contoso-kv", "sql-password", "second").unwrap();
+    let second = stand
+        .cloud
+        .set_secret("contoso-kv", "sql-password", "second")
+        .unwrap();
     refresh(&stand).await;
-    until("the new version is active", async || stand.row(ORDERS, "SQL").await["activeVersion"] == *second).await;
+    until("the new version is active", async || {
+        stand.row(ORDERS, "SQL").await["activeVersion"] == *second
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn the_old_version_stays_active_until_then() {
-    let options = CloudOptions { refresh_after: NEVER, resolve_after: NEVER, ..CloudOptions::default() };
+    let options = CloudOptions {
+        refresh_after: NEVER,
+        resolve_after: NEVER,
+        ..CloudOptions::default()
+    };
     let stand = Stand::start_with(options).await;
-    let first = stand.cloud.newest_version("contoso-kv", "sql-password").unwrap();
-    let second = stand.cloud.set_secret("contoso-kv", "sql-password", "second").unwrap();
+    let first = stand
+        .cloud
+        .newest_version("contoso-kv", "sql-password")
+        .unwrap();
+    let second = stand
+        .cloud
+        .set_secret("contoso-kv", "sql-password", "second")
+        .unwrap();
     refresh(&stand).await;
     assert_eq!(stand.row(ORDERS, "SQL").await["activeVersion"], first);
-    let pinned =
-        format!("@Microsoft.KeyVault(SecretUri=https://contoso-kv.vault.azure.net/secrets/sql-password/{second})");
-    stand.put_settings(ORDERS, json!({ "SQL": pinned, "NEW": pinned })).await;
+    let pinned = format!(
+        "@Microsoft.KeyVault(SecretUri=https://contoso-kv.vault.azure.net/secrets/sql-password/{second})"
+    );
+    stand
+        .put_settings(ORDERS, json!({ "SQL": pinned, "NEW": pinned }))
+        .await;
     let row = stand.row(ORDERS, "SQL").await;
     assert_eq!(
         (&row["status"], &row["activeVersion"], &row["secretVersion"]),
         (&"Resolved".into(), &first.into(), &second.into())
     );
     let row = stand.row(ORDERS, "NEW").await;
-    assert_eq!((&row["status"], row.get("activeVersion")), (&"Initialized".into(), None));
+    assert_eq!(
+        (&row["status"], row.get("activeVersion")),
+        (&"Initialized".into(), None)
+    );
 }
 
 #[tokio::test]
 async fn the_active_version_can_be_left_out() {
-    let stand = Stand::start_with(CloudOptions { reports_active_version: false, ..CloudOptions::default() }).await;
+    let stand = Stand::start_with(CloudOptions {
+        reports_active_version: false,
+        ..CloudOptions::default()
+    })
+    .await;
     let row = stand.row(ORDERS, "SQL").await;
-    assert_eq!((&row["status"], row.get("activeVersion")), (&"Resolved".into(), None));
+    assert_eq!(
+        (&row["status"], row.get("activeVersion")),
+        (&"Resolved".into(), None)
+    );
 }
 
 #[tokio::test]
 async fn only_references_have_rows() {
     let stand = Stand::start().await;
-    let listed = stand.get(&format!("{ORDERS}/config/configreferences/appsettings")).await;
+    let listed = stand
+        .get(&format!("{ORDERS}/config/configreferences/appsettings"))
+        .await;
     assert_eq!(listed.names(), ["SQL"]);
-    let plain = stand.get(&format!("{ORDERS}/config/configreferences/appsettings/PLAIN")).await;
-    assert_eq!((plain.status, &plain.body["Code"], &plain.body["error"]), (404, &"NotFound".into(), &Value::Null));
+    let plain = stand
+        .get(&format!(
+            "{ORDERS}/config/configreferences/appsettings/PLAIN"
+        ))
+        .await;
+    assert_eq!(
+        (plain.status, &plain.body["Code"], &plain.body["error"]),
+        (404, &"NotFound".into(), &Value::Null)
+    );
 }
 
 #[tokio::test]
 async fn rows_come_over_pages() {
-    let stand = Stand::start_with(CloudOptions { page_size: 1, ..CloudOptions::default() }).await;
-    stand.put_settings(ORDERS, json!({ "A B": "@Microsoft.KeyVault(x)", "C": "@Microsoft.KeyVault(y)" })).await;
+    let stand = Stand::start_with(CloudOptions {
+        page_size: 1,
+        ..CloudOptions::default()
+    })
+    .await;
+    stand
+        .put_settings(
+            ORDERS,
+            json!({ "A B": "@Microsoft.KeyVault(x)", "C": "@Microsoft.KeyVault(y)" }),
+        )
+        .await;
     let path = format!("{ORDERS}/config/configreferences/appsettings");
     let first = stand.get(&path).await;
     assert_eq!(first.names(), ["A B"]);
-    let query = first.body["nextLink"].as_str().unwrap().split_once('?').unwrap().1.to_owned();
+    let query = first.body["nextLink"]
+        .as_str()
+        .unwrap()
+        .split_once('?')
+        .unwrap()
+        .1
+        .to_owned();
     assert_eq!(stand.get(&format!("{path}?{query}")).await.names(), ["C"]);
     assert_eq!(stand.row(ORDERS, "a%20b").await["status"], "InvalidSyntax");
 }
@@ -137,10 +243,23 @@ async fn rows_come_over_pages() {
 #[tokio::test]
 async fn a_fault_forces_a_status() {
     let stand = Stand::start().await;
-    let effect = Effect::ReferenceStatus { status: ResolveStatus::FetchTimedOut };
-    stand.cloud.switch_on(Fault::new(Service::ResourceManager, effect).path("sites/orders/").path("/SQL").times(1));
+    let effect = Effect::ReferenceStatus {
+        status: ResolveStatus::FetchTimedOut,
+    };
+    stand.cloud.switch_on(
+        Fault::new(Service::ResourceManager, effect)
+            .path("sites/orders/")
+            .path("/SQL")
+            .times(1),
+    );
     stand.cloud.edit_settings("orders/staging", |_| ()).unwrap();
     stand.cloud.edit_settings("orders", |_| ()).unwrap();
-    let statuses = [stand.row(ORDERS, "SQL").await, stand.row(&format!("{ORDERS}/slots/staging"), "SQL").await];
-    assert_eq!(statuses.map(|row| row["status"].clone()), ["Resolved", "FetchTimedOut"]);
+    let statuses = [
+        stand.row(ORDERS, "SQL").await,
+        stand.row(&format!("{ORDERS}/slots/staging"), "SQL").await,
+    ];
+    assert_eq!(
+        statuses.map(|row| row["status"].clone()),
+        ["Resolved", "FetchTimedOut"]
+    );
 }

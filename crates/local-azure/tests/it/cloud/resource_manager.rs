@@ -8,27 +8,51 @@ use super::{ORDERS, RESOURCE_MANAGER, SUBSCRIPTION, Stand};
 /// The status and code that a path is answered with.
 async fn check(path: &str, expected: (u16, &str)) {
     let answer = Stand::start().await.get(path).await;
-    assert_eq!((answer.status, answer.code()), expected, "{path}: {}", answer.body);
+    assert_eq!(
+        (answer.status, answer.code()),
+        expected,
+        "{path}: {}",
+        answer.body
+    );
 }
 
 #[tokio::test]
 async fn lists_the_sites_of_a_scope_without_their_slots() {
     let stand = Stand::start().await;
-    let all = stand.get(&format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Web/sites")).await;
+    let all = stand
+        .get(&format!(
+            "/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Web/sites"
+        ))
+        .await;
     assert_eq!(all.names(), ["legacy", "orders", "reports"]);
-    let group = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/SHOP/providers/Microsoft.Web/sites");
+    let group =
+        format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/SHOP/providers/Microsoft.Web/sites");
     assert_eq!(stand.get(&group).await.names(), ["orders", "reports"]);
 }
 
 #[tokio::test]
 async fn lists_over_pages() {
-    let stand = Stand::start_with(CloudOptions { page_size: 2, ..CloudOptions::default() }).await;
-    let first = stand.get(&format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Web/sites")).await;
+    let stand = Stand::start_with(CloudOptions {
+        page_size: 2,
+        ..CloudOptions::default()
+    })
+    .await;
+    let first = stand
+        .get(&format!(
+            "/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Web/sites"
+        ))
+        .await;
     assert_eq!(first.names(), ["legacy", "orders"]);
     let token = stand.token(None, RESOURCE_MANAGER).await;
     let next = first.body["nextLink"].as_str().unwrap();
-    let second = stand.send(stand.http.get(next).bearer_auth(token)).await.unwrap();
-    assert_eq!((second.names(), &second.body["nextLink"]), (vec!["reports"], &Value::Null));
+    let second = stand
+        .send(stand.http.get(next).bearer_auth(token))
+        .await
+        .unwrap();
+    assert_eq!(
+        (second.names(), &second.body["nextLink"]),
+        (vec!["reports"], &Value::Null)
+    );
 }
 
 #[tokio::test]
@@ -43,19 +67,51 @@ async fn a_slot_is_an_app_of_its_own() {
     let stand = Stand::start().await;
     let slots = stand.get(&format!("{ORDERS}/slots")).await;
     assert_eq!(slots.names(), ["orders/staging"]);
-    assert_eq!(slots.body["value"][0]["id"], format!("{ORDERS}/slots/staging"));
+    assert_eq!(
+        slots.body["value"][0]["id"],
+        format!("{ORDERS}/slots/staging")
+    );
     assert_eq!(slots.body["value"][0]["type"], "Microsoft.Web/sites/slots");
-    let listed = stand.manage(Method::POST, &format!("{ORDERS}/slots/staging/config/appsettings/list"), None).await;
-    assert_eq!(listed.body["properties"].as_object().unwrap().keys().collect::<Vec<_>>(), ["SQL"]);
+    let listed = stand
+        .manage(
+            Method::POST,
+            &format!("{ORDERS}/slots/staging/config/appsettings/list"),
+            None,
+        )
+        .await;
+    assert_eq!(
+        listed.body["properties"]
+            .as_object()
+            .unwrap()
+            .keys()
+            .collect::<Vec<_>>(),
+        ["SQL"]
+    );
 }
 
 #[tokio::test]
 async fn answers_errors_as_documented() {
     check(&format!("{ORDERS}/slots/nobody"), (404, "ResourceNotFound")).await;
-    check(&ORDERS.replace("orders", "nobody"), (404, "ResourceNotFound")).await;
-    check(&ORDERS.replace("shop", "archive"), (404, "ResourceNotFound")).await;
-    check(&ORDERS.replace("shop", "nobody"), (404, "ResourceGroupNotFound")).await;
-    check(&ORDERS.replace("1111", "2222"), (404, "SubscriptionNotFound")).await;
+    check(
+        &ORDERS.replace("orders", "nobody"),
+        (404, "ResourceNotFound"),
+    )
+    .await;
+    check(
+        &ORDERS.replace("shop", "archive"),
+        (404, "ResourceNotFound"),
+    )
+    .await;
+    check(
+        &ORDERS.replace("shop", "nobody"),
+        (404, "ResourceGroupNotFound"),
+    )
+    .await;
+    check(
+        &ORDERS.replace("1111", "2222"),
+        (404, "SubscriptionNotFound"),
+    )
+    .await;
     check(&format!("{ORDERS}/colour"), (404, "InvalidResourceType")).await;
     check("/", (404, "InvalidResourceType")).await;
 }
@@ -65,37 +121,84 @@ async fn looks_for_the_api_version_first() {
     let stand = Stand::start().await;
     let url = stand.cloud.resource_manager_url().join(ORDERS).unwrap();
     let answer = stand.send(stand.http.get(url)).await.unwrap();
-    assert_eq!((answer.status, answer.code()), (400, "MissingApiVersionParameter"));
+    assert_eq!(
+        (answer.status, answer.code()),
+        (400, "MissingApiVersionParameter")
+    );
 }
 
 #[tokio::test]
 async fn says_where_to_get_a_token() {
     let stand = Stand::start().await;
-    let url = stand.cloud.resource_manager_url().join(&format!("{ORDERS}?api-version=2025-05-01")).unwrap();
+    let url = stand
+        .cloud
+        .resource_manager_url()
+        .join(&format!("{ORDERS}?api-version=2025-05-01"))
+        .unwrap();
     let answer = stand.send(stand.http.get(url)).await.unwrap();
-    assert_eq!((answer.status, answer.code()), (401, "AuthenticationFailed"));
-    assert!(answer.header("www-authenticate").starts_with("Bearer authorization_uri="));
+    assert_eq!(
+        (answer.status, answer.code()),
+        (401, "AuthenticationFailed")
+    );
+    assert!(
+        answer
+            .header("www-authenticate")
+            .starts_with("Bearer authorization_uri=")
+    );
 }
 
 #[tokio::test]
 async fn every_answer_has_its_ids_and_what_is_left_of_the_limits() {
     let stand = Stand::start().await;
     let read = stand.get(&format!("{ORDERS}/slots/nobody")).await;
-    assert!(!read.header("x-ms-request-id").is_empty() && !read.header("x-ms-correlation-request-id").is_empty());
-    assert_eq!(read.header("x-ms-ratelimit-remaining-subscription-reads"), "250");
-    let write = stand.manage(Method::POST, &format!("{ORDERS}/config/appsettings/list"), None).await;
-    assert_eq!(write.header("x-ms-ratelimit-remaining-subscription-writes"), "200");
+    assert!(
+        !read.header("x-ms-request-id").is_empty()
+            && !read.header("x-ms-correlation-request-id").is_empty()
+    );
+    assert_eq!(
+        read.header("x-ms-ratelimit-remaining-subscription-reads"),
+        "250"
+    );
+    let write = stand
+        .manage(
+            Method::POST,
+            &format!("{ORDERS}/config/appsettings/list"),
+            None,
+        )
+        .await;
+    assert_eq!(
+        write.header("x-ms-ratelimit-remaining-subscription-writes"),
+        "200"
+    );
 }
 
 #[tokio::test]
 async fn refuses_callers_that_exceed_the_limits_if_told_to() {
-    let stand = Stand::start_with(CloudOptions { limits_requests: true, ..CloudOptions::default() }).await;
+    let stand = Stand::start_with(CloudOptions {
+        limits_requests: true,
+        ..CloudOptions::default()
+    })
+    .await;
     let token = stand.token(None, RESOURCE_MANAGER).await;
-    let url =
-        stand.cloud.resource_manager_url().join(&format!("{ORDERS}/config/appsettings/list?api-version=1")).unwrap();
+    let url = stand
+        .cloud
+        .resource_manager_url()
+        .join(&format!("{ORDERS}/config/appsettings/list?api-version=1"))
+        .unwrap();
     // The bucket holds 200 and gets 10 more every second while this runs.
     let ask = |_| stand.send(stand.http.post(url.clone()).bearer_auth(&token));
-    let answers: Vec<_> = stream::iter(0..600).map(ask).buffer_unordered(20).collect().await;
-    let refused = answers.iter().map(|it| it.as_ref().unwrap()).find(|it| it.status == 429).unwrap();
-    assert_eq!((refused.code(), refused.header("retry-after")), ("SubscriptionRequestsThrottled", "1"));
+    let answers: Vec<_> = stream::iter(0..600)
+        .map(ask)
+        .buffer_unordered(20)
+        .collect()
+        .await;
+    let refused = answers
+        .iter()
+        .map(|it| it.as_ref().unwrap())
+        .find(|it| it.status == 429)
+        .unwrap();
+    assert_eq!(
+        (refused.code(), refused.header("retry-after")),
+        ("SubscriptionRequestsThrottled", "1")
+    );
 }

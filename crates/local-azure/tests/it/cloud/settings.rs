@@ -4,30 +4,52 @@ use serde_json::{Value, json};
 use super::{ORDERS, Stand};
 
 async fn list(stand: &Stand) -> Value {
-    stand.manage(Method::POST, &format!("{ORDERS}/config/appsettings/list"), None).await.body
+    stand
+        .manage(
+            Method::POST,
+            &format!("{ORDERS}/config/appsettings/list"),
+            None,
+        )
+        .await
+        .body
 }
 
 /// What a body of a write is answered with: an error in the unwrapped or the wrapped form.
 async fn check(body: Option<Value>, expected: (u16, &str)) {
     let stand = Stand::start().await;
-    let answer = stand.manage(Method::PUT, &format!("{ORDERS}/config/appsettings"), body).await;
+    let answer = stand
+        .manage(Method::PUT, &format!("{ORDERS}/config/appsettings"), body)
+        .await;
     let code = answer.body["Code"].as_str().unwrap_or(answer.code());
     assert_eq!((answer.status, code), expected, "{}", answer.body);
-    assert!(stand.cloud.settings("orders").unwrap().contains_key("PLAIN"));
+    assert!(
+        stand
+            .cloud
+            .settings("orders")
+            .unwrap()
+            .contains_key("PLAIN")
+    );
 }
 
 #[tokio::test]
 async fn a_write_replaces_the_whole_set() {
     let stand = Stand::start().await;
-    let written = stand.put_settings(ORDERS, json!({ "A": "1", "b": "2" })).await;
-    assert_eq!((written.status, &written.body["properties"]), (200, &json!({ "A": "1", "b": "2" })));
+    let written = stand
+        .put_settings(ORDERS, json!({ "A": "1", "b": "2" }))
+        .await;
+    assert_eq!(
+        (written.status, &written.body["properties"]),
+        (200, &json!({ "A": "1", "b": "2" }))
+    );
     assert_eq!(list(&stand).await, written.body);
 }
 
 #[tokio::test]
 async fn numbers_and_truth_values_become_text() {
     let stand = Stand::start().await;
-    let written = stand.put_settings(ORDERS, json!({ "A": 1, "B": true })).await;
+    let written = stand
+        .put_settings(ORDERS, json!({ "A": 1, "B": true }))
+        .await;
     assert_eq!(written.body["properties"], json!({ "A": "1", "B": "true" }));
 }
 
@@ -35,8 +57,16 @@ async fn numbers_and_truth_values_become_text() {
 async fn refuses_what_is_no_set_of_settings() {
     check(Some(json!({})), (400, "BadRequest")).await;
     check(Some(json!({ "properties": null })), (400, "BadRequest")).await;
-    check(Some(json!({ "properties": { "A": null } })), (400, "BadRequest")).await;
-    check(Some(json!({ "properties": { "A": {} } })), (400, "BadRequest")).await;
+    check(
+        Some(json!({ "properties": { "A": null } })),
+        (400, "BadRequest"),
+    )
+    .await;
+    check(
+        Some(json!({ "properties": { "A": {} } })),
+        (400, "BadRequest"),
+    )
+    .await;
     check(Some(json!({ "properties": ["A"] })), (400, "BadRequest")).await;
     check(None, (400, "InvalidRequestContent")).await;
 }
@@ -56,6 +86,13 @@ async fn somebody_else_can_write() {
 #[tokio::test]
 async fn settings_do_not_print_themselves() {
     let stand = Stand::start().await;
-    let printed = format!("{:?} {:?}", stand.cloud.settings("orders").unwrap(), stand.cloud);
-    assert!(!printed.contains("first") && !printed.contains("\"text\""), "{printed}");
+    let printed = format!(
+        "{:?} {:?}",
+        stand.cloud.settings("orders").unwrap(),
+        stand.cloud
+    );
+    assert!(
+        !printed.contains("first") && !printed.contains("\"text\""),
+        "{printed}"
+    );
 }

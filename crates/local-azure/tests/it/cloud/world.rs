@@ -9,15 +9,24 @@ fn check(toml: &str, expected: &str) {
 
 #[test]
 fn a_site_needs_a_name_and_a_group_only() {
-    let world = World::parse(&format!("{HEAD}[[site]]\nname = \"orders\"\nresource_group = \"shop\"")).unwrap();
+    let world = World::parse(&format!(
+        "{HEAD}[[site]]\nname = \"orders\"\nresource_group = \"shop\""
+    ))
+    .unwrap();
     let site = &world.sites[0];
-    assert_eq!((site.kind.as_str(), site.identity, world.cloud), ("functionapp,linux", true, AzureCloud::Public));
+    assert_eq!(
+        (site.kind.as_str(), site.identity, world.cloud),
+        ("functionapp,linux", true, AzureCloud::Public)
+    );
 }
 
 #[test]
 fn refuses_unknown_keys() {
     check("colour = \"red\"", "unknown field `colour`");
-    check("[[site]]\nname = \"a\"\nresource_group = \"g\"\ncolour = \"red\"", "line 5");
+    check(
+        "[[site]]\nname = \"a\"\nresource_group = \"g\"\ncolour = \"red\"",
+        "line 5",
+    );
 }
 
 #[test]
@@ -25,14 +34,18 @@ fn names_every_contradiction() {
     let vault = "[[vault]]\nname = \"kv\"\nresource_group = \"g\"\ndenies = [\"nobody\"]\nsecrets = { a_b = \"x\" }\n";
     let site = "[[site]]\nname = \"a\"\nresource_group = \"g\"\n";
     let error = World::parse(&format!("{HEAD}{vault}{site}{site}")).unwrap_err();
-    let WorldError::Contradictory(problems) = error else { panic!("{error}") };
+    let WorldError::Contradictory(problems) = error else {
+        panic!("{error}")
+    };
     assert_eq!(problems.len(), 3, "{problems:?}");
 }
 
 #[test]
 fn does_not_print_values() {
-    let vault = "[[vault]]\nname = \"kv\"\nresource_group = \"g\"\nsecrets = { a = \"planted-value\" }\n";
-    let site = "[[site]]\nname = \"a\"\nresource_group = \"g\"\nsettings = { A = \"planted-value\" }\n";
+    let vault =
+        "[[vault]]\nname = \"kv\"\nresource_group = \"g\"\nsecrets = { a = \"planted-value\" }\n";
+    let site =
+        "[[site]]\nname = \"a\"\nresource_group = \"g\"\nsettings = { A = \"planted-value\" }\n";
     let world = World::parse(&format!("{HEAD}{vault}{site}")).unwrap();
     assert!(!format!("{world:#?}").contains("planted-value"));
 }
@@ -40,7 +53,10 @@ fn does_not_print_values() {
 #[test]
 fn does_not_quote_the_line_that_it_cannot_read() {
     let error = World::parse(&format!("{HEAD}tenant = \"planted-value\nmore")).unwrap_err();
-    assert!(!format!("{error} {error:?}").contains("planted-value"), "{error:?}");
+    assert!(
+        !format!("{error} {error:?}").contains("planted-value"),
+        "{error:?}"
+    );
 }
 
 #[test]

@@ -6,7 +6,12 @@ use tokio::sync::oneshot;
 use super::{ORDERS, Stand};
 
 fn value(stand: &Stand, setting: &str) -> Option<String> {
-    stand.cloud.settings("orders").unwrap().get(setting).map(|value| value.expose().to_owned())
+    stand
+        .cloud
+        .settings("orders")
+        .unwrap()
+        .get(setting)
+        .map(|value| value.expose().to_owned())
 }
 
 #[tokio::test]
@@ -28,7 +33,9 @@ async fn no_write_of_many_at_once_is_lost() {
         let writer = stand.cloud.writer(&format!("writer-{number}"));
         tokio::task::spawn_blocking(move || {
             for round in 0..50 {
-                writer.set("orders", &format!("S_{number}_{round}"), "x").unwrap();
+                writer
+                    .set("orders", &format!("S_{number}_{round}"), "x")
+                    .unwrap();
             }
         })
     });
@@ -50,16 +57,35 @@ async fn a_rewrite_loses_what_was_written_during_its_pause() {
         go_on.send(()).unwrap();
     };
     tokio::join!(async { rewrite.await.unwrap() }, meanwhile);
-    assert_eq!(["PLAIN", "LOST", "BUILD"].map(|it| value(&stand, it)), [Some("text".into()), None, Some("7".into())]);
+    assert_eq!(
+        ["PLAIN", "LOST", "BUILD"].map(|it| value(&stand, it)),
+        [Some("text".into()), None, Some("7".into())]
+    );
 }
 
 #[tokio::test]
 async fn who_wrote_is_seen_among_the_requests() {
     let stand = Stand::start().await;
-    stand.cloud.writer("pipeline").set("orders", "PLAIN", "theirs").unwrap();
-    stand.cloud.writer("script").rewrite(ORDERS, std::future::ready(()), BTreeMap::clear).await.unwrap();
+    stand
+        .cloud
+        .writer("pipeline")
+        .set("orders", "PLAIN", "theirs")
+        .unwrap();
+    stand
+        .cloud
+        .writer("script")
+        .rewrite(ORDERS, std::future::ready(()), BTreeMap::clear)
+        .await
+        .unwrap();
     let seen = stand.cloud.requests();
-    let seen = seen.iter().map(|it| (it.caller.as_deref().unwrap(), it.method.as_str(), it.path.as_str(), it.status));
+    let seen = seen.iter().map(|it| {
+        (
+            it.caller.as_deref().unwrap(),
+            it.method.as_str(),
+            it.path.as_str(),
+            it.status,
+        )
+    });
     let settings = format!("{ORDERS}/config/appsettings");
     let list = format!("{settings}/list");
     let expected = [
@@ -74,7 +100,11 @@ async fn who_wrote_is_seen_among_the_requests() {
 async fn a_write_resolves_the_references() {
     let stand = Stand::start().await;
     let reference = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql-password)";
-    stand.cloud.writer("pipeline").set("orders", "OTHER", Hidden::from(reference)).unwrap();
+    stand
+        .cloud
+        .writer("pipeline")
+        .set("orders", "OTHER", Hidden::from(reference))
+        .unwrap();
     assert_eq!(stand.row(ORDERS, "OTHER").await["status"], "Resolved");
 }
 
@@ -82,7 +112,10 @@ async fn a_write_resolves_the_references() {
 async fn an_app_that_is_not_there_is_an_error() {
     let stand = Stand::start().await;
     let writer = stand.cloud.writer("pipeline");
-    assert!(matches!(writer.set("nobody", "A", "1"), Err(CloudError::UnknownApp(_))));
+    assert!(matches!(
+        writer.set("nobody", "A", "1"),
+        Err(CloudError::UnknownApp(_))
+    ));
     let rewrite = writer.rewrite("nobody", std::future::ready(()), |_| {});
     assert!(matches!(rewrite.await, Err(CloudError::UnknownApp(_))));
     assert!(!format!("{writer:?}").contains("token"));

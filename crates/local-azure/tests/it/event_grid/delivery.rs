@@ -45,10 +45,16 @@ async fn a_cloud_event_is_delivered_by_itself() {
     grid.publish(event("e-1"));
     grid.settled().await;
     let arrived = endpoint.arrived().pop().unwrap();
-    assert_eq!(arrived.headers["content-type"], "application/cloudevents+json; charset=utf-8");
+    assert_eq!(
+        arrived.headers["content-type"],
+        "application/cloudevents+json; charset=utf-8"
+    );
     assert_eq!(arrived.body["specversion"], "1.0");
     assert_eq!(arrived.body["source"], TOPIC);
-    assert_eq!(arrived.body["type"], "Microsoft.KeyVault.SecretNewVersionCreated");
+    assert_eq!(
+        arrived.body["type"],
+        "Microsoft.KeyVault.SecretNewVersionCreated"
+    );
 }
 
 #[tokio::test]
@@ -71,7 +77,13 @@ async fn every_subscription_gets_its_own_delivery() {
     let (first, second) = (Endpoint::start(&[]).await, Endpoint::start(&[]).await);
     let grid = Grid::start();
     grid.grid.subscribe(first.subscription()).await.unwrap();
-    grid.grid.subscribe(EventSubscription { name: "another".to_owned(), ..second.subscription() }).await.unwrap();
+    grid.grid
+        .subscribe(EventSubscription {
+            name: "another".to_owned(),
+            ..second.subscription()
+        })
+        .await
+        .unwrap();
     grid.publish(event("e-1"));
     grid.settled().await;
     assert_eq!((first.arrived().len(), second.arrived().len()), (1, 1));
@@ -91,22 +103,44 @@ async fn a_subscription_of_the_same_name_replaces_the_first() {
 #[tokio::test]
 async fn events_that_wait_together_are_delivered_together() {
     for (schema, content_type) in [
-        (DeliverySchema::EventGridSchema, "application/json; charset=utf-8"),
-        (DeliverySchema::CloudEventSchemaV10, "application/cloudevents-batch+json; charset=utf-8"),
+        (
+            DeliverySchema::EventGridSchema,
+            "application/json; charset=utf-8",
+        ),
+        (
+            DeliverySchema::CloudEventSchemaV10,
+            "application/cloudevents-batch+json; charset=utf-8",
+        ),
     ] {
         let endpoint = Endpoint::start(&[]).await;
         let grid = Grid::start();
-        grid.grid.misbehave(Misbehaviour { delay: HELD_BACK, ..Misbehaviour::default() });
-        let subscription = EventSubscription { max_events_per_batch: 2, schema, ..endpoint.subscription() };
+        grid.grid.misbehave(Misbehaviour {
+            delay: HELD_BACK,
+            ..Misbehaviour::default()
+        });
+        let subscription = EventSubscription {
+            max_events_per_batch: 2,
+            schema,
+            ..endpoint.subscription()
+        };
         grid.grid.subscribe(subscription).await.unwrap();
         for id in ["a", "b", "c"] {
             grid.publish(event(id));
         }
         grid.settled().await;
-        let mut sizes: Vec<usize> = endpoint.arrived().iter().map(|it| it.body.as_array().unwrap().len()).collect();
+        let mut sizes: Vec<usize> = endpoint
+            .arrived()
+            .iter()
+            .map(|it| it.body.as_array().unwrap().len())
+            .collect();
         sizes.sort_unstable();
         assert_eq!(sizes, [1, 2]);
-        assert!(endpoint.arrived().iter().all(|it| it.headers["content-type"] == content_type));
+        assert!(
+            endpoint
+                .arrived()
+                .iter()
+                .all(|it| it.headers["content-type"] == content_type)
+        );
     }
 }
 
@@ -114,24 +148,38 @@ async fn events_that_wait_together_are_delivered_together() {
 async fn events_can_be_delivered_twice() {
     let endpoint = Endpoint::start(&[]).await;
     let grid = Grid::start();
-    grid.grid.misbehave(Misbehaviour { twice: true, ..Misbehaviour::default() });
+    grid.grid.misbehave(Misbehaviour {
+        twice: true,
+        ..Misbehaviour::default()
+    });
     grid.grid.subscribe(endpoint.subscription()).await.unwrap();
     grid.publish(event("e-1"));
     grid.settled().await;
-    assert_eq!(grid.attempts(), [("e-1".to_owned(), 1), ("e-1".to_owned(), 1)]);
+    assert_eq!(
+        grid.attempts(),
+        [("e-1".to_owned(), 1), ("e-1".to_owned(), 1)]
+    );
 }
 
 #[tokio::test]
 async fn events_can_be_delivered_in_reverse_order() {
     let endpoint = Endpoint::start(&[]).await;
     let grid = Grid::start();
-    grid.grid.misbehave(Misbehaviour { reverse: true, delay: HELD_BACK, ..Misbehaviour::default() });
+    grid.grid.misbehave(Misbehaviour {
+        reverse: true,
+        delay: HELD_BACK,
+        ..Misbehaviour::default()
+    });
     grid.grid.subscribe(endpoint.subscription()).await.unwrap();
     for id in ["a", "b", "c"] {
         grid.publish(event(id));
     }
     grid.settled().await;
-    let ids: Vec<Value> = endpoint.arrived().iter().map(|it| it.body[0]["id"].clone()).collect();
+    let ids: Vec<Value> = endpoint
+        .arrived()
+        .iter()
+        .map(|it| it.body[0]["id"].clone())
+        .collect();
     assert_eq!(ids, ["c", "b", "a"]);
 }
 
@@ -141,11 +189,17 @@ async fn the_functions_host_gets_the_event_and_accepts_it() {
     let host = handler_app::start(app.options()).await;
     let grid = Grid::start();
     let endpoint = host.event_grid_endpoint("Event");
-    grid.grid.subscribe(EventSubscription::new("my-subscription", TOPIC, endpoint)).await.unwrap();
+    grid.grid
+        .subscribe(EventSubscription::new("my-subscription", TOPIC, endpoint))
+        .await
+        .unwrap();
     grid.publish(event("e-1"));
     grid.settled().await;
     let invocation = host.invocations().pop().unwrap();
-    assert_eq!(invocation.outcome.unwrap()["ReturnValue"]["body"]["Data"]["event"], event("e-1"));
+    assert_eq!(
+        invocation.outcome.unwrap()["ReturnValue"]["body"]["Data"]["event"],
+        event("e-1")
+    );
     assert!(grid.grid.deliveries()[0].outcome.is_success());
 }
 
@@ -154,7 +208,8 @@ async fn an_invocation_that_fails_makes_event_grid_deliver_again() {
     let app = AppFolder::new();
     let host = handler_app::start(app.options()).await;
     let grid = Grid::start();
-    let mut subscription = EventSubscription::new("my-subscription", TOPIC, host.event_grid_endpoint("Event"));
+    let mut subscription =
+        EventSubscription::new("my-subscription", TOPIC, host.event_grid_endpoint("Event"));
     subscription.max_delivery_attempts = 3;
     grid.grid.subscribe(subscription).await.unwrap();
     grid.publish(handler_app::event("status 404"));

@@ -41,10 +41,19 @@ impl Endpoint {
     pub(crate) async fn start(statuses: &[u16]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let url = Url::parse(&format!("http://{}/hook", listener.local_addr().unwrap())).unwrap();
-        let shared = Arc::new(Shared { statuses: Mutex::new(statuses.iter().copied().collect()), ..Shared::default() });
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&shared));
+        let shared = Arc::new(Shared {
+            statuses: Mutex::new(statuses.iter().copied().collect()),
+            ..Shared::default()
+        });
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, shared, _server: AbortOnDropHandle::new(server) }
+        Self {
+            url,
+            shared,
+            _server: AbortOnDropHandle::new(server),
+        }
     }
 
     /// All events of the topic.
@@ -57,18 +66,30 @@ impl Endpoint {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     if method == Method::OPTIONS {
         return [("webhook-allowed-origin", "eventgrid.azure.net")].into_response();
     }
     let body = serde_json::from_slice::<Value>(&body).unwrap();
     if headers["aeg-event-type"] == "SubscriptionValidation" {
-        assert_eq!(body[0]["eventType"], "Microsoft.EventGrid.SubscriptionValidationEvent");
+        assert_eq!(
+            body[0]["eventType"],
+            "Microsoft.EventGrid.SubscriptionValidationEvent"
+        );
         let answer = json!({ "validationResponse": body[0]["data"]["validationCode"] });
         // So that nothing is left of the endpoint when it is dropped.
         return ([(header::CONNECTION, "close")], answer.to_string()).into_response();
     }
-    shared.arrived.lock().unwrap().push(Arrived { headers, body });
+    shared
+        .arrived
+        .lock()
+        .unwrap()
+        .push(Arrived { headers, body });
     let status = shared.statuses.lock().unwrap().pop_front().unwrap_or(200);
     match status {
         0 => std::future::pending().await,

@@ -31,7 +31,12 @@ async fn error_with(
 async fn error_at(url: Url, schema: DeliverySchema) -> ValidationError {
     let mut subscription = EventSubscription::new("my-subscription", TOPIC, url);
     subscription.schema = schema;
-    match Grid::start().grid.subscribe(subscription).await.unwrap_err() {
+    match Grid::start()
+        .grid
+        .subscribe(subscription)
+        .await
+        .unwrap_err()
+    {
         SubscribeError::Validation { source, .. } => source,
         error => panic!("{error}"),
     }
@@ -41,7 +46,10 @@ async fn error_at(url: Url, schema: DeliverySchema) -> ValidationError {
 async fn both_handshakes_succeed() {
     let endpoint = Endpoint::start(&[]).await;
     let grid = Grid::start();
-    for schema in [DeliverySchema::EventGridSchema, DeliverySchema::CloudEventSchemaV10] {
+    for schema in [
+        DeliverySchema::EventGridSchema,
+        DeliverySchema::CloudEventSchemaV10,
+    ] {
         let mut subscription = endpoint.subscription();
         subscription.schema = schema;
         grid.grid.subscribe(subscription).await.unwrap();
@@ -52,11 +60,21 @@ async fn both_handshakes_succeed() {
 async fn the_functions_host_is_validated_with_its_key_only() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
-    for schema in [DeliverySchema::EventGridSchema, DeliverySchema::CloudEventSchemaV10] {
-        let mut subscription = EventSubscription::new("my-subscription", TOPIC, host.event_grid_endpoint("Event"));
+    for schema in [
+        DeliverySchema::EventGridSchema,
+        DeliverySchema::CloudEventSchemaV10,
+    ] {
+        let mut subscription =
+            EventSubscription::new("my-subscription", TOPIC, host.event_grid_endpoint("Event"));
         subscription.schema = schema;
-        Grid::start().grid.subscribe(subscription.clone()).await.unwrap();
-        subscription.endpoint.set_query(Some("functionName=Event&code=wrong"));
+        Grid::start()
+            .grid
+            .subscribe(subscription.clone())
+            .await
+            .unwrap();
+        subscription
+            .endpoint
+            .set_query(Some("functionName=Event&code=wrong"));
         let error = error_at(subscription.endpoint, schema).await;
         assert!(matches!(error, ValidationError::Status(401)), "{error}");
     }
@@ -64,13 +82,20 @@ async fn the_functions_host_is_validated_with_its_key_only() {
 
 #[tokio::test]
 async fn an_endpoint_has_to_send_the_code_back() {
-    let error = error_with(r#"{"validationResponse":"another"}"#, DeliverySchema::EventGridSchema).await;
+    let error = error_with(
+        r#"{"validationResponse":"another"}"#,
+        DeliverySchema::EventGridSchema,
+    )
+    .await;
     assert!(matches!(error, ValidationError::NoCode), "{error}");
 }
 
 #[tokio::test]
 async fn an_endpoint_has_to_allow_the_origin() {
-    for answer in [[("webhook-allowed-origin", "example.org")], [("other", "x")]] {
+    for answer in [
+        [("webhook-allowed-origin", "example.org")],
+        [("other", "x")],
+    ] {
         let error = error_with(answer, DeliverySchema::CloudEventSchemaV10).await;
         assert!(matches!(error, ValidationError::NotAllowed), "{error}");
     }
@@ -94,15 +119,44 @@ async fn an_endpoint_has_to_be_there() {
 async fn an_endpoint_has_to_answer_in_time() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-    let grid = Grid::with(EventGridOptions { attempt_timeout: Some(Duration::from_millis(50)), ..options() });
-    let error = grid.grid.subscribe(EventSubscription::new("my-subscription", TOPIC, url)).await.unwrap_err();
-    assert!(matches!(error, SubscribeError::Validation { source: ValidationError::TimedOut, .. }), "{error}");
+    let grid = Grid::with(EventGridOptions {
+        attempt_timeout: Some(Duration::from_millis(50)),
+        ..options()
+    });
+    let error = grid
+        .grid
+        .subscribe(EventSubscription::new("my-subscription", TOPIC, url))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            SubscribeError::Validation {
+                source: ValidationError::TimedOut,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_subscription_that_azure_would_refuse_is_refused() {
     let mut subscription = Endpoint::start(&[]).await.subscription();
     subscription.max_events_per_batch = 0;
-    let error = Grid::start().grid.subscribe(subscription).await.unwrap_err();
-    assert!(matches!(error, SubscribeError::Field { field: "max_events_per_batch", .. }), "{error}");
+    let error = Grid::start()
+        .grid
+        .subscribe(subscription)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            SubscribeError::Field {
+                field: "max_events_per_batch",
+                ..
+            }
+        ),
+        "{error}"
+    );
 }

@@ -15,10 +15,22 @@ use super::{Grid, event, options};
 /// What is in the only dead letter after these statuses.
 async fn dead_letter(folder: &TempDir, statuses: &[u16], subscription: EventSubscription) -> Value {
     let endpoint = Endpoint::start(statuses).await;
-    let grid = Grid::with(EventGridOptions { dead_letter: Some(folder.path().to_owned()), ..options() });
-    grid.grid.misbehave(Misbehaviour { delay: Duration::from_millis(100), ..Misbehaviour::default() });
+    let grid = Grid::with(EventGridOptions {
+        dead_letter: Some(folder.path().to_owned()),
+        ..options()
+    });
+    grid.grid.misbehave(Misbehaviour {
+        delay: Duration::from_millis(100),
+        ..Misbehaviour::default()
+    });
     let endpoint = endpoint.subscription().endpoint;
-    grid.grid.subscribe(EventSubscription { endpoint, ..subscription }).await.unwrap();
+    grid.grid
+        .subscribe(EventSubscription {
+            endpoint,
+            ..subscription
+        })
+        .await
+        .unwrap();
     grid.publish(event("e-1"));
     grid.publish(event("e-2"));
     grid.settled().await;
@@ -26,13 +38,21 @@ async fn dead_letter(folder: &TempDir, statuses: &[u16], subscription: EventSubs
     assert_eq!(files.len(), 1);
     let name = files[0].strip_prefix(folder.path()).unwrap();
     assert!(name.starts_with("MY-SUBSCRIPTION"), "{}", name.display());
-    assert_eq!(name.components().count(), 6, "name, year, month, day, hour, file");
+    assert_eq!(
+        name.components().count(),
+        6,
+        "name, year, month, day, hour, file"
+    );
     serde_json::from_slice(&fs::read(&files[0]).unwrap()).unwrap()
 }
 
 async fn batch_of_two() -> EventSubscription {
     let nowhere = Endpoint::start(&[]).await;
-    EventSubscription { max_events_per_batch: 2, max_delivery_attempts: 2, ..nowhere.subscription() }
+    EventSubscription {
+        max_events_per_batch: 2,
+        max_delivery_attempts: 2,
+        ..nowhere.subscription()
+    }
 }
 
 #[tokio::test]
@@ -42,10 +62,26 @@ async fn tries_again_until_it_is_accepted() {
     grid.grid.subscribe(endpoint.subscription()).await.unwrap();
     grid.publish(event("e-1"));
     grid.settled().await;
-    let outcomes: Vec<DeliveryOutcome> = grid.grid.deliveries().iter().map(|delivery| delivery.outcome).collect();
-    assert_eq!(outcomes, [500, 404, 503, 302, 200].map(DeliveryOutcome::Status));
-    let counts: Vec<String> =
-        endpoint.arrived().iter().map(|it| it.headers["aeg-delivery-count"].to_str().unwrap().to_owned()).collect();
+    let outcomes: Vec<DeliveryOutcome> = grid
+        .grid
+        .deliveries()
+        .iter()
+        .map(|delivery| delivery.outcome)
+        .collect();
+    assert_eq!(
+        outcomes,
+        [500, 404, 503, 302, 200].map(DeliveryOutcome::Status)
+    );
+    let counts: Vec<String> = endpoint
+        .arrived()
+        .iter()
+        .map(|it| {
+            it.headers["aeg-delivery-count"]
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
     assert_eq!(counts, ["0", "1", "2", "3", "4"]);
 }
 
@@ -53,13 +89,22 @@ async fn tries_again_until_it_is_accepted() {
 async fn the_whole_batch_is_tried_again() {
     let endpoint = Endpoint::start(&[500]).await;
     let grid = Grid::start();
-    grid.grid.misbehave(Misbehaviour { delay: Duration::from_millis(100), ..Misbehaviour::default() });
-    let subscription = EventSubscription { max_events_per_batch: 5, ..endpoint.subscription() };
+    grid.grid.misbehave(Misbehaviour {
+        delay: Duration::from_millis(100),
+        ..Misbehaviour::default()
+    });
+    let subscription = EventSubscription {
+        max_events_per_batch: 5,
+        ..endpoint.subscription()
+    };
     grid.grid.subscribe(subscription).await.unwrap();
     grid.publish(event("a"));
     grid.publish(event("b"));
     grid.settled().await;
-    assert_eq!(grid.attempts(), [("a b".to_owned(), 1), ("a b".to_owned(), 2)]);
+    assert_eq!(
+        grid.attempts(),
+        [("a b".to_owned(), 1), ("a b".to_owned(), 2)]
+    );
 }
 
 #[tokio::test]
@@ -67,26 +112,44 @@ async fn an_answer_that_does_not_come_in_time_is_asked_for_again() {
     let endpoint = Endpoint::start(&[0]).await;
     // On a clock like this an event's day lasts 86 ms; what an attempt takes must not be counted by it.
     let attempt_timeout = Some(Duration::from_millis(500));
-    let grid = Grid::with(EventGridOptions { clock: 1_000_000.0, attempt_timeout, ..options() });
+    let grid = Grid::with(EventGridOptions {
+        clock: 1_000_000.0,
+        attempt_timeout,
+        ..options()
+    });
     grid.grid.subscribe(endpoint.subscription()).await.unwrap();
     grid.publish(event("e-1"));
     grid.settled().await;
     let deliveries = grid.grid.deliveries();
     assert_eq!(deliveries[0].outcome, DeliveryOutcome::TimedOut);
-    assert!(deliveries.last().unwrap().outcome.is_success(), "{deliveries:?}");
+    assert!(
+        deliveries.last().unwrap().outcome.is_success(),
+        "{deliveries:?}"
+    );
 }
 
 #[tokio::test]
 async fn an_endpoint_that_went_away_is_tried_again() {
     let endpoint = Endpoint::start(&[]).await;
     let grid = Grid::start();
-    let subscription = EventSubscription { max_delivery_attempts: 2, ..endpoint.subscription() };
+    let subscription = EventSubscription {
+        max_delivery_attempts: 2,
+        ..endpoint.subscription()
+    };
     grid.grid.subscribe(subscription).await.unwrap();
     drop(endpoint);
     grid.publish(event("e-1"));
     grid.settled().await;
-    let outcomes: Vec<DeliveryOutcome> = grid.grid.deliveries().iter().map(|delivery| delivery.outcome).collect();
-    assert_eq!(outcomes, [DeliveryOutcome::Unreachable, DeliveryOutcome::Unreachable]);
+    let outcomes: Vec<DeliveryOutcome> = grid
+        .grid
+        .deliveries()
+        .iter()
+        .map(|delivery| delivery.outcome)
+        .collect();
+    assert_eq!(
+        outcomes,
+        [DeliveryOutcome::Unreachable, DeliveryOutcome::Unreachable]
+    );
 }
 
 #[tokio::test]
@@ -100,7 +163,9 @@ async fn events_that_cannot_be_delivered_become_a_dead_letter() {
     assert_eq!(dead["deadLetterReason"], "MaxDeliveryAttemptsExceeded");
     assert_eq!(dead["deliveryAttempts"], 2);
     assert_eq!(dead["lastDeliveryOutcome"], "NotFound");
-    assert!(dead["publishTime"].as_str().unwrap() <= dead["lastDeliveryAttemptTime"].as_str().unwrap());
+    assert!(
+        dead["publishTime"].as_str().unwrap() <= dead["lastDeliveryAttemptTime"].as_str().unwrap()
+    );
 }
 
 #[tokio::test]
@@ -116,7 +181,10 @@ async fn an_endpoint_that_rejects_is_not_asked_again() {
 #[tokio::test]
 async fn a_dead_cloud_event_has_attributes_in_lower_case() {
     let folder = TempDir::new().unwrap();
-    let subscription = EventSubscription { schema: DeliverySchema::CloudEventSchemaV10, ..batch_of_two().await };
+    let subscription = EventSubscription {
+        schema: DeliverySchema::CloudEventSchemaV10,
+        ..batch_of_two().await
+    };
     let events = dead_letter(&folder, &[500, 500], subscription).await;
     assert_eq!(events[0]["deadletterreason"], "MaxDeliveryAttemptsExceeded");
     assert_eq!(events[0]["lastdeliveryoutcome"], "GenericError");
@@ -126,7 +194,10 @@ async fn a_dead_cloud_event_has_attributes_in_lower_case() {
 async fn events_are_dropped_if_there_is_no_folder() {
     let endpoint = Endpoint::start(&[500, 500]).await;
     let grid = Grid::start();
-    let subscription = EventSubscription { max_delivery_attempts: 1, ..endpoint.subscription() };
+    let subscription = EventSubscription {
+        max_delivery_attempts: 1,
+        ..endpoint.subscription()
+    };
     grid.grid.subscribe(subscription).await.unwrap();
     grid.publish(event("e-1"));
     grid.settled().await;
@@ -137,12 +208,17 @@ async fn events_are_dropped_if_there_is_no_folder() {
 #[tokio::test]
 async fn nothing_is_delivered_any_more_when_it_is_dropped() {
     let endpoint = Endpoint::start(&[500]).await;
-    let grid = Grid::with(EventGridOptions { clock: 1.0, ..options() });
+    let grid = Grid::with(EventGridOptions {
+        clock: 1.0,
+        ..options()
+    });
     grid.grid.subscribe(endpoint.subscription()).await.unwrap();
     grid.publish(event("e-1"));
     crate::handler_app::eventually("the first attempt", || grid.grid.deliveries().pop()).await;
     let Grid { grid, events } = grid;
     drop(grid);
     // The channel closes when the dispatcher is gone.
-    tokio::time::timeout(crate::handler_app::DEADLINE, events.closed()).await.unwrap();
+    tokio::time::timeout(crate::handler_app::DEADLINE, events.closed())
+        .await
+        .unwrap();
 }

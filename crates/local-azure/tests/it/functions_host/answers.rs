@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use keyrelay_local_azure::functions_host::{Failure, HandlerStatus, Invocation, LogLevel, LogSource};
+use keyrelay_local_azure::functions_host::{
+    Failure, HandlerStatus, Invocation, LogLevel, LogSource,
+};
 use serde_json::Value;
 
 use crate::handler_app::{AppFolder, event, eventually, start};
@@ -26,7 +28,10 @@ async fn check_hangs(wish: &str) {
     let host = start(options).await;
     let before = host.status();
     let invocation = host.invoke("Event", &event(wish)).await.unwrap();
-    assert_eq!(invocation.outcome, Err(Failure::TimedOut(Duration::from_millis(300))));
+    assert_eq!(
+        invocation.outcome,
+        Err(Failure::TimedOut(Duration::from_millis(300)))
+    );
     let after = eventually("the handler is started again", || match host.status() {
         HandlerStatus::Starting => None,
         status if status == before => None,
@@ -40,16 +45,25 @@ async fn check_hangs(wish: &str) {
 #[tokio::test]
 async fn a_json_object_is_a_success() {
     let answer = invoke("echo").await.outcome.unwrap();
-    assert_eq!(answer.pointer("/ReturnValue/path").and_then(Value::as_str), Some("/Event"));
+    assert_eq!(
+        answer.pointer("/ReturnValue/path").and_then(Value::as_str),
+        Some("/Event")
+    );
 }
 
 #[tokio::test]
 async fn the_logs_of_a_success_are_logged_within_the_invocation() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
-    let invocation = host.invoke("Event", &event("logs told by the handler")).await.unwrap();
+    let invocation = host
+        .invoke("Event", &event("logs told by the handler"))
+        .await
+        .unwrap();
     let lines = host.log().lines();
-    let line = lines.iter().find(|line| line.text == "told by the handler").unwrap();
+    let line = lines
+        .iter()
+        .find(|line| line.text == "told by the handler")
+        .unwrap();
     assert_eq!(line.source, LogSource::Function("Event".to_owned()));
     assert_eq!(line.level, LogLevel::Information);
     assert_eq!(line.invocation_id.as_ref(), Some(&invocation.id));
@@ -82,7 +96,11 @@ async fn no_answer_at_all_hangs() {
 
 #[tokio::test]
 async fn another_content_type_is_a_failure() {
-    check_fails("text", Failure::ContentType("text/plain; charset=utf-8".to_owned())).await;
+    check_fails(
+        "text",
+        Failure::ContentType("text/plain; charset=utf-8".to_owned()),
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -100,11 +118,20 @@ async fn client_and_server_errors_are_failures_alike() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     for status in [400, 404, 429, 500, 503] {
-        let invocation = host.invoke("Event", &event(&format!("status {status}"))).await.unwrap();
+        let invocation = host
+            .invoke("Event", &event(&format!("status {status}")))
+            .await
+            .unwrap();
         assert_eq!(invocation.outcome, Err(Failure::Status(status)));
     }
     // The answers held a line in `Logs`.
-    assert!(!host.log().lines().iter().any(|line| line.text.contains("thrown away")));
+    assert!(
+        !host
+            .log()
+            .lines()
+            .iter()
+            .any(|line| line.text.contains("thrown away"))
+    );
 }
 
 #[tokio::test]
@@ -113,7 +140,10 @@ async fn a_temporary_redirect_is_followed_with_the_body() {
     let request = answer.get("ReturnValue").unwrap();
     assert_eq!(request["path"], "/elsewhere");
     assert_eq!(request["method"], "POST");
-    assert_eq!(request["body"]["Data"]["event"]["data"]["do"], "redirect 307");
+    assert_eq!(
+        request["body"]["Data"]["event"]["data"]["do"],
+        "redirect 307"
+    );
 }
 
 #[tokio::test]
@@ -137,13 +167,22 @@ async fn every_invocation_under_way_dies_with_the_handler() {
     let hang = event("hang");
     let invocations = join_all((0..3).map(|_| host.invoke("Event", &hang)));
     let kill = async {
-        let hanging = || host.log().lines().iter().filter(|line| line.text == "out: hanging").count();
+        let hanging = || {
+            host.log()
+                .lines()
+                .iter()
+                .filter(|line| line.text == "out: hanging")
+                .count()
+        };
         eventually("three invocations hang", || (hanging() == 3).then_some(())).await;
         host.kill_handler();
     };
     let (invocations, ()) = futures::join!(invocations, kill);
     for invocation in invocations {
         let outcome = invocation.unwrap().outcome;
-        assert!(matches!(outcome, Err(Failure::Connection(_))), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(Failure::Connection(_))),
+            "{outcome:?}"
+        );
     }
 }

@@ -7,19 +7,27 @@ use keyrelay_local_azure::functions_host::{Failure, FunctionsHost, HandlerStatus
 use crate::handler_app::{AppFolder, DEADLINE, client, event, eventually, start};
 
 async fn final_status(host: &FunctionsHost) -> HandlerStatus {
-    eventually("the handler is dead or stopped", || Some(host.status()).filter(HandlerStatus::is_final)).await
+    eventually("the handler is dead or stopped", || {
+        Some(host.status()).filter(HandlerStatus::is_final)
+    })
+    .await
 }
 
 /// Starts a host whose handler does this at its start.
 async fn start_with(app: &AppFolder, at_the_start: &str) -> FunctionsHost {
     let mut options = app.options();
-    options.environment.push(("HANDLER_START".to_owned(), at_the_start.to_owned()));
+    options
+        .environment
+        .push(("HANDLER_START".to_owned(), at_the_start.to_owned()));
     FunctionsHost::start(options).await.unwrap()
 }
 
 async fn crash(host: &FunctionsHost, restarts_after: u64) {
     host.kill_handler();
-    eventually("the handler is started again", || (host.restarts() == restarts_after).then_some(())).await;
+    eventually("the handler is started again", || {
+        (host.restarts() == restarts_after).then_some(())
+    })
+    .await;
     host.wait_while_starting().await;
 }
 
@@ -29,7 +37,12 @@ async fn exit_code_zero_leaves_the_app_dead() {
     let host = start(app.options()).await;
     host.invoke("Event", &event("exit 0")).await.unwrap();
     assert_eq!(final_status(&host).await, HandlerStatus::Dead(0));
-    let failure = host.invoke("Event", &event("echo")).await.unwrap().outcome.unwrap_err();
+    let failure = host
+        .invoke("Event", &event("echo"))
+        .await
+        .unwrap()
+        .outcome
+        .unwrap_err();
     assert_eq!(failure, Failure::NoHandler(HandlerStatus::Dead(0)));
     assert_eq!(host.restarts(), 0);
 }
@@ -40,10 +53,19 @@ async fn exit_code_200_is_a_restart_that_does_not_count() {
     let host = start(app.options()).await;
     for restarts in 1..=4 {
         host.invoke("Event", &event("exit 200")).await.unwrap();
-        eventually("the handler is started again", || (host.restarts() == restarts).then_some(())).await;
+        eventually("the handler is started again", || {
+            (host.restarts() == restarts).then_some(())
+        })
+        .await;
         host.wait_while_starting().await;
     }
-    assert!(host.invoke("Event", &event("echo")).await.unwrap().outcome.is_ok());
+    assert!(
+        host.invoke("Event", &event("echo"))
+            .await
+            .unwrap()
+            .outcome
+            .is_ok()
+    );
 }
 
 #[tokio::test]
@@ -51,17 +73,31 @@ async fn the_invocation_fails_in_which_the_handler_crashes() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let invocation = host.invoke("Event", &event("exit 3")).await.unwrap();
-    assert!(matches!(invocation.outcome, Err(Failure::Connection(_))), "{invocation:?}");
-    eventually("the handler is started again", || (host.restarts() == 1).then_some(())).await;
+    assert!(
+        matches!(invocation.outcome, Err(Failure::Connection(_))),
+        "{invocation:?}"
+    );
+    eventually("the handler is started again", || {
+        (host.restarts() == 1).then_some(())
+    })
+    .await;
     // Waits for the handler, as every invocation does while one starts.
-    assert!(host.invoke("Event", &event("echo")).await.unwrap().outcome.is_ok());
+    assert!(
+        host.invoke("Event", &event("echo"))
+            .await
+            .unwrap()
+            .outcome
+            .is_ok()
+    );
 }
 
 #[tokio::test]
 async fn the_third_crash_stops_the_host() {
     let app = AppFolder::new();
     let host = start_with(&app, "exit 7").await;
-    let HandlerStatus::Stopped(reason) = final_status(&host).await else { panic!("{}", host.status()) };
+    let HandlerStatus::Stopped(reason) = final_status(&host).await else {
+        panic!("{}", host.status())
+    };
     assert!(reason.contains("exited with code 7"), "{reason}");
     assert_eq!(host.restarts(), 2);
 }
@@ -73,7 +109,10 @@ async fn being_killed_counts_as_a_crash() {
     crash(&host, 1).await;
     crash(&host, 2).await;
     host.kill_handler();
-    assert!(matches!(final_status(&host).await, HandlerStatus::Stopped(_)));
+    assert!(matches!(
+        final_status(&host).await,
+        HandlerStatus::Stopped(_)
+    ));
 }
 
 #[tokio::test]
@@ -92,11 +131,18 @@ async fn crashes_that_lie_far_apart_do_not_stop_the_host() {
 async fn a_handler_that_never_answers_does_not_start() {
     let app = AppFolder::new();
     let mut options = app.options();
-    options.environment.push(("HANDLER_START".to_owned(), "mute".to_owned()));
+    options
+        .environment
+        .push(("HANDLER_START".to_owned(), "mute".to_owned()));
     options.start_timeout = Duration::from_millis(300);
     let host = FunctionsHost::start(options).await.unwrap();
-    let HandlerStatus::Stopped(reason) = final_status(&host).await else { panic!("{}", host.status()) };
-    assert!(reason.contains("did not answer `GET /` in time"), "{reason}");
+    let HandlerStatus::Stopped(reason) = final_status(&host).await else {
+        panic!("{}", host.status())
+    };
+    assert!(
+        reason.contains("did not answer `GET /` in time"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]
@@ -107,7 +153,13 @@ async fn stop_kills_the_handler_for_good() {
     host.stop().await;
     assert!(matches!(host.status(), HandlerStatus::Stopped(_)));
     assert_eq!(host.handler_url(), None);
-    assert!(client().get(handler).send().await.is_err_and(|error| error.is_connect()));
+    assert!(
+        client()
+            .get(handler)
+            .send()
+            .await
+            .is_err_and(|error| error.is_connect())
+    );
 }
 
 #[tokio::test]

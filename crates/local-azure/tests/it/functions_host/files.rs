@@ -32,7 +32,12 @@ async fn check(file: &str, content: Value, named: &[&str]) {
 async fn check_trigger(field: &str, value: Value) {
     let mut trigger = event_trigger();
     trigger[field] = value;
-    check("Event/function.json", json!({ "bindings": [trigger] }), &[&format!("bindings.0.{field}")]).await;
+    check(
+        "Event/function.json",
+        json!({ "bindings": [trigger] }),
+        &[&format!("bindings.0.{field}")],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -46,13 +51,26 @@ async fn refuses_a_host_json_of_another_version() {
 async fn refuses_a_host_json_without_an_executable() {
     let mut host = host_json(PathBuf::from("handler"));
     host["customHandler"] = json!({});
-    check("host.json", host, &["`customHandler.description.defaultExecutablePath`"]).await;
+    check(
+        "host.json",
+        host,
+        &["`customHandler.description.defaultExecutablePath`"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn refuses_an_executable_that_is_not_there() {
     let host = host_json(PathBuf::from("not-there"));
-    check("host.json", host, &["`customHandler.description.defaultExecutablePath`", "existing"]).await;
+    check(
+        "host.json",
+        host,
+        &[
+            "`customHandler.description.defaultExecutablePath`",
+            "existing",
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -68,12 +86,22 @@ async fn refuses_forwarding_to_http_functions() {
     let app = AppFolder::new();
     let mut host = host_json(app.path().join("host.json"));
     host["customHandler"]["enableForwardingHttpRequest"] = json!(true);
-    check("host.json", host, &["`customHandler.enableForwardingHttpRequest`"]).await;
+    check(
+        "host.json",
+        host,
+        &["`customHandler.enableForwardingHttpRequest`"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn refuses_a_function_without_a_trigger() {
-    check("Event/function.json", json!({ "bindings": [] }), &["`bindings`"]).await;
+    check(
+        "Event/function.json",
+        json!({ "bindings": [] }),
+        &["`bindings`"],
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -86,18 +114,30 @@ async fn refuses_triggers_it_does_not_know() {
 #[tokio::test]
 async fn refuses_a_schedule_of_five_fields() {
     let timer = json!({ "type": "timerTrigger", "name": "timer", "schedule": "*/5 * * * *" });
-    check("Timer/function.json", json!({ "bindings": [timer] }), &["`bindings.0.schedule`"]).await;
+    check(
+        "Timer/function.json",
+        json!({ "bindings": [timer] }),
+        &["`bindings.0.schedule`"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn takes_a_schedule_from_a_setting() {
     let timer = json!({ "type": "timerTrigger", "name": "timer", "schedule": "%WHEN%" });
     let bindings = json!({ "bindings": [timer] });
-    check("Timer/function.json", bindings.clone(), &["`bindings.0.schedule`"]).await;
+    check(
+        "Timer/function.json",
+        bindings.clone(),
+        &["`bindings.0.schedule`"],
+    )
+    .await;
     let app = AppFolder::new();
     app.write("Timer/function.json", &bindings);
     let mut options = app.options();
-    options.environment.push(("WHEN".to_owned(), "0 0 0 1 1 *".to_owned()));
+    options
+        .environment
+        .push(("WHEN".to_owned(), "0 0 0 1 1 *".to_owned()));
     FunctionsHost::start(options).await.unwrap();
 }
 
@@ -106,7 +146,13 @@ async fn names_the_file_that_is_not_json() {
     let app = AppFolder::new();
     std::fs::write(app.path().join("Timer/function.json"), "{").unwrap();
     let error = FunctionsHost::start(app.options()).await.unwrap_err();
-    assert!(error.source().unwrap().to_string().contains("Timer/function.json"));
+    assert!(
+        error
+            .source()
+            .unwrap()
+            .to_string()
+            .contains("Timer/function.json")
+    );
 }
 
 #[tokio::test]
@@ -114,7 +160,10 @@ async fn refuses_an_executable_that_cannot_be_started() {
     let app = AppFolder::new();
     app.write("host.json", &host_json(app.path().join("host.json")));
     let error = FunctionsHost::start(app.options()).await.unwrap_err();
-    assert!(error.to_string().contains("cannot start the handler"), "{error}");
+    assert!(
+        error.to_string().contains("cannot start the handler"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

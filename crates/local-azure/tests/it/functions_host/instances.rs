@@ -44,7 +44,10 @@ fn stopped(host: &FunctionsHost, instance: usize) -> Option<()> {
 async fn invocations_go_to_the_instances_in_turn() {
     let app = AppFolder::new();
     let host = start(several(&app, 3)).await;
-    assert_eq!(turns(&host, 5).await, [Some(0), Some(1), Some(2), Some(0), Some(1)]);
+    assert_eq!(
+        turns(&host, 5).await,
+        [Some(0), Some(1), Some(2), Some(0), Some(1)]
+    );
 }
 
 #[tokio::test]
@@ -56,11 +59,25 @@ async fn each_instance_has_an_id_a_port_and_a_process_of_its_own() {
         let invocation = host.invoke("Event", &event("echo")).await.unwrap();
         let environment = &invocation.outcome.unwrap()["ReturnValue"]["environment"];
         let port = host.handler_url_of(instance).unwrap().port().unwrap();
-        assert_eq!(environment["FUNCTIONS_CUSTOMHANDLER_PORT"], json!(port.to_string()));
-        ids.insert(environment["WEBSITE_INSTANCE_ID"].as_str().unwrap().to_owned());
+        assert_eq!(
+            environment["FUNCTIONS_CUSTOMHANDLER_PORT"],
+            json!(port.to_string())
+        );
+        ids.insert(
+            environment["WEBSITE_INSTANCE_ID"]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+        );
     }
     assert_eq!(ids.len(), 3);
-    assert_eq!((0..3).map(|instance| pid_of(&host, instance)).collect::<BTreeSet<_>>().len(), 3);
+    assert_eq!(
+        (0..3)
+            .map(|instance| pid_of(&host, instance))
+            .collect::<BTreeSet<_>>()
+            .len(),
+        3
+    );
 }
 
 #[tokio::test]
@@ -68,7 +85,12 @@ async fn an_instance_keeps_its_id_when_its_handler_is_started_again() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let id = async || {
-        let answer = host.invoke("Event", &event("echo")).await.unwrap().outcome.unwrap();
+        let answer = host
+            .invoke("Event", &event("echo"))
+            .await
+            .unwrap()
+            .outcome
+            .unwrap();
         answer["ReturnValue"]["environment"]["WEBSITE_INSTANCE_ID"].clone()
     };
     let before = id().await;
@@ -101,9 +123,21 @@ async fn without_any_instance_that_runs_an_invocation_fails() {
         eventually("it is stopped", || stopped(&host, instance)).await;
     }
     let invocation = host.invoke("Event", &event("echo")).await.unwrap();
-    assert!(matches!(invocation.outcome, Err(Failure::NoHandler(HandlerStatus::Stopped(_)))), "{invocation:?}");
+    assert!(
+        matches!(
+            invocation.outcome,
+            Err(Failure::NoHandler(HandlerStatus::Stopped(_)))
+        ),
+        "{invocation:?}"
+    );
     assert_eq!(invocation.instance, None);
-    let status = client().post(host.event_grid_endpoint("Event")).body("[]").send().await.unwrap().status();
+    let status = client()
+        .post(host.event_grid_endpoint("Event"))
+        .body("[]")
+        .send()
+        .await
+        .unwrap()
+        .status();
     assert_eq!(status, 503);
 }
 
@@ -113,14 +147,22 @@ async fn while_all_start_an_invocation_waits_for_the_first_that_is_ready() {
     // Not yet ready: nothing has been waited for.
     let host = FunctionsHost::start(several(&app, 2)).await.unwrap();
     assert_eq!(host.status(), HandlerStatus::Starting);
-    assert!(host.invoke("Event", &event("echo")).await.unwrap().outcome.is_ok());
+    assert!(
+        host.invoke("Event", &event("echo"))
+            .await
+            .unwrap()
+            .outcome
+            .is_ok()
+    );
 }
 
 #[tokio::test]
 async fn while_none_gets_ready_an_invocation_waits_no_longer_than_a_start() {
     let app = AppFolder::new();
     let mut options = several(&app, 2);
-    options.environment.push(("HANDLER_START".to_owned(), "mute".to_owned()));
+    options
+        .environment
+        .push(("HANDLER_START".to_owned(), "mute".to_owned()));
     options.start_timeout = Duration::from_millis(300);
     let host = FunctionsHost::start(options).await.unwrap();
     let outcome = host.invoke("Event", &event("echo")).await.unwrap().outcome;
@@ -134,7 +176,13 @@ async fn the_crash_of_one_instance_harms_no_invocation_of_another() {
     let (first, second) = (event("hang"), event("print still here"));
     let hanging = host.invoke("Event", &first);
     tokio::pin!(hanging);
-    let printed = || host.log().lines().iter().find(|line| line.text == "out: hanging").map(|line| line.instance);
+    let printed = || {
+        host.log()
+            .lines()
+            .iter()
+            .find(|line| line.text == "out: hanging")
+            .map(|line| line.instance)
+    };
     let instance = tokio::select! {
         _ = &mut hanging => panic!("it was answered"),
         instance = eventually("it hangs", printed) => instance,
@@ -143,10 +191,16 @@ async fn the_crash_of_one_instance_harms_no_invocation_of_another() {
     let other = pid_of(&host, 1);
     host.handler_kill(0).unwrap().killed().await;
     let failed = hanging.await.unwrap();
-    assert!(matches!(failed.outcome, Err(Failure::Connection(_))), "{failed:?}");
+    assert!(
+        matches!(failed.outcome, Err(Failure::Connection(_))),
+        "{failed:?}"
+    );
     assert_eq!(failed.instance, Some(0));
     let unharmed = host.invoke("Event", &second).await.unwrap();
-    assert_eq!((unharmed.instance, unharmed.outcome.is_ok()), (Some(1), true));
+    assert_eq!(
+        (unharmed.instance, unharmed.outcome.is_ok()),
+        (Some(1), true)
+    );
     assert_eq!(pid_of(&host, 1), other);
 }
 
@@ -159,7 +213,10 @@ async fn restarts_are_counted_together() {
     host.kill_handler();
     host.kill_handler_of(1).unwrap();
     // Each for itself: two crashes of one instance would have stopped it.
-    eventually("both are started again", || (host.restarts() == 2).then_some(())).await;
+    eventually("both are started again", || {
+        (host.restarts() == 2).then_some(())
+    })
+    .await;
     host.wait_while_starting().await;
     assert!(pid_of(&host, 0) != pid_of(&host, 1));
 }
@@ -178,17 +235,45 @@ async fn an_instance_that_is_not_there_is_an_error() {
 async fn lines_say_which_instance_they_come_from() {
     let app = AppFolder::new();
     let host = start(several(&app, 2)).await;
-    host.invoke("Event", &event("logs from the first")).await.unwrap();
-    host.invoke("Event", &event("print from the second")).await.unwrap();
-    let line = |text: &str| host.log().lines().into_iter().find(|line| line.text.starts_with(text));
+    host.invoke("Event", &event("logs from the first"))
+        .await
+        .unwrap();
+    host.invoke("Event", &event("print from the second"))
+        .await
+        .unwrap();
+    let line = |text: &str| {
+        host.log()
+            .lines()
+            .into_iter()
+            .find(|line| line.text.starts_with(text))
+    };
     let printed = eventually("it is printed", || line("out: from the second")).await;
-    assert_eq!((&printed.source, printed.instance), (&LogSource::Console, Some(1)));
-    assert!(printed.to_string().ends_with("out: from the second (instance 1)"), "{printed}");
+    assert_eq!(
+        (&printed.source, printed.instance),
+        (&LogSource::Console, Some(1))
+    );
+    assert!(
+        printed
+            .to_string()
+            .ends_with("out: from the second (instance 1)"),
+        "{printed}"
+    );
     let logged = line("from the first").unwrap();
     assert_eq!(logged.instance, Some(0));
     let id = logged.invocation_id.as_ref().unwrap();
-    assert!(logged.to_string().ends_with(&format!("from the first (invocation {id})")), "{logged}");
-    assert_eq!((line("Executing").unwrap().instance, line("Executed").unwrap().instance), (None, Some(0)));
+    assert!(
+        logged
+            .to_string()
+            .ends_with(&format!("from the first (invocation {id})")),
+        "{logged}"
+    );
+    assert_eq!(
+        (
+            line("Executing").unwrap().instance,
+            line("Executed").unwrap().instance
+        ),
+        (None, Some(0))
+    );
 }
 
 #[tokio::test]
@@ -208,11 +293,24 @@ async fn a_timer_runs_on_one_instance_after_the_other() {
 async fn a_timer_runs_on_one_instance_at_a_time() {
     let app = AppFolder::new();
     let mut options = several(&app, 2);
-    options.environment.push(("HANDLER_TIMER".to_owned(), "hang".to_owned()));
+    options
+        .environment
+        .push(("HANDLER_TIMER".to_owned(), "hang".to_owned()));
     let host = start(options).await;
     let mut runs: FuturesUnordered<_> = (0..2).map(|_| host.run_timer("Timer")).collect();
-    let count = |text: &str| host.log().lines().iter().filter(|line| line.text.starts_with(text)).count();
-    let hanging = async |times| eventually("it hangs", || (count("out: hanging") == times).then_some(())).await;
+    let count = |text: &str| {
+        host.log()
+            .lines()
+            .iter()
+            .filter(|line| line.text.starts_with(text))
+            .count()
+    };
+    let hanging = async |times| {
+        eventually("it hangs", || {
+            (count("out: hanging") == times).then_some(())
+        })
+        .await
+    };
     tokio::select! {
         _ = runs.next() => panic!("it was answered"),
         () = hanging(1) => {}
@@ -233,14 +331,23 @@ async fn a_timer_is_run_by_hand_on_the_instances_in_turn() {
     let host = start(several(&app, 2)).await;
     let url = host.url().join("admin/functions/Timer").unwrap();
     for _ in 0..2 {
-        let request = client().post(url.clone()).header("x-functions-key", host.master_key());
-        let request = request.header("content-type", "application/json").body(r#"{"input": ""}"#);
+        let request = client()
+            .post(url.clone())
+            .header("x-functions-key", host.master_key());
+        let request = request
+            .header("content-type", "application/json")
+            .body(r#"{"input": ""}"#);
         assert_eq!(request.send().await.unwrap().status(), 202);
     }
-    let runs = eventually("both have run", || Some(host.invocations()).filter(|runs| runs.len() == 2)).await;
+    let runs = eventually("both have run", || {
+        Some(host.invocations()).filter(|runs| runs.len() == 2)
+    })
+    .await;
     let instances: BTreeSet<_> = runs.iter().map(|run| run.instance).collect();
     assert_eq!(instances, [Some(0), Some(1)].into());
-    let timers = runs.iter().map(|run| &run.outcome.as_ref().unwrap()["ReturnValue"]["body"]["Data"]["timer"]);
+    let timers = runs
+        .iter()
+        .map(|run| &run.outcome.as_ref().unwrap()["ReturnValue"]["body"]["Data"]["timer"]);
     assert!(timers.clone().all(Value::is_object), "{timers:?}");
 }
 
@@ -251,6 +358,12 @@ async fn stop_ends_all_instances() {
     let urls = [0, 1].map(|instance| host.handler_url_of(instance).unwrap());
     host.stop().await;
     for url in urls {
-        assert!(client().get(url).send().await.is_err_and(|error| error.is_connect()));
+        assert!(
+            client()
+                .get(url)
+                .send()
+                .await
+                .is_err_and(|error| error.is_connect())
+        );
     }
 }

@@ -9,7 +9,11 @@ use crate::handler_app::{AppFolder, client, eventually, start};
 
 /// Whether the system still knows the process, be it as one that has ended and that nobody has asked about.
 fn exists(pid: u32) -> bool {
-    Command::new("sh").args(["-c", &format!("kill -0 {pid} 2>&-")]).status().unwrap().success()
+    Command::new("sh")
+        .args(["-c", &format!("kill -0 {pid} 2>&-")])
+        .status()
+        .unwrap()
+        .success()
 }
 
 fn running(host: &FunctionsHost) -> (u32, Url) {
@@ -27,16 +31,29 @@ async fn the_process_is_gone_and_forgotten_afterwards() {
     assert!(exists(pid));
     host.handler_kill(0).unwrap().killed().await;
     assert!(!exists(pid));
-    assert!(client().get(url).send().await.is_err_and(|error| error.is_connect()));
-    eventually("it is started again", || (host.restarts() == 1).then_some(())).await;
-    assert!(matches!(host.wait_while_starting().await, HandlerStatus::Running { pid: new, .. } if new != pid));
+    assert!(
+        client()
+            .get(url)
+            .send()
+            .await
+            .is_err_and(|error| error.is_connect())
+    );
+    eventually("it is started again", || {
+        (host.restarts() == 1).then_some(())
+    })
+    .await;
+    assert!(
+        matches!(host.wait_while_starting().await, HandlerStatus::Running { pid: new, .. } if new != pid)
+    );
 }
 
 #[tokio::test]
 async fn a_handler_that_starts_is_killed_too() {
     let app = AppFolder::new();
     let mut options = app.options();
-    options.environment.push(("HANDLER_START".to_owned(), "mute".to_owned()));
+    options
+        .environment
+        .push(("HANDLER_START".to_owned(), "mute".to_owned()));
     options.max_crashes = 1;
     let host = FunctionsHost::start(options).await.unwrap();
     host.handler_kill(0).unwrap().killed().await;
@@ -54,8 +71,14 @@ async fn two_who_kill_at_once_kill_one_process() {
     let kill = host.handler_kill(0).unwrap();
     let again = kill.clone();
     tokio::join!(kill.killed(), again.killed());
-    eventually("it is started again", || (host.restarts() == 1).then_some(())).await;
-    assert!(matches!(host.wait_while_starting().await, HandlerStatus::Running { .. }));
+    eventually("it is started again", || {
+        (host.restarts() == 1).then_some(())
+    })
+    .await;
+    assert!(matches!(
+        host.wait_while_starting().await,
+        HandlerStatus::Running { .. }
+    ));
     assert_eq!(host.restarts(), 1);
 }
 

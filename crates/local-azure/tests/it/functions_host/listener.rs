@@ -9,16 +9,35 @@ use crate::handler_app::{AppFolder, client, event, eventually, start};
 
 /// Posts to the webhook of a function as Event Grid does.
 async fn post(endpoint: Url, event_type: &str, body: String) -> Response {
-    client().post(endpoint).header("aeg-event-type", event_type).body(body).send().await.unwrap()
+    client()
+        .post(endpoint)
+        .header("aeg-event-type", event_type)
+        .body(body)
+        .send()
+        .await
+        .unwrap()
 }
 
 async fn notify(host: &FunctionsHost, function: &str, events: &Value) -> u16 {
-    post(host.event_grid_endpoint(function), "Notification", events.to_string()).await.status().as_u16()
+    post(
+        host.event_grid_endpoint(function),
+        "Notification",
+        events.to_string(),
+    )
+    .await
+    .status()
+    .as_u16()
 }
 
 async fn run_by_hand(host: &FunctionsHost, function: &str, key: &str, body: &Value) -> u16 {
-    let url = host.url().join(&format!("admin/functions/{function}")).unwrap();
-    let request = client().post(url).header("x-functions-key", key).body(body.to_string());
+    let url = host
+        .url()
+        .join(&format!("admin/functions/{function}"))
+        .unwrap();
+    let request = client()
+        .post(url)
+        .header("x-functions-key", key)
+        .body(body.to_string());
     request.send().await.unwrap().status().as_u16()
 }
 
@@ -26,9 +45,18 @@ async fn run_by_hand(host: &FunctionsHost, function: &str, key: &str, body: &Val
 async fn each_event_is_an_invocation_of_its_own() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
-    let status = notify(&host, "Event", &json!([event("echo"), event("echo"), event("echo")])).await;
+    let status = notify(
+        &host,
+        "Event",
+        &json!([event("echo"), event("echo"), event("echo")]),
+    )
+    .await;
     assert_eq!((status, host.invocations().len()), (202, 3));
-    let ids: std::collections::BTreeSet<_> = host.invocations().into_iter().map(|invocation| invocation.id).collect();
+    let ids: std::collections::BTreeSet<_> = host
+        .invocations()
+        .into_iter()
+        .map(|invocation| invocation.id)
+        .collect();
     assert_eq!(ids.len(), 3);
 }
 
@@ -52,7 +80,8 @@ async fn a_batch_is_one_invocation_if_the_cardinality_is_many() {
 async fn takes_a_single_event_of_either_schema() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
-    let cloud_event = json!({ "specversion": "1.0", "id": "c-1", "type": "T", "source": "/s", "data": {} });
+    let cloud_event =
+        json!({ "specversion": "1.0", "id": "c-1", "type": "T", "source": "/s", "data": {} });
     assert_eq!(notify(&host, "Event", &event("echo")).await, 202);
     assert_eq!(notify(&host, "Event", &cloud_event).await, 202);
     assert_eq!(host.invocations().len(), 2);
@@ -62,7 +91,12 @@ async fn takes_a_single_event_of_either_schema() {
 async fn one_failure_fails_the_batch() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
-    let status = notify(&host, "Event", &json!([event("echo"), event("status 404"), event("echo")])).await;
+    let status = notify(
+        &host,
+        "Event",
+        &json!([event("echo"), event("status 404"), event("echo")]),
+    )
+    .await;
     assert_eq!((status, host.invocations().len()), (500, 3));
 }
 
@@ -70,7 +104,10 @@ async fn one_failure_fails_the_batch() {
 async fn an_event_that_is_no_object_fails_the_batch() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
-    assert_eq!(notify(&host, "Event", &json!([event("echo"), 7])).await, 500);
+    assert_eq!(
+        notify(&host, "Event", &json!([event("echo"), 7])).await,
+        500
+    );
 }
 
 #[tokio::test]
@@ -79,9 +116,18 @@ async fn refuses_what_is_no_delivery() {
     let host = start(app.options()).await;
     let endpoint = host.event_grid_endpoint("Event");
     for body in ["", "no JSON", "7", "null"] {
-        assert_eq!(post(endpoint.clone(), "Notification", body.to_owned()).await.status(), 400, "{body}");
+        assert_eq!(
+            post(endpoint.clone(), "Notification", body.to_owned())
+                .await
+                .status(),
+            400,
+            "{body}"
+        );
     }
-    assert_eq!(post(endpoint, "Something", "[]".to_owned()).await.status(), 400);
+    assert_eq!(
+        post(endpoint, "Something", "[]".to_owned()).await.status(),
+        400
+    );
     assert!(host.invocations().is_empty());
 }
 
@@ -93,9 +139,19 @@ async fn refuses_an_unknown_function_and_a_wrong_key() {
     assert_eq!(notify(&host, "Timer", &event("echo")).await, 404);
     let mut endpoint = host.event_grid_endpoint("Event");
     endpoint.set_query(Some("functionName=Event&code=wrong"));
-    assert_eq!(post(endpoint.clone(), "Notification", "[]".to_owned()).await.status(), 401);
+    assert_eq!(
+        post(endpoint.clone(), "Notification", "[]".to_owned())
+            .await
+            .status(),
+        401
+    );
     endpoint.set_query(Some("functionName=Event"));
-    assert_eq!(post(endpoint, "Notification", "[]".to_owned()).await.status(), 401);
+    assert_eq!(
+        post(endpoint, "Notification", "[]".to_owned())
+            .await
+            .status(),
+        401
+    );
 }
 
 #[tokio::test]
@@ -105,9 +161,17 @@ async fn answers_the_handshake_of_event_grid() {
     let in_array = json!([{ "id": "1", "data": { "validationCode": "the code" } }]);
     let twice_encoded = json!({ "id": "1", "data": r#"{"validationCode":"the code"}"# });
     for body in [in_array, twice_encoded] {
-        let answer = post(host.event_grid_endpoint("Event"), "SubscriptionValidation", body.to_string()).await;
+        let answer = post(
+            host.event_grid_endpoint("Event"),
+            "SubscriptionValidation",
+            body.to_string(),
+        )
+        .await;
         assert_eq!(answer.status(), 200);
-        assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "validationResponse": "the code" }));
+        assert_eq!(
+            answer.json::<Value>().await.unwrap(),
+            json!({ "validationResponse": "the code" })
+        );
     }
 }
 
@@ -116,9 +180,16 @@ async fn answers_the_handshake_of_cloud_events() {
     let app = AppFolder::new();
     let host = FunctionsHost::start(app.options()).await.unwrap();
     let request = client().request(Method::OPTIONS, host.event_grid_endpoint("Event"));
-    let answer = request.header("WebHook-Request-Origin", "eventgrid.azure.net").send().await.unwrap();
+    let answer = request
+        .header("WebHook-Request-Origin", "eventgrid.azure.net")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
-    assert_eq!(answer.headers()["webhook-allowed-origin"], "eventgrid.azure.net");
+    assert_eq!(
+        answer.headers()["webhook-allowed-origin"],
+        "eventgrid.azure.net"
+    );
 }
 
 #[tokio::test]
@@ -134,10 +205,28 @@ async fn functions_can_be_run_by_hand() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let key = host.master_key().to_owned();
-    assert_eq!(run_by_hand(&host, "Timer", &key, &json!({ "input": "" })).await, 202);
-    assert_eq!(run_by_hand(&host, "Event", &key, &json!({ "input": event("echo") })).await, 202);
-    assert_eq!(run_by_hand(&host, "Event", &key, &json!({ "input": event("echo").to_string() })).await, 202);
-    let runs = eventually("three invocations", || Some(host.invocations()).filter(|it| it.len() == 3)).await;
+    assert_eq!(
+        run_by_hand(&host, "Timer", &key, &json!({ "input": "" })).await,
+        202
+    );
+    assert_eq!(
+        run_by_hand(&host, "Event", &key, &json!({ "input": event("echo") })).await,
+        202
+    );
+    assert_eq!(
+        run_by_hand(
+            &host,
+            "Event",
+            &key,
+            &json!({ "input": event("echo").to_string() })
+        )
+        .await,
+        202
+    );
+    let runs = eventually("three invocations", || {
+        Some(host.invocations()).filter(|it| it.len() == 3)
+    })
+    .await;
     assert!(runs.iter().all(|run| run.outcome.is_ok()), "{runs:?}");
 }
 
@@ -145,9 +234,18 @@ async fn functions_can_be_run_by_hand() {
 async fn running_by_hand_needs_the_key_and_a_function() {
     let app = AppFolder::new();
     let host = FunctionsHost::start(app.options()).await.unwrap();
-    assert_eq!(run_by_hand(&host, "Timer", "wrong", &json!({ "input": "" })).await, 401);
-    assert_eq!(run_by_hand(&host, "Other", host.master_key(), &json!({ "input": "" })).await, 404);
-    assert_eq!(run_by_hand(&host, "Timer", host.master_key(), &json!("text")).await, 400);
+    assert_eq!(
+        run_by_hand(&host, "Timer", "wrong", &json!({ "input": "" })).await,
+        401
+    );
+    assert_eq!(
+        run_by_hand(&host, "Other", host.master_key(), &json!({ "input": "" })).await,
+        404
+    );
+    assert_eq!(
+        run_by_hand(&host, "Timer", host.master_key(), &json!("text")).await,
+        400
+    );
 }
 
 #[tokio::test]
@@ -155,7 +253,16 @@ async fn tells_its_status() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let url = host.url().join("admin/host/status").unwrap();
-    let status = async || client().get(url.clone()).send().await.unwrap().json::<Value>().await.unwrap();
+    let status = async || {
+        client()
+            .get(url.clone())
+            .send()
+            .await
+            .unwrap()
+            .json::<Value>()
+            .await
+            .unwrap()
+    };
     assert_eq!(status().await["state"], "Running");
     host.stop().await;
     assert!(matches!(host.status(), HandlerStatus::Stopped(_)));
@@ -167,7 +274,13 @@ async fn an_http_function_gets_the_request_and_makes_the_response() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let url = host.url().join("api/things/hammer?size=9").unwrap();
-    let answer = client().post(url.clone()).header("x-my", "header").body("the body").send().await.unwrap();
+    let answer = client()
+        .post(url.clone())
+        .header("x-my", "header")
+        .body("the body")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 201);
     assert_eq!(answer.headers()["x-made-by"], "handler");
     let received = answer.json::<Value>().await.unwrap();
@@ -186,7 +299,13 @@ async fn an_http_function_has_a_route_and_methods() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let status = async |method: Method, path: &str| {
-        client().request(method, host.url().join(path).unwrap()).send().await.unwrap().status().as_u16()
+        client()
+            .request(method, host.url().join(path).unwrap())
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
     };
     assert_eq!(status(Method::GET, "api/things/hammer").await, 201);
     assert_eq!(status(Method::DELETE, "api/things/hammer").await, 404);
@@ -198,12 +317,19 @@ async fn an_http_function_has_a_route_and_methods() {
 #[tokio::test]
 async fn an_http_function_can_need_a_key() {
     let app = AppFolder::new();
-    let request = json!({ "type": "httpTrigger", "name": "req", "direction": "in", "authLevel": "function" });
+    let request =
+        json!({ "type": "httpTrigger", "name": "req", "direction": "in", "authLevel": "function" });
     let response = json!({ "type": "http", "name": "$return", "direction": "out" });
-    app.write("Http/function.json", &json!({ "bindings": [request, response] }));
+    app.write(
+        "Http/function.json",
+        &json!({ "bindings": [request, response] }),
+    );
     let host = start(app.options()).await;
     let mut url = host.url().join("api/http").unwrap();
-    assert_eq!(client().get(url.clone()).send().await.unwrap().status(), 401);
+    assert_eq!(
+        client().get(url.clone()).send().await.unwrap().status(),
+        401
+    );
     url.query_pairs_mut().append_pair("code", host.master_key());
     assert_eq!(client().get(url).send().await.unwrap().status(), 200);
 }

@@ -22,10 +22,30 @@ async fn an_invocation_has_the_headers_of_the_real_host() {
     assert_eq!(headers["content-type"], "application/json; charset=utf-8");
     assert_eq!(headers["transfer-encoding"], "chunked");
     assert_eq!(headers["content-length"], Value::Null);
-    assert_eq!(headers["x-azure-functions-invocationid"], json!(host.invocations()[0].id));
-    assert!(headers["x-azure-functions-hostversion"].as_str().unwrap().starts_with("4."));
-    let trace: Vec<&str> = headers["traceparent"].as_str().unwrap().split('-').collect();
-    assert_eq!([trace[0].len(), trace[1].len(), trace[2].len(), trace[3].len()], [2, 32, 16, 2]);
+    assert_eq!(
+        headers["x-azure-functions-invocationid"],
+        json!(host.invocations()[0].id)
+    );
+    assert!(
+        headers["x-azure-functions-hostversion"]
+            .as_str()
+            .unwrap()
+            .starts_with("4.")
+    );
+    let trace: Vec<&str> = headers["traceparent"]
+        .as_str()
+        .unwrap()
+        .split('-')
+        .collect();
+    assert_eq!(
+        [
+            trace[0].len(),
+            trace[1].len(),
+            trace[2].len(),
+            trace[3].len()
+        ],
+        [2, 32, 16, 2]
+    );
 }
 
 #[tokio::test]
@@ -37,8 +57,16 @@ async fn an_event_is_an_object() {
     assert_eq!(body["Data"], json!({ "event": event("echo") }));
     assert_eq!(body["Metadata"]["data"], json!({ "do": "echo" }));
     assert_eq!(body["Metadata"]["sys"]["MethodName"], "Event");
-    assert!(body["Metadata"]["sys"]["UtcNow"].as_str().unwrap().ends_with('Z'));
-    assert_eq!(body["Metadata"]["sys"]["RandGuid"].as_str().unwrap().len(), 36);
+    assert!(
+        body["Metadata"]["sys"]["UtcNow"]
+            .as_str()
+            .unwrap()
+            .ends_with('Z')
+    );
+    assert_eq!(
+        body["Metadata"]["sys"]["RandGuid"].as_str().unwrap().len(),
+        36
+    );
 }
 
 #[tokio::test]
@@ -49,7 +77,10 @@ async fn several_events_are_a_string_that_holds_an_array() {
     let request = request_of(&host, "Events", &events).await;
     let text = request["body"]["Data"]["event"].as_str().unwrap();
     assert_eq!(serde_json::from_str::<Value>(text).unwrap(), events);
-    assert_eq!(request["body"]["Metadata"]["data"], json!(r#"[{"do":"echo"},{"do":"echo"}]"#));
+    assert_eq!(
+        request["body"]["Metadata"]["data"],
+        json!(r#"[{"do":"echo"},{"do":"echo"}]"#)
+    );
 }
 
 #[tokio::test]
@@ -78,7 +109,10 @@ async fn only_event_functions_take_events() {
     let app = AppFolder::new();
     let host = FunctionsHost::start(app.options()).await.unwrap();
     for function in ["event", "Timer", "Http", ""] {
-        assert!(host.invoke(function, &event("echo")).await.is_err(), "{function}");
+        assert!(
+            host.invoke(function, &event("echo")).await.is_err(),
+            "{function}"
+        );
     }
 }
 
@@ -86,7 +120,9 @@ async fn only_event_functions_take_events() {
 async fn the_handler_gets_the_settings_and_what_the_host_sets() {
     let app = AppFolder::new();
     let mut options = app.options();
-    options.environment.push(("MY_SETTING".to_owned(), "its value".to_owned()));
+    options
+        .environment
+        .push(("MY_SETTING".to_owned(), "its value".to_owned()));
     let host = start(options).await;
     let request = request_of(&host, "Event", &event("echo")).await;
     let environment = &request["environment"];
@@ -94,7 +130,10 @@ async fn the_handler_gets_the_settings_and_what_the_host_sets() {
     assert_eq!(environment["MY_SETTING"], "its value");
     assert_eq!(environment["FUNCTIONS_CUSTOMHANDLER_PORT"], json!(port));
     assert_eq!(environment["FUNCTIONS_HTTPWORKER_PORT"], json!(port));
-    assert_eq!(environment["FUNCTIONS_CUSTOMHANDLER_WORKER_ID"], environment["FUNCTIONS_HTTPWORKER_ID"]);
+    assert_eq!(
+        environment["FUNCTIONS_CUSTOMHANDLER_WORKER_ID"],
+        environment["FUNCTIONS_HTTPWORKER_ID"]
+    );
     assert_eq!(environment["FUNCTIONS_APP_ROOT_PATH"], json!(app.path()));
     assert_eq!(request["folder"], json!(app.path()));
     assert_eq!(request["arguments"], json!(["--from", "host.json"]));
@@ -106,7 +145,9 @@ async fn the_handler_gets_the_settings_and_what_the_host_sets() {
 async fn no_setting_is_in_the_debug_form_of_options_and_host() {
     let app = AppFolder::new();
     let mut options = app.options();
-    options.environment.push(("MY_SETTING".to_owned(), "planted-value".to_owned()));
+    options
+        .environment
+        .push(("MY_SETTING".to_owned(), "planted-value".to_owned()));
     let text = format!("{options:?}");
     let host = FunctionsHost::start(options).await.unwrap();
     assert!(!format!("{text} {host:?}").contains("planted-value"));
@@ -121,7 +162,13 @@ async fn a_timer_gets_its_schedule() {
     assert_eq!(timer["Schedule"], json!({ "AdjustForDST": true }));
     assert_eq!(timer["IsPastDue"], json!(false));
     assert_eq!(timer["ScheduleStatus"]["Last"], "0001-01-01T00:00:00");
-    assert!(timer["ScheduleStatus"]["Next"].as_str().unwrap().contains("-01-01T00:00:00"), "{timer}");
+    assert!(
+        timer["ScheduleStatus"]["Next"]
+            .as_str()
+            .unwrap()
+            .contains("-01-01T00:00:00"),
+        "{timer}"
+    );
     let second = host.run_timer("Timer").await.unwrap().outcome.unwrap();
     let last = &second["ReturnValue"]["body"]["Data"]["timer"]["ScheduleStatus"]["Last"];
     assert!(last.as_str().unwrap().starts_with("20"), "{last}");
@@ -133,7 +180,10 @@ async fn a_timer_runs_on_its_schedule() {
     let timer = json!({ "type": "timerTrigger", "name": "timer", "direction": "in", "schedule": "* * * * * *" });
     app.write("Timer/function.json", &json!({ "bindings": [timer] }));
     let host = start(app.options()).await;
-    let runs = eventually("the timer has run twice", || Some(host.invocations()).filter(|it| it.len() >= 2)).await;
+    let runs = eventually("the timer has run twice", || {
+        Some(host.invocations()).filter(|it| it.len() >= 2)
+    })
+    .await;
     let timer = &runs[0].outcome.as_ref().unwrap()["ReturnValue"]["body"]["Data"]["timer"];
     // Schedules below a minute have no status.
     assert_eq!(timer["ScheduleStatus"], Value::Null);
@@ -144,11 +194,16 @@ async fn what_the_handler_prints_is_logged_by_its_stream() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     host.invoke("Event", &event("print this")).await.unwrap();
-    host.invoke("Event", &event("print a Warning")).await.unwrap();
+    host.invoke("Event", &event("print a Warning"))
+        .await
+        .unwrap();
     let level_of = |text: &str| {
         let lines = host.log().lines();
         let line = lines.into_iter().find(|line| line.text == text)?;
-        assert_eq!((&line.source, &line.invocation_id), (&LogSource::Console, &None));
+        assert_eq!(
+            (&line.source, &line.invocation_id),
+            (&LogSource::Console, &None)
+        );
         Some(line.level)
     };
     for (text, level) in [
@@ -169,7 +224,13 @@ async fn the_log_goes_to_subscribers_and_to_a_file_too() {
     options.log = keyrelay_local_azure::functions_host::HostLog::to_file(&file).unwrap();
     let mut subscriber = options.log.subscribe();
     let host = start(options).await;
-    host.invoke("Event", &event("logs seen everywhere")).await.unwrap();
+    host.invoke("Event", &event("logs seen everywhere"))
+        .await
+        .unwrap();
     while subscriber.recv().await.unwrap().text != "seen everywhere" {}
-    assert!(std::fs::read_to_string(&file).unwrap().contains("[Information] Function.Event.User: seen everywhere"));
+    assert!(
+        std::fs::read_to_string(&file)
+            .unwrap()
+            .contains("[Information] Function.Event.User: seen everywhere")
+    );
 }

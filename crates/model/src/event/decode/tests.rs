@@ -41,7 +41,10 @@ fn decode_one(value: &Value) -> Result<Event, EventError> {
 #[track_caller]
 fn check_refused(value: &Value, message: &str) {
     let error = decode_one(value).unwrap_err().to_string();
-    assert!(error.contains(message), "`{error}` does not say `{message}`");
+    assert!(
+        error.contains(message),
+        "`{error}` does not say `{message}`"
+    );
 }
 
 #[test]
@@ -67,7 +70,11 @@ fn every_field_is_decoded() {
 fn both_schemas_mean_the_same() {
     let mut cloud_event = sample();
     let object = cloud_event.as_object_mut().unwrap();
-    for (event_grid, cloud_events) in [("topic", "source"), ("eventType", "type"), ("eventTime", "time")] {
+    for (event_grid, cloud_events) in [
+        ("topic", "source"),
+        ("eventType", "type"),
+        ("eventTime", "time"),
+    ] {
         let value = object.remove(event_grid).unwrap();
         object.insert(cloud_events.to_owned(), value);
     }
@@ -99,7 +106,15 @@ fn a_bad_event_beside_good_ones_is_one_error() {
 
 #[test]
 fn what_is_no_event_is_refused() {
-    for value in [json!(null), json!(true), json!(7), json!([]), json!("text"), json!(""), json!([[sample()]])] {
+    for value in [
+        json!(null),
+        json!(true),
+        json!(7),
+        json!([]),
+        json!("text"),
+        json!(""),
+        json!([[sample()]]),
+    ] {
         check_refused(&value, "expected an event, got");
     }
     let mut wrapped = sample();
@@ -113,12 +128,20 @@ fn what_is_no_event_is_refused() {
 fn every_kind_and_occurrence_is_known() {
     for kind in ObjectKind::ALL {
         for occurrence in Occurrence::OF_KEY_VAULT {
-            let mut value = sample_with("/eventType", json!(format!("microsoft.keyvault.{kind}{occurrence}")));
-            value["data"]["Id"] =
-                json!(format!("https://contoso-kv.vault.azure.net/{}/sql-password", kind.collection()));
+            let mut value = sample_with(
+                "/eventType",
+                json!(format!("microsoft.keyvault.{kind}{occurrence}")),
+            );
+            value["data"]["Id"] = json!(format!(
+                "https://contoso-kv.vault.azure.net/{}/sql-password",
+                kind.collection()
+            ));
             let event = decode_one(&value).unwrap();
             assert_eq!((event.kind, event.occurrence), (kind, occurrence));
-            assert_eq!(event.event_type(), format!("Microsoft.KeyVault.{kind}{occurrence}"));
+            assert_eq!(
+                event.event_type(),
+                format!("Microsoft.KeyVault.{kind}{occurrence}")
+            );
         }
     }
 }
@@ -129,10 +152,16 @@ fn events_of_others_are_refused_with_their_type() {
         &sample_with("/eventType", json!("Microsoft.Storage.BlobCreated")),
         "`Microsoft.Storage.BlobCreated`",
     );
-    check_refused(&sample_with("/eventType", json!("Ωmega.KeyVault.Événement")), "is not a Key Vault event");
+    check_refused(
+        &sample_with("/eventType", json!("Ωmega.KeyVault.Événement")),
+        "is not a Key Vault event",
+    );
     for unwanted in ["VaultAccessPolicyChanged", "SecretDeleted", ""] {
         let event_type = format!("Microsoft.KeyVault.{unwanted}");
-        check_refused(&sample_with("/eventType", json!(event_type)), "events are not handled");
+        check_refused(
+            &sample_with("/eventType", json!(event_type)),
+            "events are not handled",
+        );
     }
 }
 
@@ -153,10 +182,19 @@ fn a_missing_or_broken_field_is_named() {
         ("/data/EXP", json!(-1)),
         ("/data/EXP", json!([])),
         ("/data/Id", json!("contoso-kv/sql-password")),
-        ("/data/Id", json!("http://contoso-kv.vault.azure.net/secrets/s")),
-        ("/data/Id", json!("https://contoso-kv.vault.azure.net/secrets/s/v/more")),
+        (
+            "/data/Id",
+            json!("http://contoso-kv.vault.azure.net/secrets/s"),
+        ),
+        (
+            "/data/Id",
+            json!("https://contoso-kv.vault.azure.net/secrets/s/v/more"),
+        ),
         ("/data/Id", json!("https://evil/secrets/s")),
-        ("/data/Id", json!("https://contoso-kv.vault.azure.net/blobs/s")),
+        (
+            "/data/Id",
+            json!("https://contoso-kv.vault.azure.net/blobs/s"),
+        ),
         ("/id", json!("x".repeat(1000))),
     ] {
         let field = pointer.trim_start_matches('/').replace('/', ".");
@@ -167,49 +205,102 @@ fn a_missing_or_broken_field_is_named() {
 #[test]
 fn dates_come_as_text_number_null_or_not_at_all() {
     for value in [json!(null), json!(""), json!("  ")] {
-        assert_eq!(decode_one(&sample_with("/data/NBF", value)).unwrap().not_before, None);
+        assert_eq!(
+            decode_one(&sample_with("/data/NBF", value))
+                .unwrap()
+                .not_before,
+            None
+        );
     }
-    for value in [json!(1_772_360_430), json!("1772360430"), json!(" 1772360430 ")] {
-        assert_eq!(decode_one(&sample_with("/data/NBF", value)).unwrap().not_before, Some(1_772_360_430));
+    for value in [
+        json!(1_772_360_430),
+        json!("1772360430"),
+        json!(" 1772360430 "),
+    ] {
+        assert_eq!(
+            decode_one(&sample_with("/data/NBF", value))
+                .unwrap()
+                .not_before,
+            Some(1_772_360_430)
+        );
     }
     let mut without = sample();
-    without["data"].as_object_mut().unwrap().retain(|key, _| key != "NBF" && key != "EXP");
+    without["data"]
+        .as_object_mut()
+        .unwrap()
+        .retain(|key, _| key != "NBF" && key != "EXP");
     assert_eq!(decode_one(&without), decode_one(&sample()));
 }
 
 #[test]
 fn rewritten_times_are_read() {
-    for text in ["2026-03-01T10:20:30Z", "2026-03-01T11:20:30+01:00", "2026-03-01T10:20:30", "03/01/2026 10:20:30"] {
-        assert_eq!(decode_one(&sample_with("/eventTime", json!(text))).unwrap().time, 1_772_360_430, "{text}");
+    for text in [
+        "2026-03-01T10:20:30Z",
+        "2026-03-01T11:20:30+01:00",
+        "2026-03-01T10:20:30",
+        "03/01/2026 10:20:30",
+    ] {
+        assert_eq!(
+            decode_one(&sample_with("/eventTime", json!(text)))
+                .unwrap()
+                .time,
+            1_772_360_430,
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn the_id_decides_about_the_vault() {
-    let custom_topic = json!("/subscriptions/s/resourceGroups/g/providers/Microsoft.EventGrid/topics/other");
+    let custom_topic =
+        json!("/subscriptions/s/resourceGroups/g/providers/Microsoft.EventGrid/topics/other");
     let event = decode_one(&sample_with("/topic", custom_topic)).unwrap();
     assert_eq!(event.vault_host.vault(), "contoso-kv");
     let vault_name = sample_with("/data/VaultName", json!("other"));
-    assert_eq!(decode_one(&vault_name).unwrap().vault_host.vault(), "contoso-kv");
-    let mixed_case = json!("/subscriptions/s/resourceGroups/g/providers/microsoft.keyvault/Vaults/CONTOSO-kv/");
+    assert_eq!(
+        decode_one(&vault_name).unwrap().vault_host.vault(),
+        "contoso-kv"
+    );
+    let mixed_case =
+        json!("/subscriptions/s/resourceGroups/g/providers/microsoft.keyvault/Vaults/CONTOSO-kv/");
     assert!(decode_one(&sample_with("/topic", mixed_case)).is_ok());
-    let with_port = format!("https://CONTOSO-kv.vault.azure.net:443/secrets/sql-password/{VERSION}");
-    assert_eq!(decode_one(&sample_with("/data/Id", json!(with_port))), decode_one(&sample()));
+    let with_port =
+        format!("https://CONTOSO-kv.vault.azure.net:443/secrets/sql-password/{VERSION}");
+    assert_eq!(
+        decode_one(&sample_with("/data/Id", json!(with_port))),
+        decode_one(&sample())
+    );
 }
 
 #[test]
 fn a_contradiction_is_refused() {
-    let other_vault = json!("/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/other");
-    check_refused(&sample_with("/topic", other_vault), "`topic` says `other`, but its `data.Id` says `contoso-kv`");
-    check_refused(&sample_with("/data/ObjectName", json!("other")), "`data.ObjectName` says `other`");
-    check_refused(&sample_with("/data/Version", json!("other")), "`data.Version` says `other`");
-    check_refused(&sample_with("/eventType", json!("Microsoft.KeyVault.KeyExpired")), "`eventType` says `Key`");
+    let other_vault =
+        json!("/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/other");
+    check_refused(
+        &sample_with("/topic", other_vault),
+        "`topic` says `other`, but its `data.Id` says `contoso-kv`",
+    );
+    check_refused(
+        &sample_with("/data/ObjectName", json!("other")),
+        "`data.ObjectName` says `other`",
+    );
+    check_refused(
+        &sample_with("/data/Version", json!("other")),
+        "`data.Version` says `other`",
+    );
+    check_refused(
+        &sample_with("/eventType", json!("Microsoft.KeyVault.KeyExpired")),
+        "`eventType` says `Key`",
+    );
 }
 
 #[test]
 fn the_version_may_stand_beside_the_id() {
     let without = json!("https://contoso-kv.vault.azure.net/secrets/sql-password");
-    assert_eq!(decode_one(&sample_with("/data/Id", without)), decode_one(&sample()));
+    assert_eq!(
+        decode_one(&sample_with("/data/Id", without)),
+        decode_one(&sample())
+    );
 }
 
 #[test]
@@ -224,7 +315,11 @@ fn every_fixture_is_decoded_or_refused_as_its_name_says() {
         }
         seen += 1;
         let value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let refused = ["event-grid-without-data", "event-grid-access-policy-changed", "event-grid-of-storage"];
+        let refused = [
+            "event-grid-without-data",
+            "event-grid-access-policy-changed",
+            "event-grid-of-storage",
+        ];
         let expected = !refused.iter().any(|start| name.starts_with(start));
         let event = decode_one(&value);
         assert_eq!(event.is_ok(), expected, "{name}: {event:?}");
