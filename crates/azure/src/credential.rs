@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use azure_core::credentials::{AccessToken, Secret, TokenCredential};
 use azure_core::time::OffsetDateTime;
-use keyrelay_model::Trouble;
+use keyrelay_model::Retryability;
 use tokio::time::Instant;
 
 use crate::call::Deadline;
@@ -51,7 +51,7 @@ pub struct Credential {
 pub struct TokenError {
     audience: String,
     reason: String,
-    trouble: Trouble,
+    retryability: Retryability,
 }
 
 /// A token, as it is sent.
@@ -246,8 +246,8 @@ impl fmt::Debug for Token {
 
 impl TokenError {
     /// Whether it may be gone later.
-    pub fn trouble(&self) -> Trouble {
-        self.trouble
+    pub fn retryability(&self) -> Retryability {
+        self.retryability
     }
 
     fn late(audience: &str) -> Self {
@@ -255,7 +255,7 @@ impl TokenError {
         Self {
             audience: audience.to_owned(),
             reason,
-            trouble: Trouble::Transient,
+            retryability: Retryability::Transient,
         }
     }
 }

@@ -4,7 +4,7 @@ mod answer;
 
 use std::time::Duration;
 
-use keyrelay_model::Trouble;
+use keyrelay_model::Retryability;
 
 pub use answer::ErrorAnswer;
 pub(crate) use answer::one_line;
@@ -89,10 +89,10 @@ pub enum NextLinkError {
 
 impl AzureError {
     /// Whether the call may succeed later, without anybody doing anything.
-    pub fn trouble(&self) -> Trouble {
+    pub fn retryability(&self) -> Retryability {
         match trouble::row_of(&self.failure).end {
-            End::Momentary | End::Transient => Trouble::Transient,
-            End::FreshRole | End::Permanent => Trouble::Permanent,
+            End::Momentary | End::Transient => Retryability::Transient,
+            End::FreshRole | End::Permanent => Retryability::Permanent,
         }
     }
 
@@ -127,7 +127,7 @@ impl AzureError {
     }
 
     /// Whether a role assignment that is minutes old may explain the denial: they take that long to spread.
-    /// [`trouble`](Self::trouble) calls it permanent; a caller that knows how fresh things are may know better.
+    /// [`retryability`](Self::retryability) calls it permanent; a caller that knows how fresh things are may know better.
     pub fn may_be_a_fresh_role(&self) -> bool {
         self.answer().is_some_and(ErrorAnswer::may_be_a_fresh_role)
     }
@@ -153,8 +153,8 @@ impl AzureError {
     pub fn plan_again_after(&self) -> Option<Duration> {
         // What Azure is busy with when it refuses a write takes seconds.
         const BUSY: Duration = Duration::from_secs(1);
-        let hopeless =
-            self.trouble() == Trouble::Permanent || matches!(self.failure, Failure::OutOfTime);
+        let hopeless = self.retryability() == Retryability::Permanent
+            || matches!(self.failure, Failure::OutOfTime);
         if self.operation != Operation::WriteSettings || hopeless {
             return None;
         }

@@ -226,7 +226,9 @@ fn kind_of(failure: &Failure) -> Kind {
         Failure::NextLink(_) => Kind::EndlessList,
         Failure::ForeignVault { .. } => Kind::ForeignVault,
         // The credential knows what its endpoint said.
-        Failure::Token(error) if error.trouble() == keyrelay_model::Trouble::Transient => {
+        Failure::Token(error)
+            if error.retryability() == keyrelay_model::Retryability::Transient =>
+        {
             Kind::TokenUnavailable
         }
         Failure::Token(_) => Kind::NoToken,

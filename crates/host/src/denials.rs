@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keyrelay_model::{Trouble, Verdict};
+use keyrelay_model::{Retryability, Verdict};
 use keyrelay_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,9 @@ impl Denials {
     /// Makes a refusal that may be a fresh role assignment transient, while it is still believable; `subject` is what it was
     /// about. Other outcomes stay as they are.
     pub async fn judge(&self, subject: &str, outcome: &mut Outcome) {
-        if !outcome.may_be_a_fresh_role || outcome.verdict != Verdict::Failed(Trouble::Permanent) {
+        if !outcome.may_be_a_fresh_role
+            || outcome.verdict != Verdict::Failed(Retryability::Permanent)
+        {
             if !outcome.verdict.is_error() && self.refused().remove(subject) {
                 // If that fails, the next refusal is believed for less long.
                 let _ = self.store.delete(&key(subject)).await;
@@ -54,7 +56,7 @@ impl Denials {
         self.refused().insert(subject.to_owned());
         match self.since(subject, Timestamp::now()).await {
             Ok(since) if since < SPREADING => {
-                outcome.verdict = Verdict::Failed(Trouble::Transient);
+                outcome.verdict = Verdict::Failed(Retryability::Transient);
                 outcome.message +=
                     "; a new role assignment takes some minutes, else grant the role";
             }
@@ -65,7 +67,7 @@ impl Denials {
                 );
             }
             Err(error) => {
-                outcome.verdict = Verdict::Failed(Trouble::Transient);
+                outcome.verdict = Verdict::Failed(Retryability::Transient);
                 outcome.message += &format!("; {error}");
             }
         }

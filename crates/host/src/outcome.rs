@@ -1,10 +1,12 @@
 //! How something ended, and which errors mean what: everything that can go wrong becomes an [`Outcome`] here.
 
 use keyrelay_azure::AzureError;
-use keyrelay_model::{Refusal, Trouble, Verdict};
+use keyrelay_model::{Refusal, Retryability, Verdict};
 use keyrelay_sandbox::DecideError;
 use keyrelay_store::{LeaseError, StoreError};
 use serde::{Deserialize, Serialize};
+
+pub use keyrelay_model::error_chain as chain;
 
 use crate::shelf::NoPolicy;
 
@@ -41,12 +43,12 @@ impl Outcome {
 
     /// Trouble that may be gone when the event is delivered again.
     pub fn transient(message: impl Into<String>) -> Self {
-        Self::new(Verdict::Failed(Trouble::Transient), message)
+        Self::new(Verdict::Failed(Retryability::Transient), message)
     }
 
     /// Trouble that stays until somebody acts.
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self::new(Verdict::Failed(Trouble::Permanent), message)
+        Self::new(Verdict::Failed(Retryability::Permanent), message)
     }
 
     /// Whether nothing is left to be done about it, neither by Event Grid nor by the reconcile timer.
@@ -58,10 +60,10 @@ impl Outcome {
 impl From<AzureError> for Outcome {
     fn from(error: AzureError) -> Self {
         let mut message = chain(&error);
-        if error.trouble() == Trouble::Permanent {
+        if error.retryability() == Retryability::Permanent {
             message = format!("{message}: {}", error.advice());
         }
-        let mut outcome = Self::new(Verdict::Failed(error.trouble()), message);
+        let mut outcome = Self::new(Verdict::Failed(error.retryability()), message);
         outcome.may_be_a_fresh_role = error.may_be_a_fresh_role();
         outcome
     }
@@ -134,13 +136,4 @@ impl TryFrom<Words> for Outcome {
             .ok_or(format!("`{verdict}` is not a verdict"))?;
         Ok(Self::new(verdict, message))
     }
-}
-
-/// An error and everything behind it, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    let mut texts: Vec<String> = causes.map(ToString::to_string).collect();
-    // A transparent error says what its source says.
-    texts.dedup();
-    texts.join(": ")
 }

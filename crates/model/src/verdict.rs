@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::trouble::Trouble;
+use crate::retryability::Retryability;
 
 /// The end of a rotation: one event, handled for one app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum Verdict {
     /// What the policy asked for goes beyond its grant, or a rule forbids it. Nothing was written.
     Refused,
     /// It went wrong.
-    Failed(Trouble),
+    Failed(Retryability),
     /// There was nothing to do, or the policy wanted nothing done.
     Unchanged,
     /// Decided and recorded only, as `mode = "monitor"` says.
@@ -40,9 +40,9 @@ impl Verdict {
     /// The verdict for a word and whether it asks for redelivery, as they are in records.
     pub fn from_word(word: &str, asks_for_redelivery: bool) -> Option<Self> {
         let failed = Self::Failed(if asks_for_redelivery {
-            Trouble::Transient
+            Retryability::Transient
         } else {
-            Trouble::Permanent
+            Retryability::Permanent
         });
         let all = [
             Self::Verified,
@@ -65,14 +65,14 @@ impl Verdict {
             Self::Pending => 3,
             Self::Refused => 4,
             Self::RolledBack => 5,
-            Self::Failed(Trouble::Transient) => 6,
-            Self::Failed(Trouble::Permanent) => 7,
+            Self::Failed(Retryability::Transient) => 6,
+            Self::Failed(Retryability::Permanent) => 7,
         }
     }
 
     /// Whether Event Grid should deliver the event again. This is the only place that decides it.
     pub fn asks_for_redelivery(self) -> bool {
-        self == Self::Failed(Trouble::Transient)
+        self == Self::Failed(Retryability::Transient)
     }
 
     /// Whether an operator has to look at it.
@@ -98,8 +98,8 @@ mod tests {
             Verdict::Pending,
             Verdict::RolledBack,
             Verdict::Refused,
-            Verdict::Failed(Trouble::Permanent),
-            Verdict::Failed(Trouble::Transient),
+            Verdict::Failed(Retryability::Permanent),
+            Verdict::Failed(Retryability::Transient),
             Verdict::Unchanged,
             Verdict::Monitored,
         ];
@@ -113,6 +113,6 @@ mod tests {
             .into_iter()
             .filter(|verdict| verdict.asks_for_redelivery())
             .collect();
-        assert_eq!(again, [Verdict::Failed(Trouble::Transient)]);
+        assert_eq!(again, [Verdict::Failed(Retryability::Transient)]);
     }
 }

@@ -111,7 +111,8 @@ impl Printed {
 
     fn end_line(&mut self, stream: Stream) {
         let line = std::mem::take(self.open_line(stream));
-        let line = without_controls(&String::from_utf8_lossy(&line));
+        let line = keyrelay_model::printable(&String::from_utf8_lossy(&line));
+        let line = line.trim_end();
         // Blank lines say nothing, and a flood of them would take far more memory than its bytes.
         if !line.trim().is_empty() {
             self.lines.push(format!("{}{line}", stream.label()));
@@ -134,15 +135,7 @@ pub(crate) fn printable(text: &str) -> String {
     if start.len() < text.len() {
         start.push('…');
     }
-    without_controls(&start)
-}
-
-fn without_controls(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect::<String>()
-        .trim_end()
-        .to_owned()
+    keyrelay_model::printable(&start).trim_end().to_owned()
 }
 
 struct Printer {
@@ -232,7 +225,7 @@ mod tests {
     fn control_characters_and_broken_characters_do_not_reach_the_log() {
         let output = Output::new(100);
         output.lock().print(Stream::Stdout, b"a\x1b[31mb\r\n\xff\n");
-        assert_eq!(output.take_lines(), ["stdout: a [31mb", "stdout: \u{fffd}"]);
+        assert_eq!(output.take_lines(), ["stdout: a[31mb", "stdout: \u{fffd}"]);
     }
 
     #[test]

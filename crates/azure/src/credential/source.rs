@@ -13,7 +13,7 @@ use azure_identity::{
     ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
     WorkloadIdentityCredentialOptions,
 };
-use keyrelay_model::Trouble;
+use keyrelay_model::{Retryability, error_chain};
 
 use super::{Identity, TokenError};
 use crate::error::one_line;
@@ -61,8 +61,8 @@ impl Source {
         let token = async { self.open()?.get_token(&[&scope], None).await };
         token.await.map_err(|error| TokenError {
             audience: audience.to_owned(),
-            reason: one_line(&chain(&error), 500),
-            trouble: trouble(&error),
+            reason: one_line(&error_chain(&error), 500),
+            retryability: retryability(&error),
         })
     }
 
@@ -130,39 +130,25 @@ impl fmt::Debug for Source {
     }
 }
 
-/// What an error and its sources say; `azure_core` often repeats the source in the error itself.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = error.source();
-    }
-    text
-}
-
 /// The identity endpoint's 400 means that the app has no such identity, and a developer who is not logged in has to log
 /// in; connections, time-outs and the endpoint's own failures pass.
-fn trouble(error: &Error) -> Trouble {
+fn retryability(error: &Error) -> Retryability {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let mut trouble = Trouble::Transient;
+    let mut retryability = Retryability::Transient;
     while let Some(error) = cause {
-        trouble = match error.downcast_ref::<Error>().map(Error::kind) {
+        retryability = match error.downcast_ref::<Error>().map(Error::kind) {
             Some(ErrorKind::HttpResponse { status, .. }) => match u16::from(*status) {
-                408 | 429 | 500.. => Trouble::Transient,
-                _ => Trouble::Permanent,
+                408 | 429 | 500.. => Retryability::Transient,
+                _ => Retryability::Permanent,
             },
-            Some(ErrorKind::Connection | ErrorKind::Io) => Trouble::Transient,
-            Some(_) => Trouble::Permanent,
+            Some(ErrorKind::Connection | ErrorKind::Io) => Retryability::Transient,
+            Some(_) => Retryability::Permanent,
             // The cause of the one before: what that one is counts.
-            None => trouble,
+            None => retryability,
         };
         cause = error.source();
     }
-    trouble
+    retryability
 }
 
 #[cfg(test)]

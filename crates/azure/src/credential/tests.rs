@@ -102,7 +102,7 @@ async fn two_hundred_callers_make_one_request() {
 async fn two_hundred_callers_share_one_failure() {
     let (script, credential) = Script::of(&[Play::Hang]);
     for token in join_all((0..200).map(|_| ask(&credential))).await {
-        assert_eq!(token.unwrap_err().trouble(), Trouble::Transient);
+        assert_eq!(token.unwrap_err().retryability(), Retryability::Transient);
     }
     assert_eq!(script.requests(), 1);
 }
@@ -177,7 +177,7 @@ async fn an_expired_token_is_not_used() {
     check(ask(&credential).await, "token-1");
     advance(Duration::from_secs(3601)).await;
     let error = ask(&credential).await.unwrap_err();
-    assert_eq!(error.trouble(), Trouble::Permanent);
+    assert_eq!(error.retryability(), Retryability::Permanent);
     assert_eq!(
         error.to_string(),
         format!("no token for {ARM}: the endpoint says no")
@@ -215,8 +215,8 @@ async fn nobody_waits_past_the_deadline() {
 async fn a_failure_is_not_kept() {
     let (_, credential) = Script::of(&[Play::Fail(|| ErrorKind::Io), Play::Token(3600)]);
     assert_eq!(
-        ask(&credential).await.unwrap_err().trouble(),
-        Trouble::Transient
+        ask(&credential).await.unwrap_err().retryability(),
+        Retryability::Transient
     );
     check(ask(&credential).await, "token-2");
 }

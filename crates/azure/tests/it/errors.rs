@@ -1,7 +1,7 @@
 //! Azure's errors, in both shapes and in none.
 
 use keyrelay_azure::AzureError;
-use keyrelay_model::Trouble;
+use keyrelay_model::Retryability;
 use serde_json::json;
 
 use crate::fake::{Fake, Reply, answer, call, orders, told};
@@ -23,7 +23,7 @@ async fn resource_manager_wraps_its_errors() {
             .with("x-ms-correlation-request-id", "c"),
     )
     .await;
-    assert!(error.is_not_found() && !error.is_access_denied());
+    assert!(error.is_not_found() && !error.is_forbidden());
     assert_eq!(
         told(&error),
         "could not read the settings of orders: \
@@ -88,14 +88,14 @@ async fn a_missing_role_is_permanent_and_may_be_fresh() {
         json!({ "error": { "code": "AuthorizationFailed", "message": "no" } }),
     ))
     .await;
-    assert!(error.is_access_denied() && error.may_be_a_fresh_role());
-    assert_eq!(error.trouble(), Trouble::Permanent);
+    assert!(error.is_forbidden() && error.may_be_a_fresh_role());
+    assert_eq!(error.retryability(), Retryability::Permanent);
     let error = read(answer(
         403,
         json!({ "error": { "code": "RequestDisallowedByPolicy" } }),
     ))
     .await;
-    assert!(error.is_access_denied() && !error.may_be_a_fresh_role());
+    assert!(error.is_forbidden() && !error.may_be_a_fresh_role());
 }
 
 #[tokio::test]
@@ -109,5 +109,5 @@ async fn only_a_write_is_planned_again() {
 
 #[tokio::test]
 async fn the_status_of_an_error_counts_more_than_its_body() {
-    assert!(read(Reply::HalfSent(403)).await.is_access_denied());
+    assert!(read(Reply::HalfSent(403)).await.is_forbidden());
 }

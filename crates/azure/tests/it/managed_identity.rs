@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use keyrelay_azure::{AzureError, Cloud, Credential, Http, Identity, ResourceManager};
-use keyrelay_model::{Settings, Trouble};
+use keyrelay_model::{Retryability, Settings};
 use serde_json::json;
 
 use crate::fake::{Fake, Reply, answer, orders, told, within};
@@ -136,7 +136,7 @@ async fn a_refused_token_is_really_fetched_anew() {
 async fn an_identity_that_the_app_has_not_is_permanent() {
     if let Some(settings) = as_client(Some("unknown"), LONG).await {
         let error = settings.unwrap_err();
-        assert_eq!(error.trouble(), Trouble::Permanent, "{error:?}");
+        assert_eq!(error.retryability(), Retryability::Permanent, "{error:?}");
         assert!(
             told(&error).contains("no token for https://management.azure.com: "),
             "{}",
@@ -168,7 +168,7 @@ async fn an_identity_that_the_app_has_not_is_permanent() {
 async fn an_identity_endpoint_that_hangs_is_transient() {
     if let Some(settings) = as_client(None, Duration::from_millis(300)).await {
         let error = settings.unwrap_err();
-        assert_eq!(error.trouble(), Trouble::Transient, "{error:?}");
+        assert_eq!(error.retryability(), Retryability::Transient, "{error:?}");
         return;
     }
     let (identity, manager) = (Fake::start([Reply::Never]).await, Fake::start([]).await);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyrelay_azure::{Failure, Limits};
-use keyrelay_model::{AppId, Trouble};
+use keyrelay_model::{AppId, Retryability};
 use serde_json::json;
 
 use crate::fake::{Fake, Reply, again, answer, call, orders, within};
@@ -25,7 +25,7 @@ async fn check_heals(replies: Vec<Reply>, requests: usize) {
 }
 
 /// Plays one reply to a read that must fail with it at once.
-async fn check_fails(reply: Reply, trouble: Trouble) {
+async fn check_fails(reply: Reply, retryability: Retryability) {
     let fake = Fake::start([reply, empty()]).await;
     let error = fake
         .resource_manager()
@@ -33,8 +33,8 @@ async fn check_fails(reply: Reply, trouble: Trouble) {
         .await
         .unwrap_err();
     assert_eq!(
-        (error.trouble(), fake.seen().len()),
-        (trouble, 1),
+        (error.retryability(), fake.seen().len()),
+        (retryability, 1),
         "{error:?}"
     );
 }
@@ -118,18 +118,18 @@ async fn a_second_refusal_is_permanent() {
         .await
         .unwrap_err();
     assert_eq!(
-        (error.trouble(), fake.seen().len()),
-        (Trouble::Permanent, 2)
+        (error.retryability(), fake.seen().len()),
+        (Retryability::Permanent, 2)
     );
 }
 
 #[tokio::test]
 async fn what_does_not_pass_is_not_repeated() {
     for status in [400, 403, 404, 410, 412] {
-        check_fails(answer(status, json!({})), Trouble::Permanent).await;
+        check_fails(answer(status, json!({})), Retryability::Permanent).await;
     }
     for status in [409, 501] {
-        check_fails(answer(status, json!({})), Trouble::Transient).await;
+        check_fails(answer(status, json!({})), Retryability::Transient).await;
     }
 }
 
@@ -137,7 +137,7 @@ async fn what_does_not_pass_is_not_repeated() {
 async fn a_redirect_is_not_followed() {
     check_fails(
         answer(307, json!({})).with("location", "/elsewhere"),
-        Trouble::Permanent,
+        Retryability::Permanent,
     )
     .await;
 }
@@ -151,8 +151,8 @@ async fn it_is_not_waited_for_what_comes_after_the_deadline() {
         .await
         .unwrap_err();
     assert_eq!(
-        (error.trouble(), fake.seen().len()),
-        (Trouble::Transient, 1)
+        (error.retryability(), fake.seen().len()),
+        (Retryability::Transient, 1)
     );
     assert_eq!(
         error.answer().unwrap().retry_after,
@@ -169,8 +169,8 @@ async fn repetitions_come_to_an_end() {
         .await
         .unwrap_err();
     assert_eq!(
-        (error.trouble(), fake.seen().len()),
-        (Trouble::Transient, 8)
+        (error.retryability(), fake.seen().len()),
+        (Retryability::Transient, 8)
     );
 }
 
@@ -191,7 +191,7 @@ async fn nobody_there_is_transient() {
         .await
         .unwrap_err();
     assert!(matches!(error.failure, Failure::NotSent(_)), "{error:?}");
-    assert_eq!(error.trouble(), Trouble::Transient);
+    assert_eq!(error.retryability(), Retryability::Transient);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use keyrelay_azure::{Failure, Limits, Operation};
-use keyrelay_model::{SettingValue, Settings, Trouble};
+use keyrelay_model::{Retryability, SettingValue, Settings};
 use serde_json::json;
 
 use crate::fake::{Fake, ORDERS, Reply, answer, call, orders, told, within};
@@ -28,7 +28,7 @@ async fn refused(body: &str) -> String {
         .await
         .unwrap_err();
     assert!(matches!(error.failure, Failure::Unreadable(_)), "{error:?}");
-    assert_eq!(error.trouble(), Trouble::Transient);
+    assert_eq!(error.retryability(), Retryability::Transient);
     format!("{} {error:?}", told(&error))
 }
 
@@ -172,7 +172,7 @@ async fn an_answer_beyond_the_limit_is_refused() {
         matches!(error.failure, Failure::TooLarge { limit: 1000 }),
         "{error:?}"
     );
-    assert_eq!(error.trouble(), Trouble::Permanent);
+    assert_eq!(error.retryability(), Retryability::Permanent);
 }
 
 #[tokio::test]
@@ -217,8 +217,8 @@ async fn no_call_runs_past_its_deadline() {
         "{error:?}"
     );
     assert_eq!(
-        (error.trouble(), fake.seen().len()),
-        (Trouble::Transient, 1)
+        (error.retryability(), fake.seen().len()),
+        (Retryability::Transient, 1)
     );
     // What is begun after the deadline is not begun.
     let error = fake
@@ -227,8 +227,8 @@ async fn no_call_runs_past_its_deadline() {
         .await
         .unwrap_err();
     assert_eq!(
-        (error.trouble(), fake.seen().len()),
-        (Trouble::Transient, 1)
+        (error.retryability(), fake.seen().len()),
+        (Retryability::Transient, 1)
     );
 }
 

@@ -1,5 +1,5 @@
 use keyrelay_azure::{AzureError, Failure, NextLinkError, Scope, Site};
-use keyrelay_model::Trouble;
+use keyrelay_model::Retryability;
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, ORDERS, Reply, answer, call, orders};
@@ -25,7 +25,10 @@ async fn check_link(replies: Vec<Reply>, requests: usize, expected: NextLinkErro
         matches!(&error.failure, Failure::NextLink(link) if *link == expected),
         "{error:?}"
     );
-    assert_eq!((error.trouble(), seen), (Trouble::Permanent, requests));
+    assert_eq!(
+        (error.retryability(), seen),
+        (Retryability::Permanent, requests)
+    );
 }
 
 #[tokio::test]
@@ -125,7 +128,7 @@ async fn a_list_without_an_end_is_given_up() {
 async fn half_a_list_is_no_list() {
     let next = page(json!([{ "id": ORDERS }]), "{origin}/next");
     let (sites_found, _) = sites(vec![next, answer(403, json!({}))]).await;
-    assert!(sites_found.unwrap_err().is_access_denied());
+    assert!(sites_found.unwrap_err().is_forbidden());
     for body in [
         json!({}),
         json!([]),

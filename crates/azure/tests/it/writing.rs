@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keyrelay_azure::{AzureError, Failure};
-use keyrelay_model::{SettingValue, Settings, Trouble};
+use keyrelay_model::{Retryability, SettingValue, Settings};
 use serde_json::json;
 
 use crate::fake::{Fake, Reply, answer, call, orders, told, within};
@@ -106,7 +106,7 @@ async fn a_write_without_an_answer_in_time_may_have_been_done() {
         .await
         .unwrap_err();
     assert!(
-        error.may_have_been_written() && error.trouble() == Trouble::Transient,
+        error.may_have_been_written() && error.retryability() == Retryability::Transient,
         "{error:?}"
     );
 }

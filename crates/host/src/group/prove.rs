@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyrelay_azure::ReferenceStatus;
-use keyrelay_model::{Plan, Trouble, Verdict};
+use keyrelay_model::{Plan, Retryability, Verdict};
 use tokio::time::Instant;
 
 use super::{Group, already, open::pending, resolved};
@@ -43,7 +43,7 @@ impl Group {
                     self.look(line, &rows, started, pause.max(crowd.pause()))
                         .await
                 }
-                Err(error) if error.trouble() == Trouble::Transient => {
+                Err(error) if error.retryability() == Retryability::Transient => {
                     // Applied it is: what is left is the proof.
                     self.leave_open(&chain(&error), pause.max(crowd.pause()))
                         .await;

@@ -2,11 +2,11 @@ use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
 use keyrelay_host::record::{Cause, FORMAT, Run};
-use keyrelay_model::{Trouble, Verdict};
+use keyrelay_model::{Retryability, Verdict};
 
 use crate::harness::{Place, app, run};
 
-const BROKEN: Verdict = Verdict::Failed(Trouble::Permanent);
+const BROKEN: Verdict = Verdict::Failed(Retryability::Permanent);
 
 /// Five runs on three days.
 async fn five_runs() -> (Place, [Run; 5]) {

@@ -7,7 +7,7 @@ use axum::{Json, Router};
 use keyrelay_host::history::History;
 use keyrelay_host::pending::Postponed;
 use keyrelay_host::record::{Cause, Run};
-use keyrelay_model::{Trouble, Verdict};
+use keyrelay_model::{Retryability, Verdict};
 use serde_json::{Value, json};
 
 use crate::harness::{Place, run, serve};
@@ -128,7 +128,7 @@ async fn has_the_timer_run_at_once_and_shows_the_new_run() {
 
 #[tokio::test]
 async fn a_new_run_that_failed_is_a_failure() {
-    let (place, first, new) = two_runs(Verdict::Failed(Trouble::Permanent)).await;
+    let (place, first, new) = two_runs(Verdict::Failed(Retryability::Permanent)).await;
     // An earlier resubmission of the same run is not the one that is waited for.
     let mut earlier = run("2026-11-01T12:00:00Z", "contoso-kv/sql", &[]);
     earlier.cause = Cause::Resubmit;
