@@ -1,4 +1,4 @@
-//! What every call is given beside its arguments: until when, and where its requests are noted.
+//! The context of a call: its deadline and its request log.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,53 +7,53 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::request_log::RequestLog;
 
-/// The moment a call must be over. No call runs past it, whatever it waits for.
+/// The moment by which a call must end. Every wait within the call is bounded by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
-/// The context of one or several calls: made once per rotation and passed to each of them.
+/// The context of one or more calls. A rotation makes one and passes it to each call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// When they must be over.
+    /// The moment by which the calls must end.
     pub deadline: Deadline,
-    /// Where their requests are noted.
+    /// The log that records their requests.
     pub log: RequestLog,
 }
 
 impl Deadline {
-    /// The deadline at a moment.
+    /// Creates a deadline at a moment.
     pub fn at(moment: Instant) -> Self {
         Self(moment)
     }
 
-    /// The deadline a while from now.
+    /// Creates a deadline that is `duration` from now.
     pub fn after(duration: Duration) -> Self {
         Self(Instant::now() + duration)
     }
 
-    /// The moment.
+    /// The moment of the deadline.
     pub fn moment(self) -> Instant {
         self.0
     }
 
-    /// How much time is left; nothing if it has passed.
+    /// The time left until the deadline; zero if it has passed.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// Whether it has passed.
+    /// Whether the deadline has passed.
     pub fn has_passed(self) -> bool {
         self.remaining().is_zero()
     }
 
-    /// Waits for `work`, but not past the deadline: then the work is dropped and there is no answer.
+    /// Runs `work` until it completes or the deadline passes. Returns `None` and drops the work in the latter case.
     pub async fn bound<F: Future>(self, work: F) -> Option<F::Output> {
         timeout_at(self.0, work).await.ok()
     }
 }
 
 impl Call {
-    /// A call that must be over at `deadline`, with a log of its own.
+    /// Creates a call that must end by `deadline`, with an empty log.
     pub fn until(deadline: Deadline) -> Self {
         Self {
             deadline,

@@ -1,44 +1,43 @@
-//! Where Azure's services are.
+//! The endpoints of Azure's clouds.
 
 use keyrelay_model::VaultHost;
 use url::{Host, Url};
 
-/// The endpoints and audiences of one cloud, and the versions of its interfaces.
+/// The endpoints, audiences and API versions of one cloud.
 ///
-/// A token goes wherever an endpoint points: plain http is for this machine only. [`check`](Self::check) says so, and
-/// so does whatever is built with a cloud.
+/// Tokens are sent to these endpoints, so plain http is allowed for loopback only. [`check`](Self::check) verifies that, and
+/// every constructor that takes a cloud calls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cloud {
     /// Resource Manager's endpoint: `https://management.azure.com/`.
     pub resource_manager: Url,
-    /// What a token for Resource Manager is asked for: `https://management.azure.com`.
+    /// The audience of tokens for Resource Manager: `https://management.azure.com`.
     pub resource_manager_audience: String,
-    /// What the hosts of vaults end in: `vault.azure.net`. No other host is ever asked.
+    /// The host suffix of vaults: `vault.azure.net`. No request goes to a vault with another suffix.
     pub vault_suffix: String,
-    /// What a token for vaults is asked for: `https://vault.azure.net`.
+    /// The audience of tokens for vaults: `https://vault.azure.net`.
     pub vault_audience: String,
-    /// What the hosts of storage accounts end in: `core.windows.net`.
+    /// The host suffix of storage accounts: `core.windows.net`.
     pub storage_suffix: String,
-    /// What a token for storage accounts is asked for: `https://storage.azure.com` in every cloud.
+    /// The audience of tokens for storage accounts: `https://storage.azure.com` in every cloud.
     pub storage_audience: String,
-    /// Where a vault is: `{host}` stands for its host, `{vault}` for its name. `https://{host}` in every cloud;
-    /// something like `http://127.0.0.1:4002/vaults/{vault}` on a laptop.
+    /// The URL template of a vault: `{host}` stands for its host, `{vault}` for its name. It is `https://{host}` in every
+    /// cloud; a local emulation uses one such as `http://127.0.0.1:4002/vaults/{vault}`.
     pub vault_endpoint: String,
-    /// Where Entra signs in, and says with which keys its tokens are signed: `https://login.microsoftonline.com`.
+    /// Entra's login endpoint, which also publishes its signing keys: `https://login.microsoftonline.com`.
     pub login: Url,
-    /// What Entra calls itself in tokens of its first version, before the tenant: `https://sts.windows.net`. In those of the
-    /// second version it is `login`.
+    /// The issuer of v1.0 tokens, without the tenant: `https://sts.windows.net`. The issuer of v2.0 tokens is `login`.
     pub token_issuer: Url,
     /// The api-version of Microsoft.Web.
     pub web_api_version: String,
-    /// The api-version of the refresh of references, which is documented with this one only.
+    /// The api-version for refreshing references, which is documented with this version only.
     pub refresh_api_version: String,
     /// The api-version of Key Vault's data plane.
     pub vault_api_version: String,
 }
 
-/// The hosts by which one cloud differs from another.
-struct Names {
+/// The hosts that differ between clouds.
+struct CloudHosts {
     resource_manager: &'static str,
     vault_suffix: &'static str,
     storage_suffix: &'static str,
@@ -46,33 +45,35 @@ struct Names {
     token_issuer: &'static str,
 }
 
-/// Why a cloud cannot be used.
+/// The reason for which a cloud cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CloudError {
-    /// Tokens would cross a network in the clear.
-    #[error("{field} is `{url}`: plain http is for 127.0.0.1, ::1 and localhost only, use https")]
+    /// Tokens would cross a network unencrypted.
+    #[error(
+        "{field} is `{url}`: plain http is allowed for 127.0.0.1, ::1 and localhost only; use https"
+    )]
     PlainHttp {
-        /// Which endpoint.
+        /// The name of the endpoint.
         field: &'static str,
         /// Its URL.
         url: String,
     },
-    /// A field holds something else than it should.
+    /// A field has an invalid value.
     #[error("{field} is `{value}`: {expected}")]
     Invalid {
-        /// Which field.
+        /// The name of the field.
         field: &'static str,
-        /// What it holds.
+        /// Its value.
         value: String,
-        /// What it should hold.
+        /// The expected form.
         expected: &'static str,
     },
 }
 
 impl Cloud {
-    /// The public cloud.
+    /// Azure's public cloud.
     pub fn public() -> Self {
-        Self::of(Names {
+        Self::of(CloudHosts {
             resource_manager: "management.azure.com",
             vault_suffix: "vault.azure.net",
             storage_suffix: "core.windows.net",
@@ -81,9 +82,9 @@ impl Cloud {
         })
     }
 
-    /// The US Government's cloud.
+    /// Azure Government (US).
     pub fn us_gov() -> Self {
-        Self::of(Names {
+        Self::of(CloudHosts {
             resource_manager: "management.usgovcloudapi.net",
             vault_suffix: "vault.usgovcloudapi.net",
             storage_suffix: "core.usgovcloudapi.net",
@@ -92,9 +93,9 @@ impl Cloud {
         })
     }
 
-    /// The cloud in China.
+    /// Azure operated by 21Vianet (China).
     pub fn china() -> Self {
-        Self::of(Names {
+        Self::of(CloudHosts {
             resource_manager: "management.chinacloudapi.cn",
             vault_suffix: "vault.azure.cn",
             storage_suffix: "core.chinacloudapi.cn",
@@ -103,15 +104,16 @@ impl Cloud {
         })
     }
 
-    fn of(names: Names) -> Self {
-        let Names {
+    fn of(hosts: CloudHosts) -> Self {
+        let CloudHosts {
             resource_manager,
             vault_suffix,
             storage_suffix,
             login,
             token_issuer,
-        } = names;
-        let url = |host| Url::parse(&format!("https://{host}")).expect("the names above are hosts");
+        } = hosts;
+        let url =
+            |host| Url::parse(&format!("https://{host}")).expect("the constants above are hosts");
         Self {
             resource_manager: url(resource_manager),
             resource_manager_audience: format!("https://{resource_manager}"),
@@ -128,7 +130,7 @@ impl Cloud {
         }
     }
 
-    /// Whether the cloud can be used: every endpoint is https or on this machine, and no field is malformed.
+    /// Verifies that every endpoint uses https or is loopback, and that no field is malformed.
     pub fn check(&self) -> Result<(), CloudError> {
         check_endpoint("resource_manager", &self.resource_manager)?;
         check_endpoint("login", &self.login)?;
@@ -177,7 +179,7 @@ impl Cloud {
         Ok(())
     }
 
-    /// What Entra calls itself in the tokens of a tenant, in their first and their second version.
+    /// The issuers of a tenant's tokens, for v1.0 and v2.0.
     pub fn token_issuers(&self, tenant: &str) -> [String; 2] {
         let base = |url: &Url| url.as_str().trim_end_matches('/').to_owned();
         [
@@ -186,7 +188,7 @@ impl Cloud {
         ]
     }
 
-    /// Where a vault is.
+    /// The URL of a vault.
     pub(crate) fn vault_url(&self, vault: &VaultHost) -> Result<Url, CloudError> {
         let invalid = || CloudError::Invalid {
             field: "vault_endpoint",

@@ -1,4 +1,4 @@
-//! The one HTTP client: time limits, size limits, no redirects, and how many requests are in flight.
+//! The HTTP client for all requests to Azure: time limits, size limits, throttles, no redirects.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,95 +11,51 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use tokio::time::Instant;
 
 use crate::call::Deadline;
-use crate::error::Failure;
-use crate::lane::{Lane, Rate};
-use crate::observe::Observe;
+use crate::failure::Failure;
+use crate::limits::Limits;
+use crate::observer::RequestObserver;
 use crate::request_log::RequestIds;
 use crate::retry::retry_after;
+use crate::throttle::Throttle;
 
-/// The client for all calls to Azure. Clones share connections and limits.
+/// The client for all requests to Azure. Clones share connections and throttles.
 #[derive(Clone)]
 pub struct Http {
     client: Client,
     limits: Limits,
-    lanes: Arc<Mutex<HashMap<String, Arc<Lane>>>>,
-    observer: Option<Arc<dyn Observe>>,
+    throttles: Arc<Mutex<HashMap<String, Arc<Throttle>>>>,
+    observer: Option<Arc<dyn RequestObserver>>,
 }
 
-/// What one request may take, beside its deadline.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
-    /// Time to connect, TLS included.
-    pub connect: Duration,
-    /// Time for one attempt at a request that may be repeated. Reads take a second or two; one that hangs is better
-    /// given up while there is time for another.
-    pub attempt: Duration,
-    /// Time for one attempt at whatever request, when its deadline is further away.
-    pub request: Duration,
-    /// Size of an answer in bytes, unpacked.
-    pub answer_bytes: usize,
-    /// Requests in flight for one subscription, or one vault.
-    pub in_flight: usize,
-    /// Apps of one subscription whose settings are being written. Each has up to two requests in flight, beside those above.
-    pub writers: usize,
-    /// Reads of one subscription. Resource Manager lets a principal read 250 times at once and then 25 times a second, for
-    /// each subscription and region; this stays below, for there may be others.
-    pub reads: Rate,
-    /// Whatever else is asked of one subscription, reading settings included. Resource Manager lets a principal do so 200
-    /// times at once and then 10 times a second.
-    pub writes: Rate,
-}
-
-/// Why there is no client.
+/// The failure to create a client.
 #[derive(Debug, thiserror::Error)]
 #[error("could not set up TLS and the HTTP client")]
 pub struct HttpError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
-/// A whole answer, of whatever status.
-pub(crate) struct Answer {
+/// A complete response of any status.
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) ids: RequestIds,
     pub(crate) retry_after: Option<Duration>,
-    /// How many more requests of the kind Resource Manager would answer now.
+    /// The number of requests of this kind that Resource Manager would still accept.
     pub(crate) remaining: Option<u32>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            attempt: Duration::from_secs(10),
-            request: Duration::from_secs(60),
-            answer_bytes: 16 * 1024 * 1024,
-            in_flight: 12,
-            writers: 8,
-            reads: Rate {
-                burst: 200,
-                a_second: 22.0,
-            },
-            writes: Rate {
-                burst: 160,
-                a_second: 9.0,
-            },
-        }
-    }
-}
-
 impl Http {
-    /// A client with the default limits.
+    /// Creates a client with the default limits.
     pub fn new() -> Result<Self, HttpError> {
         Self::with_limits(Limits::default())
     }
 
-    /// A client with limits of one's own.
+    /// Creates a client with custom limits.
     pub fn with_limits(limits: Limits) -> Result<Self, HttpError> {
         let client = Client::builder()
             .connect_timeout(limits.connect)
             .timeout(limits.request)
-            // A token goes to the endpoint it is for, not to where somebody points.
+            // A redirect must not send a token to another endpoint.
             .redirect(Policy::none())
-            // Nor through whatever the environment names as a proxy: on loopback that would be in the clear.
+            // Nor may a proxy of the environment see it: requests to loopback are not encrypted.
             .no_proxy()
             .user_agent(concat!("keyrelay/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -107,22 +63,22 @@ impl Http {
         Ok(Self {
             client,
             limits,
-            lanes: Arc::default(),
+            throttles: Arc::default(),
             observer: None,
         })
     }
 
-    /// The same, with somebody who is told of each request.
-    pub fn observed_by(mut self, observer: Arc<dyn Observe>) -> Self {
+    /// Sets the observer of all requests.
+    pub fn observed_by(mut self, observer: Arc<dyn RequestObserver>) -> Self {
         self.observer = Some(observer);
         self
     }
 
-    pub(crate) fn observer(&self) -> Option<&dyn Observe> {
+    pub(crate) fn observer(&self) -> Option<&dyn RequestObserver> {
         self.observer.as_deref()
     }
 
-    /// The client beneath, for what else this program speaks to: it shares connections and root certificates, not limits.
+    /// The underlying client, for requests to other services. It shares connections and root certificates, not limits.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -131,24 +87,27 @@ impl Http {
         &self.limits
     }
 
-    /// The lane of those requests that share a rate limit: a subscription's, or a vault's, which has no pace of its own.
-    pub(crate) fn lane(&self, name: &str, is_paced: bool) -> Arc<Lane> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        let lane = || Arc::new(Lane::new(&self.limits, is_paced));
-        lanes
+    /// The throttle of the requests that share a rate limit: those of a subscription, or those of a vault, which has no
+    /// token buckets.
+    pub(crate) fn throttle(&self, name: &str, has_buckets: bool) -> Arc<Throttle> {
+        let mut throttles = self
+            .throttles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        throttles
             .entry(name.to_ascii_lowercase())
-            .or_insert_with(lane)
+            .or_insert_with(|| Arc::new(Throttle::new(&self.limits, has_buckets)))
             .clone()
     }
 
-    /// Sends a request once and takes in the whole answer.
+    /// Sends a request once and reads the complete response.
     pub(crate) async fn exchange(
         &self,
         request: RequestBuilder,
         deadline: Deadline,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<HttpResponse, Failure> {
         if deadline.has_passed() {
-            return Err(Failure::OutOfTime);
+            return Err(Failure::DeadlineExceeded);
         }
         let started = Instant::now();
         let outcome = deadline.bound(self.receive(request)).await;
@@ -159,7 +118,7 @@ impl Http {
         })
     }
 
-    async fn receive(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+    async fn receive(&self, request: RequestBuilder) -> Result<HttpResponse, Failure> {
         let response = request.send().await.map_err(failure)?;
         let status = response.status();
         let (ids, retry_after) = (
@@ -169,11 +128,11 @@ impl Http {
         let remaining = remaining(response.headers());
         let body = match self.read_body(response).await {
             Ok(body) => body,
-            // The status of an error counts more than the rest of its body.
+            // The status of an error is useful without its body.
             Err(_) if !status.is_success() => Vec::new(),
             Err(failure) => return Err(failure),
         };
-        Ok(Answer {
+        Ok(HttpResponse {
             status,
             ids,
             retry_after,
@@ -183,7 +142,7 @@ impl Http {
     }
 
     async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
-        let limit = self.limits.answer_bytes;
+        let limit = self.limits.response_bytes;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failure)? {
             if body.len() + chunk.len() > limit {
@@ -203,7 +162,7 @@ impl fmt::Debug for Http {
     }
 }
 
-/// What Resource Manager says is left in its bucket. An answer to a read speaks of reads only, one to a write of writes.
+/// Reads the remaining tokens of Resource Manager's bucket. A response has the header of its own kind only: reads or writes.
 fn remaining(headers: &HeaderMap) -> Option<u32> {
     [
         "x-ms-ratelimit-remaining-subscription-reads",
@@ -215,10 +174,10 @@ fn remaining(headers: &HeaderMap) -> Option<u32> {
 
 fn failure(error: reqwest::Error) -> Failure {
     let sent = !error.is_connect() && !error.is_builder();
-    // The error names its operation already; a link to a next page is not for reading.
+    // `AzureError` names the operation already; the URL of a next page tells an operator nothing.
     let source = Box::new(error.without_url());
     if sent {
-        Failure::NoAnswer(source)
+        Failure::NoResponse(source)
     } else {
         Failure::NotSent(source)
     }

@@ -1,4 +1,6 @@
-//! The versions of a secret. Nothing here reads a value, and no right to do so is needed: List is enough.
+//! Key Vault: the versions of a secret.
+//!
+//! Values are never read, so the permission to list is sufficient.
 
 use std::sync::Arc;
 
@@ -8,7 +10,8 @@ use serde::Deserialize;
 use crate::call::Call;
 use crate::cloud::{Cloud, CloudError};
 use crate::credential::Credential;
-use crate::error::{AzureError, Failure};
+use crate::error::AzureError;
+use crate::failure::Failure;
 use crate::http::Http;
 use crate::request_log::Operation;
 use crate::transport::{Action, Request, Transport};
@@ -20,23 +23,23 @@ pub struct KeyVault {
     transport: Transport,
 }
 
-/// What the vault tells about one version of a secret. Times are in seconds since 1970.
+/// The attributes of one version of a secret. Times are in seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretVersionInfo {
     /// The version.
     pub version: SecretVersion,
-    /// Whether it may be used.
+    /// Whether the version is enabled.
     pub enabled: bool,
-    /// When it was made.
+    /// The time of its creation.
     pub created: Option<u64>,
-    /// When it becomes valid.
+    /// The time from which it is valid.
     pub not_before: Option<u64>,
-    /// When it expires.
+    /// The time of its expiry.
     pub expires: Option<u64>,
 }
 
 impl KeyVault {
-    /// The vaults of a cloud, asked as `credential`.
+    /// Creates a client for the vaults of a cloud that authenticates with `credential`.
     pub fn new(cloud: &Cloud, credential: Arc<Credential>, http: Http) -> Result<Self, CloudError> {
         cloud.check()?;
         let transport = Transport::new(http, credential, cloud.vault_audience.clone());
@@ -46,9 +49,9 @@ impl KeyVault {
         })
     }
 
-    /// All versions of a secret, in no particular order; those of a certificate are those of its secret.
+    /// Lists all versions of a secret, in no particular order. For a certificate, these are the versions of its secret.
     ///
-    /// A vault of another cloud is an error and is not asked: it would get our token.
+    /// A vault of another cloud is an error. No request is sent to it, because it would get the token.
     pub async fn versions(
         &self,
         vault: &VaultHost,
@@ -76,14 +79,14 @@ impl KeyVault {
             "{}/secrets/{secret}/versions",
             url.path().trim_end_matches('/')
         ));
-        // 25 is as many as Key Vault gives at a time.
+        // Key Vault returns at most 25 rows a page.
         url.query_pairs_mut()
             .append_pair("api-version", &self.cloud.vault_api_version)
             .append_pair("maxresults", "25");
         let request = Request {
             operation,
             subject,
-            lane: vault.to_string(),
+            throttle: vault.to_string(),
             url,
             action: Action::Get,
             is_admitted: false,
@@ -92,7 +95,7 @@ impl KeyVault {
     }
 }
 
-/// A row of the list of versions, as Key Vault writes it.
+/// A version in Key Vault's list.
 #[derive(Deserialize)]
 struct VersionRow {
     /// `https://contoso-kv.vault.azure.net/secrets/sql/<version>`

@@ -3,33 +3,45 @@
 mod call;
 mod cloud;
 mod credential;
+mod denial;
 mod error;
+mod error_response;
+mod excerpt;
+mod failure;
+mod failure_table;
 mod http;
+mod identity;
 mod key_vault;
-mod lane;
-mod observe;
+mod limits;
+mod observer;
 mod paging;
 mod request_log;
 mod resource_manager;
 mod retry;
 mod rights;
 mod signing_keys;
+mod throttle;
+mod token;
 mod transport;
-mod trouble;
 
 pub use call::{Call, Deadline};
 pub use cloud::{Cloud, CloudError};
-pub use credential::{Credential, Identity, Token, TokenError};
-pub use error::{AzureError, ErrorAnswer, Failure, NextLinkError};
-pub use http::{Http, HttpError, Limits};
+pub use credential::Credential;
+pub use error::AzureError;
+pub use error_response::ErrorResponse;
+pub use failure::{Failure, NextLinkError};
+pub use failure_table::{FailureClass, FailureRow, failure_table};
+pub use http::{Http, HttpError};
+pub use identity::Identity;
 pub use key_vault::{KeyVault, SecretVersionInfo};
-pub use lane::Rate;
-pub use observe::{Observe, SPANS};
+pub use limits::{Limits, Rate};
+pub use observer::{RequestObserver, SPANS};
 pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
 pub use resource_manager::{
-    EventSubscription, Progress, ReferenceStatus, Replaced, ResourceManager, Scope, ScopeError,
-    Site, Status, SystemTopic, Writing,
+    EventSubscription, Progress, ReferenceStatus, ResourceManager, Scope, ScopeError,
+    SettingsWriter, Site, Status, SystemTopic, WriteOutcome,
 };
+pub use retry::ROLE_PROPAGATION;
 pub use rights::{Permission, Rights};
 pub use signing_keys::{SigningKey, SigningKeys, SigningKeysError};
-pub use trouble::{End, Row as TroubleRow, troubles};
+pub use token::{Token, TokenError};

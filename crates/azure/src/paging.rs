@@ -1,4 +1,4 @@
-//! Lists that come in pages.
+//! Lists in pages.
 
 use std::collections::HashSet;
 
@@ -7,14 +7,13 @@ use serde_json::Value;
 use url::Url;
 
 use crate::call::Call;
-use crate::error::{AzureError, Failure, NextLinkError};
+use crate::error::AzureError;
+use crate::failure::{Failure, NextLinkError};
+use crate::limits::MAX_PAGES;
 use crate::transport::{Request, Transport};
 
-/// How many pages a list may have: Key Vault gives 25 rows at a time, Resource Manager some hundred.
-const MAX_PAGES: usize = 200;
-
 impl Transport {
-    /// Reads all pages of a list. A row that cannot be read is left out and warned of; it does not spoil the others.
+    /// Reads all pages of a list. Rows that cannot be read are skipped and counted in a warning.
     pub(crate) async fn list<Row, Item>(
         &self,
         mut request: Request<'_>,
@@ -25,7 +24,7 @@ impl Transport {
         Row: DeserializeOwned,
     {
         let mut items = Vec::new();
-        let mut left_out = 0_usize;
+        let mut skipped = 0_usize;
         let mut seen = HashSet::new();
         loop {
             if !seen.insert(request.url.clone()) {
@@ -36,7 +35,7 @@ impl Transport {
             for row in rows {
                 match serde_json::from_value(row).ok().and_then(&read) {
                     Some(item) => items.push(item),
-                    None => left_out += 1,
+                    None => skipped += 1,
                 }
             }
             let Some(link) = next_link else { break };
@@ -46,20 +45,20 @@ impl Transport {
             request.url =
                 follow(&request.url, &link).map_err(|error| request.failed(error.into()))?;
         }
-        if left_out > 0 {
+        if skipped > 0 {
             tracing::warn!(
                 azure.operation = %request.operation,
                 azure.subject = request.subject,
-                rows = left_out,
-                "rows of a list cannot be read and are left out"
+                rows = skipped,
+                "rows of a list cannot be read and are skipped"
             );
         }
         Ok(items)
     }
 }
 
-/// Reads `{"value": [...], "nextLink": "..."}`. A list that is `null` is empty; one that is missing is an error, for it
-/// would hide everything.
+/// Reads `{"value": [...], "nextLink": "..."}`. A list that is `null` is empty. A missing list is an error, because it would
+/// pass for an empty one.
 fn read_page(body: &[u8]) -> Result<(Vec<Value>, Option<String>), Failure> {
     let page: Value = read_json(body)?;
     let no_list = || Failure::Unreadable("it has no list in `value`".to_owned());
@@ -78,19 +77,19 @@ fn read_page(body: &[u8]) -> Result<(Vec<Value>, Option<String>), Failure> {
     }
 }
 
-/// Reads JSON. The error says where it goes wrong, never what is there.
+/// Reads JSON. The error names the position, never the content.
 pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     serde_json::from_slice(body).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Failure::Unreadable(format!(
-            "its JSON goes wrong in line {line}, column {column} ({:?} error)",
+            "invalid JSON in line {line}, column {column} ({:?} error)",
             error.classify()
         ))
     })
 }
 
-/// The next page, if it is where the last one was. Resource Manager may write its host in capitals, or with `:443`:
-/// both are gone when a URL is parsed.
+/// The URL of the next page, if its origin is that of the current one. Resource Manager may write its host in capitals or
+/// with `:443`; parsing normalises both.
 fn follow(current: &Url, link: &str) -> Result<Url, NextLinkError> {
     match Url::parse(link) {
         Ok(next) if next.origin() == current.origin() => Ok(next),

@@ -1,4 +1,4 @@
-//! What was asked of Azure, and the ids under which Azure's support finds it.
+//! The log of requests to Azure, with the ids that Azure's support asks for.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -8,56 +8,56 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-/// What is done with a request. Displayed as a verb with its object: `read the settings`.
+/// The operation of a request. Displayed as a verb with its object: `read the settings`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Operation {
-    /// All settings of an app, plain text included.
+    /// Reads all settings of an app, including plain text.
     ReadSettings,
-    /// All settings of an app are replaced.
+    /// Replaces all settings of an app.
     WriteSettings,
-    /// The statuses of all references of an app.
+    /// Reads the statuses of all references of an app.
     ReadReferences,
-    /// The status of one reference.
+    /// Reads the status of one reference.
     ReadReference,
-    /// All references of an app are resolved anew.
+    /// Makes Azure resolve all references of an app again.
     RefreshReferences,
-    /// The sites of a scope.
+    /// Lists the sites of a scope.
     ListSites,
-    /// The slots of a site.
+    /// Lists the slots of a site.
     ListSlots,
-    /// The versions of a secret.
+    /// Lists the versions of a secret.
     ListVersions,
-    /// What an identity may do.
+    /// Reads the permissions of an identity.
     ReadRights,
-    /// The system topics of a subscription.
+    /// Lists the system topics of a subscription.
     ListTopics,
-    /// The event subscriptions of a topic.
+    /// Lists the event subscriptions of a topic.
     ListSubscriptions,
 }
 
-/// One finished request: all attempts at it, seen as one.
+/// A finished request, including all attempts at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestRecord {
-    /// What was done.
+    /// The operation.
     pub operation: Operation,
-    /// To what: an app, a scope, or a secret.
+    /// The app, scope or secret that it was about.
     pub subject: String,
-    /// The status of the last answer; none if there was no answer.
+    /// The status of the last response, if there was one.
     pub status: Option<u16>,
-    /// The ids in the last answer.
+    /// The ids in the last response.
     pub ids: RequestIds,
-    /// When the first attempt began.
+    /// The start of the first attempt.
     pub started: Instant,
-    /// From the first attempt to the last answer, waiting included.
+    /// The time from the first attempt to the last response, including waits.
     pub elapsed: Duration,
-    /// How many times it was sent, or tried to be.
+    /// The number of attempts, including those that could not be sent.
     pub attempts: u32,
-    /// How many of the answers were 429.
+    /// The number of 429 responses.
     pub throttled: u32,
 }
 
-/// The ids that Azure gives a request.
+/// The ids that Azure assigns to a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestIds {
     /// `x-ms-request-id`
@@ -66,7 +66,7 @@ pub struct RequestIds {
     pub correlation: Option<String>,
 }
 
-/// The requests of a rotation, newest last. Clones share one log.
+/// The log of the requests of a rotation. Clones share one log.
 #[derive(Clone, Default)]
 pub struct RequestLog(Arc<Mutex<VecDeque<RequestRecord>>>);
 
@@ -88,8 +88,8 @@ impl Operation {
         }
     }
 
-    /// Whether doing it twice is as good as doing it once. A write is not: somebody else may have written in between.
-    pub(crate) fn may_be_repeated(self) -> bool {
+    /// Whether the operation is idempotent. A write of settings is not: another writer may have written in between.
+    pub(crate) fn is_idempotent(self) -> bool {
         self != Self::WriteSettings
     }
 }
@@ -102,7 +102,7 @@ impl fmt::Display for Operation {
 
 impl RequestIds {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        // An id is a GUID; whatever else comes is cut to what a log line can take.
+        // An id is a GUID. Any other text is cut to a length that fits a log line.
         let text = |name: &str| {
             Some(
                 headers
@@ -122,10 +122,10 @@ impl RequestIds {
 }
 
 impl RequestLog {
-    /// How many records are kept. A rotation makes about ten requests and polls about twice a second for 25 s.
+    /// The number of records kept. A rotation makes about ten requests and polls about twice a second for 25 s.
     const KEPT: usize = 100;
 
-    /// The newest hundred requests, newest last.
+    /// The last hundred requests, newest last.
     pub fn records(&self) -> Vec<RequestRecord> {
         self.locked().iter().cloned().collect()
     }

@@ -1,22 +1,43 @@
-//! When to try again.
+//! The times and limits of retries.
 
 use std::time::Duration;
 
 use azure_core::time::parse_rfc7231;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-/// How many times a request is sent at most. With the pauses below that is about ten seconds of failures.
+/// The maximum number of attempts at a request. With the pauses below, they cover about ten seconds of failures.
 pub(crate) const MAX_ATTEMPTS: u32 = 8;
 
-/// The pause before the first repetition, without jitter; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The pause before the first retry, without jitter. Each further pause is twice as long.
+pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// The longest pause that we choose ourselves.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+/// The longest pause of the exponential back-off.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
-/// How long to wait after the `attempt`th attempt (the first is 1). What Azure asks for is taken as it is; otherwise it
-/// is a time that doubles, shortened by up to half so that requests that failed together do not come back together:
-/// `jitter` is from 0 (half) to 1 (all of it).
+/// The longest `Retry-After` that is honoured.
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(5);
+
+/// The pause of a throttle after a 429 without `Retry-After`. It doubles with each such response in a row.
+pub(crate) const FIRST_THROTTLED: Duration = Duration::from_millis(500);
+
+/// The longest pause of a throttle after a 429 without `Retry-After`.
+pub(crate) const LONGEST_THROTTLED: Duration = Duration::from_secs(8);
+
+/// The pause before another round of reading, planning and writing settings, if Azure names none. An operation that makes
+/// Azure reject a write takes seconds.
+pub(crate) const REPLAN_PAUSE: Duration = Duration::from_secs(1);
+
+/// The time limit of a request for a token. The Azure CLI needs a second or two.
+pub(crate) const TOKEN_LIMIT: Duration = Duration::from_secs(10);
+
+/// The time for which a denial is attributed to the propagation of a role assignment. Microsoft's documentation gives up to
+/// ten minutes.
+pub const ROLE_PROPAGATION: Duration = Duration::from_mins(15);
+
+/// The pause after an attempt; the first attempt is number 1.
+///
+/// `Retry-After` takes precedence. Otherwise the pause doubles with each attempt and is shortened by up to half, so that
+/// requests that failed together are not retried together: `jitter` ranges from 0 (half) to 1 (the full pause).
 pub(crate) fn pause(attempt: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(16));
     retry_after.unwrap_or_else(|| {
@@ -26,22 +47,20 @@ pub(crate) fn pause(attempt: u32, retry_after: Option<Duration>, jitter: f64) ->
     })
 }
 
-/// The longest pause that is kept because Azure asks for it: whatever it says, it is asked again after this.
-const LONGEST_ASKED: Duration = Duration::from_mins(5);
-
-/// How long the answer asks to wait: seconds, or a date. No longer than [`LONGEST_ASKED`]. A date is compared with the answer's own `Date`, so that it
-/// does not matter how wrong a clock is.
+/// Reads `Retry-After`, which holds seconds or a date, and limits it to [`LONGEST_RETRY_AFTER`].
+///
+/// A date is compared with the response's own `Date`, so the local clock has no influence.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
     let asked = text(RETRY_AFTER)?;
     if let Ok(seconds) = asked.parse() {
-        return Some(Duration::from_secs(seconds).min(LONGEST_ASKED));
+        return Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
     }
     let (then, now) = (parse_rfc7231(asked).ok()?, parse_rfc7231(text(DATE)?).ok()?);
     Some(
         Duration::try_from(then - now)
             .unwrap_or_default()
-            .min(LONGEST_ASKED),
+            .min(LONGEST_RETRY_AFTER),
     )
 }
 
@@ -71,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_compared_with_the_date_of_the_answer() {
+    fn a_date_is_compared_with_the_date_of_the_response() {
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
         check(
             &[("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT"), date],
@@ -84,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_waited_for_longer_than_five_minutes() {
+    fn a_pause_is_at_most_five_minutes() {
         check(&[("retry-after", "4000000000")], Some(300));
         check(&[("retry-after", "18446744073709551615")], Some(300));
         let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
@@ -95,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_ignored() {
+    fn other_values_are_ignored() {
         check(&[], None);
         check(&[("retry-after", "soon")], None);
         check(&[("retry-after", "-1")], None);
@@ -116,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_azure_asks_for_wins() {
+    fn azures_pause_takes_precedence() {
         let minute = Duration::from_secs(60);
         assert_eq!(pause(1, Some(minute), 0.0), minute);
         assert_eq!(pause(8, Some(Duration::ZERO), 1.0), Duration::ZERO);

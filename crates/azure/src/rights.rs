@@ -1,37 +1,37 @@
-//! What an identity may do, as Azure's role-based access control says it.
+//! The permissions of an identity under Azure role-based access control.
 //!
 //! Source: Azure's documentation of role definitions (`articles/role-based-access-control/role-definitions.md` in
-//! MicrosoftDocs/azure-docs): an action is allowed if one role allows it that does not except it. Names compare without
-//! case, and `*` stands for anything.
+//! MicrosoftDocs/azure-docs): an action is allowed if one role lists it in its actions and not in its
+//! exceptions. Names compare case-insensitively, and `*` matches any text.
 
 use serde::Deserialize;
 use wildmatch::WildMatch;
 
-/// What all roles together allow at one place.
+/// The union of the permissions of all roles at a scope.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rights(Vec<Permission>);
 
-/// What one role allows.
+/// The permissions of one role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Permission {
-    /// What may be done to resources.
+    /// The allowed actions on resources.
     pub actions: Vec<String>,
-    /// What is excepted from that.
+    /// The exceptions from `actions`.
     pub not_actions: Vec<String>,
-    /// What may be done to data.
+    /// The allowed actions on data.
     pub data_actions: Vec<String>,
-    /// What is excepted from that.
+    /// The exceptions from `data_actions`.
     pub not_data_actions: Vec<String>,
 }
 
 impl Rights {
-    /// The rights that come from these permissions.
+    /// Combines the permissions of several roles.
     pub fn new(permissions: Vec<Permission>) -> Self {
         Self(permissions)
     }
 
-    /// Whether this may be done to a resource: `Microsoft.Web/sites/config/list/action`.
+    /// Whether an action on a resource is allowed: `Microsoft.Web/sites/config/list/action`.
     pub fn allow(&self, action: &str) -> bool {
         self.0
             .iter()
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn names_compare_without_case_and_stars_stand_for_anything() {
+    fn names_compare_without_case_and_a_star_matches_any_text() {
         let rights = Rights::new(vec![permission(
             &["Microsoft.Web/sites/config/*/action"],
             &[],
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exception_holds_for_its_own_role_only() {
+    fn an_exception_applies_to_its_own_role_only() {
         let refresh = permission(
             &["Microsoft.Web/sites/config/*"],
             &["Microsoft.Web/sites/config/list/action"],

@@ -1,7 +1,7 @@
-//! The keys that Entra signs its tokens with, for those who are shown such a token.
+//! The public keys with which Entra signs its tokens.
 //!
-//! They are public, in a JSON Web Key Set (RFC 7517) at `{login}/{tenant}/discovery/v2.0/keys`; see "Access tokens" of the
-//! Microsoft identity platform's documentation. Entra changes them every few weeks, and at once when it must.
+//! They form a JSON Web Key Set (RFC 7517) at `{login}/{tenant}/discovery/v2.0/keys`; see "Access tokens" in the documentation
+//! of the Microsoft identity platform. Entra rolls them over every few weeks, and immediately in an emergency.
 
 use reqwest::header::ACCEPT;
 use serde::Deserialize;
@@ -10,10 +10,10 @@ use url::Url;
 
 use crate::call::Deadline;
 use crate::cloud::{Cloud, CloudError};
-use crate::error::Failure;
+use crate::failure::Failure;
 use crate::http::Http;
 
-/// Where the keys of one tenant are.
+/// The key set of one tenant.
 #[derive(Debug, Clone)]
 pub struct SigningKeys {
     http: Http,
@@ -23,7 +23,7 @@ pub struct SigningKeys {
 /// A public key for RS256.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SigningKey {
-    /// What a token calls it by: `kid`.
+    /// The key id that a token refers to: `kid`.
     #[serde(rename = "kid")]
     pub id: String,
     /// The modulus, base64url.
@@ -34,30 +34,30 @@ pub struct SigningKey {
     pub exponent: String,
 }
 
-/// Why there are no keys.
+/// The failure to fetch keys.
 #[derive(Debug, thiserror::Error)]
 pub enum SigningKeysError {
-    /// No whole answer came.
-    #[error("the keys that Entra signs with could not be fetched from {url}")]
+    /// No complete response arrived.
+    #[error("could not fetch Entra's signing keys from {url}")]
     NotReached {
-        /// Where they are.
+        /// The URL of the keys.
         url: Url,
-        /// Why.
+        /// The reason.
         #[source]
         source: Box<Failure>,
     },
-    /// An answer of another status than success.
-    #[error("the keys that Entra signs with could not be fetched from {url}: it answered {status}")]
+    /// The response has a status other than success.
+    #[error("could not fetch Entra's signing keys from {url}: it responded with {status}")]
     Status {
-        /// Where they are.
+        /// The URL of the keys.
         url: Url,
-        /// The status.
+        /// The HTTP status.
         status: u16,
     },
-    /// Something else than a set of keys, or one without a key for RS256.
-    #[error("{url} holds no key for RS256")]
+    /// The body is not a key set, or has no key for RS256.
+    #[error("{url} has no key for RS256")]
     NoKeys {
-        /// Where they should be.
+        /// The URL of the keys.
         url: Url,
     },
 }
@@ -68,7 +68,7 @@ struct KeySet {
 }
 
 impl SigningKeys {
-    /// The keys of a tenant. Nothing is asked yet.
+    /// The key set of a tenant. Nothing is fetched yet.
     pub fn of_tenant(cloud: &Cloud, tenant: &str, http: Http) -> Result<Self, CloudError> {
         cloud.check()?;
         let mut url = cloud.login.clone();
@@ -79,7 +79,7 @@ impl SigningKeys {
         Ok(Self { http, url })
     }
 
-    /// All keys that a token may be signed with. Keys of other kinds are left out.
+    /// Fetches all keys for RS256. Keys of other kinds are skipped.
     pub async fn fetch(&self, deadline: Deadline) -> Result<Vec<SigningKey>, SigningKeysError> {
         let url = || self.url.clone();
         let request = self
@@ -87,18 +87,18 @@ impl SigningKeys {
             .client()
             .get(url())
             .header(ACCEPT, "application/json");
-        let answer = self.http.exchange(request, deadline).await;
-        let answer = answer.map_err(|source| SigningKeysError::NotReached {
+        let response = self.http.exchange(request, deadline).await;
+        let response = response.map_err(|source| SigningKeysError::NotReached {
             url: url(),
             source: Box::new(source),
         })?;
-        if !answer.status.is_success() {
+        if !response.status.is_success() {
             return Err(SigningKeysError::Status {
                 url: url(),
-                status: answer.status.as_u16(),
+                status: response.status.as_u16(),
             });
         }
-        let keys = parse(&answer.body);
+        let keys = parse(&response.body);
         if keys.is_empty() {
             Err(SigningKeysError::NoKeys { url: url() })
         } else {
@@ -107,7 +107,7 @@ impl SigningKeys {
     }
 }
 
-/// One key that cannot be read is no reason to do without the others.
+/// Reads a key set, skipping keys that cannot be read.
 fn parse(body: &[u8]) -> Vec<SigningKey> {
     let set = serde_json::from_slice(body).unwrap_or(KeySet { keys: Vec::new() });
     let text = |key: &Value, name: &str| key.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_of_other_kinds_are_left_out() {
+    fn keys_of_other_kinds_are_skipped() {
         let set = r#"{"keys":[
             {"kty":"RSA","use":"sig","kid":"a","n":"AQAB","e":"AQAB","x5c":["x"]},
             {"kty":"RSA","use":"enc","kid":"b","n":"AQAB","e":"AQAB"},
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_holds_no_key() {
+    fn a_body_that_is_no_key_set_has_no_keys() {
         for body in ["", "<html>", "[]", r#"{"keys":{}}"#] {
             assert!(parse(body.as_bytes()).is_empty(), "{body}");
         }

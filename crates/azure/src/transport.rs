@@ -1,4 +1,4 @@
-//! One request with everything around it: token, permit, attempts, record.
+//! The execution of a request: throttle, token, attempts, record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,15 @@ use url::Url;
 
 use crate::call::{Call, Deadline};
 use crate::credential::Credential;
-use crate::error::{AzureError, ErrorAnswer, Failure};
-use crate::http::{Answer, Http};
-use crate::lane::Kind;
-use crate::observe::{Observe, SPANS};
+use crate::error::AzureError;
+use crate::error_response::ErrorResponse;
+use crate::failure::Failure;
+use crate::failure_table::FailureKind;
+use crate::http::{Http, HttpResponse};
+use crate::observer::{RequestObserver, SPANS};
 use crate::request_log::{Operation, RequestIds, RequestRecord};
 use crate::retry::{self, MAX_ATTEMPTS};
+use crate::throttle::RequestKind;
 
 /// Sends requests to one service of Azure, with tokens for that service.
 #[derive(Debug, Clone)]
@@ -29,55 +32,55 @@ pub(crate) struct Transport {
     credential: Arc<Credential>,
     audience: String,
     /// Whether the service has the rate limits of Resource Manager.
-    is_paced: bool,
+    has_buckets: bool,
 }
 
-/// A request before it has a token. Not printable: its body may be all settings of an app.
+/// A request without its token. It is not `Debug`, because its body may hold all settings of an app.
 #[derive(Clone)]
 pub(crate) struct Request<'a> {
     pub(crate) operation: Operation,
-    /// To what it is done, for errors and records.
+    /// The app, scope or secret, for errors and records.
     pub(crate) subject: String,
-    /// Whose rate limit it counts for: a subscription or a vault.
-    pub(crate) lane: String,
+    /// The subscription or vault whose rate limit it counts towards.
+    pub(crate) throttle: String,
     pub(crate) url: Url,
     pub(crate) action: Action<'a>,
-    /// Whether its place in the lane was waited for before.
+    /// Whether the throttle has already admitted its first attempt.
     pub(crate) is_admitted: bool,
 }
 
-/// Method and body.
+/// The method and the body of a request.
 #[derive(Clone, Copy)]
 pub(crate) enum Action<'a> {
     Get,
-    /// With an empty body.
+    /// A `POST` with an empty body.
     Post,
-    /// With `{"properties": {name: value}}`.
+    /// A `PUT` of `{"properties": {name: value}}`.
     Put(&'a Settings),
 }
 
 impl Transport {
-    /// For Resource Manager, whose pace is kept.
-    pub(crate) fn paced(http: Http, credential: Arc<Credential>, audience: String) -> Self {
+    /// Creates the transport for Resource Manager, with its token buckets.
+    pub(crate) fn with_buckets(http: Http, credential: Arc<Credential>, audience: String) -> Self {
         Self {
             http,
             credential,
             audience,
-            is_paced: true,
+            has_buckets: true,
         }
     }
 
-    /// For a service without a pace of its own.
+    /// Creates the transport for a service without a documented rate limit.
     pub(crate) fn new(http: Http, credential: Arc<Credential>, audience: String) -> Self {
         Self {
             http,
             credential,
             audience,
-            is_paced: false,
+            has_buckets: false,
         }
     }
 
-    /// Sends a request until it succeeds, is hopeless, or the time is over, and returns the body of the answer.
+    /// Sends a request until it succeeds, fails permanently or reaches the deadline. Returns the body of the response.
     pub(crate) async fn send(
         &self,
         request: &Request<'_>,
@@ -104,11 +107,11 @@ impl Transport {
             .repeat(request, call.deadline, &mut attempts, &mut throttled)
             .await;
         let (status, ids) = match &outcome {
-            Ok(answer) => (Some(answer.status.as_u16()), answer.ids.clone()),
+            Ok(response) => (Some(response.status.as_u16()), response.ids.clone()),
             Err(failure) => (
                 failure.status(),
                 failure
-                    .answer()
+                    .response()
                     .map(|it| it.ids.clone())
                     .unwrap_or_default(),
             ),
@@ -128,19 +131,19 @@ impl Transport {
             },
         );
         outcome
-            .map(|answer| answer.body)
+            .map(|response| response.body)
             .map_err(|failure| request.failed(failure))
     }
 
-    /// Waits for a place among those who write in a lane. See [`Lane::writer`](crate::lane::Lane::writer).
+    /// Waits for a writer's permit. See [`Throttle::writer`](crate::throttle::Throttle::writer).
     pub(crate) async fn writer(
         &self,
-        lane: &str,
+        throttle: &str,
         requests: u32,
         call: &Call,
     ) -> Option<OwnedSemaphorePermit> {
         self.http
-            .lane(lane, self.is_paced)
+            .throttle(throttle, self.has_buckets)
             .writer(requests, call.deadline)
             .await
     }
@@ -151,49 +154,49 @@ impl Transport {
         deadline: Deadline,
         attempts: &mut u32,
         throttled: &mut u32,
-    ) -> Result<Answer, Failure> {
-        let lane = self.http.lane(&request.lane, self.is_paced);
+    ) -> Result<HttpResponse, Failure> {
+        let throttle = self.http.throttle(&request.throttle, self.has_buckets);
         let kind = request.kind();
-        let mut token_was_refused = false;
+        let mut token_was_rejected = false;
         let mut previous = None;
         loop {
             let permit = match request.is_admitted && *attempts == 0 {
                 true => None,
-                false => match lane.enter(kind, deadline).await {
+                false => match throttle.acquire(kind, deadline).await {
                     Some(permit) => Some(permit),
-                    None => return Err(previous.unwrap_or(Failure::OutOfTime)),
+                    None => return Err(previous.unwrap_or(Failure::DeadlineExceeded)),
                 },
             };
             *attempts += 1;
             let attempted = self.attempt(request, deadline).await;
             drop(permit);
             let failure = match attempted {
-                Ok(answer) => {
-                    lane.answered(kind, answer.remaining);
-                    return Ok(answer);
+                Ok(response) => {
+                    throttle.accepted(kind, response.remaining);
+                    return Ok(response);
                 }
-                // What went wrong before says more than that the time was over in the middle of another attempt.
+                // The failure of the previous attempt explains more than the end of this one at the deadline.
                 Err(failure) if deadline.has_passed() => return Err(previous.unwrap_or(failure)),
                 Err(failure) => failure,
             };
             let status = failure.status();
-            let retry_after = failure.answer().and_then(|answer| answer.retry_after);
+            let retry_after = failure.response().and_then(|response| response.retry_after);
             if status == Some(429) {
                 *throttled += 1;
-                // Not this request alone: whoever shares the limit waits.
-                lane.refused(kind, retry_after);
+                // All requests that share the rate limit have to wait.
+                throttle.rejected(kind, retry_after);
             }
-            if status == Some(401) && !token_was_refused {
-                token_was_refused = true;
+            if status == Some(401) && !token_was_rejected {
+                token_was_rejected = true;
                 continue;
             }
-            if !request.operation.may_be_repeated()
-                || !failure.is_momentary()
+            if !request.operation.is_idempotent()
+                || !FailureKind::of(&failure).is_momentary()
                 || *attempts >= MAX_ATTEMPTS
             {
                 return Err(failure);
             }
-            // The lane has stopped already where Azure has refused.
+            // After a 429, the throttle itself pauses.
             let pause = match status {
                 Some(429) => Duration::ZERO,
                 _ => retry::pause(*attempts, retry_after, rand::random()),
@@ -206,32 +209,36 @@ impl Transport {
         }
     }
 
-    async fn attempt(&self, request: &Request<'_>, deadline: Deadline) -> Result<Answer, Failure> {
+    async fn attempt(
+        &self,
+        request: &Request<'_>,
+        deadline: Deadline,
+    ) -> Result<HttpResponse, Failure> {
         let token = self.credential.token(&self.audience, deadline).await?;
-        let limit = if request.operation.may_be_repeated() {
+        let limit = if request.operation.is_idempotent() {
             deadline.min(Deadline::after(self.http.limits().attempt))
         } else {
             deadline
         };
         let mut builder = request.builder(&self.http).bearer_auth(token.expose());
-        if let Some(traceparent) = self.http.observer().and_then(Observe::traceparent) {
+        if let Some(traceparent) = self.http.observer().and_then(RequestObserver::traceparent) {
             builder = builder.header("traceparent", traceparent);
         }
-        let answer = self.http.exchange(builder, limit).await?;
-        if answer.status.is_success() {
-            return Ok(answer);
+        let response = self.http.exchange(builder, limit).await?;
+        if response.status.is_success() {
+            return Ok(response);
         }
-        if answer.status == 401 {
-            self.credential.refused(&self.audience, &token);
+        if response.status == 401 {
+            self.credential.rejected(&self.audience, &token);
         }
-        let Answer {
+        let HttpResponse {
             status,
             ids,
             retry_after,
             body,
             ..
-        } = answer;
-        let error = ErrorAnswer {
+        } = response;
+        let error = ErrorResponse {
             status: status.as_u16(),
             code: None,
             inner_code: None,
@@ -239,7 +246,7 @@ impl Transport {
             ids,
             retry_after,
         };
-        Err(Failure::Answer(Box::new(
+        Err(Failure::Response(Box::new(
             error.with_body(&body, request.sent()),
         )))
     }
@@ -284,11 +291,11 @@ impl Request<'_> {
         }
     }
 
-    /// How Resource Manager counts it.
-    fn kind(&self) -> Kind {
+    /// The kind as which Resource Manager counts the request.
+    fn kind(&self) -> RequestKind {
         match self.action {
-            Action::Get => Kind::Read,
-            Action::Post | Action::Put(_) => Kind::Write,
+            Action::Get => RequestKind::Read,
+            Action::Post | Action::Put(_) => RequestKind::Write,
         }
     }
 
@@ -300,7 +307,7 @@ impl Request<'_> {
         };
         match self.action {
             Action::Get => builder(Method::GET),
-            // Resource Manager answers 411 to a POST that does not say how long it is.
+            // Resource Manager responds with 411 to a POST without a length.
             Action::Post => builder(Method::POST).header(CONTENT_LENGTH, "0"),
             Action::Put(settings) => {
                 let value = |text: &str| Value::String(text.to_owned());
@@ -316,7 +323,7 @@ impl Request<'_> {
         }
     }
 
-    /// The values in the body: what an error message must not repeat.
+    /// The values in the body, which an error message must not repeat.
     fn sent(&self) -> Option<&Settings> {
         match self.action {
             Action::Get | Action::Post => None,

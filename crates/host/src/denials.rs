@@ -5,14 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use keyrelay_azure::ROLE_PROPAGATION;
 use keyrelay_model::{Retryability, Verdict};
 use keyrelay_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::Outcome;
-
-/// A new role assignment works everywhere after a few minutes; Microsoft's documentation says up to ten.
-const SPREADING: Duration = Duration::from_mins(15);
 
 /// A refusal after so long without one begins anew.
 const FORGOTTEN: Duration = Duration::from_hours(1);
@@ -55,20 +53,19 @@ impl Denials {
         }
         self.refused().insert(subject.to_owned());
         match self.since(subject, Timestamp::now()).await {
-            Ok(since) if since < SPREADING => {
+            Ok(since) if since < ROLE_PROPAGATION => {
                 outcome.verdict = Verdict::Failed(Retryability::Transient);
-                outcome.message +=
-                    "; a new role assignment takes some minutes, else grant the role";
+                outcome.message += " If the role is already assigned, the assignment takes effect within a few minutes.";
             }
             Ok(since) => {
                 let minutes = since.as_secs() / 60;
                 outcome.message += &format!(
-                    "; it has been so for {minutes} minutes: grant the role and resubmit the run"
+                    " Azure has denied it for {minutes} minutes: after assigning the role, resubmit the run."
                 );
             }
             Err(error) => {
                 outcome.verdict = Verdict::Failed(Retryability::Transient);
-                outcome.message += &format!("; {error}");
+                outcome.message += &format!(" The time of the first denial is unknown: {error}");
             }
         }
     }

@@ -59,12 +59,8 @@ impl Outcome {
 
 impl From<AzureError> for Outcome {
     fn from(error: AzureError) -> Self {
-        let mut message = chain(&error);
-        if error.retryability() == Retryability::Permanent {
-            message = format!("{message}: {}", error.advice());
-        }
-        let mut outcome = Self::new(Verdict::Failed(error.retryability()), message);
-        outcome.may_be_a_fresh_role = error.may_be_a_fresh_role();
+        let mut outcome = Self::new(Verdict::Failed(error.retryability()), error.explanation());
+        outcome.may_be_a_fresh_role = error.may_be_role_propagation();
         outcome
     }
 }

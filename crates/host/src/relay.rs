@@ -335,7 +335,7 @@ impl Relay {
                 }
                 next = found.next(), if is_searching => match next {
                     Some(Ok(Found::Using(app))) => waiting.push_back(app),
-                    Some(Ok(Found::Unknown(_, error))) if error.is_out_of_time() => is_cut = true,
+                    Some(Ok(Found::Unknown(_, error))) if error.is_deadline_exceeded() => is_cut = true,
                     Some(Ok(Found::Unknown(app, error))) => {
                         rotations.push(RotationRecord::ended(app, error.into(), arrived.elapsed()));
                     }

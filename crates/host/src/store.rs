@@ -61,7 +61,7 @@ impl Tokens for StorageTokens {
             .token(&self.audience, Deadline::after(TOKEN))
             .await
         {
-            self.credential.refused(&self.audience, &token);
+            self.credential.rejected(&self.audience, &token);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where tokens come from: Microsoft's `azure_identity`.
+//! The source of tokens: Microsoft's `azure_identity`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,11 +15,13 @@ use azure_identity::{
 };
 use keyrelay_model::{Retryability, error_chain};
 
-use super::{Identity, TokenError};
-use crate::error::one_line;
+use crate::excerpt::excerpt;
 use crate::http::Http;
+use crate::identity::Identity;
+use crate::token::TokenError;
 
-pub(super) enum Source {
+/// A source of tokens for one identity.
+pub(super) enum TokenSource {
     Managed {
         client_id: Option<String>,
         transport: Transport,
@@ -30,10 +32,10 @@ pub(super) enum Source {
         transport: Transport,
     },
     Developer,
-    Given(Arc<dyn TokenCredential>),
+    Custom(Arc<dyn TokenCredential>),
 }
 
-impl Source {
+impl TokenSource {
     pub(super) fn of(identity: Identity, http: &Http) -> Self {
         let transport = || Transport::new(Arc::new(http.client().clone()));
         match identity {
@@ -53,21 +55,20 @@ impl Source {
         }
     }
 
-    /// Makes a request for a token. `azure_identity` repeats it when it fails, without an end that would suit us: the
-    /// caller has to bound it.
+    /// Requests a token. `azure_identity` retries for longer than a call lasts, so the caller must bound the time.
     pub(super) async fn fetch(&self, audience: &str) -> Result<AccessToken, TokenError> {
-        // The scope `<resource>/.default` is how an audience is spelled since the second version of Azure's tokens.
+        // Version 2 of the token endpoint takes an audience as the scope `<resource>/.default`.
         let scope = format!("{}/.default", audience.trim_end_matches('/'));
         let token = async { self.open()?.get_token(&[&scope], None).await };
         token.await.map_err(|error| TokenError {
             audience: audience.to_owned(),
-            reason: one_line(&error_chain(&error), 500),
+            reason: excerpt(&error_chain(&error), 500),
             retryability: retryability(&error),
         })
     }
 
-    /// A new credential for each request: those that are made of an identity keep their tokens until they expire, and would
-    /// hand out one again that was refused.
+    /// Creates a new credential for each request, because those of `azure_identity` cache a token until it expires and would
+    /// return a rejected one again.
     fn open(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
         match self {
             Self::Managed {
@@ -101,12 +102,12 @@ impl Source {
                 Ok(WorkloadIdentityCredential::new(Some(options))?)
             }
             Self::Developer => Ok(DeveloperToolsCredential::new(None)?),
-            Self::Given(credential) => Ok(credential.clone()),
+            Self::Custom(credential) => Ok(credential.clone()),
         }
     }
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Managed { client_id, .. } => f
@@ -125,13 +126,15 @@ impl fmt::Debug for Source {
                     .finish_non_exhaustive()
             }
             Self::Developer => f.write_str("Developer"),
-            Self::Given(_) => f.write_str("Given"),
+            Self::Custom(_) => f.write_str("Custom"),
         }
     }
 }
 
-/// The identity endpoint's 400 means that the app has no such identity, and a developer who is not logged in has to log
-/// in; connections, time-outs and the endpoint's own failures pass.
+/// Classifies an error of `azure_identity`.
+///
+/// A 400 of the identity endpoint means that the app does not have the identity, and a developer who is not logged in must
+/// log in: both are permanent. Connections, time-outs and the endpoint's own failures are transient.
 fn retryability(error: &Error) -> Retryability {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut retryability = Retryability::Transient;
@@ -143,7 +146,7 @@ fn retryability(error: &Error) -> Retryability {
             },
             Some(ErrorKind::Connection | ErrorKind::Io) => Retryability::Transient,
             Some(_) => Retryability::Permanent,
-            // The cause of the one before: what that one is counts.
+            // An error of another library: the error that wraps it decides.
             None => retryability,
         };
         cause = error.source();
@@ -156,13 +159,13 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_pod_without_its_token_is_told_where_it_should_be() {
+    async fn the_error_of_a_pod_without_its_token_names_the_audience() {
         let http = Http::new().unwrap();
         let identity = Identity::Workload {
             client_id: Some("c".to_owned()),
             token_file: "/nowhere/token".into(),
         };
-        let source = Source::of(identity, &http);
+        let source = TokenSource::of(identity, &http);
         let error = source.fetch("https://vault.azure.net").await.err().unwrap();
         assert!(
             error

@@ -1,25 +1,27 @@
 use std::collections::VecDeque;
 
 use azure_core::Error;
-use azure_core::credentials::TokenRequestOptions;
+use azure_core::credentials::{AccessToken, TokenRequestOptions};
 use azure_core::error::ErrorKind;
+use azure_core::time::OffsetDateTime;
 use futures::future::join_all;
+use keyrelay_model::Retryability;
 use tokio::time::{advance, sleep};
 
 use super::*;
 
 const ARM: &str = "https://management.azure.com";
 
-/// What the source of tokens does when it is asked, one after the other; the last is repeated.
+/// The behaviour of the source for one request. The last of a script is repeated.
 #[derive(Debug, Clone, Copy)]
 enum Play {
-    /// After a second, a token that lives for so many seconds.
+    /// After a second, returns a token with this lifetime in seconds.
     Token(i64),
     Fail(fn() -> ErrorKind),
     Hang,
 }
 
-/// Hands out `token-1`, `token-2`, ... and notes the scopes that were asked for.
+/// Returns `token-1`, `token-2`, ... and records the requested scopes.
 #[derive(Debug)]
 struct Script {
     plays: Mutex<VecDeque<Play>>,
@@ -129,7 +131,7 @@ async fn a_token_that_lives_for_a_minute_is_renewed_half_way() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_token_outlives_a_renewal_that_fails() {
+async fn a_valid_token_is_used_after_a_failed_renewal() {
     let (script, credential) = Script::of(&[
         Play::Token(3600),
         Play::Fail(|| ErrorKind::Io),
@@ -142,14 +144,14 @@ async fn a_good_token_outlives_a_renewal_that_fails() {
     assert_eq!(
         script.requests(),
         2,
-        "a failed renewal is left alone for a while"
+        "a failed renewal is not retried for a while"
     );
     advance(RENEWAL_PAUSE + Duration::from_secs(1)).await;
     check(ask(&credential).await, "token-3");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_token_is_not_waited_for_long() {
+async fn a_renewal_is_not_waited_for_while_the_token_is_valid() {
     let (_, credential) = Script::of(&[Play::Token(3600), Play::Hang]);
     check(ask(&credential).await, "token-1");
     advance(Duration::from_secs(3400)).await;
@@ -159,7 +161,7 @@ async fn a_good_token_is_not_waited_for_long() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_one_renews_the_others_go_on() {
+async fn other_callers_use_the_valid_token_during_a_renewal() {
     let (script, credential) = Script::of(&[Play::Token(3600)]);
     check(ask(&credential).await, "token-1");
     advance(Duration::from_secs(3400)).await;
@@ -185,14 +187,14 @@ async fn an_expired_token_is_not_used() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_token_is_replaced_once() {
+async fn a_rejected_token_is_replaced_once() {
     let (script, credential) = Script::of(&[Play::Token(3600)]);
-    let refused = credential.token(ARM, soon()).await.unwrap();
-    credential.refused(ARM, &refused);
+    let rejected = credential.token(ARM, soon()).await.unwrap();
+    credential.rejected(ARM, &rejected);
     let tokens = join_all((0..100).map(|_| async {
         let token = ask(&credential).await;
-        // Somebody else's late complaint about the old token.
-        credential.refused(ARM, &refused);
+        // Another caller's late rejection of the old token.
+        credential.rejected(ARM, &rejected);
         token
     }));
     for token in tokens.await {
@@ -202,7 +204,7 @@ async fn a_refused_token_is_replaced_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_past_the_deadline() {
+async fn no_caller_waits_past_its_deadline() {
     let (_, credential) = Script::of(&[Play::Hang]);
     let started = Instant::now();
     let wait = |seconds| credential.token(ARM, Deadline::after(Duration::from_secs(seconds)));
@@ -212,7 +214,7 @@ async fn nobody_waits_past_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_not_kept() {
+async fn a_failure_is_not_cached() {
     let (_, credential) = Script::of(&[Play::Fail(|| ErrorKind::Io), Play::Token(3600)]);
     assert_eq!(
         ask(&credential).await.unwrap_err().retryability(),
@@ -243,6 +245,6 @@ async fn a_token_does_not_print_itself() {
     check(ask(&credential).await, "token-1");
     assert_eq!(
         format!("{credential:?}"),
-        "Credential { source: Given, .. }"
+        "Credential { source: Custom, .. }"
     );
 }

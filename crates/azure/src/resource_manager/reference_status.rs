@@ -1,4 +1,4 @@
-//! What Azure says about a reference.
+//! The status of a Key Vault reference.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use keyrelay_model::{SecretVersion, SettingName};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::error::one_line;
+use crate::excerpt::excerpt;
 
-/// How Azure got on with one reference.
+/// The resolution of one reference by Azure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceStatus {
     /// The setting that holds the reference.
     pub setting: SettingName,
-    /// The reference as it is written.
+    /// The text of the reference.
     pub reference: String,
-    /// How Azure got on with it.
+    /// The status of the resolution.
     pub status: Status,
     /// The vault's name.
     pub vault_name: Option<String>,
@@ -23,51 +23,51 @@ pub struct ReferenceStatus {
     pub secret_name: Option<String>,
     /// The version that the reference is pinned to.
     pub secret_version: Option<SecretVersion>,
-    /// The version that the app has now. Azure does not always tell.
+    /// The version that the app uses. Azure does not always report it.
     pub active_version: Option<SecretVersion>,
-    /// What Azure says beyond the status, on one line of at most 500 characters.
+    /// Azure's details beyond the status, on one line of at most 500 characters.
     pub details: Option<String>,
-    /// The kind of identity that is used: `SystemAssigned`, ...
+    /// The kind of the identity that resolves the reference: `SystemAssigned`, ...
     pub identity_type: Option<String>,
 }
 
-/// The status of a reference. The set is open: Azure knows more words than it documents.
+/// The status of a reference. The set is open, because Azure uses more values than it documents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// The app has the secret.
+    /// The app has the value of the secret.
     Resolved,
-    /// Not tried yet.
+    /// Azure has not resolved the reference yet.
     Initialized,
-    /// The reference is not written correctly.
+    /// The syntax of the reference is invalid.
     InvalidSyntax,
-    /// The app has no managed identity to read the secret with.
+    /// The app has no managed identity.
     MsiNotEnabled,
-    /// There is no such vault.
+    /// The vault does not exist.
     VaultNotFound,
-    /// There is no such secret.
+    /// The secret does not exist.
     SecretNotFound,
-    /// The secret has no such version.
+    /// The version of the secret does not exist.
     SecretVersionNotFound,
-    /// The app's identity may not read the secret, or the vault's firewall keeps the app out.
+    /// The app's identity lacks the permission to read the secret, or the vault's firewall blocks the app.
     AccessToKeyVaultDenied,
-    /// The vault did not answer in time.
+    /// The vault did not respond in time.
     FetchTimedOut,
-    /// The app's identity is not known where the vault is.
+    /// The vault's tenant does not know the app's identity.
     UnauthorizedClient,
-    /// Azure's word for everything else.
+    /// Azure's value for all other reasons.
     OtherReasons,
-    /// A word that is not documented.
+    /// A value that is not documented.
     Other(String),
 }
 
-/// Where a reference is on its way.
+/// The progress of a reference towards its resolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// At its end.
+    /// The reference is resolved.
     Resolved,
-    /// It may still be resolved, without anybody doing anything.
+    /// The reference may still be resolved without a change by an operator.
     InProgress,
-    /// It will not be resolved before somebody changes something.
+    /// The reference stays unresolved until an operator makes a change.
     Broken,
 }
 
@@ -86,7 +86,7 @@ impl Status {
         ("OtherReasons", Self::OtherReasons),
     ];
 
-    /// Azure's word.
+    /// Azure's value.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Other(word) => word,
@@ -97,7 +97,7 @@ impl Status {
         }
     }
 
-    /// Where the reference is on its way.
+    /// The progress that the status stands for.
     pub fn progress(&self) -> Progress {
         match self {
             Self::Resolved => Progress::Resolved,
@@ -114,45 +114,45 @@ impl Status {
         }
     }
 
-    /// Whether it is worth waiting for.
+    /// Whether the reference may still be resolved.
     pub fn may_heal(&self) -> bool {
         self.progress() == Progress::InProgress
     }
 
-    /// What is wrong and what to do about it, in one sentence.
+    /// The problem and its fix, in one sentence.
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::Resolved => "the app has the secret",
+            Self::Resolved => "the app has the value of the secret",
             Self::Initialized => "Azure has not resolved the reference yet: wait",
             Self::InvalidSyntax => {
-                "the reference is not written correctly: \
+                "the syntax of the reference is invalid: \
                  write `@Microsoft.KeyVault(SecretUri=https://<vault>.vault.azure.net/secrets/<secret>/)`"
             }
             Self::MsiNotEnabled => {
-                "the app has no identity to read the secret with: switch on its system-assigned identity, \
-                 or name a user-assigned one in `keyVaultReferenceIdentity`"
+                "the app has no managed identity: enable its system-assigned identity, \
+                 or set `keyVaultReferenceIdentity` to a user-assigned one"
             }
             Self::VaultNotFound => {
-                "Azure finds no vault of this name: correct the name, or let the app resolve the vault's address"
+                "the vault was not found: correct its name, or make sure that the app can resolve the vault's host name"
             }
             Self::SecretNotFound => {
-                "the vault has no enabled secret of this name: create it, recover it, or correct the name"
+                "the vault has no enabled secret with this name: create it, recover it, or correct the name"
             }
             Self::SecretVersionNotFound => {
-                "the secret has no enabled version like the one it is pinned to: pin it to one that exists, or to none"
+                "the reference is pinned to a version that does not exist or is disabled: pin it to an enabled version, or to none"
             }
             Self::AccessToKeyVaultDenied => {
-                "the app's identity may not read the secret: give it the role `Key Vault Secrets User`, \
-                 and let the app through the vault's firewall"
+                "the app's identity may not read the secret: assign it the role `Key Vault Secrets User`, \
+                 and allow the app through the vault's firewall"
             }
             Self::FetchTimedOut => {
-                "the vault did not answer the app in time: wait, and if it stays check the network between the two"
+                "the vault did not respond to the app in time: wait, and if it persists, check the network between app and vault"
             }
             Self::UnauthorizedClient => {
-                "the app's identity is not known where the vault is: use an identity of the vault's own tenant"
+                "the vault's tenant does not know the app's identity: use an identity of that tenant"
             }
             Self::OtherReasons | Self::Other(_) => {
-                "Azure names no documented reason: see the details in the portal"
+                "Azure gives no documented reason: see the details in the portal"
             }
         }
     }
@@ -163,7 +163,7 @@ impl From<&str> for Status {
         let known = Self::WORDS
             .into_iter()
             .find(|(known, _)| known.eq_ignore_ascii_case(word));
-        known.map_or_else(|| Self::Other(one_line(word, 100)), |(_, status)| status)
+        known.map_or_else(|| Self::Other(excerpt(word, 100)), |(_, status)| status)
     }
 }
 
@@ -221,7 +221,7 @@ impl ReferenceRow {
             secret_name: given(row.secret_name),
             secret_version: version(row.secret_version),
             active_version: version(row.active_version),
-            details: given(row.details).map(|details| one_line(&details, 500)),
+            details: given(row.details).map(|details| excerpt(&details, 500)),
             identity_type: identity_type.map(str::to_owned),
         })
     }
@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_documented_word_is_read_and_written() {
+    fn every_documented_value_is_read_and_written() {
         for (word, status) in Status::WORDS {
             assert_eq!(Status::from(word), status);
             assert_eq!(Status::from(word.to_lowercase().as_str()), status);
@@ -241,14 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_word_is_kept_and_worth_waiting_for() {
+    fn an_unknown_value_is_kept_and_may_heal() {
         let status = Status::from("SomethingNew");
         assert_eq!(status, Status::Other("SomethingNew".to_owned()));
         assert!(status.may_heal());
     }
 
     #[test]
-    fn what_somebody_has_to_fix_is_not_waited_for() {
+    fn a_status_that_an_operator_must_fix_is_not_waited_for() {
         let waited_for: Vec<&str> = Status::WORDS
             .iter()
             .filter(|(_, status)| status.may_heal())
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn details_are_cut_to_one_line() {
+    fn details_are_cut_to_excerpt() {
         let long = format!("a\r\nb {}", "x".repeat(1000));
         let row = serde_json::json!({ "name": "A", "properties": { "status": "OtherReasons", "details": long } });
         let status = serde_json::from_value::<ReferenceRow>(row)

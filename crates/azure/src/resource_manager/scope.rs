@@ -1,26 +1,26 @@
-//! Where apps are looked for.
+//! The scopes that are searched for apps.
 
 use std::fmt;
 use std::str::FromStr;
 
 use keyrelay_model::AppId;
 
-/// A subscription, or a resource group in it. Keeps its spelling, compares without case.
+/// A subscription or a resource group. Keeps its spelling and compares case-insensitively.
 #[derive(Debug, Clone)]
 pub struct Scope {
     subscription: String,
     resource_group: Option<String>,
 }
 
-/// Why a text is not the id of a scope.
+/// The error for a text that is not the id of a scope.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a scope: it looks like `/subscriptions/<id>` or `/subscriptions/<id>/resourceGroups/<group>`"
+    "`{0}` is not a scope: write `/subscriptions/<id>` or `/subscriptions/<id>/resourceGroups/<group>`"
 )]
 pub struct ScopeError(String);
 
 impl Scope {
-    /// The resource group that an app is in.
+    /// The resource group of an app.
     pub fn group_of(app: &AppId) -> Self {
         Self {
             subscription: app.subscription().to_owned(),
@@ -33,7 +33,7 @@ impl Scope {
         &self.subscription
     }
 
-    /// The resource group's name; none for the whole subscription.
+    /// The name of the resource group; `None` for a whole subscription.
     pub fn resource_group(&self) -> Option<&str> {
         self.resource_group.as_deref()
     }
@@ -50,7 +50,7 @@ impl FromStr for Scope {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
-        // What is allowed in an id is known to the parser of apps: a scope is what an app's id can begin with.
+        // A scope is a prefix of an app's id, so the parser of app ids validates it.
         let app =
             |begin: &str| format!("{begin}/providers/Microsoft.Web/sites/any").parse::<AppId>();
         if let Ok(app) = app(text) {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn subscriptions_and_groups_are_parsed_without_case() {
+    fn subscriptions_and_groups_are_parsed_case_insensitively() {
         assert_eq!(scope("/subscriptions/s").to_string(), "/subscriptions/s");
         assert_eq!(
             scope("/SUBSCRIPTIONS/S/resourcegroups/G").to_string(),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_scope_is_refused() {
+    fn other_ids_are_rejected() {
         let app = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/a";
         let broken = [
             "",

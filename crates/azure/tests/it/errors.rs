@@ -27,9 +27,9 @@ async fn resource_manager_wraps_its_errors() {
     assert_eq!(
         told(&error),
         "could not read the settings of orders: \
-         Azure answered 404 ResourceNotFound: The Resource 'orders' was not found."
+         Azure responded with 404 ResourceNotFound: The Resource 'orders' was not found."
     );
-    let ids = &error.answer().unwrap().ids;
+    let ids = &error.response().unwrap().ids;
     assert_eq!(
         (ids.request.as_deref(), ids.correlation.as_deref()),
         (Some("r"), Some("c"))
@@ -42,7 +42,7 @@ async fn microsoft_web_does_not() {
     let error = read(answer(404, body)).await;
     assert_eq!(
         told(&error),
-        "could not read the settings of orders: Azure answered 404 NotFound: Cannot find Site"
+        "could not read the settings of orders: Azure responded with 404 NotFound: Cannot find Site"
     );
 }
 
@@ -63,7 +63,7 @@ async fn a_body_that_is_no_error_is_not_quoted() {
         .await;
         assert_eq!(
             told(&error),
-            "could not read the settings of orders: Azure answered 400"
+            "could not read the settings of orders: Azure responded with 400"
         );
         assert!(!format!("{error:?}").contains("planted"));
     }
@@ -76,7 +76,7 @@ async fn a_long_message_is_cut() {
         json!({ "Code": "x".repeat(5000), "Message": "é".repeat(5000) }),
     ))
     .await;
-    let answer = error.answer().unwrap();
+    let answer = error.response().unwrap();
     assert!(answer.code.as_ref().unwrap().len() <= 103);
     assert_eq!(answer.message.as_ref().unwrap().chars().count(), 603);
 }
@@ -88,14 +88,47 @@ async fn a_missing_role_is_permanent_and_may_be_fresh() {
         json!({ "error": { "code": "AuthorizationFailed", "message": "no" } }),
     ))
     .await;
-    assert!(error.is_forbidden() && error.may_be_a_fresh_role());
+    assert!(error.is_forbidden() && error.may_be_role_propagation());
     assert_eq!(error.retryability(), Retryability::Permanent);
     let error = read(answer(
         403,
         json!({ "error": { "code": "RequestDisallowedByPolicy" } }),
     ))
     .await;
-    assert!(error.is_forbidden() && !error.may_be_a_fresh_role());
+    assert!(error.is_forbidden() && !error.may_be_role_propagation());
+}
+
+#[tokio::test]
+async fn a_denial_names_action_and_scope_and_then_the_fix() {
+    let message = "The client 'keyrelay' with object id 'oid-1' does not have authorization to perform action \
+                   'Microsoft.Web/sites/config/list/action' over scope '/subscriptions/s' or the scope is invalid. \
+                   If access was recently granted, please refresh your credentials.";
+    let error = read(answer(
+        403,
+        json!({ "error": { "code": "AuthorizationFailed", "message": message } }),
+    ))
+    .await;
+    assert_eq!(
+        error.explanation(),
+        "could not read the settings of orders: Azure responded with 403 AuthorizationFailed: the identity `oid-1` \
+         may not perform `Microsoft.Web/sites/config/list/action` on `/subscriptions/s`. \
+         Assign the identity a role that allows the denied action at that scope."
+    );
+}
+
+#[tokio::test]
+async fn an_explanation_has_no_doubled_punctuation() {
+    let body = json!({ "error": { "code": "ResourceNotFound", "message": "It was not found." } });
+    assert_eq!(
+        read(answer(404, body)).await.explanation(),
+        "could not read the settings of orders: Azure responded with 404 ResourceNotFound: It was not found. \
+         Correct the name in `keyrelay.toml`."
+    );
+    let transient = read(answer(409, json!({ "Message": "Busy." }))).await;
+    assert_eq!(
+        transient.explanation(),
+        "could not read the settings of orders: Azure responded with 409: Busy."
+    );
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ async fn a_denial_says_what_was_attempted_on_what() {
     assert_eq!(
         told(&error),
         "could not list the versions of Sql-Password in contoso-kv.vault.azure.net: \
-         Azure answered 403 Forbidden (ForbiddenByRbac): Caller is not authorized."
+         Azure responded with 403 Forbidden (ForbiddenByRbac): Caller is not authorized."
     );
-    assert!(error.may_be_a_fresh_role());
+    assert!(error.may_be_role_propagation());
 }

@@ -155,7 +155,7 @@ async fn it_is_not_waited_for_what_comes_after_the_deadline() {
         (Retryability::Transient, 1)
     );
     assert_eq!(
-        error.answer().unwrap().retry_after,
+        error.response().unwrap().retry_after,
         Some(Duration::from_secs(60))
     );
 }
@@ -203,7 +203,7 @@ async fn the_end_of_the_time_does_not_hide_what_went_wrong_before() {
         .await
         .unwrap_err();
     assert_eq!(
-        error.answer().map(|answer| answer.status),
+        error.response().map(|answer| answer.status),
         Some(503),
         "{error:?}"
     );
@@ -235,7 +235,10 @@ async fn check_waits(reply: Reply, subscription: &str, waits: bool) {
     first.abort();
     if waits {
         let error = second.unwrap_err();
-        assert!(matches!(error.failure, Failure::OutOfTime), "{error:?}");
+        assert!(
+            matches!(error.failure, Failure::DeadlineExceeded),
+            "{error:?}"
+        );
         assert_eq!(fake.seen().len(), 1);
     } else {
         assert!(second.unwrap().is_empty());

@@ -138,7 +138,7 @@ async fn an_answer_without_a_whole_set_is_no_set() {
         refused(body).await;
     }
     let told = refused(r#"{"properties":{"A":"1","B":null}}"#).await;
-    assert!(told.contains("the value of `B` is not a text"), "{told}");
+    assert!(told.contains("the value of `B` is not a string"), "{told}");
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn an_answer_beyond_the_limit_is_refused() {
     )])
     .await;
     let manager = fake.resource_manager_with(Limits {
-        answer_bytes: 1000,
+        response_bytes: 1000,
         ..Limits::default()
     });
     let error = manager.settings(&orders(), &call()).await.unwrap_err();

@@ -86,12 +86,12 @@ async fn a_write_that_azure_refuses_is_not_planned_again() {
 async fn a_write_on_a_connection_that_is_cut_may_have_been_done() {
     let fake = Fake::cutting(1, [answer(200, json!({ "properties": {} }))]).await;
     let error = write(&fake).await;
-    assert!(matches!(error.failure, Failure::NoAnswer(_)), "{error:?}");
+    assert!(matches!(error.failure, Failure::NoResponse(_)), "{error:?}");
     assert!(error.may_have_been_written() && fake.seen().is_empty());
     assert!(
         error
             .to_string()
-            .contains("could not learn that it was done"),
+            .contains("could not confirm that they were written"),
         "{error}"
     );
 }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyrelay_azure::{Call, Deadline, ReferenceStatus, Replaced};
+use keyrelay_azure::{Call, Deadline, ReferenceStatus, WriteOutcome};
 use keyrelay_model::{Change, Plan, SettingName, Settings};
 use keyrelay_store::Lease;
 use tokio::time::{Instant, sleep_until};
@@ -162,7 +162,7 @@ impl Group {
         let relay = Arc::clone(&self.relay);
         let writing = relay
             .resource_manager
-            .writing(&self.app, &self.call)
+            .settings_writer(&self.app, &self.call)
             .await?;
         lease.renew().await?;
         if writing.settings(&self.call).await? != *settings {
@@ -174,7 +174,10 @@ impl Group {
             deadline,
             log: self.call.log.clone(),
         };
-        let Replaced { witness, answer } = writing.replace(&plan.apply_to(settings), &call).await;
+        let WriteOutcome {
+            concurrent_read: witness,
+            response: answer,
+        } = writing.replace(&plan.apply_to(settings), &call).await;
         self.changed = true;
         if let Err(error) = answer {
             match error.plan_again_after() {

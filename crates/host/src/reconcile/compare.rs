@@ -181,7 +181,7 @@ impl Pass<'_> {
             match slots {
                 Ok(slots) => apps.extend(slots.into_iter().map(|slot| slot.id)),
                 Err(error) if error.is_not_found() => {}
-                Err(error) if error.is_out_of_time() => return None,
+                Err(error) if error.is_deadline_exceeded() => return None,
                 Err(error) => summary.problem(chain(&error)),
             }
         }
@@ -197,7 +197,7 @@ impl Pass<'_> {
             match statuses {
                 Ok(statuses) => found.push((app, statuses)),
                 Err(error) if error.is_not_found() => {}
-                Err(error) if error.is_out_of_time() => return None,
+                Err(error) if error.is_deadline_exceeded() => return None,
                 Err(error) => summary.problem(chain(&error)),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keyrelay_azure::{Observe, RequestRecord};
+use keyrelay_azure::{RequestObserver, RequestRecord};
 
 use super::metrics::Metrics;
 
@@ -16,7 +16,7 @@ impl Observer {
     }
 }
 
-impl Observe for Observer {
+impl RequestObserver for Observer {
     fn traceparent(&self) -> Option<String> {
         super::traceparent()
     }

@@ -218,7 +218,7 @@ async fn without_entras_keys_event_grid_comes_again() {
     let answer = webhook.deliver(&event).await;
     assert_eq!(answer.status(), 503);
     assert!(answer.headers().contains_key("retry-after"));
-    webhook.until_logged("it answered 502").await;
+    webhook.until_logged("it responded with 502").await;
     webhook.entra.set_down(false);
     // Not at once: a failure is not repeated for each delivery.
     assert_eq!(webhook.deliver(&event).await.status(), 503);

@@ -1,4 +1,4 @@
-//! What Azure says when it says no.
+//! Azure's error responses.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,34 +6,37 @@ use std::time::Duration;
 use keyrelay_model::{SettingValue, Settings};
 use serde_json::{Map, Value};
 
+use crate::denial::Denial;
+use crate::excerpt::excerpt;
 use crate::request_log::RequestIds;
 
-/// An answer with another status than success. The body itself is not kept: only its code and its message, cut to a
-/// readable length, and without what was sent.
+/// A response with a status other than success.
+///
+/// The body is not kept. Its code and its message are, cut to a readable length and without the values that were sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ErrorAnswer {
-    /// The status.
+pub struct ErrorResponse {
+    /// The HTTP status.
     pub status: u16,
     /// Azure's error code: `AuthorizationFailed`.
     pub code: Option<String>,
-    /// The code within, where Key Vault says more: `ForbiddenByRbac`.
+    /// The inner error code, which Key Vault uses for details: `ForbiddenByRbac`.
     pub inner_code: Option<String>,
     /// Azure's message.
     pub message: Option<String>,
-    /// The request's ids.
+    /// The ids of the request.
     pub ids: RequestIds,
-    /// How long Azure asks to wait before the next attempt.
+    /// The pause that Azure asks for before the next attempt.
     pub retry_after: Option<Duration>,
 }
 
-impl ErrorAnswer {
-    /// Longest code that is kept, in characters. The longest of Azure's has about 60.
+impl ErrorResponse {
+    /// The maximum length of a code, in characters. Azure's longest has about 60.
     const MAX_CODE: usize = 100;
-    /// Longest message that is kept, in characters: Resource Manager's on missing rights have about 400.
+    /// The maximum length of a message, in characters. Resource Manager's about missing permissions have about 400.
     const MAX_MESSAGE: usize = 600;
 
-    /// Reads an error body in either shape: `{"error":{"code","message"}}` as Resource Manager and Key Vault write it,
-    /// or `{"Code","Message",...}` as Microsoft.Web does. Anything else has neither code nor message.
+    /// Reads an error body of either shape: `{"error":{"code","message"}}` as Resource Manager and Key Vault write it, or
+    /// `{"Code","Message",...}` as Microsoft.Web does. Any other body has neither code nor message.
     pub(crate) fn with_body(mut self, body: &[u8], sent: Option<&Settings>) -> Self {
         let Ok(Value::Object(outer)) = serde_json::from_slice(body) else {
             return self;
@@ -44,7 +47,7 @@ impl ErrorAnswer {
         };
         let text =
             |fields: &Map<String, Value>, name| Some(field(fields, name)?.as_str()?.to_owned());
-        let clean = |text: String, length| one_line(&without_values(&text, sent), length);
+        let clean = |text: String, length| excerpt(&without_values(&text, sent), length);
         self.code = text(inner, "code").map(|code| clean(code, Self::MAX_CODE));
         self.message = text(inner, "message").map(|message| clean(message, Self::MAX_MESSAGE));
         let innermost = field(inner, "innererror").and_then(Value::as_object);
@@ -54,8 +57,8 @@ impl ErrorAnswer {
         self
     }
 
-    /// See [`AzureError::may_be_a_fresh_role`](super::AzureError::may_be_a_fresh_role).
-    pub(crate) fn may_be_a_fresh_role(&self) -> bool {
+    /// See [`AzureError::may_be_role_propagation`](crate::AzureError::may_be_role_propagation).
+    pub(crate) fn may_be_role_propagation(&self) -> bool {
         let codes = [
             "AuthorizationFailed",
             "LinkedAuthorizationFailed",
@@ -71,27 +74,37 @@ impl ErrorAnswer {
         };
         is(&self.code) || is(&self.inner_code)
     }
-}
 
-impl fmt::Display for ErrorAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Azure answered {}", self.status)?;
+    /// The status with the error codes: `403 Forbidden (ForbiddenByRbac)`.
+    fn write_status(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
         if let Some(code) = &self.code {
             write!(f, " {code}")?;
         }
-        if let Some(code) = &self.inner_code {
-            write!(f, " ({code})")?;
-        }
-        match &self.message {
-            Some(message) => write!(f, ": {message}"),
+        match &self.inner_code {
+            Some(code) => write!(f, " ({code})"),
             None => Ok(()),
         }
     }
 }
 
-impl std::error::Error for ErrorAnswer {}
+impl fmt::Display for ErrorResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Azure responded with ")?;
+        self.write_status(f)?;
+        let Some(message) = &self.message else {
+            return Ok(());
+        };
+        match Denial::parse(message).filter(|_| self.may_be_role_propagation()) {
+            Some(denial) => write!(f, ": {denial}"),
+            None => write!(f, ": {message}"),
+        }
+    }
+}
 
-/// A field by its name in whatever case.
+impl std::error::Error for ErrorResponse {}
+
+/// Finds a field by its name, ignoring case.
 fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields
         .iter()
@@ -99,25 +112,7 @@ fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
         .map(|(_, value)| value)
 }
 
-/// The text on one line, with at most `length` characters.
-pub(crate) fn one_line(text: &str, length: usize) -> String {
-    let mut words = String::new();
-    for word in text
-        .split(|c: char| c.is_whitespace() || c.is_control())
-        .filter(|word| !word.is_empty())
-    {
-        if !words.is_empty() {
-            words.push(' ');
-        }
-        words.push_str(word);
-    }
-    match words.char_indices().nth(length) {
-        Some((end, _)) => format!("{}...", words.get(..end).unwrap_or_default()),
-        None => words,
-    }
-}
-
-/// The text without the values that were sent, whole or in parts: a message may quote what it complains about.
+/// Removes the values that were sent, and parts of them, from a message: it may quote an invalid value.
 fn without_values(text: &str, sent: Option<&Settings>) -> String {
     const HIDDEN: &str = "[hidden]";
     let Some(sent) = sent else {
@@ -127,7 +122,7 @@ fn without_values(text: &str, sent: Option<&Settings>) -> String {
         .iter()
         .map(|(_, value)| SettingValue::expose(value))
         .collect();
-    // The longest first: a value may be a part of another.
+    // Longest first, because one value may contain another.
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
     let mut text = text.to_owned();
     for value in values.iter().filter(|value| value.len() >= SHORTEST_PART) {
@@ -147,7 +142,7 @@ fn without_values(text: &str, sent: Option<&Settings>) -> String {
     words.collect()
 }
 
-/// Parts of values that are shorter than this, in bytes, tell nothing and are in every other word.
+/// The length in bytes from which a part of a value is hidden. Shorter parts occur in ordinary words and reveal nothing.
 const SHORTEST_PART: usize = 4;
 
 fn is_part(word: &str, values: &[&str]) -> bool {

@@ -1,0 +1,66 @@
+//! Time, size and rate limits of requests to Azure.
+
+use std::time::Duration;
+
+/// The maximum number of pages of a list. Key Vault returns 25 rows a page, Resource Manager some hundred.
+pub(crate) const MAX_PAGES: usize = 200;
+
+/// The limits of requests, apart from the deadline of a call.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Time to connect, including TLS.
+    pub connect: Duration,
+    /// Time for one attempt at a request that may be repeated. A read takes a second or two; ending one that hangs leaves
+    /// time for another attempt.
+    pub attempt: Duration,
+    /// Time for one attempt at any request, if its deadline is later.
+    pub request: Duration,
+    /// Size of a response body in bytes, after decompression.
+    pub response_bytes: usize,
+    /// Requests in flight per subscription or vault.
+    pub in_flight: usize,
+    /// Apps of one subscription whose settings may be written at the same time. Each has up to two requests in flight,
+    /// which do not count for `in_flight`.
+    pub writers: usize,
+    /// Rate of reads per subscription. Resource Manager allows a principal a burst of 250 reads and then 25 a second, per
+    /// subscription and region. The default stays below that because the limit may be shared with other instances.
+    pub reads: Rate,
+    /// Rate of all other requests per subscription, including reads of settings. Resource Manager allows a principal a
+    /// burst of 200 and then 10 a second.
+    pub writes: Rate,
+}
+
+/// The rate of a token bucket.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// The capacity of the bucket: the number of requests that may be sent at once after an idle period.
+    pub burst: u32,
+    /// The number of tokens added each second.
+    pub per_second: f64,
+}
+
+impl Limits {
+    pub(crate) const ATTEMPT: Duration = Duration::from_secs(10);
+    pub(crate) const RESPONSE_BYTES: usize = 16 * 1024 * 1024;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            attempt: Self::ATTEMPT,
+            request: Duration::from_secs(60),
+            response_bytes: Self::RESPONSE_BYTES,
+            in_flight: 12,
+            writers: 8,
+            reads: Rate {
+                burst: 200,
+                per_second: 22.0,
+            },
+            writes: Rate {
+                burst: 160,
+                per_second: 9.0,
+            },
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The Key Vault references of an app.
+
+use keyrelay_model::{AppId, SettingName};
+
+use super::client::ResourceManager;
+use super::reference_status::{ReferenceRow, ReferenceStatus};
+use crate::call::Call;
+use crate::error::AzureError;
+use crate::paging::read_json;
+use crate::request_log::Operation;
+use crate::transport::Action;
+
+impl ResourceManager {
+    /// Reads the statuses of all references in the settings of an app. They contain no plain text. Needs `config/Read`.
+    pub async fn reference_statuses(
+        &self,
+        app: &AppId,
+        call: &Call,
+    ) -> Result<Vec<ReferenceStatus>, AzureError> {
+        let path = format!("{app}/config/configreferences/appsettings");
+        let request = self.app_request(Operation::ReadReferences, app, &path, Action::Get);
+        self.transport
+            .list(request, call, |row: ReferenceRow| row.read(None))
+            .await
+    }
+
+    /// Reads the status of one reference; `None` if the setting holds no reference or does not exist.
+    pub async fn reference_status(
+        &self,
+        app: &AppId,
+        setting: &SettingName,
+        call: &Call,
+    ) -> Result<Option<ReferenceStatus>, AzureError> {
+        if matches!(setting.as_str(), "" | "." | "..") {
+            // As a path segment, such a name would be resolved to the parent or removed.
+            let all = self.reference_statuses(app, call).await?;
+            return Ok(all.into_iter().find(|status| status.setting == *setting));
+        }
+        let path = format!("{app}/config/configreferences/appsettings");
+        let mut request = self.app_request(Operation::ReadReference, app, &path, Action::Get);
+        if let Ok(mut segments) = request.url.path_segments_mut() {
+            segments.push(setting.as_str());
+        }
+        match self.transport.send(&request, call).await {
+            Ok(body) => {
+                let row: ReferenceRow =
+                    read_json(&body).map_err(|failure| request.failed(failure))?;
+                Ok(row.read(Some(setting)))
+            }
+            Err(error) if error.is_not_found() && !names_missing_resource(&error) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes Azure resolve all references of an app again. The permission that Azure checks below `config` is not
+    /// documented, and neither is whether the app restarts.
+    pub async fn refresh_references(&self, app: &AppId, call: &Call) -> Result<(), AzureError> {
+        let path = format!("{app}/config/configreferences/appsettings/refresh");
+        let mut request = self.app_request(Operation::RefreshReferences, app, &path, Action::Post);
+        request.url.set_query(Some(&format!(
+            "api-version={}",
+            self.cloud.refresh_api_version
+        )));
+        self.transport.send(&request, call).await.map(drop)
+    }
+}
+
+/// Whether a 404 is about the app or its parents. That of a missing setting has another code, or none.
+fn names_missing_resource(error: &AzureError) -> bool {
+    let codes = [
+        "ResourceNotFound",
+        "ResourceGroupNotFound",
+        "SubscriptionNotFound",
+    ];
+    error
+        .response()
+        .is_some_and(|response| codes.iter().any(|code| response.has_code(code)))
+}

@@ -1,0 +1,127 @@
+//! Sites, slots and their identities.
+
+use std::collections::BTreeMap;
+
+use keyrelay_model::AppId;
+use serde::Deserialize;
+
+use super::client::ResourceManager;
+use super::scope::Scope;
+use crate::call::Call;
+use crate::error::AzureError;
+use crate::paging::read_json;
+use crate::request_log::Operation;
+use crate::transport::{Action, Request};
+
+/// A site or a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    /// Its id.
+    pub id: AppId,
+    /// Its kind: `app`, `functionapp,linux`, ...
+    pub kind: Option<String>,
+    /// `Running` or `Stopped`.
+    pub state: Option<String>,
+    /// Whether it is enabled.
+    pub enabled: bool,
+    /// The kinds of its identities: `SystemAssigned`, `UserAssigned`, or both separated by a comma.
+    pub identity: Option<String>,
+    /// The identity that resolves its references: `SystemAssigned`, or the id of a user-assigned one.
+    pub reference_identity: Option<String>,
+}
+
+impl ResourceManager {
+    /// Lists the sites of a scope, without their slots. Needs `sites/Read`.
+    pub async fn sites(&self, scope: &Scope, call: &Call) -> Result<Vec<Site>, AzureError> {
+        let request = Request {
+            operation: Operation::ListSites,
+            subject: scope.to_string(),
+            throttle: scope.subscription().to_owned(),
+            url: self.url(&format!("{scope}/providers/Microsoft.Web/sites")),
+            action: Action::Get,
+            is_admitted: false,
+        };
+        self.transport.list(request, call, SiteRow::read).await
+    }
+
+    /// Lists the slots of a site, or of the site that a slot belongs to. The production slot is not included.
+    pub async fn slots(&self, app: &AppId, call: &Call) -> Result<Vec<Site>, AzureError> {
+        let site = Scope::group_of(app);
+        let path = format!("{site}/providers/Microsoft.Web/sites/{}/slots", app.site());
+        let request = self.app_request(Operation::ListSlots, app, &path, Action::Get);
+        self.transport.list(request, call, SiteRow::read).await
+    }
+
+    /// Reads the object id of an app's identity: that of a user-assigned one if there is any, else that of the
+    /// system-assigned one. Needs `sites/Read`.
+    pub async fn principal(&self, app: &AppId, call: &Call) -> Result<Option<String>, AzureError> {
+        let request = self.app_request(Operation::ListSites, app, &app.to_string(), Action::Get);
+        let body = self.transport.send(&request, call).await?;
+        let row: PrincipalRow = read_json(&body).map_err(|failure| request.failed(failure))?;
+        let identity = row.identity.unwrap_or_default();
+        let assigned = identity.user_assigned_identities.unwrap_or_default();
+        let of_user = assigned.into_values().next().and_then(|it| it.principal_id);
+        Ok(of_user.or(identity.principal_id))
+    }
+}
+
+/// A site as Resource Manager writes it.
+#[derive(Deserialize)]
+struct SiteRow {
+    id: String,
+    kind: Option<String>,
+    identity: Option<IdentityRow>,
+    properties: Option<Properties>,
+}
+
+#[derive(Deserialize)]
+struct IdentityRow {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Properties {
+    state: Option<String>,
+    enabled: Option<bool>,
+    key_vault_reference_identity: Option<String>,
+}
+
+impl SiteRow {
+    fn read(self) -> Option<Site> {
+        let Properties {
+            state,
+            enabled,
+            key_vault_reference_identity,
+        } = self.properties.unwrap_or_default();
+        Some(Site {
+            id: self.id.parse().ok()?,
+            kind: self.kind,
+            state,
+            enabled: enabled.unwrap_or(true),
+            identity: self.identity.and_then(|identity| identity.kind),
+            reference_identity: key_vault_reference_identity
+                .filter(|identity| !identity.is_empty()),
+        })
+    }
+}
+
+/// A site, reduced to its identities.
+#[derive(Deserialize)]
+struct PrincipalRow {
+    identity: Option<Principals>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Principals {
+    principal_id: Option<String>,
+    user_assigned_identities: Option<BTreeMap<String, UserAssigned>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UserAssigned {
+    principal_id: Option<String>,
+}
