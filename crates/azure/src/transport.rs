@@ -104,7 +104,7 @@ impl Transport {
         let started = Instant::now();
         let (mut attempts, mut throttled) = (0, 0);
         let outcome = self
-            .repeat(request, call.deadline, &mut attempts, &mut throttled)
+            .send_with_retries(request, call.deadline, &mut attempts, &mut throttled)
             .await;
         let (status, ids) = match &outcome {
             Ok(response) => (Some(response.status.as_u16()), response.ids.clone()),
@@ -148,7 +148,7 @@ impl Transport {
             .await
     }
 
-    async fn repeat(
+    async fn send_with_retries(
         &self,
         request: &Request<'_>,
         deadline: Deadline,

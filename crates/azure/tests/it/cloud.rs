@@ -23,7 +23,7 @@ fn check(cloud: Cloud, complaint: &str) {
 }
 
 #[test]
-fn the_three_clouds_can_be_used() {
+fn all_three_clouds_pass_the_check() {
     let clouds = [Cloud::public(), Cloud::us_gov(), Cloud::china()];
     for cloud in &clouds {
         assert_eq!(cloud.check(), Ok(()));
@@ -49,7 +49,7 @@ fn the_three_clouds_can_be_used() {
 }
 
 #[test]
-fn plain_http_is_for_this_machine_only() {
+fn plain_http_is_allowed_for_loopback_only() {
     for url in [
         "http://127.0.0.1:4001",
         "http://127.9.9.9",
@@ -70,7 +70,7 @@ fn plain_http_is_for_this_machine_only() {
 }
 
 #[test]
-fn a_cloud_that_cannot_work_is_refused() {
+fn an_invalid_cloud_is_rejected() {
     check(
         with_resource_manager("ftp://management.azure.com"),
         "https://",
@@ -112,7 +112,7 @@ fn a_cloud_that_cannot_work_is_refused() {
 }
 
 #[test]
-fn nothing_is_built_with_a_cloud_that_was_not_checked() {
+fn every_constructor_checks_its_cloud() {
     let cloud = with_resource_manager("http://management.example");
     let built = ResourceManager::new(&cloud, credential(), Http::new().unwrap());
     assert!(matches!(built, Err(CloudError::PlainHttp { .. })));

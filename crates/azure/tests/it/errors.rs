@@ -1,10 +1,10 @@
-//! Azure's errors, in both shapes and in none.
+//! Error responses of Azure, in either shape and without one.
 
 use keyrelay_azure::AzureError;
-use keyrelay_model::Retryability;
+use keyrelay_model::{Retryability, error_chain};
 use serde_json::json;
 
-use crate::fake::{Fake, Reply, answer, call, orders, told};
+use crate::fake::{Fake, Reply, call, orders, respond};
 
 async fn read(reply: Reply) -> AzureError {
     let fake = Fake::start([reply]).await;
@@ -18,14 +18,14 @@ async fn read(reply: Reply) -> AzureError {
 async fn resource_manager_wraps_its_errors() {
     let body = json!({ "error": { "code": "ResourceNotFound", "message": "The Resource\r\n 'orders' was not found." } });
     let error = read(
-        answer(404, body)
+        respond(404, body)
             .with("x-ms-request-id", "r")
             .with("x-ms-correlation-request-id", "c"),
     )
     .await;
     assert!(error.is_not_found() && !error.is_forbidden());
     assert_eq!(
-        told(&error),
+        error_chain(&error),
         "could not read the settings of orders: \
          Azure responded with 404 ResourceNotFound: The Resource 'orders' was not found."
     );
@@ -37,11 +37,11 @@ async fn resource_manager_wraps_its_errors() {
 }
 
 #[tokio::test]
-async fn microsoft_web_does_not() {
+async fn microsoft_web_does_not_wrap_its_errors() {
     let body = json!({ "Code": "NotFound", "Message": "Cannot find Site", "Target": null, "Details": [{ "Message": "x" }] });
-    let error = read(answer(404, body)).await;
+    let error = read(respond(404, body)).await;
     assert_eq!(
-        told(&error),
+        error_chain(&error),
         "could not read the settings of orders: Azure responded with 404 NotFound: Cannot find Site"
     );
 }
@@ -55,14 +55,14 @@ async fn a_body_that_is_no_error_is_not_quoted() {
         r#"{"error": ["planted"]}"#,
         "",
     ] {
-        let error = read(Reply::Answer {
+        let error = read(Reply::Response {
             status: 400,
             headers: vec![],
             body: body.to_owned(),
         })
         .await;
         assert_eq!(
-            told(&error),
+            error_chain(&error),
             "could not read the settings of orders: Azure responded with 400"
         );
         assert!(!format!("{error:?}").contains("planted"));
@@ -71,26 +71,26 @@ async fn a_body_that_is_no_error_is_not_quoted() {
 
 #[tokio::test]
 async fn a_long_message_is_cut() {
-    let error = read(answer(
+    let error = read(respond(
         400,
         json!({ "Code": "x".repeat(5000), "Message": "é".repeat(5000) }),
     ))
     .await;
-    let answer = error.response().unwrap();
-    assert!(answer.code.as_ref().unwrap().len() <= 103);
-    assert_eq!(answer.message.as_ref().unwrap().chars().count(), 603);
+    let response = error.response().unwrap();
+    assert!(response.code.as_ref().unwrap().len() <= 103);
+    assert_eq!(response.message.as_ref().unwrap().chars().count(), 603);
 }
 
 #[tokio::test]
-async fn a_missing_role_is_permanent_and_may_be_fresh() {
-    let error = read(answer(
+async fn a_denial_is_permanent_and_may_be_role_propagation() {
+    let error = read(respond(
         403,
         json!({ "error": { "code": "AuthorizationFailed", "message": "no" } }),
     ))
     .await;
     assert!(error.is_forbidden() && error.may_be_role_propagation());
     assert_eq!(error.retryability(), Retryability::Permanent);
-    let error = read(answer(
+    let error = read(respond(
         403,
         json!({ "error": { "code": "RequestDisallowedByPolicy" } }),
     ))
@@ -103,7 +103,7 @@ async fn a_denial_names_action_and_scope_and_then_the_fix() {
     let message = "The client 'keyrelay' with object id 'oid-1' does not have authorization to perform action \
                    'Microsoft.Web/sites/config/list/action' over scope '/subscriptions/s' or the scope is invalid. \
                    If access was recently granted, please refresh your credentials.";
-    let error = read(answer(
+    let error = read(respond(
         403,
         json!({ "error": { "code": "AuthorizationFailed", "message": message } }),
     ))
@@ -120,11 +120,11 @@ async fn a_denial_names_action_and_scope_and_then_the_fix() {
 async fn an_explanation_has_no_doubled_punctuation() {
     let body = json!({ "error": { "code": "ResourceNotFound", "message": "It was not found." } });
     assert_eq!(
-        read(answer(404, body)).await.explanation(),
+        read(respond(404, body)).await.explanation(),
         "could not read the settings of orders: Azure responded with 404 ResourceNotFound: It was not found. \
          Correct the name in `keyrelay.toml`."
     );
-    let transient = read(answer(409, json!({ "Message": "Busy." }))).await;
+    let transient = read(respond(409, json!({ "Message": "Busy." }))).await;
     assert_eq!(
         transient.explanation(),
         "could not read the settings of orders: Azure responded with 409: Busy."
@@ -133,7 +133,7 @@ async fn an_explanation_has_no_doubled_punctuation() {
 
 #[tokio::test]
 async fn only_a_write_is_planned_again() {
-    let error = read(answer(409, json!({}))).await;
+    let error = read(respond(409, json!({}))).await;
     assert_eq!(
         (error.plan_again_after(), error.may_have_been_written()),
         (None, false)
@@ -141,6 +141,6 @@ async fn only_a_write_is_planned_again() {
 }
 
 #[tokio::test]
-async fn the_status_of_an_error_counts_more_than_its_body() {
+async fn the_status_of_an_error_is_kept_without_its_body() {
     assert!(read(Reply::HalfSent(403)).await.is_forbidden());
 }

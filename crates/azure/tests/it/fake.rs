@@ -1,4 +1,4 @@
-//! A server that plays recorded answers and notes what it was asked.
+//! A fake server that sends scripted responses and records the requests.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,14 +12,12 @@ use axum::http::{HeaderMap, Response};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::time::OffsetDateTime;
 use futures::StreamExt;
-use keyrelay_azure::{
-    AzureError, Call, Cloud, Credential, Deadline, Http, KeyVault, Limits, ResourceManager,
-};
+use keyrelay_azure::{Call, Cloud, Credential, Deadline, Http, KeyVault, Limits, ResourceManager};
 use keyrelay_model::AppId;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
-/// One request, as it arrived.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     /// `GET /path?query`
@@ -28,17 +26,17 @@ pub(crate) struct Seen {
     pub(crate) body: String,
 }
 
-/// What the server does with a request. `{origin}` in a body stands for the server's own origin.
+/// The reaction of the server to a request. `{origin}` in a body stands for the server's own origin.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
-    Answer {
+    Response {
         status: u16,
         headers: Vec<(&'static str, &'static str)>,
         body: String,
     },
-    /// The head with this status, a part of the body, and then nothing: the connection is cut.
+    /// Sends the head with this status and a part of the body, then drops the connection.
     HalfSent(u16),
-    /// The connection is kept and nothing comes.
+    /// Keeps the connection open and sends nothing.
     Never,
 }
 
@@ -47,18 +45,18 @@ pub(crate) struct Fake {
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
-/// An answer with JSON.
-pub(crate) fn answer(status: u16, body: Value) -> Reply {
-    Reply::Answer {
+/// A response with a JSON body.
+pub(crate) fn respond(status: u16, body: Value) -> Reply {
+    Reply::Response {
         status,
         headers: vec![("content-type", "application/json")],
         body: body.to_string(),
     }
 }
 
-/// An answer without a body that asks to be asked again at once.
+/// A response without a body, with a `Retry-After` of zero.
 pub(crate) fn again(status: u16) -> Reply {
-    Reply::Answer {
+    Reply::Response {
         status,
         headers: vec![("retry-after", "0")],
         body: String::new(),
@@ -67,7 +65,7 @@ pub(crate) fn again(status: u16) -> Reply {
 
 impl Reply {
     pub(crate) fn with(mut self, name: &'static str, value: &'static str) -> Self {
-        if let Self::Answer { headers, .. } = &mut self {
+        if let Self::Response { headers, .. } = &mut self {
             headers.push((name, value));
         }
         self
@@ -79,7 +77,7 @@ impl Fake {
         Self::cutting(0, replies).await
     }
 
-    /// A server that drops its first connections without an answer.
+    /// Starts a server that drops its first connections without a response.
     pub(crate) async fn cutting(cuts: usize, replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -106,7 +104,7 @@ impl Fake {
         self.seen().into_iter().map(|seen| seen.line).collect()
     }
 
-    /// Waits until so many requests have arrived.
+    /// Waits until this number of requests has arrived.
     pub(crate) async fn has_seen(&self, requests: usize) {
         let wait = async {
             while self.seen().len() < requests {
@@ -159,7 +157,7 @@ async fn play(
         body: String::from_utf8(body.to_vec()).unwrap(),
     });
     match reply {
-        Some(Reply::Answer {
+        Some(Reply::Response {
             status,
             headers,
             body,
@@ -173,7 +171,7 @@ async fn play(
         }
         Some(Reply::HalfSent(status)) => {
             let part = futures::stream::iter([Ok(r#"{"properties": {"#)]);
-            // What is written is sent while nothing more is there; an error at once would overtake it.
+            // The part is flushed while the body is pending. An immediate error would discard it.
             let cut = futures::stream::once(async {
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 Err(std::io::Error::other("cut"))
@@ -220,7 +218,7 @@ impl axum::serve::Listener for Cutting {
     }
 }
 
-/// Hands out `token-1`, `token-2`, ...
+/// Returns `token-1`, `token-2`, ...
 #[derive(Debug, Default)]
 struct Numbered(AtomicUsize);
 
@@ -248,22 +246,11 @@ pub(crate) fn orders() -> AppId {
     ORDERS.parse().unwrap()
 }
 
-/// A call with more time than any test takes.
+/// A call with a deadline that no test reaches.
 pub(crate) fn call() -> Call {
     within(Duration::from_secs(25))
 }
 
 pub(crate) fn within(duration: Duration) -> Call {
     Call::until(Deadline::after(duration))
-}
-
-/// What an error says, with all its sources.
-pub(crate) fn told(error: &AzureError) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

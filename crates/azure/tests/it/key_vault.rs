@@ -1,8 +1,8 @@
 use keyrelay_azure::{Failure, SecretVersionInfo};
-use keyrelay_model::{SecretName, VaultHost};
+use keyrelay_model::{SecretName, VaultHost, error_chain};
 use serde_json::json;
 
-use crate::fake::{Fake, answer, call, told};
+use crate::fake::{Fake, call, respond};
 
 fn vault() -> VaultHost {
     "contoso-kv.vault.azure.net".parse().unwrap()
@@ -26,8 +26,8 @@ async fn all_pages_of_versions_are_read() {
         ),
     ]);
     let fake = Fake::start([
-        answer(200, json!({ "value": first, "nextLink": "{origin}/vaults/contoso-kv/next?$skiptoken=a" })),
-        answer(200, json!({ "value": [row("aaa3", json!(null)), { "id": "https://x/secrets/sql/no version" }, {}], "nextLink": null })),
+        respond(200, json!({ "value": first, "nextLink": "{origin}/vaults/contoso-kv/next?$skiptoken=a" })),
+        respond(200, json!({ "value": [row("aaa3", json!(null)), { "id": "https://x/secrets/sql/no version" }, {}], "nextLink": null })),
     ])
     .await;
     let versions = fake
@@ -77,17 +77,17 @@ async fn a_vault_of_another_cloud_gets_no_token() {
 }
 
 #[tokio::test]
-async fn a_denial_says_what_was_attempted_on_what() {
+async fn a_denial_names_the_operation_and_its_subject() {
     let body = json!({ "error": { "code": "Forbidden", "message": "Caller is not authorized.",
         "innererror": { "code": "ForbiddenByRbac" } } });
-    let fake = Fake::start([answer(403, body)]).await;
+    let fake = Fake::start([respond(403, body)]).await;
     let error = fake
         .key_vault()
         .versions(&vault(), &secret(), &call())
         .await
         .unwrap_err();
     assert_eq!(
-        told(&error),
+        error_chain(&error),
         "could not list the versions of Sql-Password in contoso-kv.vault.azure.net: \
          Azure responded with 403 Forbidden (ForbiddenByRbac): Caller is not authorized."
     );

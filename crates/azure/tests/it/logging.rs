@@ -5,8 +5,8 @@ use keyrelay_model::{SettingValue, Settings};
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 
-use crate::fake::{Fake, answer, call, orders};
-use crate::process::start_again;
+use crate::fake::{Fake, call, orders, respond};
+use crate::process::run_in_own_process;
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -21,15 +21,15 @@ impl Write for Lines {
     }
 }
 
-/// Set in the process of its own that the test needs: whether an event is wanted is remembered for a whole process, and
-/// the other tests do not want any.
+/// Set in the test's own process. `tracing` caches the interest in an event for the whole process, and the other tests have
+/// no subscriber.
 const ALONE: &str = "TEST_ALONE";
 
 #[tokio::test]
-async fn a_request_is_logged_with_its_ids_and_nothing_of_its_content() {
+async fn a_request_is_logged_with_its_ids_and_without_its_content() {
     if std::env::var_os(ALONE).is_none() {
-        let test = "logging::a_request_is_logged_with_its_ids_and_nothing_of_its_content";
-        return start_again(test, &[(ALONE, "1")]).await;
+        let test = "logging::a_request_is_logged_with_its_ids_and_without_its_content";
+        return run_in_own_process(test, &[(ALONE, "1")]).await;
     }
     let lines = Lines::default();
     let writer = lines.clone();
@@ -41,8 +41,8 @@ async fn a_request_is_logged_with_its_ids_and_nothing_of_its_content() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let held = json!({ "properties": { "A": "planted-held" } });
     let fake = Fake::start([
-        answer(401, json!({})),
-        answer(200, held).with("x-ms-request-id", "r-1"),
+        respond(401, json!({})),
+        respond(200, held).with("x-ms-request-id", "r-1"),
     ])
     .await;
     let sent: Settings = [("A".parse().unwrap(), SettingValue::new("planted-sent"))]

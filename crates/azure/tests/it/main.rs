@@ -1,4 +1,4 @@
-//! The crate against a server on this machine that plays Azure's part.
+//! Integration tests against a local fake of Azure.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -6,7 +6,7 @@
 )]
 #![expect(
     clippy::disallowed_methods,
-    reason = "a test that runs itself again tells itself so by a variable"
+    reason = "a test marks its child process with a variable"
 )]
 
 mod cloud;
@@ -17,7 +17,7 @@ mod logging;
 mod managed_identity;
 mod process;
 mod references;
-mod repeating;
+mod retries;
 mod settings;
 mod sites;
-mod writing;
+mod writes;

@@ -1,20 +1,22 @@
-//! A managed identity as App Service gives it. Where its endpoint is stands in the environment of the process, so each
-//! test starts itself once more with such an environment: the second process is the client, the first plays Azure.
+//! The managed identity of App Service.
+//!
+//! The environment of the process names its endpoint. Each test therefore starts itself in a second process with that
+//! environment: the second process is the client, and the first plays Azure.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use keyrelay_azure::{AzureError, Cloud, Credential, Http, Identity, ResourceManager};
-use keyrelay_model::{Retryability, Settings};
+use keyrelay_model::{Retryability, Settings, error_chain};
 use serde_json::json;
 
-use crate::fake::{Fake, Reply, answer, orders, told, within};
-use crate::process::start_again;
+use crate::fake::{Fake, Reply, orders, respond, within};
+use crate::process::run_in_own_process;
 
-/// Where Resource Manager is. Only the second process has it.
+/// The endpoint of Resource Manager, set in the second process only.
 const RESOURCE_MANAGER: &str = "TEST_RESOURCE_MANAGER";
 
-/// More time than any test takes.
+/// A time that no test exceeds.
 const LONG: Duration = Duration::from_secs(20);
 
 /// Reads settings with a managed identity, if this is the second process.
@@ -36,9 +38,9 @@ async fn as_client(
     Some(manager.settings(&orders(), &within(time)).await)
 }
 
-/// Starts a test once more, as App Service would start it.
+/// Starts a test in a second process, with the environment of App Service.
 async fn start_client(test: &str, identity: &Fake, resource_manager: &Fake) {
-    // Nobody is there: whoever goes through a proxy fails.
+    // No proxy listens there, so a request through it fails.
     let proxy = "http://127.0.0.1:1";
     let variables = [
         (
@@ -53,22 +55,22 @@ async fn start_client(test: &str, identity: &Fake, resource_manager: &Fake) {
     let variables = variables
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
-    start_again(&format!("managed_identity::{test}"), &variables).await;
+    run_in_own_process(&format!("managed_identity::{test}"), &variables).await;
 }
 
-/// An answer of the identity endpoint: a token that lives for a day.
+/// A response of the identity endpoint with a token that lives for a day.
 fn token(token: &str) -> Reply {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let expires_on = (now + 86_400).to_string();
     let resource = "https://management.azure.com";
-    answer(
+    respond(
         200,
         json!({ "access_token": token, "expires_on": expires_on, "token_type": "Bearer", "resource": resource }),
     )
 }
 
 fn empty() -> Reply {
-    answer(200, json!({ "properties": {} }))
+    respond(200, json!({ "properties": {} }))
 }
 
 #[tokio::test]
@@ -115,52 +117,42 @@ async fn a_user_assigned_identity_is_named_by_its_client_id() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_really_fetched_anew() {
+async fn a_rejected_token_is_fetched_again() {
     if let Some(settings) = as_client(None, LONG).await {
         assert!(settings.unwrap().is_empty());
         return;
     }
     let identity = Fake::start([token("t1"), token("t2")]).await;
-    let manager = Fake::start([answer(401, json!({})), empty()]).await;
-    start_client(
-        "a_refused_token_is_really_fetched_anew",
-        &identity,
-        &manager,
-    )
-    .await;
+    let manager = Fake::start([respond(401, json!({})), empty()]).await;
+    start_client("a_rejected_token_is_fetched_again", &identity, &manager).await;
     assert_eq!(identity.seen().len(), 2);
     assert_eq!(manager.seen()[1].headers["authorization"], "Bearer t2");
 }
 
 #[tokio::test]
-async fn an_identity_that_the_app_has_not_is_permanent() {
+async fn a_missing_identity_is_permanent() {
     if let Some(settings) = as_client(Some("unknown"), LONG).await {
         let error = settings.unwrap_err();
         assert_eq!(error.retryability(), Retryability::Permanent, "{error:?}");
         assert!(
-            told(&error).contains("no token for https://management.azure.com: "),
+            error_chain(&error).contains("no token for https://management.azure.com: "),
             "{}",
-            told(&error)
+            error_chain(&error)
         );
         assert!(
-            told(&error).contains("identity has not been assigned"),
+            error_chain(&error).contains("identity has not been assigned"),
             "{}",
-            told(&error)
+            error_chain(&error)
         );
         return;
     }
-    let identity = Fake::start([answer(
+    let identity = Fake::start([respond(
         400,
         json!({ "statusCode": 400, "message": "No User Assigned Identity found" }),
     )])
     .await;
     let manager = Fake::start([]).await;
-    start_client(
-        "an_identity_that_the_app_has_not_is_permanent",
-        &identity,
-        &manager,
-    )
-    .await;
+    start_client("a_missing_identity_is_permanent", &identity, &manager).await;
     assert!(manager.seen().is_empty());
 }
 

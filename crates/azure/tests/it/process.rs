@@ -1,10 +1,10 @@
-//! Tests that need a process of their own: for its environment, or because the others in this one would disturb them.
+//! Processes for tests that need their own environment or must not share global state with other tests.
 
 use std::process::Stdio;
 use std::time::Duration;
 
-/// Starts one test of this binary (`module::test`) in a process with these variables, and waits for its success.
-pub(crate) async fn start_again(test: &str, variables: &[(&str, &str)]) {
+/// Runs one test of this binary (`module::test`) in a process with these variables and waits for its success.
+pub(crate) async fn run_in_own_process(test: &str, variables: &[(&str, &str)]) {
     let output = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .envs(variables.iter().copied())

@@ -2,7 +2,7 @@ use keyrelay_azure::{Progress, ReferenceStatus, Status};
 use keyrelay_model::SettingName;
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, ORDERS, Reply, answer, call, orders};
+use crate::fake::{Fake, ORDERS, Reply, call, orders, respond};
 
 const REFERENCE: &str = "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/sql/)";
 
@@ -34,11 +34,11 @@ async fn one(reply: Reply, name: &str) -> (Option<ReferenceStatus>, Vec<String>)
 async fn all_pages_of_statuses_are_read() {
     let next = format!("{{origin}}{ORDERS}/next?page=2");
     let fake = Fake::start([
-        answer(
+        respond(
             200,
             json!({ "value": [row("A", "Resolved")], "nextLink": next }),
         ),
-        answer(
+        respond(
             200,
             json!({ "value": [row("B", "SecretNotFound")], "nextLink": null }),
         ),
@@ -77,8 +77,8 @@ async fn all_pages_of_statuses_are_read() {
 }
 
 #[tokio::test]
-async fn rows_with_gaps_are_read_as_far_as_they_go() {
-    let fake = Fake::start([answer(
+async fn incomplete_rows_are_read_or_skipped() {
+    let fake = Fake::start([respond(
         200,
         json!({ "value": [
         { "name": "NULLS", "properties": {
@@ -114,8 +114,8 @@ async fn rows_with_gaps_are_read_as_far_as_they_go() {
 }
 
 #[tokio::test]
-async fn one_status_is_asked_for_by_its_encoded_name() {
-    let (status, lines) = one(answer(200, row("ignored", "Initialized")), "A:b/c ?é").await;
+async fn a_status_is_requested_by_the_encoded_name() {
+    let (status, lines) = one(respond(200, row("ignored", "Initialized")), "A:b/c ?é").await;
     let path = format!("{ORDERS}/config/configreferences/appsettings/A:b%2Fc%20%3F%C3%A9");
     assert_eq!(lines, [format!("GET {path}?api-version=2025-05-01")]);
     let status = status.unwrap();
@@ -126,9 +126,9 @@ async fn one_status_is_asked_for_by_its_encoded_name() {
 }
 
 #[tokio::test]
-async fn a_name_that_no_url_can_end_in_is_looked_up_in_the_list() {
+async fn a_name_that_is_no_path_segment_is_found_in_the_list() {
     let (status, lines) = one(
-        answer(
+        respond(
             200,
             json!({ "value": [row("A", "Resolved"), row("..", "Resolved")] }),
         ),
@@ -147,21 +147,26 @@ async fn a_name_that_no_url_can_end_in_is_looked_up_in_the_list() {
 #[tokio::test]
 async fn a_setting_that_is_no_reference_has_no_status() {
     assert_eq!(
-        one(answer(404, json!({ "Code": "NotFound" })), "A").await.0,
-        None
-    );
-    assert_eq!(one(answer(404, json!({})), "A").await.0, None);
-    assert_eq!(
-        one(answer(200, json!({ "name": "A", "properties": null })), "A")
+        one(respond(404, json!({ "Code": "NotFound" })), "A")
             .await
             .0,
+        None
+    );
+    assert_eq!(one(respond(404, json!({})), "A").await.0, None);
+    assert_eq!(
+        one(
+            respond(200, json!({ "name": "A", "properties": null })),
+            "A"
+        )
+        .await
+        .0,
         None
     );
 }
 
 #[tokio::test]
-async fn an_app_that_is_gone_is_an_error() {
-    let fake = Fake::start([answer(
+async fn a_deleted_app_is_an_error() {
+    let fake = Fake::start([respond(
         404,
         json!({ "error": { "code": "ResourceNotFound", "message": "gone" } }),
     )])
@@ -176,8 +181,8 @@ async fn an_app_that_is_gone_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_refresh_is_a_post_of_nothing_whose_answer_does_not_matter() {
-    let fake = Fake::start([Reply::Answer {
+async fn a_refresh_is_an_empty_post_and_its_body_is_ignored() {
+    let fake = Fake::start([Reply::Response {
         status: 204,
         headers: vec![],
         body: String::new(),

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use keyrelay_azure::{Failure, Limits, Operation};
-use keyrelay_model::{Retryability, SettingValue, Settings};
+use keyrelay_model::{Retryability, SettingValue, Settings, error_chain};
 use serde_json::json;
 
-use crate::fake::{Fake, ORDERS, Reply, answer, call, orders, told, within};
+use crate::fake::{Fake, ORDERS, Reply, call, orders, respond, within};
 
 fn settings(pairs: &[(&str, &str)]) -> Settings {
     pairs
@@ -13,10 +13,10 @@ fn settings(pairs: &[(&str, &str)]) -> Settings {
         .collect()
 }
 
-/// Reads settings out of one answer that must be refused, and returns what is said about it.
+/// Reads settings from a response that must be rejected, and returns the text of the error.
 async fn refused(body: &str) -> String {
     let body = body.to_owned();
-    let fake = Fake::start([Reply::Answer {
+    let fake = Fake::start([Reply::Response {
         status: 200,
         headers: vec![],
         body,
@@ -29,12 +29,12 @@ async fn refused(body: &str) -> String {
         .unwrap_err();
     assert!(matches!(error.failure, Failure::Unreadable(_)), "{error:?}");
     assert_eq!(error.retryability(), Retryability::Transient);
-    format!("{} {error:?}", told(&error))
+    format!("{} {error:?}", error_chain(&error))
 }
 
 #[tokio::test]
-async fn reading_is_a_post_of_nothing() {
-    let fake = Fake::start([answer(200, json!({ "properties": { "A": "1", "B": "" } }))]).await;
+async fn a_read_is_an_empty_post() {
+    let fake = Fake::start([respond(200, json!({ "properties": { "A": "1", "B": "" } }))]).await;
     let read = fake
         .resource_manager()
         .settings(&orders(), &call())
@@ -60,8 +60,8 @@ async fn reading_is_a_post_of_nothing() {
 }
 
 #[tokio::test]
-async fn writing_replaces_the_whole_set_and_returns_what_azure_holds() {
-    let fake = Fake::start([answer(
+async fn a_write_replaces_all_settings_and_returns_those_of_azure() {
+    let fake = Fake::start([respond(
         200,
         json!({ "properties": { "A": "1", "X": "of azure" } }),
     )])
@@ -89,7 +89,7 @@ async fn writing_replaces_the_whole_set_and_returns_what_azure_holds() {
 
 #[tokio::test]
 async fn a_slot_has_its_own_settings() {
-    let fake = Fake::start([answer(200, json!({ "properties": {} }))]).await;
+    let fake = Fake::start([respond(200, json!({ "properties": {} }))]).await;
     let slot = format!("{ORDERS}/slots/staging").parse().unwrap();
     assert!(
         fake.resource_manager()
@@ -107,8 +107,8 @@ async fn a_slot_has_its_own_settings() {
 }
 
 #[tokio::test]
-async fn an_endpoint_may_have_a_path_and_an_api_version_of_its_own() {
-    let fake = Fake::start([answer(200, json!({ "properties": {} }))]).await;
+async fn an_endpoint_may_have_a_path_and_its_own_api_version() {
+    let fake = Fake::start([respond(200, json!({ "properties": {} }))]).await;
     let mut cloud = fake.cloud();
     cloud.resource_manager = format!("{}/arm/", fake.origin).parse().unwrap();
     cloud.web_api_version = "2024-11-01".to_owned();
@@ -125,7 +125,7 @@ async fn an_endpoint_may_have_a_path_and_an_api_version_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_whole_set_is_no_set() {
+async fn an_incomplete_set_is_an_error() {
     for body in [
         "",
         "null",
@@ -137,12 +137,12 @@ async fn an_answer_without_a_whole_set_is_no_set() {
     ] {
         refused(body).await;
     }
-    let told = refused(r#"{"properties":{"A":"1","B":null}}"#).await;
-    assert!(told.contains("the value of `B` is not a string"), "{told}");
+    let text = refused(r#"{"properties":{"A":"1","B":null}}"#).await;
+    assert!(text.contains("the value of `B` is not a string"), "{text}");
 }
 
 #[tokio::test]
-async fn an_answer_that_cannot_be_read_is_not_quoted() {
+async fn an_unreadable_response_is_not_quoted() {
     for body in [
         r#"{"properties":"planted"}"#,
         r#"{"properties":{"A":{"planted":"planted"}}}"#,
@@ -151,14 +151,14 @@ async fn an_answer_that_cannot_be_read_is_not_quoted() {
         r#""planted""#,
         "planted",
     ] {
-        let told = refused(body).await;
-        assert!(!told.contains("planted"), "{told}");
+        let text = refused(body).await;
+        assert!(!text.contains("planted"), "{text}");
     }
 }
 
 #[tokio::test]
-async fn an_answer_beyond_the_limit_is_refused() {
-    let fake = Fake::start([answer(
+async fn a_response_larger_than_the_limit_is_an_error() {
+    let fake = Fake::start([respond(
         200,
         json!({ "properties": { "A": "x".repeat(2000) } }),
     )])
@@ -176,11 +176,11 @@ async fn an_answer_beyond_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_is_noted_with_its_ids() {
-    let reply = answer(200, json!({ "properties": {} }))
+async fn a_request_is_recorded_with_its_ids() {
+    let reply = respond(200, json!({ "properties": {} }))
         .with("x-ms-request-id", "request-1")
         .with("x-ms-correlation-request-id", "correlation-1");
-    let fake = Fake::start([reply, answer(404, json!({}))]).await;
+    let fake = Fake::start([reply, respond(404, json!({}))]).await;
     let (manager, call) = (fake.resource_manager(), call());
     manager.settings(&orders(), &call).await.unwrap();
     manager
@@ -204,7 +204,7 @@ async fn a_request_is_noted_with_its_ids() {
 }
 
 #[tokio::test]
-async fn no_call_runs_past_its_deadline() {
+async fn no_call_exceeds_its_deadline() {
     let fake = Fake::start([Reply::Never]).await;
     let call = within(Duration::from_millis(300));
     let error = fake
@@ -220,7 +220,7 @@ async fn no_call_runs_past_its_deadline() {
         (error.retryability(), fake.seen().len()),
         (Retryability::Transient, 1)
     );
-    // What is begun after the deadline is not begun.
+    // After the deadline, no request is sent.
     let error = fake
         .resource_manager()
         .settings(&orders(), &call)
@@ -234,7 +234,7 @@ async fn no_call_runs_past_its_deadline() {
 
 #[tokio::test]
 async fn nothing_prints_a_token_or_a_value() {
-    let fake = Fake::start([answer(200, json!({ "properties": { "A": "planted" } }))]).await;
+    let fake = Fake::start([respond(200, json!({ "properties": { "A": "planted" } }))]).await;
     let (manager, call) = (fake.resource_manager(), call());
     let read = manager.settings(&orders(), &call).await.unwrap();
     let printed = format!("{manager:?} {call:?} {read:?}");

@@ -2,7 +2,7 @@ use keyrelay_azure::{AzureError, Failure, NextLinkError, Scope, Site};
 use keyrelay_model::Retryability;
 use serde_json::{Value, json};
 
-use crate::fake::{Fake, ORDERS, Reply, answer, call, orders};
+use crate::fake::{Fake, ORDERS, Reply, call, orders, respond};
 
 fn scope() -> Scope {
     "/subscriptions/s/resourceGroups/g".parse().unwrap()
@@ -15,7 +15,7 @@ async fn sites(replies: Vec<Reply>) -> (Result<Vec<Site>, AzureError>, usize) {
 }
 
 fn page(rows: Value, next_link: &str) -> Reply {
-    answer(200, json!({ "value": rows, "nextLink": next_link }))
+    respond(200, json!({ "value": rows, "nextLink": next_link }))
 }
 
 async fn check_link(replies: Vec<Reply>, requests: usize, expected: NextLinkError) {
@@ -32,7 +32,7 @@ async fn check_link(replies: Vec<Reply>, requests: usize, expected: NextLinkErro
 }
 
 #[tokio::test]
-async fn a_subscription_and_a_group_are_asked_for_by_their_ids() {
+async fn subscriptions_and_groups_are_requested_by_their_ids() {
     let fake = Fake::start([page(json!([]), ""), page(Value::Null, "")]).await;
     let manager = fake.resource_manager();
     assert_eq!(manager.sites(&scope(), &call()).await.unwrap(), []);
@@ -54,7 +54,7 @@ async fn a_subscription_and_a_group_are_asked_for_by_their_ids() {
 }
 
 #[tokio::test]
-async fn sites_are_read_as_far_as_they_go() {
+async fn incomplete_sites_are_read_or_skipped() {
     let rows = json!([
         { "id": ORDERS, "kind": "functionapp,linux", "identity": { "type": "SystemAssigned" },
           "properties": { "state": "Running", "enabled": true, "keyVaultReferenceIdentity": "SystemAssigned" } },
@@ -83,7 +83,7 @@ async fn sites_are_read_as_far_as_they_go() {
 }
 
 #[tokio::test]
-async fn slots_are_those_of_the_site() {
+async fn the_slots_of_a_slot_are_those_of_its_site() {
     let slot = format!("{ORDERS}/slots/staging");
     let rows = json!([{ "id": slot, "name": "orders/staging" }]);
     let fake = Fake::start([page(rows, ""), page(json!([]), "")]).await;
@@ -99,7 +99,7 @@ async fn slots_are_those_of_the_site() {
 }
 
 #[tokio::test]
-async fn a_page_elsewhere_is_not_asked_for() {
+async fn a_page_of_another_origin_is_not_requested() {
     for link in [
         "http://127.0.0.1:1/next",
         "https://management.azure.com/next",
@@ -111,13 +111,13 @@ async fn a_page_elsewhere_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn pages_in_a_circle_are_noticed() {
+async fn a_loop_of_pages_is_an_error() {
     let to = |page_number: usize| page(json!([]), &format!("{{origin}}/next?page={page_number}"));
     check_link(vec![to(2), to(3), to(2)], 3, NextLinkError::Loop).await;
 }
 
 #[tokio::test]
-async fn a_list_without_an_end_is_given_up() {
+async fn a_list_with_too_many_pages_is_an_error() {
     let pages = (0..300)
         .map(|number| page(json!([]), &format!("{{origin}}/next?page={number}")))
         .collect();
@@ -125,9 +125,9 @@ async fn a_list_without_an_end_is_given_up() {
 }
 
 #[tokio::test]
-async fn half_a_list_is_no_list() {
+async fn an_incomplete_list_is_an_error() {
     let next = page(json!([{ "id": ORDERS }]), "{origin}/next");
-    let (sites_found, _) = sites(vec![next, answer(403, json!({}))]).await;
+    let (sites_found, _) = sites(vec![next, respond(403, json!({}))]).await;
     assert!(sites_found.unwrap_err().is_forbidden());
     for body in [
         json!({}),
@@ -135,7 +135,7 @@ async fn half_a_list_is_no_list() {
         json!({ "value": "none" }),
         json!({ "Value": [] }),
     ] {
-        let (sites, _) = sites(vec![answer(200, body)]).await;
+        let (sites, _) = sites(vec![respond(200, body)]).await;
         assert!(matches!(sites.unwrap_err().failure, Failure::Unreadable(_)));
     }
 }

@@ -1,12 +1,12 @@
-//! A write of settings that goes wrong: sent once, and the caller told whether to plan again.
+//! Failing writes of settings: sent once, with the pause before the caller plans again.
 
 use std::time::Duration;
 
 use keyrelay_azure::{AzureError, Failure};
-use keyrelay_model::{Retryability, SettingValue, Settings};
+use keyrelay_model::{Retryability, SettingValue, Settings, error_chain};
 use serde_json::json;
 
-use crate::fake::{Fake, Reply, answer, call, orders, told, within};
+use crate::fake::{Fake, Reply, call, orders, respond, within};
 
 const SECRET: &str = "Server=tcp:planted-host;Password=\"planted word\" and more";
 
@@ -29,9 +29,9 @@ async fn write(fake: &Fake) -> AzureError {
         .unwrap_err()
 }
 
-/// Plays one reply to a write: it fails, is not repeated, and may or may not have been done.
+/// Plays a reply to a write that must fail without being repeated.
 async fn check(reply: Reply, may_have_been_written: bool, plan_again_after: Option<u64>) {
-    let fake = Fake::start([reply, answer(200, json!({ "properties": {} }))]).await;
+    let fake = Fake::start([reply, respond(200, json!({ "properties": {} }))]).await;
     let error = write(&fake).await;
     assert_eq!(fake.seen().len(), 1, "{error:?}");
     assert_eq!(
@@ -47,35 +47,35 @@ async fn check(reply: Reply, may_have_been_written: bool, plan_again_after: Opti
 }
 
 #[tokio::test]
-async fn a_write_without_a_clear_answer_is_not_repeated() {
+async fn a_write_with_an_uncertain_outcome_is_not_repeated() {
     check(Reply::HalfSent(200), true, Some(1)).await;
-    check(answer(500, json!({})), true, Some(1)).await;
+    check(respond(500, json!({})), true, Some(1)).await;
     check(
-        answer(504, json!({})).with("retry-after", "3"),
+        respond(504, json!({})).with("retry-after", "3"),
         true,
         Some(3),
     )
     .await;
-    check(answer(200, json!({ "properties": null })), true, Some(1)).await;
+    check(respond(200, json!({ "properties": null })), true, Some(1)).await;
 }
 
 #[tokio::test]
-async fn a_write_that_was_not_taken_is_planned_again_later() {
+async fn a_write_that_was_not_accepted_is_planned_again() {
     check(
-        answer(429, json!({})).with("retry-after", "7"),
+        respond(429, json!({})).with("retry-after", "7"),
         false,
         Some(7),
     )
     .await;
-    check(answer(409, json!({ "Code": "Conflict" })), false, Some(1)).await;
+    check(respond(409, json!({ "Code": "Conflict" })), false, Some(1)).await;
 }
 
 #[tokio::test]
-async fn a_write_that_azure_refuses_is_not_planned_again() {
-    check(answer(400, json!({})), false, None).await;
-    check(answer(403, json!({})), false, None).await;
+async fn a_rejected_write_is_not_planned_again() {
+    check(respond(400, json!({})), false, None).await;
+    check(respond(403, json!({})), false, None).await;
     check(
-        answer(409, json!({ "error": { "code": "ScopeLocked" } })),
+        respond(409, json!({ "error": { "code": "ScopeLocked" } })),
         false,
         None,
     )
@@ -83,8 +83,8 @@ async fn a_write_that_azure_refuses_is_not_planned_again() {
 }
 
 #[tokio::test]
-async fn a_write_on_a_connection_that_is_cut_may_have_been_done() {
-    let fake = Fake::cutting(1, [answer(200, json!({ "properties": {} }))]).await;
+async fn a_write_on_a_dropped_connection_may_have_happened() {
+    let fake = Fake::cutting(1, [respond(200, json!({ "properties": {} }))]).await;
     let error = write(&fake).await;
     assert!(matches!(error.failure, Failure::NoResponse(_)), "{error:?}");
     assert!(error.may_have_been_written() && fake.seen().is_empty());
@@ -97,7 +97,7 @@ async fn a_write_on_a_connection_that_is_cut_may_have_been_done() {
 }
 
 #[tokio::test]
-async fn a_write_without_an_answer_in_time_may_have_been_done() {
+async fn a_write_without_a_response_may_have_happened() {
     let fake = Fake::start([Reply::Never]).await;
     let call = within(Duration::from_millis(300));
     let manager = fake.resource_manager();
@@ -112,10 +112,10 @@ async fn a_write_without_an_answer_in_time_may_have_been_done() {
 }
 
 #[tokio::test]
-async fn a_write_with_a_refused_token_is_sent_again_with_another() {
+async fn a_write_with_a_rejected_token_is_sent_again_with_another() {
     let fake = Fake::start([
-        answer(401, json!({})),
-        answer(200, json!({ "properties": {} })),
+        respond(401, json!({})),
+        respond(200, json!({ "properties": {} })),
     ])
     .await;
     fake.resource_manager()
@@ -128,7 +128,7 @@ async fn a_write_with_a_refused_token_is_sent_again_with_another() {
 }
 
 #[tokio::test]
-async fn a_message_that_quotes_what_was_sent_is_told_without_it() {
+async fn sent_values_are_removed_from_messages() {
     let messages = [
         format!("The value {SECRET} of CONNECTION is not valid."),
         format!("The value '{SECRET}' of CONNECTION is not valid."),
@@ -143,16 +143,16 @@ async fn a_message_that_quotes_what_was_sent_is_told_without_it() {
             json!({ "error": { "code": SECRET, "message": message } }),
             json!({ "Message": message }),
         ] {
-            let fake = Fake::start([answer(400, body)]).await;
+            let fake = Fake::start([respond(400, body)]).await;
             let error = write(&fake).await;
-            let told = format!("{} {error:?}", told(&error));
+            let text = format!("{} {error:?}", error_chain(&error));
             assert!(
                 ["planted", "471", "q w e r"]
                     .iter()
-                    .all(|value| !told.contains(value)),
-                "{told}"
+                    .all(|value| !text.contains(value)),
+                "{text}"
             );
-            assert!(told.contains("The value"), "{told}");
+            assert!(text.contains("The value"), "{text}");
         }
     }
 }

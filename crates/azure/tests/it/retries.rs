@@ -1,4 +1,4 @@
-//! What is tried again, and what is not.
+//! Retries.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use keyrelay_azure::{Failure, Limits};
 use keyrelay_model::{AppId, Retryability};
 use serde_json::json;
 
-use crate::fake::{Fake, Reply, again, answer, call, orders, within};
+use crate::fake::{Fake, Reply, again, call, orders, respond, within};
 
 fn empty() -> Reply {
-    answer(200, json!({ "properties": {} }))
+    respond(200, json!({ "properties": {} }))
 }
 
-/// Plays the replies to a read that must succeed in the end, after so many requests.
-async fn check_heals(replies: Vec<Reply>, requests: usize) {
+/// Plays the replies to a read that must succeed after `requests` requests.
+async fn check_recovers(replies: Vec<Reply>, requests: usize) {
     let fake = Fake::start(replies).await;
     let call = call();
     fake.resource_manager()
@@ -24,7 +24,7 @@ async fn check_heals(replies: Vec<Reply>, requests: usize) {
     assert_eq!(call.log.records()[0].attempts as usize, requests);
 }
 
-/// Plays one reply to a read that must fail with it at once.
+/// Plays a reply to a read that must fail at once.
 async fn check_fails(reply: Reply, retryability: Retryability) {
     let fake = Fake::start([reply, empty()]).await;
     let error = fake
@@ -40,8 +40,8 @@ async fn check_fails(reply: Reply, retryability: Retryability) {
 }
 
 #[tokio::test]
-async fn what_azure_asks_to_repeat_is_repeated() {
-    check_heals(
+async fn momentary_statuses_are_retried() {
+    check_recovers(
         vec![
             again(429),
             again(500),
@@ -59,19 +59,19 @@ async fn what_azure_asks_to_repeat_is_repeated() {
 #[tokio::test]
 async fn a_retry_after_may_be_a_date() {
     let now = "Sun, 06 Nov 1994 08:49:37 GMT";
-    let reply = answer(503, json!({}))
+    let reply = respond(503, json!({}))
         .with("retry-after", now)
         .with("date", now);
-    check_heals(vec![reply, empty()], 2).await;
+    check_recovers(vec![reply, empty()], 2).await;
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_asked_for_again() {
-    check_heals(vec![Reply::HalfSent(200), empty()], 2).await;
+async fn an_incomplete_response_is_retried() {
+    check_recovers(vec![Reply::HalfSent(200), empty()], 2).await;
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_is_made_again() {
+async fn a_dropped_connection_is_retried() {
     let fake = Fake::cutting(2, [empty()]).await;
     let call = call();
     fake.resource_manager()
@@ -93,8 +93,8 @@ async fn an_attempt_that_hangs_leaves_time_for_another() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_replaced_once() {
-    let fake = Fake::start([answer(401, json!({})), empty(), empty()]).await;
+async fn a_rejected_token_is_replaced_once() {
+    let fake = Fake::start([respond(401, json!({})), empty(), empty()]).await;
     let manager = fake.resource_manager();
     manager.settings(&orders(), &call()).await.unwrap();
     manager.settings(&orders(), &call()).await.unwrap();
@@ -110,8 +110,8 @@ async fn a_refused_token_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn a_second_refusal_is_permanent() {
-    let fake = Fake::start([answer(401, json!({})), answer(401, json!({})), empty()]).await;
+async fn a_second_rejection_of_a_token_is_permanent() {
+    let fake = Fake::start([respond(401, json!({})), respond(401, json!({})), empty()]).await;
     let error = fake
         .resource_manager()
         .settings(&orders(), &call())
@@ -124,27 +124,27 @@ async fn a_second_refusal_is_permanent() {
 }
 
 #[tokio::test]
-async fn what_does_not_pass_is_not_repeated() {
+async fn other_statuses_are_not_retried() {
     for status in [400, 403, 404, 410, 412] {
-        check_fails(answer(status, json!({})), Retryability::Permanent).await;
+        check_fails(respond(status, json!({})), Retryability::Permanent).await;
     }
     for status in [409, 501] {
-        check_fails(answer(status, json!({})), Retryability::Transient).await;
+        check_fails(respond(status, json!({})), Retryability::Transient).await;
     }
 }
 
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     check_fails(
-        answer(307, json!({})).with("location", "/elsewhere"),
+        respond(307, json!({})).with("location", "/elsewhere"),
         Retryability::Permanent,
     )
     .await;
 }
 
 #[tokio::test]
-async fn it_is_not_waited_for_what_comes_after_the_deadline() {
-    let fake = Fake::start([answer(429, json!({})).with("retry-after", "60"), empty()]).await;
+async fn a_retry_after_beyond_the_deadline_is_not_waited_for() {
+    let fake = Fake::start([respond(429, json!({})).with("retry-after", "60"), empty()]).await;
     let error = fake
         .resource_manager()
         .settings(&orders(), &call())
@@ -161,7 +161,7 @@ async fn it_is_not_waited_for_what_comes_after_the_deadline() {
 }
 
 #[tokio::test]
-async fn repetitions_come_to_an_end() {
+async fn attempts_are_limited() {
     let fake = Fake::start(vec![again(503); 20]).await;
     let error = fake
         .resource_manager()
@@ -175,7 +175,7 @@ async fn repetitions_come_to_an_end() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_transient() {
+async fn a_refused_connection_is_transient() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let fake = Fake::start([]).await;
     let mut cloud = fake.cloud();
@@ -195,7 +195,7 @@ async fn nobody_there_is_transient() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_time_does_not_hide_what_went_wrong_before() {
+async fn the_deadline_does_not_hide_an_earlier_failure() {
     let fake = Fake::start([again(503), Reply::Never]).await;
     let error = fake
         .resource_manager()
@@ -203,13 +203,13 @@ async fn the_end_of_the_time_does_not_hide_what_went_wrong_before() {
         .await
         .unwrap_err();
     assert_eq!(
-        error.response().map(|answer| answer.status),
+        error.response().map(|response| response.status),
         Some(503),
         "{error:?}"
     );
 }
 
-/// With one request in flight at most: whether a second call, of this subscription, waits while the first meets `reply`.
+/// Checks whether a second call, of this subscription, waits while the first meets `reply`, with one request in flight.
 async fn check_waits(reply: Reply, subscription: &str, waits: bool) {
     let fake = Fake::start([reply, empty()]).await;
     let manager = fake.resource_manager_with(Limits {
@@ -246,13 +246,18 @@ async fn check_waits(reply: Reply, subscription: &str, waits: bool) {
 }
 
 #[tokio::test]
-async fn requests_in_flight_are_bounded_for_each_subscription() {
+async fn requests_in_flight_are_bounded_per_subscription() {
     check_waits(Reply::Never, "S", true).await;
     check_waits(Reply::Never, "other", false).await;
 }
 
 #[tokio::test]
-async fn who_is_throttled_holds_up_its_subscription_and_who_fails_does_not() {
-    check_waits(answer(429, json!({})).with("retry-after", "20"), "s", true).await;
-    check_waits(answer(503, json!({})).with("retry-after", "20"), "s", false).await;
+async fn a_429_pauses_the_subscription_and_another_failure_does_not() {
+    check_waits(respond(429, json!({})).with("retry-after", "20"), "s", true).await;
+    check_waits(
+        respond(503, json!({})).with("retry-after", "20"),
+        "s",
+        false,
+    )
+    .await;
 }
