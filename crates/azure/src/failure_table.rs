@@ -8,7 +8,7 @@ use std::time::Duration;
 use keyrelay_model::Retryability;
 
 use crate::failure::Failure;
-use crate::limits::{Limits, MAX_PAGES};
+use crate::limits::{MAX_PAGES, RequestLimits};
 use crate::retry::{
     FIRST_PAUSE, FIRST_THROTTLED, LONGEST_PAUSE, LONGEST_RETRY_AFTER, LONGEST_THROTTLED,
     MAX_ATTEMPTS, REPLAN_PAUSE, ROLE_PROPAGATION, TOKEN_LIMIT,
@@ -155,7 +155,7 @@ impl FailureKind {
         match self {
             Self::NotSent => "no connection: the host name does not resolve, the connection is refused, or TLS fails".into(),
             Self::NoResponse => "the connection breaks before the response is complete".into(),
-            Self::TimedOut => format!("no response within {}", time(Limits::ATTEMPT)).into(),
+            Self::TimedOut => format!("no response within {}", time(RequestLimits::ATTEMPT)).into(),
             Self::DeadlineExceeded => "the deadline of the invocation is exceeded before the request can be sent".into(),
             Self::TooManyRequests => "429, with or without `Retry-After`".into(),
             Self::Busy => "408, 500, 502, 503, 504".into(),
@@ -169,7 +169,7 @@ impl FailureKind {
             Self::Conflict => "409: another operation on the app is in progress".into(),
             Self::Locked => "409 `ScopeLocked`".into(),
             Self::Unreadable => "a success whose body does not have the documented shape".into(),
-            Self::TooLarge => format!("a response larger than {} MB", Limits::RESPONSE_BYTES >> 20).into(),
+            Self::TooLarge => format!("a response larger than {} MB", RequestLimits::RESPONSE_BYTES >> 20).into(),
             Self::BrokenPaging => format!(
                 "a list that cannot be read to its end: the link to the next page leads to another host or back to an \
                  earlier page, or there are more than {MAX_PAGES} pages"

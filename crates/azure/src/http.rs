@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::call::Deadline;
 use crate::failure::Failure;
-use crate::limits::Limits;
+use crate::limits::RequestLimits;
 use crate::observer::RequestObserver;
 use crate::request_log::RequestIds;
 use crate::retry::retry_after;
@@ -22,7 +22,7 @@ use crate::throttle::Throttle;
 #[derive(Clone)]
 pub struct Http {
     client: Client,
-    limits: Limits,
+    limits: RequestLimits,
     throttles: Arc<Mutex<HashMap<String, Arc<Throttle>>>>,
     observer: Option<Arc<dyn RequestObserver>>,
 }
@@ -45,11 +45,11 @@ pub(crate) struct HttpResponse {
 impl Http {
     /// Creates a client with the default limits.
     pub fn new() -> Result<Self, HttpError> {
-        Self::with_limits(Limits::default())
+        Self::with_limits(RequestLimits::default())
     }
 
     /// Creates a client with custom limits.
-    pub fn with_limits(limits: Limits) -> Result<Self, HttpError> {
+    pub fn with_limits(limits: RequestLimits) -> Result<Self, HttpError> {
         let client = Client::builder()
             .connect_timeout(limits.connect)
             .timeout(limits.request)
@@ -83,7 +83,7 @@ impl Http {
         &self.client
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
+    pub(crate) fn limits(&self) -> &RequestLimits {
         &self.limits
     }
 

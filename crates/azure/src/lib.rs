@@ -34,7 +34,7 @@ pub use failure_table::{FailureClass, FailureRow, failure_table};
 pub use http::{Http, HttpError};
 pub use identity::Identity;
 pub use key_vault::{KeyVault, SecretVersionInfo};
-pub use limits::{Limits, Rate};
+pub use limits::{Rate, RequestLimits};
 pub use observer::{RequestObserver, SPANS};
 pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
 pub use resource_manager::{

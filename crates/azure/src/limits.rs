@@ -7,7 +7,7 @@ pub(crate) const MAX_PAGES: usize = 200;
 
 /// The limits of requests, apart from the deadline of a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Limits {
+pub struct RequestLimits {
     /// Time to connect, including TLS.
     pub connect: Duration,
     /// Time for one attempt at a request that may be repeated. A read takes a second or two; ending one that hangs leaves
@@ -39,12 +39,12 @@ pub struct Rate {
     pub per_second: f64,
 }
 
-impl Limits {
+impl RequestLimits {
     pub(crate) const ATTEMPT: Duration = Duration::from_secs(10);
     pub(crate) const RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 }
 
-impl Default for Limits {
+impl Default for RequestLimits {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 
 use crate::call::Deadline;
-use crate::limits::{Limits, Rate};
+use crate::limits::{Rate, RequestLimits};
 use crate::retry::{FIRST_THROTTLED, LONGEST_THROTTLED};
 
 /// The two kinds of requests that Resource Manager counts: every request other than `GET` is a write.
@@ -54,7 +54,7 @@ struct Level {
 }
 
 impl Throttle {
-    pub(crate) fn new(limits: &Limits, has_buckets: bool) -> Self {
+    pub(crate) fn new(limits: &RequestLimits, has_buckets: bool) -> Self {
         let bucket = |rate| TokenBucket::new(Some(rate).filter(|_| has_buckets));
         Self {
             in_flight: Semaphore::new(limits.in_flight),
@@ -203,7 +203,7 @@ mod tests {
     use super::*;
 
     fn throttle() -> Throttle {
-        Throttle::new(&Limits::default(), true)
+        Throttle::new(&RequestLimits::default(), true)
     }
 
     fn soon() -> Deadline {
@@ -221,7 +221,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_thousand_reads_keep_to_the_rate() {
-        let Limits { reads, .. } = Limits::default();
+        let RequestLimits { reads, .. } = RequestLimits::default();
         let least = f64::from(1_000 - reads.burst) / reads.per_second;
         let took = time_of(&throttle(), RequestKind::Read, 1_000)
             .await
@@ -235,7 +235,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn reads_do_not_wait_for_writes() {
         let throttle = throttle();
-        let Limits { writes, .. } = Limits::default();
+        let RequestLimits { writes, .. } = RequestLimits::default();
         assert_eq!(
             time_of(&throttle, RequestKind::Write, writes.burst).await,
             Duration::ZERO
@@ -250,7 +250,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_429_pauses_all_requests_and_then_releases_them_one_by_one() {
         let throttle = throttle();
-        let Limits { reads, .. } = Limits::default();
+        let RequestLimits { reads, .. } = RequestLimits::default();
         throttle.rejected(RequestKind::Read, Some(Duration::from_secs(30)));
         let started = Instant::now();
         assert!(
@@ -312,7 +312,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_vault_has_no_bucket_but_pauses_after_a_429() {
-        let throttle = Throttle::new(&Limits::default(), false);
+        let throttle = Throttle::new(&RequestLimits::default(), false);
         assert_eq!(
             time_of(&throttle, RequestKind::Read, 10_000).await,
             Duration::ZERO
@@ -350,9 +350,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_writer_without_tokens_before_its_deadline_returns_its_permit() {
         let throttle = throttle();
-        let Limits {
+        let RequestLimits {
             writers, writes, ..
-        } = Limits::default();
+        } = RequestLimits::default();
         time_of(&throttle, RequestKind::Write, writes.burst).await;
         let started = Instant::now();
         for _ in 0..=writers {

@@ -196,7 +196,7 @@ struct Properties {
 }
 
 impl ReferenceRow {
-    /// Reads the row. The setting is the one that was asked for; in a list it is the row's name, or the end of its id.
+    /// Reads the row. The setting is `asked`, or in a list the name of the row or else the end of its id.
     pub(super) fn read(self, asked: Option<&SettingName>) -> Option<ReferenceStatus> {
         let row = self.properties?;
         let listed = || {

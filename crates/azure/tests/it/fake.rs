@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, Response};
 use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
 use azure_core::time::OffsetDateTime;
 use futures::StreamExt;
-use keyrelay_azure::{Call, Cloud, Credential, Deadline, Http, KeyVault, Limits, ResourceManager};
+use keyrelay_azure::{
+    Call, Cloud, Credential, Deadline, Http, KeyVault, RequestLimits, ResourceManager,
+};
 use keyrelay_model::AppId;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
@@ -125,10 +127,10 @@ impl Fake {
     }
 
     pub(crate) fn resource_manager(&self) -> ResourceManager {
-        self.resource_manager_with(Limits::default())
+        self.resource_manager_with(RequestLimits::default())
     }
 
-    pub(crate) fn resource_manager_with(&self, limits: Limits) -> ResourceManager {
+    pub(crate) fn resource_manager_with(&self, limits: RequestLimits) -> ResourceManager {
         ResourceManager::new(
             &self.cloud(),
             credential(),

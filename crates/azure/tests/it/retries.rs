@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyrelay_azure::{Failure, Limits};
+use keyrelay_azure::{Failure, RequestLimits};
 use keyrelay_model::{AppId, Retryability};
 use serde_json::json;
 
@@ -84,9 +84,9 @@ async fn a_dropped_connection_is_retried() {
 #[tokio::test]
 async fn an_attempt_that_hangs_leaves_time_for_another() {
     let fake = Fake::start([Reply::Never, empty(), empty(), empty()]).await;
-    let manager = fake.resource_manager_with(Limits {
+    let manager = fake.resource_manager_with(RequestLimits {
         attempt: Duration::from_millis(100),
-        ..Limits::default()
+        ..RequestLimits::default()
     });
     manager.settings(&orders(), &call()).await.unwrap();
     assert!(fake.seen().len() >= 2);
@@ -212,9 +212,9 @@ async fn the_deadline_does_not_hide_an_earlier_failure() {
 /// Checks whether a second call, of this subscription, waits while the first meets `reply`, with one request in flight.
 async fn check_waits(reply: Reply, subscription: &str, waits: bool) {
     let fake = Fake::start([reply, empty()]).await;
-    let manager = fake.resource_manager_with(Limits {
+    let manager = fake.resource_manager_with(RequestLimits {
         in_flight: 1,
-        ..Limits::default()
+        ..RequestLimits::default()
     });
     let first = tokio::spawn({
         let manager = manager.clone();

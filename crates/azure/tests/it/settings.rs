@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use keyrelay_azure::{Failure, Limits, Operation};
+use keyrelay_azure::{Failure, Operation, RequestLimits};
 use keyrelay_model::{Retryability, SettingValue, Settings, error_chain};
 use serde_json::json;
 
@@ -163,9 +163,9 @@ async fn a_response_larger_than_the_limit_is_an_error() {
         json!({ "properties": { "A": "x".repeat(2000) } }),
     )])
     .await;
-    let manager = fake.resource_manager_with(Limits {
+    let manager = fake.resource_manager_with(RequestLimits {
         response_bytes: 1000,
-        ..Limits::default()
+        ..RequestLimits::default()
     });
     let error = manager.settings(&orders(), &call()).await.unwrap_err();
     assert!(
