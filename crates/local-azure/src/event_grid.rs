@@ -1,21 +1,25 @@
 //! A stand-in for Azure Event Grid: system topics of vaults, event subscriptions, delivery, retries, dead letters.
 //!
-//! The clock may be faster than Azure's; apart from that the rules are those of Event Grid's documentation
+//! The clock may run faster than Azure's. All other rules are those of Event Grid's documentation
 //! (`articles/event-grid/delivery-and-retry.md` in MicrosoftDocs/azure-docs).
 
+mod batch;
 mod clock;
 mod dead_letter;
+mod deliveries;
 mod delivery;
 mod dispatch;
+mod error;
 mod retry;
 mod schema;
 mod subscription;
 mod validation;
 
 pub use delivery::{Delivery, Misbehaviour};
+pub use error::{EventGridError, SubscribeError, ValidationError};
 pub use retry::DeliveryOutcome;
-pub use subscription::{DeliverySchema, EventSubscription};
-pub use validation::ValidationError;
+pub use schema::DeliverySchema;
+pub use subscription::EventSubscription;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,20 +28,20 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::PublishedEvent;
+use crate::published_event::PublishedEvent;
 use clock::Clock;
-use delivery::Deliveries;
-use dispatch::{Dispatcher, Order};
+use deliveries::Deliveries;
+use dispatch::{DispatchCommand, Dispatcher};
 
-/// How Event Grid behaves.
+/// The options of Event Grid.
 #[derive(Debug, Clone)]
 pub struct EventGridOptions {
-    /// How many times faster than in Azure the time passes between attempts: with 100, the first retry comes after
-    /// 0.1 s instead of 10 s.
+    /// The factor by which pauses between attempts are shortened. With 100 the first retry comes after 0.1 s instead of
+    /// 10 s.
     pub clock: f64,
-    /// How long an attempt may take, in real time. `None` is Event Grid's 30 s, shortened by the clock.
+    /// The timeout of an attempt, in real time. `None` is Event Grid's 30 s, shortened by the clock.
     pub attempt_timeout: Option<Duration>,
-    /// The folder for dead letters. Without one, events that cannot be delivered are dropped.
+    /// The folder for dead letters. Without one, undeliverable events are dropped.
     pub dead_letter: Option<PathBuf>,
 }
 
@@ -51,50 +55,21 @@ impl Default for EventGridOptions {
     }
 }
 
-/// Why an event subscription was not created.
-#[derive(Debug, thiserror::Error)]
-pub enum SubscribeError {
-    /// A field holds what it may not.
-    #[error("`{field}` of the event subscription `{subscription}` is not {expected}")]
-    Field {
-        /// The event subscription's name.
-        subscription: String,
-        /// The field.
-        field: &'static str,
-        /// What it has to be.
-        expected: &'static str,
-    },
-    /// The endpoint did not prove that it wants the events.
-    #[error("the endpoint of the event subscription `{subscription}` was not validated")]
-    Validation {
-        /// The event subscription's name.
-        subscription: String,
-        /// What went wrong.
-        #[source]
-        source: ValidationError,
-    },
-}
-
-/// A running Event Grid. Nothing is delivered any more when this is dropped.
+/// A running Event Grid. Dropping it stops all deliveries.
 #[derive(Debug)]
 pub struct EventGrid {
     deliveries: Arc<Deliveries>,
-    orders: mpsc::UnboundedSender<Order>,
+    commands: mpsc::UnboundedSender<DispatchCommand>,
     _stop_on_drop: DropGuard,
 }
 
-/// The client cannot be made with which events are delivered.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot make the HTTP client that delivers events")]
-pub struct EventGridError(#[source] reqwest::Error);
-
 impl EventGrid {
-    /// Takes events from the channel from now on. They are dropped as long as nobody has subscribed.
+    /// Starts to take events from the channel. Events without a matching event subscription are dropped.
     pub fn start(
         options: EventGridOptions,
         events: mpsc::UnboundedReceiver<PublishedEvent>,
     ) -> Result<Self, EventGridError> {
-        // No time limit here, each attempt has its own. Event Grid follows no redirects.
+        // Each attempt has a timeout of its own. Event Grid follows no redirects.
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -110,17 +85,17 @@ impl EventGrid {
             options.dead_letter,
             stop.clone(),
         ));
-        let (orders, orders_receiver) = mpsc::unbounded_channel();
+        let (commands, receiver) = mpsc::unbounded_channel();
         let dispatcher = Dispatcher::new(Arc::clone(&deliveries));
-        deliveries.spawn(dispatcher.dispatch(events, orders_receiver));
+        deliveries.spawn(dispatcher.dispatch(events, receiver));
         Ok(Self {
             deliveries,
-            orders,
+            commands,
             _stop_on_drop: stop.drop_guard(),
         })
     }
 
-    /// Creates an event subscription, or replaces the one of the same name, after its endpoint was validated.
+    /// Creates or replaces an event subscription, after the validation of its endpoint.
     pub async fn subscribe(&self, subscription: EventSubscription) -> Result<(), SubscribeError> {
         subscription.check()?;
         let name = subscription.name.clone();
@@ -132,41 +107,41 @@ impl EventGrid {
                 source,
             })?;
         let (done, is_done) = tokio::sync::oneshot::channel();
-        self.order(Order::Subscribe {
+        self.send(DispatchCommand::Subscribe {
             subscription: Box::new(subscription),
             done,
         });
-        // Fails only if the dispatcher has stopped, which it does when this is dropped.
+        // Fails only if the dispatcher has stopped, which happens on drop.
         let _ = is_done.await;
         Ok(())
     }
 
-    /// Changes how deliveries go wrong, from the next event on.
+    /// Disturbs deliveries from the next event on.
     pub fn misbehave(&self, misbehaviour: Misbehaviour) {
         self.deliveries.misbehave(misbehaviour);
     }
 
-    /// Every attempt that has ended, oldest first: the last 10,000.
+    /// The last 10,000 completed attempts, oldest first.
     pub fn deliveries(&self) -> Vec<Delivery> {
         self.deliveries.attempts()
     }
 
-    /// The files of the dead letters, oldest first: the last 10,000.
+    /// The last 10,000 files of dead letters, oldest first.
     pub fn dead_letters(&self) -> Vec<PathBuf> {
         self.deliveries.dead_letters()
     }
 
-    /// Waits until every event published before is delivered, dead-lettered or dropped.
+    /// Waits until every event published earlier is delivered, dead-lettered or dropped.
     pub async fn settled(&self) {
         let (done, is_done) = tokio::sync::oneshot::channel();
-        // The dispatcher takes all events before an order, so afterwards they are all counted.
-        self.order(Order::TakeAll { done });
+        // The dispatcher takes all events before a command, so they are all counted by then.
+        self.send(DispatchCommand::Flush { done });
         let _ = is_done.await;
-        self.deliveries.none_outstanding().await;
+        self.deliveries.wait_until_idle().await;
     }
 
-    fn order(&self, order: Order) {
-        // Fails only if the dispatcher has stopped, which it does when this is dropped.
-        let _ = self.orders.send(order);
+    fn send(&self, command: DispatchCommand) {
+        // Fails only if the dispatcher has stopped, which happens on drop.
+        let _ = self.commands.send(command);
     }
 }

@@ -1,8 +1,8 @@
-//! A clock that is faster than Azure's.
+//! A clock that runs faster than Azure's.
 
 use std::time::Duration;
 
-/// How many times faster.
+/// The factor by which time is shortened.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clock(f64);
 
@@ -11,7 +11,7 @@ impl Clock {
         Self(times_faster)
     }
 
-    /// Azure's duration, here.
+    /// Converts a duration of Azure to one of this clock.
     pub(super) fn shorten(self, duration: Duration) -> Duration {
         Duration::try_from_secs_f64(duration.as_secs_f64() / self.0).unwrap_or(Duration::MAX)
     }
@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_never_comes_to_a_retry() {
+    fn a_stopped_clock_never_reaches_a_retry() {
         assert_eq!(
             Clock::new(0.0).shorten(Duration::from_secs(1)),
             Duration::MAX

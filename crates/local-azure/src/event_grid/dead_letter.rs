@@ -1,4 +1,4 @@
-//! Events that could not be delivered.
+//! Dead letters: events that could not be delivered.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,35 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::delivery::{Batch, Deliveries, Delivery, QueuedEvent};
+use super::batch::{Batch, QueuedEvent};
+use super::delivery::Delivery;
 use super::schema;
+use crate::journal::Journal;
 
-impl Deliveries {
-    /// Writes a batch into the folder for dead letters, or drops it if there is none, and says so in the log.
+/// The number of paths that are kept in memory.
+const KEPT: usize = 10_000;
+
+/// The folder for dead letters, and the files written to it.
+#[derive(Debug)]
+pub(super) struct DeadLetters {
+    folder: Option<PathBuf>,
+    files: Journal<PathBuf>,
+}
+
+impl DeadLetters {
+    pub(super) fn new(folder: Option<PathBuf>) -> Self {
+        Self {
+            folder,
+            files: Journal::new(KEPT),
+        }
+    }
+
+    /// The files, oldest first.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.files.snapshot()
+    }
+
+    /// Writes and logs a dead letter. Without a folder the events are dropped.
     pub(super) async fn give_up(&self, batch: &Batch, last: &Delivery, reason: &str) {
         let Delivery {
             subscription,
@@ -21,7 +45,7 @@ impl Deliveries {
             ..
         } = last;
         let ids = event_ids.join(", ");
-        let Some(folder) = &self.dead_letter_folder else {
+        let Some(folder) = &self.folder else {
             tracing::error!(%subscription, event.ids = ids, reason, %outcome, "events were dropped");
             return;
         };
@@ -29,7 +53,7 @@ impl Deliveries {
             Ok(file) => {
                 let path = file.display();
                 tracing::error!(%subscription, event.ids = ids, reason, %outcome, %path, "events were dead-lettered");
-                self.dead_letters.push(file);
+                self.files.push(file);
             }
             Err(error) => {
                 tracing::error!(%subscription, event.ids = ids, reason, %outcome, %error, "a dead letter was lost");
@@ -38,7 +62,7 @@ impl Deliveries {
     }
 }
 
-/// The file is named as Event Grid names the blob: `MY-SUBSCRIPTION/2026/3/1/9/<guid>.json`, in UTC.
+/// Writes a dead letter under the name of Event Grid's blob: `MY-SUBSCRIPTION/2026/3/1/9/<guid>.json`, in UTC.
 async fn write(folder: &Path, batch: &Batch, last: &Delivery, reason: &str) -> io::Result<PathBuf> {
     let now = Timestamp::now().to_zoned(TimeZone::UTC);
     let hour = format!(
@@ -56,14 +80,14 @@ async fn write(folder: &Path, batch: &Batch, last: &Delivery, reason: &str) -> i
         .map(|queued| dead_event(queued, last, reason))
         .collect();
     let file = folder.join(format!("{}.json", Uuid::new_v4()));
-    // Under its own name only when it is whole: somebody may be watching the folder.
+    // Renamed once complete, because a test may watch the folder.
     let unfinished = file.with_extension("unfinished");
     tokio::fs::write(&unfinished, events.to_string()).await?;
     tokio::fs::rename(&unfinished, &file).await?;
     Ok(file)
 }
 
-/// The event with what Event Grid adds to it. In `CloudEvents` names of attributes are lower case.
+/// The event with the fields that Event Grid adds. Attribute names are lower case in `CloudEvents`.
 fn dead_event(queued: &QueuedEvent, last: &Delivery, reason: &str) -> Value {
     let mut event = queued.event.clone();
     let added = [

@@ -1,32 +1,33 @@
-//! From a published event to the event subscriptions that want it.
+//! The dispatch of published events to the event subscriptions whose filters match.
 
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::EventSubscription;
-use super::delivery::{Deliveries, QueuedEvent};
-use crate::PublishedEvent;
+use super::batch::QueuedEvent;
+use super::deliveries::Deliveries;
+use super::subscription::EventSubscription;
+use crate::published_event::PublishedEvent;
 
-/// What the dispatcher is told between events.
+/// A command to the dispatcher.
 #[derive(Debug)]
-pub(super) enum Order {
+pub(super) enum DispatchCommand {
     Subscribe {
         subscription: Box<EventSubscription>,
         done: oneshot::Sender<()>,
     },
-    /// To answer when all events published before have been queued.
-    TakeAll { done: oneshot::Sender<()> },
+    /// Signals `done` once every event published earlier is queued.
+    Flush { done: oneshot::Sender<()> },
 }
 
-/// Hands events to event subscriptions.
+/// Queues events for event subscriptions.
 pub(super) struct Dispatcher {
     deliveries: Arc<Deliveries>,
-    lines: Vec<Line>,
+    queues: Vec<SubscriptionQueue>,
 }
 
 /// An event subscription and the queue of its events.
-struct Line {
+struct SubscriptionQueue {
     subscription: Arc<EventSubscription>,
     queue: mpsc::UnboundedSender<QueuedEvent>,
 }
@@ -35,28 +36,28 @@ impl Dispatcher {
     pub(super) fn new(deliveries: Arc<Deliveries>) -> Self {
         Self {
             deliveries,
-            lines: Vec::new(),
+            queues: Vec::new(),
         }
     }
 
-    /// Goes on until nobody can give orders any more.
+    /// Runs until the command channel is closed.
     pub(super) async fn dispatch(
         mut self,
         mut events: mpsc::UnboundedReceiver<PublishedEvent>,
-        mut orders: mpsc::UnboundedReceiver<Order>,
+        mut commands: mpsc::UnboundedReceiver<DispatchCommand>,
     ) {
         loop {
             tokio::select! {
-                // Events first: `Order::TakeAll` depends on it.
+                // Events come first: `DispatchCommand::Flush` relies on it.
                 biased;
                 Some(event) = events.recv() => self.queue(event),
-                order = orders.recv() => match order {
-                    Some(Order::Subscribe { subscription, done }) => {
+                command = commands.recv() => match command {
+                    Some(DispatchCommand::Subscribe { subscription, done }) => {
                         self.subscribe(*subscription);
-                        // Fails if nobody waits.
+                        // Fails if the caller has stopped waiting.
                         let _ = done.send(());
                     }
-                    Some(Order::TakeAll { done }) => {
+                    Some(DispatchCommand::Flush { done }) => {
                         let _ = done.send(());
                     }
                     None => return,
@@ -67,32 +68,34 @@ impl Dispatcher {
 
     fn subscribe(&mut self, subscription: EventSubscription) {
         let subscription = Arc::new(subscription);
-        let (queue, waiting) = mpsc::unbounded_channel();
+        let (queue, receiver) = mpsc::unbounded_channel();
         self.deliveries
-            .spawn(Arc::clone(&self.deliveries).deliver_all(Arc::clone(&subscription), waiting));
-        self.lines.retain(|line| {
-            !line
+            .spawn(Arc::clone(&self.deliveries).deliver_all(Arc::clone(&subscription), receiver));
+        self.queues.retain(|queue| {
+            !queue
                 .subscription
                 .name
                 .eq_ignore_ascii_case(&subscription.name)
         });
-        self.lines.push(Line {
+        self.queues.push(SubscriptionQueue {
             subscription,
             queue,
         });
     }
 
     fn queue(&self, published: PublishedEvent) {
-        for line in self
-            .lines
+        let matching = self
+            .queues
             .iter()
-            .filter(|line| line.subscription.wants(&published))
+            .filter(|queue| queue.subscription.wants(&published));
+        for SubscriptionQueue {
+            subscription,
+            queue,
+        } in matching
         {
-            self.deliveries.count_one_more();
-            // The other end lives as long as this line does.
-            let _ = line
-                .queue
-                .send(QueuedEvent::new(&published.event, line.subscription.schema));
+            self.deliveries.count_event();
+            // The receiver lives as long as this queue.
+            let _ = queue.send(QueuedEvent::new(&published.event, subscription.schema));
         }
     }
 }

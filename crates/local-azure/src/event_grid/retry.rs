@@ -1,18 +1,18 @@
-//! When Event Grid tries again, and when it gives up.
+//! Event Grid's retry schedule, and its reasons to give up.
 
 use std::fmt;
 use std::time::Duration;
 
-/// How long Event Grid waits for an answer.
+/// The timeout of one attempt.
 pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long an event lives, by default and at most.
+/// The time to live of an event: both the default and the maximum.
 pub(super) const TIME_TO_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The attempts that Event Grid makes, by default and at most.
+/// The number of attempts: both the default and the maximum.
 pub(super) const MAX_ATTEMPTS: u32 = 30;
 
-/// The pauses after the first, second, ... attempt; the last one repeats.
+/// The pauses after the first, second, ... attempt. The last one repeats.
 const PAUSES: [Duration; 10] = [
     Duration::from_secs(10),
     Duration::from_secs(30),
@@ -28,26 +28,26 @@ const PAUSES: [Duration; 10] = [
 
 const LAST_PAUSE: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// How an attempt ended.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeliveryOutcome {
-    /// The endpoint answered with this status.
+    /// The endpoint responded with this status.
     Status(u16),
-    /// The endpoint did not answer in time. It may still be at work.
+    /// The endpoint did not respond within the timeout. It may still be processing the events.
     TimedOut,
-    /// There was no connection, or it was cut.
+    /// The connection failed or was cut.
     Unreachable,
 }
 
 impl DeliveryOutcome {
-    /// Event Grid takes these five statuses, and no others, as a success.
+    /// Whether the attempt succeeded. Event Grid accepts these five statuses and no others.
     pub fn is_success(self) -> bool {
         matches!(self, Self::Status(200..=204))
     }
 
-    /// The word for it in `lastDeliveryOutcome`.
+    /// The value of `lastDeliveryOutcome`.
     ///
-    /// `NotFound` is in Event Grid's documentation; there is no list of the others.
+    /// Event Grid's documentation names `NotFound` and does not list the others.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Status(200..=204) => "Succeeded",
@@ -74,20 +74,20 @@ impl fmt::Display for DeliveryOutcome {
     }
 }
 
-/// What follows an attempt. Durations are Azure's.
+/// The step after an attempt. Durations are Azure's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Delivered,
     RetryAfter(Duration),
-    /// With the word for `deadLetterReason`.
+    /// Carries the value of `deadLetterReason`.
     GiveUp(&'static str),
 }
 
-/// Decides after an attempt; `attempts` counts it, `age` is the time since the first one.
+/// Decides the next step. `attempts` includes the attempt just made, and `age` is the time since the first one.
 ///
-/// 400 and 413 say that the events will never be accepted. About 401, 403 and 404 Event Grid's pages differ over the
-/// years: retried after five minutes or more, or, for some kinds of endpoints, not at all. They are retried here, which
-/// is what a handler has to be ready for.
+/// 400 and 413 are permanent rejections. Versions of Event Grid's documentation differ about 401, 403 and 404: they are
+/// retried after five minutes or more, or not at all for some kinds of endpoints. They are retried here, because a
+/// handler must be prepared for that.
 pub(super) fn next(
     outcome: DeliveryOutcome,
     attempts: u32,
@@ -96,7 +96,7 @@ pub(super) fn next(
 ) -> Next {
     let at_least = match outcome {
         _ if outcome.is_success() => return Next::Delivered,
-        // The documentation gives no word for this reason.
+        // The documentation does not name this reason.
         DeliveryOutcome::Status(400 | 413) => return Next::GiveUp("RejectedByEndpoint"),
         DeliveryOutcome::Status(401 | 403 | 404) => Duration::from_secs(5 * 60),
         DeliveryOutcome::Status(408) => Duration::from_secs(2 * 60),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn gives_up_at_once_when_the_endpoint_rejects() {
+    fn a_rejection_is_permanent() {
         for status in [400, 413] {
             let found = next(
                 DeliveryOutcome::Status(status),

@@ -1,12 +1,22 @@
 //! The two schemas of events.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::DeliverySchema;
+/// A schema for deliveries, under its name in Resource Manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+pub enum DeliverySchema {
+    /// Event Grid's own schema.
+    #[default]
+    EventGridSchema,
+    /// `CloudEvents` 1.0.
+    #[serde(rename = "CloudEventSchemaV1_0")]
+    CloudEventSchemaV10,
+}
 
-/// The event as an event subscription wants it.
+/// Converts an event to the schema of an event subscription.
 ///
-/// Event Grid cannot make its own schema of `CloudEvents`: an event that is published as one stays one.
+/// Event Grid cannot convert `CloudEvents` to its own schema, so such an event stays as it was published.
 pub(super) fn convert(event: &Value, schema: DeliverySchema) -> Value {
     if schema == DeliverySchema::EventGridSchema || is_cloud_event(event) {
         return event.clone();
@@ -45,7 +55,7 @@ pub(super) fn event_type(event: &Value) -> &str {
     )
 }
 
-/// The text of a field; empty if there is none.
+/// The text of a field, or an empty text.
 pub(super) fn text<'a>(event: &'a Value, name: &str) -> &'a str {
     event.get(name).and_then(Value::as_str).unwrap_or_default()
 }

@@ -1,61 +1,52 @@
-//! An event subscription: which events go where, and how.
+//! Event subscriptions: filters, endpoint and delivery options.
 
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-use super::{SubscribeError, retry, schema};
-use crate::PublishedEvent;
+use super::error::SubscribeError;
+use super::retry;
+use super::schema::{self, DeliverySchema};
+use crate::published_event::PublishedEvent;
 
-/// The most events that a batch may have.
+/// The maximum number of events in a batch.
 const MAX_BATCH: usize = 5_000;
 
-/// Which events of a topic are delivered to which endpoint.
+/// A subscription to the events of a topic.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventSubscription {
-    /// Its name, which is in the headers of every delivery.
+    /// The name, sent in the headers of every delivery.
     pub name: String,
-    /// The Resource Manager id of the vault, compared without case.
+    /// The Resource Manager id of the vault, compared case-insensitively.
     pub topic: String,
-    /// Where the events are posted.
+    /// The URL that the events are posted to.
     pub endpoint: Url,
-    /// The schema in which the events are delivered.
+    /// The schema of the delivered events.
     #[serde(default)]
     pub schema: DeliverySchema,
-    /// The event types to deliver; none means all.
+    /// The event types to deliver. An empty list means all.
     #[serde(default)]
     pub included_event_types: Vec<String>,
-    /// What the subject begins with.
+    /// The prefix that the subject must have.
     #[serde(default)]
     pub subject_begins_with: String,
-    /// What the subject ends with.
+    /// The suffix that the subject must have.
     #[serde(default)]
     pub subject_ends_with: String,
-    /// Whether the two filters on the subject look at case. Event Grid does not by default.
+    /// Whether the two filters on the subject are case-sensitive. Event Grid's default is no.
     #[serde(default)]
     pub subject_case_sensitive: bool,
-    /// How many waiting events are delivered together, 1 to 5,000.
+    /// The maximum number of events in a batch, 1 to 5,000.
     #[serde(default = "one")]
     pub max_events_per_batch: usize,
-    /// How often a delivery is tried, 1 to 30.
+    /// The maximum number of delivery attempts, 1 to 30.
     #[serde(default = "max_attempts")]
     pub max_delivery_attempts: u32,
 }
 
-/// The schemas for deliveries, by the names that Resource Manager gives them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-pub enum DeliverySchema {
-    /// Event Grid's own.
-    #[default]
-    EventGridSchema,
-    /// `CloudEvents` 1.0.
-    #[serde(rename = "CloudEventSchemaV1_0")]
-    CloudEventSchemaV10,
-}
-
 impl EventSubscription {
-    /// All events of a topic, one by one, in Event Grid's schema, tried 30 times.
+    /// Subscribes to all events of a topic, one per batch, in Event Grid's schema, with 30 attempts.
     pub fn new(name: impl Into<String>, topic: impl Into<String>, endpoint: Url) -> Self {
         Self {
             name: name.into(),
@@ -77,7 +68,7 @@ impl EventSubscription {
             field,
             expected,
         };
-        // As Azure has it; the name becomes the name of a folder of dead letters.
+        // Azure's rule. The name is also the name of a folder for dead letters.
         let name_fits = (3..=64).contains(&self.name.len());
         if !name_fits
             || !self
@@ -165,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_everything_of_its_topic_without_filters() {
+    fn accepts_every_event_of_its_topic_without_filters() {
         check(json!({}), true);
         check(json!({ "topic": "/subscriptions/s/other" }), false);
     }
@@ -193,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_at_case_if_asked_to() {
+    fn compares_case_on_request() {
         check(
             json!({ "subject_begins_with": "Sql-", "subject_case_sensitive": true }),
             true,
@@ -205,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_the_types_and_subjects_of_cloud_events_too() {
+    fn filters_cloud_events_by_type() {
         let event = json!({ "specversion": "1.0", "type": "t", "subject": "x" });
         let published = PublishedEvent {
             topic: TOPIC.to_owned(),
@@ -222,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_azure_refuses() {
+    fn rejects_out_of_range_fields() {
         for (field, filters) in [
             ("name", json!({ "name": "../x" })),
             ("max_events_per_batch", json!({ "max_events_per_batch": 0 })),
