@@ -1,15 +1,15 @@
-//! The bytes of an invocation: `{"Data":{"<binding>":<value>},"Metadata":{...}}`.
+//! The body of an invocation: `{"Data":{"<binding>":<value>},"Metadata":{...}}`.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::files::Function;
+use super::files::function::Function;
 use super::schedule::Schedule;
 
-/// The body for a function of the Event Grid trigger; `value` is an event, or an array of them.
+/// The body for an Event Grid trigger. `value` is an event or an array of events.
 ///
-/// `double_encoded` is how older extensions send the trigger's value: as a string that holds the event.
+/// With `double_encoded` the trigger's value is a string that holds the event, as in older extensions.
 pub(super) fn of_events(function: &Function, value: &Value, double_encoded: bool) -> Vec<u8> {
     let data = match value {
         Value::Array(events) => {
@@ -18,7 +18,7 @@ pub(super) fn of_events(function: &Function, value: &Value, double_encoded: bool
         event => data_of(event).clone(),
     };
     let mut metadata = Map::new();
-    // Binding data without a value is left out.
+    // The host omits binding data without a value.
     if !data.is_null() {
         metadata.insert("data".to_owned(), encode(&data));
     }
@@ -30,7 +30,7 @@ pub(super) fn of_events(function: &Function, value: &Value, double_encoded: bool
     body(function, value, metadata)
 }
 
-/// The body for a function of the timer trigger.
+/// The body for a timer trigger.
 pub(super) fn of_timer(
     function: &Function,
     schedule: &Schedule,
@@ -38,7 +38,7 @@ pub(super) fn of_timer(
 ) -> Vec<u8> {
     let now = Timestamp::now();
     let next = schedule.next_after(now);
-    // Schedules below a minute are not monitored, and have no status.
+    // The host does not monitor schedules below one minute, so they have no status.
     let after_next = next.and_then(|next| schedule.next_after(next));
     let monitored = match (next, after_next) {
         (Some(next), Some(after)) => after.duration_since(next).as_secs() >= 60,
@@ -55,7 +55,7 @@ pub(super) fn of_timer(
     body(function, value, Map::new())
 }
 
-/// The body for a function of the HTTP trigger.
+/// The body for an HTTP trigger.
 pub(super) fn of_request(function: &Function, request: Value) -> Vec<u8> {
     body(function, request, Map::new())
 }
@@ -79,7 +79,7 @@ fn data_of(event: &Value) -> &Value {
     event.get("data").unwrap_or(&Value::Null)
 }
 
-/// What the host makes of a value: objects stay, anything else becomes a string that holds its JSON.
+/// Encodes a value as the host does: an object stays, any other value becomes a string that holds its JSON.
 ///
 /// Source: `GetHttpScriptInvocationContextValue` in Azure/azure-functions-host.
 fn encode(value: &Value) -> Value {
@@ -90,7 +90,7 @@ fn encode(value: &Value) -> Value {
     }
 }
 
-/// .NET's form of a time: seven digits of the second.
+/// A time in .NET's format, with seven decimal places.
 fn text(time: Timestamp) -> String {
     format!("{time:.7}")
 }

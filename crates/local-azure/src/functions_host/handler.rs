@@ -1,4 +1,4 @@
-//! The handler's process on one instance: started, watched, started again after a crash.
+//! The handler's process on one instance: start, supervision, restart after a crash.
 
 mod crashes;
 mod process;
@@ -20,10 +20,10 @@ use crashes::Crashes;
 pub(super) use process::Launch;
 use process::Process;
 
-/// What the handler is doing.
+/// The state of the handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandlerStatus {
-    /// Started, or started again, and not answering `GET /` yet.
+    /// The process has started, and `GET /` has no response yet.
     Starting,
     /// Ready for invocations.
     Running {
@@ -32,14 +32,14 @@ pub enum HandlerStatus {
         /// The port on 127.0.0.1.
         port: u16,
     },
-    /// It ended by itself with this exit code, which is 0: nothing starts it again.
+    /// The process exited with this code, which is 0. It is not restarted.
     Dead(i32),
-    /// The host stopped: the reason is the last crash, or that it was told to.
+    /// The host has stopped. The reason is the last crash or a request to stop.
     Stopped(String),
 }
 
 impl HandlerStatus {
-    /// Whether it will never run again.
+    /// Whether the handler will not run again.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Dead(_) | Self::Stopped(_))
     }
@@ -56,20 +56,20 @@ impl fmt::Display for HandlerStatus {
     }
 }
 
-/// Kills the handler of one instance, from wherever it is needed. Clones kill the same one.
+/// A handle that kills the handler of one instance. Clones refer to the same handler.
 #[derive(Debug, Clone)]
 pub struct HandlerKill(pub(super) Handler);
 
 impl HandlerKill {
-    /// Sends SIGKILL to the process that runs or starts now, and returns when it has ended and the system has forgotten
-    /// it. That counts as a crash, so that another process is started, and nothing waits for that one.
+    /// Sends SIGKILL to the current process and waits until it has ended and is reaped. This counts as a crash, so another
+    /// process is started. The call does not wait for that one.
     pub async fn killed(&self) {
-        // The error is the message: see `Order::Crash`.
+        // The closed channel is the signal: see `HandlerCommand::Crash`.
         let _ = self.0.crash().await;
     }
 }
 
-/// How the handler is started and how many crashes are too many.
+/// The start options of the handler and the limit of crashes.
 #[derive(Debug, Clone)]
 pub(super) struct Supervision {
     pub(super) launch: Launch,
@@ -78,37 +78,38 @@ pub(super) struct Supervision {
     pub(super) crash_interval: Duration,
 }
 
-/// The handler, seen from the rest of the host. Clones are the same handler.
+/// A handle to the handler. Clones refer to the same handler.
 #[derive(Debug, Clone)]
 pub(super) struct Handler {
     status: watch::Receiver<HandlerStatus>,
-    orders: mpsc::UnboundedSender<Order>,
+    commands: mpsc::UnboundedSender<HandlerCommand>,
     restarts: Arc<AtomicU64>,
     start_timeout: Duration,
 }
 
-/// Keeps the handler's process alive; it is killed when this is dropped.
+/// The owner of the handler's process. Dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     _task: AbortOnDropHandle<()>,
 }
 
+/// A command to the watcher.
 #[derive(Debug)]
-enum Order {
-    /// Kill the process as a crash would, if it still is the one that was started after so many restarts. That it is
-    /// gone is told by dropping `until_gone`, so that it is told in any case.
+enum HandlerCommand {
+    /// Kills the process as a crash, if it is still the one started after this many restarts. Dropping `until_gone`
+    /// signals that the process is gone, so the signal is sent on every path.
     Crash {
         restarts: u64,
         until_gone: oneshot::Sender<Infallible>,
     },
-    /// Kill this process and start a new one, as after an invocation that took too long.
+    /// Kills this process and starts a new one, as after the timeout of an invocation.
     Restart { pid: u32 },
-    /// Kill the process for good.
+    /// Kills the process without a restart.
     Stop,
 }
 
-/// How one process came to its end.
-enum End {
+/// The end of one process.
+enum ProcessEnd {
     Exited(i32),
     Crashed(String),
     Restarted,
@@ -116,7 +117,7 @@ enum End {
 }
 
 impl Handler {
-    /// Starts the process. Fails if the executable cannot be started at all.
+    /// Starts the process. Fails if the executable cannot be started.
     pub(super) fn start(
         supervision: Supervision,
         client: reqwest::Client,
@@ -124,7 +125,7 @@ impl Handler {
     ) -> io::Result<(Self, Supervisor)> {
         let process = Process::start(&supervision.launch, &log)?;
         let (status_sender, status) = watch::channel(HandlerStatus::Starting);
-        let (orders, orders_receiver) = mpsc::unbounded_channel();
+        let (commands, receiver) = mpsc::unbounded_channel();
         let restarts = Arc::new(AtomicU64::new(0));
         let start_timeout = supervision.start_timeout;
         let watcher = Watcher {
@@ -132,14 +133,14 @@ impl Handler {
             client,
             log,
             status: status_sender,
-            orders: orders_receiver,
+            commands: receiver,
             restarts: Arc::clone(&restarts),
         };
         let task = AbortOnDropHandle::new(tokio::spawn(watcher.watch(process)));
         Ok((
             Self {
                 status,
-                orders,
+                commands,
                 restarts,
                 start_timeout,
             },
@@ -155,13 +156,13 @@ impl Handler {
         self.restarts.load(Ordering::Relaxed)
     }
 
-    /// Waits while the handler starts, at most as long as a start may take.
-    pub(super) async fn settled(&self) -> HandlerStatus {
+    /// Waits while the handler is starting, up to the start timeout.
+    pub(super) async fn wait_while_starting(&self) -> HandlerStatus {
         let _ = tokio::time::timeout(self.start_timeout, self.left_start()).await;
         self.status()
     }
 
-    /// Waits while the handler starts. The error means that nobody watches it any more.
+    /// Waits while the handler is starting. Fails if the watcher has ended.
     pub(super) async fn left_start(&self) -> Result<(), watch::error::RecvError> {
         self.status
             .clone()
@@ -170,32 +171,32 @@ impl Handler {
             .map(drop)
     }
 
-    /// Kills the process as a crash would. The receiver is closed when it is gone.
+    /// Kills the process as a crash. The receiver is closed once the process is gone.
     pub(super) fn crash(&self) -> oneshot::Receiver<Infallible> {
         let (until_gone, gone) = oneshot::channel();
-        self.order(Order::Crash {
+        self.send(HandlerCommand::Crash {
             restarts: self.restarts(),
             until_gone,
         });
         gone
     }
 
-    /// Kills the process if it still is the one with this id, and starts a new one.
+    /// Restarts the process if it still has this id.
     pub(super) fn restart(&self, pid: u32) {
-        self.order(Order::Restart { pid });
+        self.send(HandlerCommand::Restart { pid });
     }
 
-    /// Returns when the process is gone for good.
+    /// Stops the process and waits until it has ended.
     pub(super) async fn stop(&self) {
-        self.order(Order::Stop);
+        self.send(HandlerCommand::Stop);
         let mut status = self.status.clone();
-        // An error means that the watcher is gone, and the process with it.
+        // An error means that the watcher and its process are gone.
         let _ = status.wait_for(HandlerStatus::is_final).await;
     }
 
-    fn order(&self, order: Order) {
-        // Fails if the watcher has ended: then there is no process to give orders to.
-        let _ = self.orders.send(order);
+    fn send(&self, command: HandlerCommand) {
+        // Fails if the watcher has ended, and with it the process.
+        let _ = self.commands.send(command);
     }
 }
 
@@ -205,12 +206,12 @@ struct Watcher {
     client: reqwest::Client,
     log: HostLog,
     status: watch::Sender<HandlerStatus>,
-    orders: mpsc::UnboundedReceiver<Order>,
+    commands: mpsc::UnboundedReceiver<HandlerCommand>,
     restarts: Arc<AtomicU64>,
 }
 
 impl Watcher {
-    /// Goes on until the handler is dead or stopped.
+    /// Supervises the process until the handler is dead or stopped.
     async fn watch(mut self, first: Process) {
         let mut process = first;
         let mut crashes = Crashes::new(
@@ -219,27 +220,29 @@ impl Watcher {
         );
         let last = loop {
             // Source: `WorkerProcess.OnProcessExited` in Azure/azure-functions-host.
-            let (why, crashed) = match self.see_to_its_end(&mut process).await {
-                End::Exited(0) => break HandlerStatus::Dead(0),
-                End::Stopped => break HandlerStatus::Stopped("told to stop".to_owned()),
-                End::Exited(200) => (
+            let (why, crashed) = match self.wait_for_end(&mut process).await {
+                ProcessEnd::Exited(0) => break HandlerStatus::Dead(0),
+                ProcessEnd::Stopped => break HandlerStatus::Stopped("told to stop".to_owned()),
+                ProcessEnd::Exited(200) => (
                     "exited with code 200, which asks for a restart".to_owned(),
                     false,
                 ),
-                End::Restarted => ("was killed: an invocation took too long".to_owned(), false),
-                End::Exited(code) => (format!("exited with code {code}"), true),
-                End::Crashed(why) => (why, true),
+                ProcessEnd::Restarted => {
+                    ("was killed: an invocation took too long".to_owned(), false)
+                }
+                ProcessEnd::Exited(code) => (format!("exited with code {code}"), true),
+                ProcessEnd::Crashed(why) => (why, true),
             };
             let level = if crashed {
                 LogLevel::Error
             } else {
                 LogLevel::Information
             };
-            self.say(
+            self.log_line(
                 level,
                 format!("The handler's process {} {why}.", process.pid),
             );
-            if crashed && crashes.one_too_many(Instant::now()) {
+            if crashed && crashes.reaches_limit(Instant::now()) {
                 break HandlerStatus::Stopped(format!("too many crashes, the last one: it {why}"));
             }
             self.status.send_replace(HandlerStatus::Starting);
@@ -251,12 +254,12 @@ impl Watcher {
             };
             self.restarts.fetch_add(1, Ordering::Relaxed);
         };
-        self.say(LogLevel::Error, format!("The handler is {last}."));
+        self.log_line(LogLevel::Error, format!("The handler is {last}."));
         self.status.send_replace(last);
     }
 
-    /// Waits for the end of one process, and carries out the orders that come meanwhile.
-    async fn see_to_its_end(&mut self, process: &mut Process) -> End {
+    /// Waits for the end of one process and executes commands meanwhile.
+    async fn wait_for_end(&mut self, process: &mut Process) -> ProcessEnd {
         let (pid, port) = (process.pid, process.port);
         let number = self.restarts.load(Ordering::Relaxed);
         let mut starting = true;
@@ -266,41 +269,41 @@ impl Watcher {
         loop {
             let (end, _until_gone) = tokio::select! {
                 ended = process.ended() => return end_of(ended),
-                order = self.orders.recv() => match order {
-                    Some(Order::Crash { restarts, until_gone }) if restarts == number => {
-                        (End::Crashed("was killed".to_owned()), Some(until_gone))
+                command = self.commands.recv() => match command {
+                    Some(HandlerCommand::Crash { restarts, until_gone }) if restarts == number => {
+                        (ProcessEnd::Crashed("was killed".to_owned()), Some(until_gone))
                     }
-                    Some(Order::Restart { pid: slow }) if slow == pid => (End::Restarted, None),
-                    // It is about a process that is gone already.
-                    Some(Order::Crash { .. } | Order::Restart { .. }) => continue,
-                    Some(Order::Stop) | None => (End::Stopped, None),
+                    Some(HandlerCommand::Restart { pid: slow }) if slow == pid => (ProcessEnd::Restarted, None),
+                    // The command concerns a process that is already gone.
+                    Some(HandlerCommand::Crash { .. } | HandlerCommand::Restart { .. }) => continue,
+                    Some(HandlerCommand::Stop) | None => (ProcessEnd::Stopped, None),
                 },
-                answered = &mut ready, if starting => {
-                    if answered.is_ok() {
+                ready = &mut ready, if starting => {
+                    if ready.is_ok() {
                         starting = false;
                         self.status.send_replace(HandlerStatus::Running { pid, port });
                         continue;
                     }
-                    // The real host leaves such a handler running, and every invocation fails. A crash is easier to see.
-                    (End::Crashed("did not answer `GET /` in time".to_owned()), None)
+                    // The real host leaves such a handler running and fails every invocation. A crash is easier to notice.
+                    (ProcessEnd::Crashed("did not respond to `GET /` in time".to_owned()), None)
                 }
             };
-            // Before it is gone: who waited for that finds nothing that looks as if it ran.
+            // The status changes before the process ends, so a caller that waits for the end never sees it as running.
             self.status.send_replace(HandlerStatus::Starting);
             process.kill().await;
             return end;
         }
     }
 
-    fn say(&self, level: LogLevel, text: String) {
+    fn log_line(&self, level: LogLevel, text: String) {
         self.log.write(level, LogSource::Host, None, text);
     }
 }
 
-fn end_of(ended: io::Result<ExitStatus>) -> End {
+fn end_of(ended: io::Result<ExitStatus>) -> ProcessEnd {
     match ended.map(|status| status.code()) {
-        Ok(Some(code)) => End::Exited(code),
-        Ok(None) => End::Crashed("was ended by a signal".to_owned()),
-        Err(error) => End::Crashed(format!("cannot be watched: {error}")),
+        Ok(Some(code)) => ProcessEnd::Exited(code),
+        Ok(None) => ProcessEnd::Crashed("was ended by a signal".to_owned()),
+        Err(error) => ProcessEnd::Crashed(format!("cannot be watched: {error}")),
     }
 }

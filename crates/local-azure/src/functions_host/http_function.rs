@@ -1,4 +1,4 @@
-//! HTTP functions without forwarding: the request goes into `Data`, the response comes out of `Outputs`.
+//! HTTP functions without forwarding. The request is sent in `Data`, and the response is read from `Outputs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use super::files::{Function, Trigger};
-use super::{Host, envelope};
+use super::envelope;
+use super::files::function::{Function, Trigger};
+use super::host::Host;
 
-/// Calls the HTTP function whose route and method match.
+/// Calls the HTTP function that matches the route and method.
 pub(super) async fn call(
     State(host): State<Arc<Host>>,
     Query(query): Query<BTreeMap<String, String>>,
@@ -36,25 +37,26 @@ pub(super) async fn call(
     if !anonymous && !by_code && !host.has_master_key(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    if let Some(stopped) = host.stopped() {
+    if let Some(stopped) = host.stopped_response() {
         return stopped;
     }
     let request = describe(&method, &uri, &query, &headers, &parameters, &body);
     let invocation = host
+        .invoker
         .run(
             function,
-            &host.turn,
+            &host.round,
             Ok(envelope::of_request(function, request)),
         )
         .await;
     match invocation.outcome {
-        Ok(answer) => response(&answer, output.as_deref()),
+        Ok(returned) => response(&returned, output.as_deref()),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
 impl Host {
-    /// The function of a request, and the parameters of its route.
+    /// The function of a request, with the parameters of its route.
     fn http_function(
         &self,
         method: &Method,
@@ -78,7 +80,7 @@ impl Host {
     }
 }
 
-/// The parameters of a path that matches a route like `apps/{name}/{id:int}`; constraints are not looked at.
+/// The parameters of a path that matches a route such as `apps/{name}/{id:int}`. Constraints are not checked.
 fn match_route(route: &str, path: &str) -> Option<Map<String, Value>> {
     let mut parts = path.trim_end_matches('/').split('/');
     let mut parameters = Map::new();
@@ -99,8 +101,8 @@ fn match_route(route: &str, path: &str) -> Option<Map<String, Value>> {
     parts.next().is_none().then_some(parameters)
 }
 
-/// The request as `HttpRequestExtensions.GetRequestAsJObject` in Azure/azure-functions-host writes it: query and
-/// identities are strings that hold JSON.
+/// Serialises a request in the form of `HttpRequestExtensions.GetRequestAsJObject` in Azure/azure-functions-host. Query
+/// and identities are strings that hold JSON.
 fn describe(
     method: &Method,
     uri: &Uri,
@@ -123,24 +125,26 @@ fn describe(
         "Params": parameters,
         "Identities": "[]",
     });
-    // Without a body there is no `Body`, rather than an empty one.
+    // The field `Body` is omitted for a request without a body.
     if let Some(fields) = request.as_object_mut().filter(|_| !body.is_empty()) {
         fields.insert("Body".to_owned(), json!(String::from_utf8_lossy(body)));
     }
     request
 }
 
-/// The response that the answer holds for the output binding. An answer without one is an empty 200.
-fn response(answer: &Value, output: Option<&str>) -> Response {
+/// The HTTP response in the output binding of a handler's response. Without one it is an empty 200.
+fn response(returned: &Value, output: Option<&str>) -> Response {
     let described = match output {
         None => None,
-        Some("$return") => answer.get("ReturnValue"),
-        Some(name) => answer.get("Outputs").and_then(|outputs| outputs.get(name)),
+        Some("$return") => returned.get("ReturnValue"),
+        Some(name) => returned
+            .get("Outputs")
+            .and_then(|outputs| outputs.get(name)),
     };
     let Some(described) = described else {
         return StatusCode::OK.into_response();
     };
-    // Newtonsoft reads a number and a text that holds one alike.
+    // Newtonsoft reads a number and a numeric string alike.
     let status = match described.get("statusCode") {
         None => Some(StatusCode::OK),
         Some(Value::String(text)) => StatusCode::from_bytes(text.as_bytes()).ok(),
@@ -168,14 +172,14 @@ fn response(answer: &Value, output: Option<&str>) -> Response {
             HeaderValue::from_str(value.as_str()?).ok()?,
         ))
     });
-    // How the body is sent is the server's business.
+    // The server chooses the framing of the body.
     let framing = [
         header::CONNECTION,
         header::CONTENT_LENGTH,
         header::TRANSFER_ENCODING,
     ];
     let own = own.filter(|(name, _)| !framing.contains(name));
-    // What the answer says comes last, and wins.
+    // The handler's headers come last and win.
     for (name, value) in content_type.into_iter().chain(own) {
         response.headers_mut().insert(name, value);
     }

@@ -1,4 +1,4 @@
-//! The instances of the app, each with a handler of its own, and which of them has its turn.
+//! The instances of the app, each with its own handler, and the round-robin choice between them.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -6,31 +6,32 @@ use std::time::Duration;
 
 use futures::future::{join_all, select_all};
 
-use super::NoSuchInstance;
+use super::error::NoSuchInstance;
 use super::handler::{Handler, HandlerStatus, Supervision, Supervisor};
 use super::log::HostLog;
+use super::random_hex::random_hex;
 
-/// All instances. They are counted from 0, and there is at least one.
+/// All instances, counted from 0. There is at least one.
 #[derive(Debug)]
 pub(super) struct Instances {
     handlers: Vec<Handler>,
     start_timeout: Duration,
 }
 
-/// A handler that takes an invocation.
+/// A running handler, chosen for an invocation.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Target {
+pub(super) struct RunningHandler {
     pub(super) instance: usize,
     pub(super) pid: u32,
     pub(super) port: u16,
 }
 
-/// Where a round over the instances goes on.
+/// The next instance of a round over all instances.
 #[derive(Debug, Default)]
-pub(super) struct Turn(Mutex<usize>);
+pub(super) struct RoundRobin(Mutex<usize>);
 
 impl Instances {
-    /// Starts a process on each. Fails if the executable cannot be started at all.
+    /// Starts one process per instance. Fails if the executable cannot be started.
     pub(super) fn start(
         count: usize,
         supervision: &Supervision,
@@ -39,11 +40,11 @@ impl Instances {
     ) -> io::Result<(Self, Vec<Supervisor>)> {
         let start = |instance| {
             let mut supervision = supervision.clone();
-            // Last, and so it wins over a setting of this name.
+            // The last value wins over a setting of the same name.
             supervision
                 .launch
                 .environment
-                .push(("WEBSITE_INSTANCE_ID".to_owned(), super::random_hex()));
+                .push(("WEBSITE_INSTANCE_ID".to_owned(), random_hex()));
             Handler::start(supervision, client.clone(), log.of_instance(instance))
         };
         let started: Vec<_> = (0..count.max(1)).map(start).collect::<io::Result<_>>()?;
@@ -61,7 +62,7 @@ impl Instances {
         self.handlers.get(instance).ok_or(NoSuchInstance(instance))
     }
 
-    /// The status of the first that runs, else of the first that starts, else of the first.
+    /// The status of the first running instance, else of the first starting one, else of the first.
     pub(super) fn status(&self) -> HandlerStatus {
         let all: Vec<_> = self.handlers.iter().map(Handler::status).collect();
         let running = all
@@ -79,12 +80,15 @@ impl Instances {
         self.handlers.iter().map(Handler::restarts).sum()
     }
 
-    /// The next one that runs. While none does and one starts, waits for it, at most as long as a start may take.
-    pub(super) async fn next_running(&self, turn: &Turn) -> Result<Target, HandlerStatus> {
+    /// Chooses the next running handler. If none is running, waits for a starting one, up to the start timeout.
+    pub(super) async fn next_running(
+        &self,
+        round: &RoundRobin,
+    ) -> Result<RunningHandler, HandlerStatus> {
         let found = async {
             loop {
-                if let Some(target) = self.running_from(turn) {
-                    return Some(target);
+                if let Some(handler) = self.running_from(round) {
+                    return Some(handler);
                 }
                 let starting = self
                     .handlers
@@ -107,33 +111,33 @@ impl Instances {
         found.ok_or_else(|| self.status())
     }
 
-    /// Waits until none starts any more, at most as long as a start may take.
-    pub(super) async fn settled(&self) -> HandlerStatus {
-        join_all(self.handlers.iter().map(Handler::settled)).await;
+    /// Waits until no handler is starting, up to the start timeout.
+    pub(super) async fn wait_while_starting(&self) -> HandlerStatus {
+        join_all(self.handlers.iter().map(Handler::wait_while_starting)).await;
         self.status()
     }
 
-    /// Kills the process that took too long, if it still runs, and starts a new one.
-    pub(super) fn restart(&self, target: Target) {
+    /// Kills the process of a timed-out invocation, if it is still running, and starts a new one.
+    pub(super) fn restart(&self, target: RunningHandler) {
         if let Ok(handler) = self.get(target.instance) {
             handler.restart(target.pid);
         }
     }
 
-    /// Returns when all processes are gone for good.
+    /// Stops all processes and waits until they have ended.
     pub(super) async fn stop(&self) {
         join_all(self.handlers.iter().map(Handler::stop)).await;
     }
 
-    /// The first that runs, beginning with the one whose turn it is.
-    fn running_from(&self, turn: &Turn) -> Option<Target> {
-        let mut next = turn.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The first running handler, beginning at the next instance of the round.
+    fn running_from(&self, round: &RoundRobin) -> Option<RunningHandler> {
+        let mut next = round.0.lock().unwrap_or_else(PoisonError::into_inner);
         let numbered = || self.handlers.iter().enumerate();
-        let round = numbered().skip(*next).chain(numbered().take(*next));
-        let target = round
+        let order = numbered().skip(*next).chain(numbered().take(*next));
+        let target = order
             .into_iter()
             .find_map(|(instance, handler)| match handler.status() {
-                HandlerStatus::Running { pid, port } => Some(Target {
+                HandlerStatus::Running { pid, port } => Some(RunningHandler {
                     instance,
                     pid,
                     port,

@@ -1,4 +1,4 @@
-//! The host's own HTTP listener: the webhook of Event Grid, running a function by hand, and HTTP functions.
+//! The host's own HTTP listener: the Event Grid webhook, the admin API, and HTTP functions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,22 +14,23 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::files::Trigger;
+use super::files::function::Trigger;
 use super::handler::HandlerStatus;
+use super::host::{Host, text_of};
 use super::http_function;
-use super::invocation::HOST_VERSION;
-use super::{Host, Invocation};
+use super::invocation::Invocation;
+use super::invoker::HOST_VERSION;
 
-/// What the real host takes at most: 100 MB.
+/// The real host's limit of a request body: 100 MB.
 const MAX_BODY: usize = 104_857_600;
 
-/// Answers requests until the guard is dropped. What has been asked before is still answered.
+/// Serves requests until the guard is dropped. Requests already received are completed.
 pub(super) fn serve(listener: TcpListener, host: Arc<Host>) -> DropGuard {
     let router = Router::new()
         .route("/", get(async || "The Functions host is running."))
         .route("/runtime/webhooks/{extension}", any(webhook))
         .route("/admin/host/status", get(host_status))
-        .route("/admin/functions/{name}", post(run_by_hand))
+        .route("/admin/functions/{name}", post(run_manually))
         .fallback(http_function::call)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(host);
@@ -76,7 +77,7 @@ async fn webhook(
     if method != Method::POST {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    if let Some(stopped) = host.stopped() {
+    if let Some(stopped) = host.stopped_response() {
         return stopped;
     }
     let name = parameter("functionName").map_or("", String::as_str);
@@ -105,7 +106,7 @@ async fn webhook(
     }
 }
 
-/// The handshake of CloudEvents: an endpoint allows the origin that asks.
+/// The handshake of `CloudEvents`: the endpoint allows the requested origin.
 fn allow_origin(headers: &HeaderMap) -> Response {
     match headers.get("webhook-request-origin") {
         None => StatusCode::BAD_REQUEST.into_response(),
@@ -113,7 +114,7 @@ fn allow_origin(headers: &HeaderMap) -> Response {
     }
 }
 
-/// The handshake of Event Grid: an endpoint answers with the code that the event brings.
+/// The handshake of Event Grid: the endpoint returns the validation code of the event.
 fn validation(value: &Value) -> Response {
     let event = if value.is_array() {
         value.get(0)
@@ -139,9 +140,9 @@ fn validation(value: &Value) -> Response {
     }
 }
 
-/// One invocation for each event, all at once, or one for all of them if the cardinality is `many`.
+/// Runs one concurrent invocation per event, or a single one if the cardinality is `many`.
 ///
-/// Any failure makes Event Grid deliver the whole batch again.
+/// On any failure Event Grid delivers the whole batch again.
 async fn notification(host: &Arc<Host>, name: &str, value: Value) -> Response {
     let Ok(function) = host.event_function(name) else {
         return StatusCode::NOT_FOUND.into_response();
@@ -176,8 +177,8 @@ async fn notification(host: &Arc<Host>, name: &str, value: Value) -> Response {
     }
 }
 
-/// `POST /admin/functions/<name>` with `{"input": ...}`: answers before the function has run.
-async fn run_by_hand(
+/// `POST /admin/functions/<name>` with `{"input": ...}`. The response does not wait for the function.
+async fn run_manually(
     State(host): State<Arc<Host>>,
     Path(name): Path<String>,
     headers: HeaderMap,
@@ -193,7 +194,7 @@ async fn run_by_hand(
         Ok(body) if body.is_object() => body.get("input").cloned().unwrap_or_default(),
         _ => return (StatusCode::BAD_REQUEST, "the body is not a JSON object").into_response(),
     };
-    // The real host wants a text that holds the value; the value itself is easier to write.
+    // The real host requires a string that holds the value. The value itself is accepted too.
     let input = match &input {
         Value::String(text) => serde_json::from_str(text).unwrap_or(input),
         _ => input,
@@ -209,7 +210,7 @@ async fn run_by_hand(
         Trigger::Timer { .. } => {
             tokio::spawn(async move {
                 if let Some(timer) = host.timers.get(&name) {
-                    host.run_timer(timer).await;
+                    timer.run(&host.invoker).await;
                 }
             });
         }
@@ -220,9 +221,9 @@ async fn run_by_hand(
     StatusCode::ACCEPTED.into_response()
 }
 
-/// `GET /admin/host/status`, here without a key.
+/// `GET /admin/host/status`. Unlike the real host, it needs no key.
 async fn host_status(State(host): State<Arc<Host>>) -> Response {
-    let status = host.instances.status();
+    let status = host.invoker.instances.status();
     let state = match status {
         HandlerStatus::Running { .. } => "Running",
         HandlerStatus::Starting => "Default",
@@ -230,28 +231,4 @@ async fn host_status(State(host): State<Arc<Host>>) -> Response {
     };
     axum::Json(json!({ "id": "local", "state": state, "version": HOST_VERSION, "handler": status.to_string() }))
         .into_response()
-}
-
-impl Host {
-    /// What is answered in place of a host that has stopped.
-    pub(super) fn stopped(&self) -> Option<Response> {
-        match self.instances.status() {
-            HandlerStatus::Stopped(_) => Some(
-                (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "Function host is not running.",
-                )
-                    .into_response(),
-            ),
-            _ => None,
-        }
-    }
-
-    pub(super) fn has_master_key(&self, headers: &HeaderMap) -> bool {
-        text_of(headers, "x-functions-key") == Some(&self.master_key)
-    }
-}
-
-fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
 }

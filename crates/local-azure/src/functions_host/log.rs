@@ -1,4 +1,4 @@
-//! The log of the Functions host, as Application Insights would get it.
+//! The log of the Functions host, in the form that Application Insights receives.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -11,73 +11,74 @@ use tokio::sync::broadcast;
 
 use crate::journal::Journal;
 
-/// Lines that are kept in memory.
+/// The number of lines that are kept in memory.
 const KEPT_LINES: usize = 100_000;
 
-/// Lines that a slow subscriber may lag behind before it loses the oldest.
+/// The number of lines that a slow subscriber may lag behind before it loses the oldest.
 const BROADCAST_LINES: usize = 4_096;
 
-/// How severe a line is.
+/// The severity of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
-    /// A line of the handler's standard output, or of the `Logs` of an answer.
+    /// A line of the handler's standard output, or of the `Logs` of a response.
     Information,
-    /// A line of standard error with the letters `warn` in it.
+    /// A line of standard error that contains `warn`.
     Warning,
-    /// Any other line of standard error, and what fails in the host.
+    /// Any other line of standard error, or a failure in the host.
     Error,
 }
 
-/// Who wrote a line.
+/// The source of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogSource {
     /// The Functions host.
     Host,
-    /// The handler, on its console. Such lines belong to no invocation.
+    /// The handler's console. Such lines belong to no invocation.
     Console,
-    /// The function of this name, in the `Logs` of an answer.
+    /// The function of this name, through the `Logs` of a response.
     Function(String),
 }
 
 /// One line of the log.
 #[derive(Debug, Clone)]
 pub struct LogLine {
-    /// When it was written.
+    /// The time at which the line was written.
     pub time: Timestamp,
-    /// How severe it is.
+    /// The severity.
     pub level: LogLevel,
-    /// Who wrote it.
+    /// The source.
     pub source: LogSource,
-    /// The invocation it belongs to, if the host can know.
+    /// The invocation that the line belongs to, if the host knows it.
     pub invocation_id: Option<String>,
-    /// The instance it comes from, counted from 0. None: the host as a whole.
+    /// The instance that the line comes from, counted from 0. `None` means the host as a whole.
     pub instance: Option<usize>,
-    /// The text, without the line's end.
+    /// The text, without the line ending.
     pub text: String,
 }
 
-/// Where the lines go: a list in memory, everybody who has subscribed, and a file if there is one. Clones share all.
+/// A log that keeps lines in memory, sends them to subscribers, and appends them to an optional file. Clones share
+/// the same log.
 #[derive(Debug, Clone)]
 pub struct HostLog {
-    inner: Arc<Inner>,
-    /// What is written here comes from this instance.
+    inner: Arc<LogInner>,
+    /// The instance whose lines are written through this clone.
     instance: Option<usize>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct LogInner {
     lines: Journal<LogLine>,
     subscribers: broadcast::Sender<LogLine>,
     file: Option<Mutex<File>>,
 }
 
 impl HostLog {
-    /// A log in memory only.
+    /// Creates a log in memory only.
     pub fn new() -> Self {
         Self::with(None)
     }
 
-    /// A log that is appended to a file as well, which is created if it is not there.
+    /// Creates a log that also appends to a file. The file is created if it is missing.
     pub fn to_file(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
         Ok(Self::with(Some(Mutex::new(file))))
@@ -86,7 +87,7 @@ impl HostLog {
     fn with(file: Option<Mutex<File>>) -> Self {
         let subscribers = broadcast::Sender::new(BROADCAST_LINES);
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(LogInner {
                 lines: Journal::new(KEPT_LINES),
                 subscribers,
                 file,
@@ -95,7 +96,7 @@ impl HostLog {
         }
     }
 
-    /// The same log, for what comes from one instance.
+    /// The same log, for the lines of one instance.
     pub(super) fn of_instance(&self, instance: usize) -> Self {
         Self {
             instance: Some(instance),
@@ -103,12 +104,12 @@ impl HostLog {
         }
     }
 
-    /// The lines so far, oldest first: the last 100,000.
+    /// The last 100,000 lines, oldest first.
     pub fn lines(&self) -> Vec<LogLine> {
         self.inner.lines.snapshot()
     }
 
-    /// The lines from now on.
+    /// Subscribes to all future lines.
     pub fn subscribe(&self) -> broadcast::Receiver<LogLine> {
         self.inner.subscribers.subscribe()
     }
@@ -130,14 +131,14 @@ impl HostLog {
             text,
         };
         if let Some(file) = &self.inner.file {
-            // A full disk must not stop the handler; the line is still in memory.
+            // A full disk must not stop the handler. The line is still in memory.
             let _ = writeln!(
                 file.lock().unwrap_or_else(PoisonError::into_inner),
                 "{line}"
             );
         }
         self.inner.lines.push(line.clone());
-        // Fails if nobody listens.
+        // Fails without subscribers.
         let _ = self.inner.subscribers.send(line);
     }
 }
@@ -169,7 +170,7 @@ impl fmt::Display for LogSource {
 }
 
 impl fmt::Display for LogLine {
-    /// Names the instance unless it is the first, which is mostly the only one.
+    /// Omits the first instance, which is usually the only one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,

@@ -1,4 +1,4 @@
-//! What a Functions host is started with.
+//! The options of the Functions host.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,35 +6,35 @@ use std::time::Duration;
 
 use super::log::HostLog;
 
-/// How to start a [`FunctionsHost`](super::FunctionsHost). The defaults of [`new`](Self::new) are Azure's.
+/// The options of a Functions host. The defaults of [`new`](Self::new) are Azure's.
 #[derive(Clone)]
 pub struct FunctionsHostOptions {
     /// The folder with `host.json`.
     pub app_root: PathBuf,
-    /// The app settings, and whatever else the platform sets, such as the identity endpoint. The handler gets these,
-    /// the host's own variables, `PATH` and `HOME`, and nothing else.
+    /// The app settings and the variables of the platform, such as the identity endpoint. The handler gets these, the
+    /// host's own variables, `PATH` and `HOME`, and no others.
     pub environment: Vec<(String, String)>,
-    /// How many handlers run, as when the platform has scaled the app out: 1. Each is watched for itself, with a port and
-    /// a `WEBSITE_INSTANCE_ID` of its own. 0 is taken as 1.
+    /// The number of instances of the scaled-out app: 1. Each has its own handler, supervision, port and
+    /// `WEBSITE_INSTANCE_ID`. 0 means 1.
     pub instances: usize,
-    /// How long an invocation may take before the handler is killed: 30 minutes.
+    /// The timeout of an invocation, after which the handler is killed: 30 minutes.
     pub function_timeout: Duration,
-    /// How long the handler may take until it answers `GET /`: 30 seconds. Invocations wait as long, at most.
+    /// The timeout of the handler's first response to `GET /`: 30 seconds. Invocations wait no longer than that.
     pub start_timeout: Duration,
-    /// How many crashes, each less than `crash_interval` after the one before, stop an instance: 3.
+    /// The number of crashes, each within `crash_interval` of the previous one, that stop an instance: 3.
     pub max_crashes: usize,
-    /// See `max_crashes`: 30 minutes.
+    /// The interval of `max_crashes`: 30 minutes.
     pub crash_interval: Duration,
-    /// The host's own port on 127.0.0.1; 0 takes a free one.
+    /// The host's own port on 127.0.0.1. 0 means a free port.
     pub port: u16,
-    /// Whether the value of an event trigger is sent as a string that holds the event, as older extensions do.
+    /// Whether an event trigger's value is a string that holds the event, as in older extensions.
     pub double_encoded: bool,
-    /// Where the log goes.
+    /// The host's log.
     pub log: HostLog,
 }
 
 impl FunctionsHostOptions {
-    /// Azure's defaults for the app in this folder, no settings, a free port and a log in memory.
+    /// Azure's defaults for the app in this folder, with no settings, a free port and a log in memory.
     pub fn new(app_root: impl Into<PathBuf>) -> Self {
         Self {
             app_root: app_root.into(),
@@ -52,7 +52,7 @@ impl FunctionsHostOptions {
 }
 
 impl fmt::Debug for FunctionsHostOptions {
-    /// Leaves the environment out: it holds the app's settings.
+    /// Omits the environment, which holds the app's settings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FunctionsHostOptions")
             .field("app_root", &self.app_root)

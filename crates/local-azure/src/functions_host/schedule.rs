@@ -1,4 +1,4 @@
-//! The schedule of a timer, in the six fields of NCRONTAB: second, minute, hour, day, month, day of the week.
+//! Timer schedules in the six fields of NCRONTAB: second, minute, hour, day, month, day of the week.
 
 use croner::Cron;
 use croner::errors::CronError;
@@ -6,13 +6,13 @@ use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// When a timer fires, in UTC.
+/// A timer schedule, in UTC.
 #[derive(Debug, Clone)]
 pub(super) struct Schedule(Box<Cron>);
 
 impl Schedule {
     pub(super) fn parse(text: &str) -> Result<Self, CronError> {
-        // In NCRONTAB a day has to match both fields; the classic cron takes either.
+        // In NCRONTAB a day must match both fields. Classic cron accepts either.
         let parser = CronParser::builder()
             .seconds(Seconds::Required)
             .year(Year::Disallowed)
@@ -21,7 +21,7 @@ impl Schedule {
         Ok(Self(Box::new(parser.parse(text)?)))
     }
 
-    /// The first time after `time`; `None` if there is none, as for the 30th of February.
+    /// The first occurrence after `time`. `None` for a schedule without one, such as the 30th of February.
     pub(super) fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
         self.0
             .find_next_occurrence(&time.to_zoned(TimeZone::UTC), false)

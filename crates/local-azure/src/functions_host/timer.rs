@@ -1,4 +1,4 @@
-//! Timer functions: they run on their schedule, on one instance after the other, and never twice at the same time.
+//! Timer functions. Each runs on its schedule, on one instance after the other, and never concurrently with itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::files::{Function, Trigger};
-use super::instances::Turn;
+use super::envelope;
+use super::files::function::{Function, Trigger};
+use super::instances::RoundRobin;
+use super::invocation::Invocation;
+use super::invoker::Invoker;
 use super::schedule::Schedule;
-use super::{Host, Invocation, envelope};
 
 /// One timer function.
 #[derive(Debug)]
@@ -19,67 +21,71 @@ pub(super) struct Timer {
     function: Function,
     schedule: Schedule,
     run_on_startup: bool,
-    turn: Turn,
-    /// When it ran last. Held while it runs.
+    round: RoundRobin,
+    /// The time of the last run. Locked during a run.
     last: Mutex<Option<Timestamp>>,
 }
 
-/// The timers among the functions, by name.
-pub(super) fn of_functions(functions: &BTreeMap<String, Function>) -> BTreeMap<String, Timer> {
-    let timer = |function: &Function| match &function.trigger {
-        Trigger::Timer {
-            schedule,
-            run_on_startup,
-        } => Some(Timer {
-            function: function.clone(),
-            schedule: schedule.clone(),
-            run_on_startup: *run_on_startup,
-            turn: Turn::default(),
-            last: Mutex::new(None),
-        }),
-        _ => None,
-    };
-    functions
-        .iter()
-        .filter_map(|(name, function)| Some((name.clone(), timer(function)?)))
-        .collect()
-}
-
-/// Starts one task for each timer.
-pub(super) fn run_all(host: &Arc<Host>) -> Vec<AbortOnDropHandle<()>> {
-    let run = |name: &String| {
-        AbortOnDropHandle::new(tokio::spawn(run_on_schedule(
-            Arc::clone(host),
-            name.clone(),
-        )))
-    };
-    host.timers.keys().map(run).collect()
-}
-
-async fn run_on_schedule(host: Arc<Host>, name: String) {
-    let Some(timer) = host.timers.get(&name) else {
-        return;
-    };
-    if timer.run_on_startup {
-        host.run_timer(timer).await;
+impl Timer {
+    /// The timers among the functions, by name.
+    pub(super) fn of_functions(
+        functions: &BTreeMap<String, Function>,
+    ) -> BTreeMap<String, Arc<Self>> {
+        functions
+            .iter()
+            .filter_map(|(name, function)| Some((name.clone(), Arc::new(Self::new(function)?))))
+            .collect()
     }
-    while let Some(next) = timer.schedule.next_after(Timestamp::now()) {
-        let pause = next.duration_since(Timestamp::now());
-        // A negative pause means that the time is now.
-        tokio::time::sleep(Duration::try_from(pause).unwrap_or_default()).await;
-        if host.instances.status().is_final() {
-            return;
+
+    fn new(function: &Function) -> Option<Self> {
+        match &function.trigger {
+            Trigger::Timer {
+                schedule,
+                run_on_startup,
+            } => Some(Self {
+                function: function.clone(),
+                schedule: schedule.clone(),
+                run_on_startup: *run_on_startup,
+                round: RoundRobin::default(),
+                last: Mutex::new(None),
+            }),
+            _ => None,
         }
-        host.run_timer(timer).await;
+    }
+
+    /// Runs the function once, after the current run if there is one.
+    pub(super) async fn run(&self, invoker: &Invoker) -> Invocation {
+        let mut last = self.last.lock().await;
+        let body = envelope::of_timer(&self.function, &self.schedule, *last);
+        *last = Some(Timestamp::now());
+        invoker.run(&self.function, &self.round, Ok(body)).await
+    }
+
+    /// Runs the function on its schedule until the handlers have stopped.
+    async fn run_on_schedule(self: Arc<Self>, invoker: Arc<Invoker>) {
+        if self.run_on_startup {
+            self.run(&invoker).await;
+        }
+        while let Some(next) = self.schedule.next_after(Timestamp::now()) {
+            let pause = next.duration_since(Timestamp::now());
+            // A negative pause means that the timer is due.
+            tokio::time::sleep(Duration::try_from(pause).unwrap_or_default()).await;
+            if invoker.instances.status().is_final() {
+                return;
+            }
+            self.run(&invoker).await;
+        }
     }
 }
 
-impl Host {
-    /// Runs a timer function, after the run that may be under way.
-    pub(super) async fn run_timer(&self, timer: &Timer) -> Invocation {
-        let mut last = timer.last.lock().await;
-        let body = envelope::of_timer(&timer.function, &timer.schedule, *last);
-        *last = Some(Timestamp::now());
-        self.run(&timer.function, &timer.turn, Ok(body)).await
-    }
+/// Spawns one task per timer.
+pub(super) fn spawn_all(
+    timers: &BTreeMap<String, Arc<Timer>>,
+    invoker: &Arc<Invoker>,
+) -> Vec<AbortOnDropHandle<()>> {
+    let spawn = |timer: &Arc<Timer>| {
+        let run = Arc::clone(timer).run_on_schedule(Arc::clone(invoker));
+        AbortOnDropHandle::new(tokio::spawn(run))
+    };
+    timers.values().map(spawn).collect()
 }

@@ -1,9 +1,9 @@
 //! The stand-in for the Functions host, with a real process as the handler.
 
-mod answers;
 mod crashes;
 mod files;
 mod instances;
 mod kill;
 mod listener;
 mod requests;
+mod responses;

@@ -1,39 +1,40 @@
-//! One function, from its `function.json`.
+//! Functions, read from `function.json`.
 
 use serde_json::Value;
 
-use super::{FilesError, JsonFile};
+use super::error::FilesError;
+use super::json_file::JsonFile;
 use crate::functions_host::schedule::Schedule;
 
-/// A function: its name and what makes it run.
+/// A function and its trigger.
 #[derive(Debug, Clone)]
-pub(in crate::functions_host) struct Function {
-    /// The folder's name, which is the path under which the handler is called.
-    pub(in crate::functions_host) name: String,
+pub(crate) struct Function {
+    /// The folder's name, which is also the path of the call to the handler.
+    pub(crate) name: String,
     /// The name of the trigger's binding, which is the key in `Data`.
-    pub(in crate::functions_host) binding: String,
-    pub(in crate::functions_host) trigger: Trigger,
+    pub(crate) binding: String,
+    pub(crate) trigger: Trigger,
 }
 
-/// What makes a function run.
+/// The trigger of a function.
 #[derive(Debug, Clone)]
-pub(in crate::functions_host) enum Trigger {
+pub(crate) enum Trigger {
     /// `eventGridTrigger` with `"cardinality": "one"`, the default.
     Event,
-    /// `eventGridTrigger` with `"cardinality": "many"`: all events of a delivery at once.
+    /// `eventGridTrigger` with `"cardinality": "many"`: all events of a delivery in one invocation.
     Events,
     Timer {
         schedule: Schedule,
         run_on_startup: bool,
     },
     Http {
-        /// Upper case; empty means all.
+        /// Methods in upper case. An empty list means all.
         methods: Vec<String>,
-        /// Below the route prefix, with parameters in braces.
+        /// The route below the prefix, with parameters in braces.
         route: String,
-        /// Whether it is open to everybody.
+        /// Whether a call needs no key.
         anonymous: bool,
-        /// The name of the `http` output binding; `$return` stands for the return value.
+        /// The name of the `http` output binding. `$return` is the return value.
         output: Option<String>,
     },
 }
@@ -148,7 +149,7 @@ impl<'a> Bindings<'a> {
     }
 }
 
-/// The text itself, or the value of the setting that it names as `%NAME%`.
+/// The text itself, or the value of the setting in `%NAME%`.
 fn resolve<'a>(text: &'a str, environment: &'a [(String, String)]) -> Option<&'a str> {
     match text
         .strip_prefix('%')

@@ -1,13 +1,13 @@
-//! How many crashes the host takes.
+//! The limit of crashes.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Counts crashes that follow each other closely.
+/// Counts crashes in close succession.
 ///
-/// Source: `HttpFunctionInvocationDispatcher` in Azure/azure-functions-host, which stops at the third error with less
-/// than 30 minutes between two.
+/// Source: `HttpFunctionInvocationDispatcher` in Azure/azure-functions-host, which stops at the third error when less
+/// than 30 minutes lie between two.
 #[derive(Debug)]
 pub(super) struct Crashes {
     max: usize,
@@ -26,8 +26,8 @@ impl Crashes {
         }
     }
 
-    /// Counts one more, and says whether that is one too many.
-    pub(super) fn one_too_many(&mut self, now: Instant) -> bool {
+    /// Counts a crash. Returns whether the limit is reached.
+    pub(super) fn reaches_limit(&mut self, now: Instant) -> bool {
         if self
             .last
             .is_some_and(|last| now.duration_since(last) > self.interval)
@@ -46,13 +46,13 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(1_800);
 
-    /// Crashes, each so many seconds after the one before, and which of them is too many.
+    /// Checks crashes with these pauses, in seconds, against the index of the fatal one.
     fn check(pauses: &[u64], fatal: Option<usize>) {
         let mut crashes = Crashes::new(3, INTERVAL);
         let mut now = Instant::now();
         let found = pauses.iter().position(|seconds| {
             now += Duration::from_secs(*seconds);
-            crashes.one_too_many(now)
+            crashes.reaches_limit(now)
         });
         assert_eq!(found, fatal);
     }
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn crashes_that_lie_far_apart_are_forgotten() {
+    fn crashes_far_apart_are_not_counted() {
         check(&[0, 1_801, 1_801, 1_801, 1_801], None);
         check(&[0, 1, 1_801, 1, 1], Some(4));
     }

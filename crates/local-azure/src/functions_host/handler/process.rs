@@ -1,4 +1,4 @@
-//! One process of the handler.
+//! The handler's process.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,20 +14,20 @@ use uuid::Uuid;
 
 use crate::functions_host::log::{HostLog, LogLevel, LogSource};
 
-/// The pause between two looks whether the handler is ready.
+/// The interval of the readiness checks.
 const READY_POLL: Duration = Duration::from_millis(25);
 
-/// How the handler is started.
+/// The command line and environment of the handler.
 #[derive(Clone)]
-pub(in crate::functions_host) struct Launch {
-    pub(in crate::functions_host) executable: PathBuf,
-    pub(in crate::functions_host) arguments: Vec<String>,
-    pub(in crate::functions_host) app_root: PathBuf,
-    pub(in crate::functions_host) working_directory: PathBuf,
-    pub(in crate::functions_host) environment: Vec<(String, String)>,
+pub(crate) struct Launch {
+    pub(crate) executable: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) app_root: PathBuf,
+    pub(crate) working_directory: PathBuf,
+    pub(crate) environment: Vec<(String, String)>,
 }
 
-/// A process that is killed when this is dropped.
+/// A process of the handler. Dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -36,9 +36,9 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts the process on a free port and logs what it prints.
+    /// Starts the process on a free port and copies its output to the log.
     pub(super) fn start(launch: &Launch, log: &HostLog) -> io::Result<Self> {
-        // Free now, and likely to stay so until the handler takes it. The real host does the same.
+        // Another process can take the port before the handler does. The real host has the same race.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
@@ -71,20 +71,20 @@ impl Process {
         Ok(Self { child, pid, port })
     }
 
-    /// Waits until the process ends by itself.
+    /// Waits until the process exits.
     pub(super) async fn ended(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 
-    /// Sends SIGKILL, as every stop of the real host does, and waits for the end.
+    /// Sends SIGKILL, as the real host always does, and waits for the end.
     pub(super) async fn kill(&mut self) {
-        // Fails only if the process has ended already.
+        // Fails only if the process has already ended.
         let _ = self.child.kill().await;
     }
 }
 
 impl fmt::Debug for Launch {
-    /// Leaves the environment out: it holds the app's settings.
+    /// Omits the environment, which holds the app's settings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Launch")
             .field("executable", &self.executable)
@@ -94,9 +94,9 @@ impl fmt::Debug for Launch {
     }
 }
 
-/// Asks for `GET /` at once and then every 25 ms until anything answers.
+/// Sends `GET /` immediately and then every 25 ms until there is a response.
 ///
-/// Only a connection that is refused means "wait"; a server that accepts and never answers blocks.
+/// Only a refused connection is retried. A server that accepts the connection and never responds blocks the call.
 /// Source: `DefaultHttpWorkerService.IsWorkerReady` in Azure/azure-functions-host.
 pub(super) async fn ready(client: reqwest::Client, port: u16) {
     let url = format!("http://127.0.0.1:{port}/");
@@ -110,10 +110,10 @@ pub(super) async fn ready(client: reqwest::Client, port: u16) {
     }
 }
 
-/// What the handler gets of our own environment. All else would differ from machine to machine.
+/// The variables that the handler inherits. All others would differ between machines.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the handler gets these two as they are here, whatever they are"
+    reason = "the handler inherits these two variables unchanged"
 )]
 fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
     ["PATH", "HOME"]
@@ -132,7 +132,7 @@ fn level_of_error_line(line: &str) -> LogLevel {
 async fn copy_lines(output: impl AsyncRead + Unpin, log: HostLog, level: fn(&str) -> LogLevel) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
-    // Bytes rather than text: a line that is not UTF-8 must not end the copying.
+    // Reads bytes, because a line that is not UTF-8 must not end the copying.
     while output
         .read_until(b'\n', &mut line)
         .await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyrelay_local_azure::functions_host::{Failure, FunctionsHost, HandlerStatus};
+use keyrelay_local_azure::functions_host::{FunctionsHost, HandlerStatus, InvocationFailure};
 
 use crate::handler_app::{AppFolder, DEADLINE, client, event, eventually, start};
 
@@ -43,7 +43,10 @@ async fn exit_code_zero_leaves_the_app_dead() {
         .unwrap()
         .outcome
         .unwrap_err();
-    assert_eq!(failure, Failure::NoHandler(HandlerStatus::Dead(0)));
+    assert_eq!(
+        failure,
+        InvocationFailure::NoHandler(HandlerStatus::Dead(0))
+    );
     assert_eq!(host.restarts(), 0);
 }
 
@@ -74,7 +77,7 @@ async fn the_invocation_fails_in_which_the_handler_crashes() {
     let host = start(app.options()).await;
     let invocation = host.invoke("Event", &event("exit 3")).await.unwrap();
     assert!(
-        matches!(invocation.outcome, Err(Failure::Connection(_))),
+        matches!(invocation.outcome, Err(InvocationFailure::Connection(_))),
         "{invocation:?}"
     );
     eventually("the handler is started again", || {
@@ -140,7 +143,7 @@ async fn a_handler_that_never_answers_does_not_start() {
         panic!("{}", host.status())
     };
     assert!(
-        reason.contains("did not answer `GET /` in time"),
+        reason.contains("did not respond to `GET /` in time"),
         "{reason}"
     );
 }

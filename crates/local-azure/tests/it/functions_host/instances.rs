@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use keyrelay_local_azure::functions_host::{
-    Failure, FunctionsHost, FunctionsHostOptions, HandlerStatus, LogSource, NoSuchInstance,
+    FunctionsHost, FunctionsHostOptions, HandlerStatus, InvocationFailure, LogSource,
+    NoSuchInstance,
 };
 use serde_json::{Value, json};
 
@@ -126,7 +127,7 @@ async fn without_any_instance_that_runs_an_invocation_fails() {
     assert!(
         matches!(
             invocation.outcome,
-            Err(Failure::NoHandler(HandlerStatus::Stopped(_)))
+            Err(InvocationFailure::NoHandler(HandlerStatus::Stopped(_)))
         ),
         "{invocation:?}"
     );
@@ -166,7 +167,10 @@ async fn while_none_gets_ready_an_invocation_waits_no_longer_than_a_start() {
     options.start_timeout = Duration::from_millis(300);
     let host = FunctionsHost::start(options).await.unwrap();
     let outcome = host.invoke("Event", &event("echo")).await.unwrap().outcome;
-    assert!(matches!(outcome, Err(Failure::NoHandler(_))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(InvocationFailure::NoHandler(_))),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]
@@ -192,7 +196,7 @@ async fn the_crash_of_one_instance_harms_no_invocation_of_another() {
     host.handler_kill(0).unwrap().killed().await;
     let failed = hanging.await.unwrap();
     assert!(
-        matches!(failed.outcome, Err(Failure::Connection(_))),
+        matches!(failed.outcome, Err(InvocationFailure::Connection(_))),
         "{failed:?}"
     );
     assert_eq!(failed.instance, Some(0));

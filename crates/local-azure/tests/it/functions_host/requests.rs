@@ -1,6 +1,6 @@
 //! What reaches the handler: environment, headers, bodies.
 
-use keyrelay_local_azure::functions_host::{Failure, FunctionsHost, LogLevel, LogSource};
+use keyrelay_local_azure::functions_host::{FunctionsHost, InvocationFailure, LogLevel, LogSource};
 use serde_json::{Value, json};
 
 use crate::handler_app::{AppFolder, event, eventually, start};
@@ -99,9 +99,12 @@ async fn what_does_not_bind_never_reaches_the_handler() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let one = host.invoke("Event", &json!("text")).await.unwrap();
-    assert_eq!(one.outcome, Err(Failure::Unbound("an event")));
+    assert_eq!(one.outcome, Err(InvocationFailure::Unbound("an event")));
     let many = host.invoke("Events", &event("echo")).await.unwrap();
-    assert_eq!(many.outcome, Err(Failure::Unbound("an array of events")));
+    assert_eq!(
+        many.outcome,
+        Err(InvocationFailure::Unbound("an array of events"))
+    );
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use keyrelay_local_azure::functions_host::{
-    Failure, HandlerStatus, Invocation, LogLevel, LogSource,
+    HandlerStatus, Invocation, InvocationFailure, LogLevel, LogSource,
 };
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ async fn invoke(wish: &str) -> Invocation {
     host.invoke("Event", &event(wish)).await.unwrap()
 }
 
-async fn check_fails(wish: &str, wanted: Failure) {
+async fn check_fails(wish: &str, wanted: InvocationFailure) {
     assert_eq!(invoke(wish).await.outcome, Err(wanted));
 }
 
@@ -30,7 +30,7 @@ async fn check_hangs(wish: &str) {
     let invocation = host.invoke("Event", &event(wish)).await.unwrap();
     assert_eq!(
         invocation.outcome,
-        Err(Failure::TimedOut(Duration::from_millis(300)))
+        Err(InvocationFailure::TimedOut(Duration::from_millis(300)))
     );
     let after = eventually("the handler is started again", || match host.status() {
         HandlerStatus::Starting => None,
@@ -98,19 +98,19 @@ async fn no_answer_at_all_hangs() {
 async fn another_content_type_is_a_failure() {
     check_fails(
         "text",
-        Failure::ContentType("text/plain; charset=utf-8".to_owned()),
+        InvocationFailure::ContentType("text/plain; charset=utf-8".to_owned()),
     )
     .await;
 }
 
 #[tokio::test]
 async fn broken_json_is_a_failure() {
-    check_fails("broken", Failure::NotAnAnswer("JSON")).await;
+    check_fails("broken", InvocationFailure::InvalidResponse("JSON")).await;
 }
 
 #[tokio::test]
 async fn a_list_is_a_failure() {
-    check_fails("list", Failure::NotAnAnswer("a JSON object")).await;
+    check_fails("list", InvocationFailure::InvalidResponse("a JSON object")).await;
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn client_and_server_errors_are_failures_alike() {
             .invoke("Event", &event(&format!("status {status}")))
             .await
             .unwrap();
-        assert_eq!(invocation.outcome, Err(Failure::Status(status)));
+        assert_eq!(invocation.outcome, Err(InvocationFailure::Status(status)));
     }
     // The answers held a line in `Logs`.
     assert!(
@@ -157,7 +157,7 @@ async fn a_found_is_followed_with_get_and_without_the_body() {
 
 #[tokio::test]
 async fn a_redirect_to_nowhere_is_a_failure() {
-    check_fails("nothing 302", Failure::Status(302)).await;
+    check_fails("nothing 302", InvocationFailure::Status(302)).await;
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn every_invocation_under_way_dies_with_the_handler() {
     for invocation in invocations {
         let outcome = invocation.unwrap().outcome;
         assert!(
-            matches!(outcome, Err(Failure::Connection(_))),
+            matches!(outcome, Err(InvocationFailure::Connection(_))),
             "{outcome:?}"
         );
     }
