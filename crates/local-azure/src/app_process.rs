@@ -1,4 +1,4 @@
-//! Apps that really run: child processes that see their settings as environment variables.
+//! The processes of apps, which get their settings as environment variables.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use tokio::sync::mpsc;
 
 use crate::apps::App;
 
-/// One line that an app's process wrote to its standard output or error.
+/// A line that an app's process wrote to standard output or standard error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppLine {
     /// The app: `site`, or `site/slot`.
     pub app: String,
-    /// The process's id.
+    /// The process id.
     pub process: u32,
-    /// The line without its end.
+    /// The line without its line ending.
     pub text: String,
 }
 
-/// How long an app that ended by itself stays down.
+/// The delay before an app that exited is restarted.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
-/// Keeps an app's process running, with the environment that the app has at the moment. Dropping the future kills it.
+/// Keeps an app's process running and restarts it when its environment changes. Dropping the future kills it.
 pub(crate) async fn keep_running(
     app: Arc<App>,
     path: String,
@@ -49,7 +49,7 @@ pub(crate) async fn keep_running(
     }
 }
 
-/// Runs the program until it ends.
+/// Runs the program until it exits.
 async fn run_once(app: &str, mut command: Command, lines: Option<&mpsc::UnboundedSender<AppLine>>) {
     command
         .stdin(Stdio::null())
@@ -61,11 +61,11 @@ async fn run_once(app: &str, mut command: Command, lines: Option<&mpsc::Unbounde
         Err(error) => return tracing::error!(app, %error, "the app's process cannot be started"),
     };
     let process = child.id().unwrap_or_default();
-    tracing::info!(app, process, "the app's process runs");
+    tracing::info!(app, process, "the app's process has started");
     let (output, error) = (child.stdout.take(), child.stderr.take());
     let forward = |text| {
         if let Some(lines) = lines {
-            // Nobody reads any more: the app does not care.
+            // Fails without a receiver, which does not concern the app.
             let _ = lines.send(AppLine {
                 app: app.to_owned(),
                 process,
@@ -75,16 +75,16 @@ async fn run_once(app: &str, mut command: Command, lines: Option<&mpsc::Unbounde
     };
     tokio::join!(each_line(output, &forward), each_line(error, &forward));
     match child.wait().await {
-        Ok(status) => tracing::warn!(app, process, %status, "the app's process ended by itself"),
-        Err(error) => tracing::error!(app, process, %error, "the app's process was lost"),
+        Ok(status) => tracing::warn!(app, process, %status, "the app's process exited"),
+        Err(error) => tracing::error!(app, process, %error, "cannot wait for the app's process"),
     }
 }
 
-/// Hands on each line until the stream ends.
-async fn each_line(stream: Option<impl AsyncRead + Unpin>, hand_on: impl Fn(String)) {
+/// Forwards each line until the stream ends.
+async fn each_line(stream: Option<impl AsyncRead + Unpin>, forward: impl Fn(String)) {
     let Some(stream) = stream else { return };
     let mut lines = BufReader::new(stream).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        hand_on(line);
+        forward(line);
     }
 }

@@ -1,4 +1,4 @@
-//! The clouds that Azure exists in, as far as their names reach clients.
+//! The clouds of Azure and their host names.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,13 +9,13 @@ pub enum AzureCloud {
     /// The worldwide cloud.
     #[default]
     Public,
-    /// The US Government's.
+    /// The cloud of the US Government.
     UsGov,
-    /// The one in China.
+    /// The cloud in China.
     China,
 }
 
-/// What a token is for.
+/// The audience of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
     KeyVault,
@@ -24,7 +24,7 @@ pub(crate) enum Audience {
 }
 
 impl AzureCloud {
-    /// What follows a vault's name in its host: `vault.azure.net`.
+    /// The suffix of a vault's host: `vault.azure.net`.
     pub fn vault_suffix(self) -> &'static str {
         match self {
             Self::Public => "vault.azure.net",
@@ -33,14 +33,14 @@ impl AzureCloud {
         }
     }
 
-    /// Whether a host ends like the vaults of any cloud do.
+    /// The cloud with this suffix of vault hosts.
     pub(crate) fn with_vault_suffix(suffix: &str) -> Option<Self> {
         [Self::Public, Self::UsGov, Self::China]
             .into_iter()
             .find(|cloud| suffix.eq_ignore_ascii_case(cloud.vault_suffix()))
     }
 
-    /// The host that challenges send clients to for a token.
+    /// The host of the authority in challenges.
     pub(crate) fn login_host(self) -> &'static str {
         match self {
             Self::Public => "login.microsoftonline.com",
@@ -49,7 +49,7 @@ impl AzureCloud {
         }
     }
 
-    /// What a token's resource gives access to. The trailing slash makes no difference.
+    /// The audience of a token's resource. A trailing slash is ignored.
     pub(crate) fn audience(self, resource: &str) -> Option<Audience> {
         let host = resource.strip_prefix("https://")?;
         let host = host.strip_suffix('/').unwrap_or(host);
@@ -62,15 +62,14 @@ impl AzureCloud {
         {
             Some(Audience::ResourceManager)
         } else if host.eq_ignore_ascii_case("storage.azure.com") {
-            // The same in every cloud.
+            // This host is the same in every cloud.
             Some(Audience::Storage)
         } else {
             None
         }
     }
 
-    /// The hosts under which Resource Manager is known. The second is that of the service it replaced: tokens for
-    /// either are good.
+    /// The hosts of Resource Manager. The second is that of its predecessor. Tokens for either are valid.
     fn management_hosts(self) -> [&'static str; 2] {
         match self {
             Self::Public => ["management.azure.com", "management.core.windows.net"],

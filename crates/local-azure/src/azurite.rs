@@ -1,4 +1,4 @@
-//! Azurite, the storage emulator that Microsoft publishes: blob storage as it is, in a process of its own.
+//! Azurite, Microsoft's storage emulator, in a process of its own.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -13,33 +13,33 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use url::Url;
 
-use crate::identity::storage_token;
+use crate::storage_token::storage_token;
 
-/// The account that Azurite has without being told.
+/// Azurite's default account.
 pub(crate) const ACCOUNT: &str = "devstoreaccount1";
 
-/// The container that keyrelay keeps its things in.
+/// The container of keyrelay's store.
 const CONTAINER: &str = "keyrelay";
 
-/// How long Azurite may take to start. It is a large program.
+/// The timeout of a start. Azurite is a large program.
 const START: Duration = Duration::from_secs(60);
 
-/// How long it may take to end.
+/// The timeout of a stop.
 const STOP: Duration = Duration::from_secs(10);
 
-/// The version of the storage protocol that the container is made with.
+/// The version of the storage protocol in the request that creates the container.
 const PROTOCOL: &str = "2021-12-02";
 
-/// Where Azurite is.
+/// The files of Azurite.
 #[derive(Debug, Clone)]
 pub struct AzuriteOptions {
-    /// The script of its blob service, `node_modules/azurite/dist/src/blob/main.js`. It is run with `node`.
+    /// The script of the blob service, `node_modules/azurite/dist/src/blob/main.js`, run with `node`.
     pub script: PathBuf,
-    /// The folder for its data and its certificate.
+    /// The folder for data and certificate.
     pub folder: PathBuf,
 }
 
-/// A running Azurite. It ends when this is dropped.
+/// A running Azurite. Dropping it kills the process.
 pub struct Azurite {
     options: AzuriteOptions,
     port: u16,
@@ -47,35 +47,35 @@ pub struct Azurite {
     child: Mutex<Option<Child>>,
 }
 
-/// Why Azurite does not run.
+/// The reason that Azurite is not running.
 #[derive(Debug, thiserror::Error)]
 pub enum AzuriteError {
-    /// Its certificate cannot be made.
-    #[error("the certificate for Azurite cannot be made")]
+    /// The certificate cannot be created.
+    #[error("the certificate for Azurite cannot be created")]
     Certificate(#[from] rcgen::Error),
-    /// Its files cannot be written, or there is no port, or no `node`.
+    /// The files cannot be written, no port is free, or `node` is missing.
     #[error("cannot start Azurite ({} in {})", script.display(), folder.display())]
     Start {
         /// The script.
         script: PathBuf,
         /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// It does not listen.
+    /// The port was not opened within the timeout.
     #[error("Azurite did not listen within {} s", START.as_secs())]
     Silent,
-    /// There is no client for it, or it does not answer.
-    #[error("Azurite cannot be asked")]
+    /// The client cannot be created, or there is no response.
+    #[error("cannot send a request to Azurite")]
     Client(#[from] reqwest::Error),
-    /// It does not make the container.
-    #[error("Azurite does not make a container: it answers {0}")]
+    /// The container was not created.
+    #[error("Azurite did not create the container: it responded with {0}")]
     Container(StatusCode),
 }
 
 impl Azurite {
-    /// Starts Azurite's blob service, with an empty container `keyrelay`.
+    /// Starts the blob service with an empty container `keyrelay`.
     pub async fn start(options: AzuriteOptions) -> Result<Self, AzuriteError> {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(["127.0.0.1".to_owned(), "localhost".to_owned()])?;
@@ -101,11 +101,12 @@ impl Azurite {
             child: Mutex::default(),
         };
         azurite.start_again().await?;
-        azurite.make_container().await?;
+        azurite.create_container().await?;
         Ok(azurite)
     }
 
-    /// Ends it. Its data stays: it is asked to end, because it writes its index of blobs every few seconds only.
+    /// Stops the process and keeps its data. It gets SIGTERM first, because it writes its index of blobs only every few
+    /// seconds.
     pub async fn stop(&self) {
         let child = self
             .child
@@ -114,7 +115,7 @@ impl Azurite {
             .take();
         let Some(mut child) = child else { return };
         if let Some(pid) = child.id() {
-            // Fails only if it has ended by itself.
+            // Fails only if the process has already exited.
             let _ = Command::new("kill").arg(pid.to_string()).status().await;
         }
         if tokio::time::timeout(STOP, child.wait()).await.is_err() {
@@ -122,7 +123,7 @@ impl Azurite {
         }
     }
 
-    /// Starts it again, on the same port and with the same data.
+    /// Restarts the process on the same port with the same data.
     pub async fn start_again(&self) -> Result<(), AzuriteError> {
         let AzuriteOptions { script, folder } = &self.options;
         let file = |name: &str| folder.join(name);
@@ -169,7 +170,7 @@ impl Azurite {
             .map_err(|_| AzuriteError::Silent)
     }
 
-    /// Its blob service: `https://127.0.0.1:<port>/`.
+    /// The URL of the blob service: `https://127.0.0.1:<port>/`.
     pub(crate) fn url(&self) -> Url {
         let mut url = Url::parse("https://127.0.0.1/").expect("a constant URL is valid");
         url.set_port(Some(self.port))
@@ -177,7 +178,7 @@ impl Azurite {
         url
     }
 
-    /// A client that trusts its certificate.
+    /// A client that trusts the certificate.
     pub(crate) fn client(&self) -> Result<reqwest::Client, AzuriteError> {
         let certificate = reqwest::Certificate::from_pem(self.certificate.as_bytes())?;
         let client = reqwest::Client::builder()
@@ -186,7 +187,7 @@ impl Azurite {
         Ok(client.tls_certs_only([certificate]).build()?)
     }
 
-    async fn make_container(&self) -> Result<(), AzuriteError> {
+    async fn create_container(&self) -> Result<(), AzuriteError> {
         let mut url = self.url();
         url.set_path(&format!("{ACCOUNT}/{CONTAINER}"));
         url.set_query(Some("restype=container"));
@@ -194,12 +195,12 @@ impl Azurite {
             .client()?
             .put(url)
             .bearer_auth(storage_token(jiff::Timestamp::MAX));
-        let answer = request
+        let response = request
             .header("x-ms-version", PROTOCOL)
             .header("content-length", "0")
             .send()
             .await?;
-        match answer.status() {
+        match response.status() {
             StatusCode::CREATED | StatusCode::CONFLICT => Ok(()),
             status => Err(AzuriteError::Container(status)),
         }
@@ -210,7 +211,7 @@ fn arguments<'a>(name: &'a str, value: &'a Path) -> [&'a std::ffi::OsStr; 2] {
     [name.as_ref(), value.as_os_str()]
 }
 
-/// A port that nobody listens on. Azurite does not say which one it took when it may choose.
+/// Finds a free port. Azurite does not report a port that it chooses itself.
 async fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await?

@@ -1,30 +1,30 @@
-//! A request, read to its end before anything is done with it.
+//! A request, read completely before it is executed.
 
 use axum::body::{Bytes, to_bytes};
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
-use crate::answer::{self, Response};
-use crate::faults::Effect;
-use crate::requests::Service;
+use crate::fault::Effect;
+use crate::response::{self, Response};
+use crate::service::Service;
 
-/// A request with its body. It has no `Debug`: tokens and values are in it.
+/// A request with its body. It has no `Debug`, because it holds tokens and values.
 pub(crate) struct Call {
     pub(crate) service: Service,
     pub(crate) method: Method,
-    /// The path as it was sent.
+    /// The path as sent.
     pub(crate) path: String,
-    pub(crate) query: Query,
-    /// The query as it was sent.
+    pub(crate) query: QueryParameters,
+    /// The query as sent.
     pub(crate) raw_query: Option<String>,
-    /// What the faults that are switched on do to this request.
+    /// The effects of faults on this request.
     pub(crate) effects: Vec<Effect>,
     headers: HeaderMap,
     body: Bytes,
 }
 
-/// The largest body that is taken, in bytes: more than any set of settings may have.
+/// The limit of a body, in bytes. It exceeds the limit of app settings.
 const LARGEST_BODY: usize = 4 << 20;
 
 impl Call {
@@ -34,8 +34,8 @@ impl Call {
     ) -> Result<Self, Response> {
         let (head, body) = request.into_parts();
         let Ok(body) = to_bytes(body, LARGEST_BODY).await else {
-            let message = "The request's body is too large, or ended too early.";
-            return Err(answer::error(
+            let message = "The request's body is too large or incomplete.";
+            return Err(response::error(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "RequestTooLarge",
                 message,
@@ -46,7 +46,7 @@ impl Call {
             method: head.method,
             path: head.uri.path().to_owned(),
             raw_query: head.uri.query().map(str::to_owned),
-            query: Query::parse(head.uri.query().unwrap_or_default()),
+            query: QueryParameters::parse(head.uri.query().unwrap_or_default()),
             effects: Vec::new(),
             headers: head.headers,
             body,
@@ -66,7 +66,7 @@ impl Call {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The parts of the path, decoded. Clients may leave empty ones at the end: a version that was not given.
+    /// The decoded segments of the path. Trailing empty segments are dropped: clients send one for an omitted version.
     pub(crate) fn segments(&self) -> Vec<String> {
         let path = self.path.trim_start_matches('/').trim_end_matches('/');
         path.split('/')
@@ -74,14 +74,14 @@ impl Call {
             .collect()
     }
 
-    /// Where the client found us, for the links in bodies. Behind something that speaks TLS for us, that is said in
+    /// The origin that the client used, for links in bodies. Behind a TLS listener the scheme is in
     /// `X-Forwarded-Proto`.
     pub(crate) fn origin(&self) -> String {
         let scheme = self.header("x-forwarded-proto").unwrap_or("http");
         format!("{scheme}://{}", self.header("host").unwrap_or("127.0.0.1"))
     }
 
-    /// The body as JSON. The error says where it goes wrong and not what is written there.
+    /// The body as JSON. The error gives the position and not the content.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_slice(&self.body)
             .map_err(|error| format!("line {}, column {}", error.line(), error.column()))
@@ -93,10 +93,10 @@ impl Call {
     }
 }
 
-/// Query parameters. Their names compare without case.
-pub(crate) struct Query(Vec<(String, String)>);
+/// Query parameters. Their names compare case-insensitively.
+pub(crate) struct QueryParameters(Vec<(String, String)>);
 
-impl Query {
+impl QueryParameters {
     fn parse(query: &str) -> Self {
         Self(
             url::form_urlencoded::parse(query.as_bytes())

@@ -1,17 +1,17 @@
-//! Text that must not be printed: the values of secrets and settings.
+//! Values of secrets and settings, which must not be printed.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A value that `Debug` hides and that has no `Display`. It leaves only through [`expose`](Self::expose) and into the
-/// bodies that a service answers.
+/// A value that `Debug` hides and that has no `Display`. It is exposed only by [`expose`](Self::expose) and in the bodies
+/// of responses.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Hidden(String);
 
 impl Hidden {
-    /// The value itself.
+    /// Returns the value.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,31 +1,29 @@
-//! Managed identities: who there is, the endpoint that App Service gives them, and the tokens it handed out.
+//! Managed identities: the endpoint of App Service and the tokens that it issues.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::answer::{self, Response};
-use crate::apps::Apps;
 use crate::azure_cloud::{Audience, AzureCloud};
 use crate::call::Call;
 use crate::hidden::Hidden;
+use crate::response::{self, Response};
+use crate::storage_token::storage_token;
 use crate::world::World;
 
-/// An identity: of an app, or a resource of its own.
+/// A managed identity, system-assigned or user-assigned.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
     /// `site`, `site/slot`, or the name of a user-assigned identity.
     pub(crate) name: String,
     pub(crate) principal_id: String,
     client_id: String,
-    /// What an app proves with that it is the app: `IDENTITY_HEADER`.
+    /// The value of `IDENTITY_HEADER`, which authenticates the app.
     pub(crate) header: Hidden,
 }
 
@@ -40,47 +38,27 @@ impl Identity {
     }
 }
 
-/// Everybody who can get a token, and all tokens.
+/// All identities and the tokens issued to them.
 pub(crate) struct Identities {
     cloud: AzureCloud,
     token_lifetime: Duration,
-    /// Somebody who is no app of the world.
+    /// An identity that belongs to no app of the world.
     pub(crate) outsider: Identity,
-    /// Who can ask the endpoint, by the header.
+    /// The identities that may call the endpoint, by their header.
     by_header: HashMap<String, Identity>,
     /// User-assigned identities by their Resource Manager ids in lower case.
     user_assigned: Vec<(String, Identity)>,
-    tokens: Mutex<HashMap<String, Token>>,
+    tokens: Mutex<HashMap<String, IssuedToken>>,
 }
 
 #[derive(Clone)]
-struct Token {
+struct IssuedToken {
     owner: String,
     audience: Audience,
     expires: Timestamp,
 }
 
-/// A token for blob storage. Azurite looks at the claims and not at the signature.
-pub(crate) fn storage_token(expires: Timestamp) -> String {
-    let part = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let claims = json!({
-        "aud": "https://storage.azure.com",
-        "iss": "https://sts.windows.net/00000000-0000-0000-0000-000000000000/",
-        "iat": 0,
-        "nbf": 0,
-        "exp": expires.as_second(),
-        // No two tokens are the same.
-        "uti": Uuid::new_v4().to_string(),
-    });
-    format!(
-        "{}.{}.{}",
-        part(&json!({ "alg": "none", "typ": "JWT" })),
-        part(&claims),
-        URL_SAFE_NO_PAD.encode("unsigned")
-    )
-}
-
-/// Why a request has no identity.
+/// The reason that a token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadToken {
     Missing,
@@ -89,21 +67,23 @@ pub(crate) enum BadToken {
     WrongAudience,
 }
 
-/// The path of the endpoint.
+/// The path of the identity endpoint.
 pub(crate) const ENDPOINT_PATH: &str = "/msi/token";
 
-/// The version of the endpoint's protocol that has `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`.
+/// The version of the protocol with `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`.
 const API_VERSION: &str = "2019-08-01";
 
 impl Identities {
-    pub(crate) fn new(world: &World, apps: &Apps, token_lifetime: Duration) -> Self {
+    pub(crate) fn new<'a>(
+        world: &World,
+        of_apps: impl Iterator<Item = &'a Identity>,
+        token_lifetime: Duration,
+    ) -> Self {
         let outsider = Identity::new("outsider");
-        let asking = apps
-            .iter()
-            .filter_map(|app| app.identity.as_ref())
-            .chain([&outsider]);
-        let by_header = asking
-            .map(|it| (it.header.expose().to_owned(), it.clone()))
+        let by_header = of_apps
+            .cloned()
+            .chain([outsider.clone()])
+            .map(|it| (it.header.expose().to_owned(), it))
             .collect();
         let user_assigned = world.identities.iter().map(|it| {
             let id = format!(
@@ -122,7 +102,7 @@ impl Identities {
         }
     }
 
-    /// Whose token this is, if it is good for the audience.
+    /// The owner of the request's token, if the token is valid for the audience.
     pub(crate) fn owner(
         &self,
         call: &Call,
@@ -149,35 +129,31 @@ impl Identities {
     }
 
     /// The name of the identity with this object id.
-    pub(crate) fn named(&self, apps: &Apps, principal: &str) -> Option<String> {
-        let assigned = self.user_assigned.iter().map(|(_, identity)| identity);
-        let mut all = apps
-            .iter()
-            .filter_map(|app| app.identity.as_ref())
-            .chain(assigned)
-            .chain([&self.outsider]);
+    pub(crate) fn named(&self, principal: &str) -> Option<String> {
+        let user_assigned = self.user_assigned.iter().map(|(_, identity)| identity);
+        let mut all = self.by_header.values().chain(user_assigned);
         all.find(|identity| identity.principal_id == principal)
             .map(|identity| identity.name.clone())
     }
 
-    /// Makes every token that was handed out unknown.
+    /// Revokes every issued token.
     pub(crate) fn revoke_all(&self) {
         self.lock().clear();
     }
 
-    /// The app that asks the endpoint, if it knows its header.
-    pub(crate) fn asking(&self, call: &Call) -> Option<&Identity> {
+    /// The identity that calls the endpoint, by its header.
+    pub(crate) fn caller(&self, call: &Call) -> Option<&Identity> {
         self.by_header.get(call.header("x-identity-header")?)
     }
 
-    /// Answers what arrives at the endpoint.
-    pub(crate) fn answer(&self, call: &Call, now: Timestamp) -> Response {
+    /// Executes a request to the endpoint.
+    pub(crate) fn respond(&self, call: &Call, now: Timestamp) -> Response {
         match self.token(call, now) {
             Ok(response) => response,
             Err((status, message)) => {
                 let correlation = Uuid::new_v4().to_string();
                 let body = json!({ "statusCode": status.as_u16(), "message": message, "correlationId": correlation });
-                answer::json(status, &body)
+                response::json(status, &body)
             }
         }
     }
@@ -186,7 +162,7 @@ impl Identities {
         if call.path != ENDPOINT_PATH || call.method != Method::GET {
             return Err((StatusCode::NOT_FOUND, "There is only GET /msi/token."));
         }
-        let system_assigned = self.asking(call).ok_or((
+        let system_assigned = self.caller(call).ok_or((
             StatusCode::UNAUTHORIZED,
             "The header X-IDENTITY-HEADER is missing or wrong.",
         ))?;
@@ -201,11 +177,11 @@ impl Identities {
             StatusCode::BAD_REQUEST,
             "The resource is missing or not known.",
         ))?;
-        let identity = self.wanted(call, system_assigned).ok_or((
+        let identity = self.requested(call, system_assigned).ok_or((
             StatusCode::BAD_REQUEST,
             "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
         ))?;
-        let (token, expires) = self.make_token(&identity.name, audience, now);
+        let (token, expires) = self.issue_token(&identity.name, audience, now);
         let body = json!({
             "access_token": token,
             "expires_on": expires.as_second().to_string(),
@@ -213,11 +189,11 @@ impl Identities {
             "token_type": "Bearer",
             "client_id": identity.client_id,
         });
-        Ok(answer::ok(&body))
+        Ok(response::ok(&body))
     }
 
-    /// Makes a token and remembers it. Returns it with the end of its time.
-    pub(crate) fn make_token(
+    /// Issues a token. Returns it with its expiry.
+    pub(crate) fn issue_token(
         &self,
         owner: &str,
         audience: Audience,
@@ -236,7 +212,7 @@ impl Identities {
         };
         self.lock().insert(
             token.clone(),
-            Token {
+            IssuedToken {
                 owner: owner.to_owned(),
                 audience,
                 expires,
@@ -245,14 +221,14 @@ impl Identities {
         (token, expires)
     }
 
-    /// The identity that the query names; without a name, the app's own. Its own may be named, too.
-    fn wanted<'a>(&'a self, call: &Call, system_assigned: &'a Identity) -> Option<&'a Identity> {
-        let everybody =
+    /// The identity that the query names, or else the app's own. The query may also name the app's own.
+    fn requested<'a>(&'a self, call: &Call, system_assigned: &'a Identity) -> Option<&'a Identity> {
+        let all =
             || std::iter::once(system_assigned).chain(self.user_assigned.iter().map(|(_, it)| it));
         if let Some(id) = call.query.get("client_id") {
-            everybody().find(|it| it.client_id.eq_ignore_ascii_case(id))
+            all().find(|it| it.client_id.eq_ignore_ascii_case(id))
         } else if let Some(id) = call.query.get("principal_id") {
-            everybody().find(|it| it.principal_id.eq_ignore_ascii_case(id))
+            all().find(|it| it.principal_id.eq_ignore_ascii_case(id))
         } else if let Some(id) = call.query.get("mi_res_id") {
             self.user_assigned
                 .iter()
@@ -263,7 +239,7 @@ impl Identities {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Token>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, IssuedToken>> {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Tests that act at an exact moment of a request: to kill the program that sent it, or to write in between.
+//! Interceptions: actions of a test at an exact moment of a request, such as a kill of the client or a concurrent write.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,9 +7,10 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::call::Call;
-use crate::requests::{self, Service};
+use crate::request_filter;
+use crate::service::Service;
 
-/// At which request, and when.
+/// The request and the moment of an interception.
 #[derive(Debug, Clone)]
 pub struct Intercept {
     service: Service,
@@ -19,30 +20,31 @@ pub struct Intercept {
     nth: usize,
 }
 
-/// A moment in the way of a request with a good token. Others are refused and have none.
+/// A moment in the execution of a request with a valid token. Other requests are rejected before any moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
-    /// It was read to its end, and nothing has been done. Faults come after this.
+    /// The request has been read and not executed. Faults apply after this.
     Arrived,
-    /// It was carried out, and nothing has been answered. A request that a fault refuses, or lets hang, never gets here.
+    /// The request has been executed, and no response has been sent. A request that a fault fails or hangs never reaches
+    /// this moment.
     CarriedOut,
 }
 
-/// How a request goes on.
+/// The continuation of an intercepted request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Then {
-    /// As if nothing had been. A request whose client is gone is still carried out.
+    /// Continues normally. The request is executed even if its client is gone.
     GoOn,
-    /// Its connection is cut. Nothing more is done.
+    /// Cuts the connection and stops the request.
     Drop,
 }
 
-/// Tells whether an interception has struck. Clones tell the same.
+/// A handle to an interception. Clones refer to the same interception.
 #[derive(Debug, Clone)]
 pub struct Interception(watch::Receiver<bool>);
 
 impl Intercept {
-    /// The first request to a service.
+    /// Intercepts the first request to a service.
     pub fn new(service: Service, moment: Moment) -> Self {
         Self {
             service,
@@ -53,7 +55,7 @@ impl Intercept {
         }
     }
 
-    /// Only those with this method.
+    /// Limits the interception to this method.
     #[must_use]
     pub fn method(self, method: &str) -> Self {
         Self {
@@ -62,7 +64,7 @@ impl Intercept {
         }
     }
 
-    /// Only those whose path contains this text, whatever its case.
+    /// Limits the interception to paths that contain this text, compared case-insensitively.
     #[must_use]
     pub fn path(self, part: &str) -> Self {
         Self {
@@ -71,16 +73,16 @@ impl Intercept {
         }
     }
 
-    /// The `nth` of them from now on, in the order in which they get to the moment. Counted from 1.
+    /// Intercepts the `nth` matching request from now on, counted from 1 in the order in which they reach the moment.
     #[must_use]
     pub fn nth(self, nth: usize) -> Self {
         Self { nth, ..self }
     }
 
-    fn is_for(&self, moment: Moment, call: &Call) -> bool {
+    fn matches(&self, moment: Moment, call: &Call) -> bool {
         self.moment == moment
             && self.service == call.service
-            && requests::are_meant(
+            && request_filter::matches(
                 self.method.as_deref(),
                 self.path.as_deref(),
                 call.method.as_str(),
@@ -90,19 +92,19 @@ impl Intercept {
 }
 
 impl Interception {
-    /// Whether the request was met and what was to be done has been done, to its end.
+    /// Whether the request arrived and the action has completed.
     pub fn has_struck(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until it has struck. False if it never will: it was removed, or panicked.
+    /// Waits until the action has completed. Returns false if it was removed or panicked.
     pub async fn struck(&self) -> bool {
         let mut receiver = self.0.clone();
         receiver.wait_for(|struck| *struck).await.is_ok()
     }
 }
 
-/// What tests wait for.
+/// The armed interceptions.
 #[derive(Default)]
 pub(crate) struct Intercepts(Mutex<Vec<Armed>>);
 
@@ -136,10 +138,10 @@ impl Intercepts {
         self.lock().clear();
     }
 
-    /// Does what is to be done at this moment of a request. Any that says so drops it.
+    /// Runs the actions of this moment. The connection is cut if any action asks for it.
     pub(crate) async fn at(&self, moment: Moment, call: &Call) -> Then {
         let mut then = Then::GoOn;
-        for Armed { act, struck, .. } in self.that_strike(moment, call) {
+        for Armed { act, struck, .. } in self.take_triggered(moment, call) {
             if act().await == Then::Drop {
                 then = Then::Drop;
             }
@@ -148,12 +150,12 @@ impl Intercepts {
         then
     }
 
-    /// Counts the request, and takes out what it was the last one for.
-    fn that_strike(&self, moment: Moment, call: &Call) -> Vec<Armed> {
+    /// Counts the request and removes the interceptions that it triggers.
+    fn take_triggered(&self, moment: Moment, call: &Call) -> Vec<Armed> {
         let strikes = |armed: &mut Armed| {
-            let is_for = armed.intercept.is_for(moment, call);
-            armed.seen += usize::from(is_for);
-            is_for && armed.seen >= armed.intercept.nth
+            let matches = armed.intercept.matches(moment, call);
+            armed.seen += usize::from(matches);
+            matches && armed.seen >= armed.intercept.nth
         };
         self.lock().extract_if(.., strikes).collect()
     }

@@ -1,9 +1,9 @@
-//! A record of what happened, for tests and for people who watch.
+//! Bounded records in memory.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A list that forgets its oldest entries, so that a stand-in can run for days.
+/// A list that drops its oldest entries, which bounds the memory of a stand-in that runs for days.
 #[derive(Debug)]
 pub(crate) struct Journal<T> {
     entries: Mutex<VecDeque<T>>,
@@ -26,7 +26,7 @@ impl<T: Clone> Journal<T> {
         entries.push_back(entry);
     }
 
-    /// Everything that is still known, oldest first.
+    /// The remaining entries, oldest first.
     pub(crate) fn snapshot(&self) -> Vec<T> {
         self.lock().iter().cloned().collect()
     }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forgets_the_oldest_entries() {
+    fn drops_the_oldest_entries() {
         let journal = Journal::new(2);
         for entry in 1..=3 {
             journal.push(entry);

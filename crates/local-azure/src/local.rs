@@ -1,59 +1,59 @@
-//! Everything together: the cloud, Event Grid, and the Functions host with a function app in it.
+//! The whole stand-in: the cloud, Event Grid, and the Functions host with a function app.
 
 use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
-use crate::backend::Subscribed;
 use crate::cloud::{Cloud, CloudError, CloudOptions};
 use crate::event_grid::{
     EventGrid, EventGridError, EventGridOptions, EventSubscription, SubscribeError,
 };
 use crate::functions_host::{FunctionsHost, FunctionsHostError, FunctionsHostOptions};
+use crate::resource_manager::ListedSubscription;
 use crate::world::{Vault, World};
 
-/// The function that the events of all vaults go to.
+/// The function that receives the events of all vaults.
 const FUNCTION: &str = "SecretEvent";
 
-/// The app settings by which keyrelay finds its store: its own, and those of the Functions host's storage account.
+/// The app settings that locate keyrelay's store: its own, and those of the Functions host's storage account.
 const STORES: [&str; 3] = [
     "KEYRELAY_STORE",
     "AzureWebJobsStorage__blobServiceUri",
     "AzureWebJobsStorage__accountName",
 ];
 
-/// What the variables begin with that say where something is, or who somebody is.
-const SURROUNDINGS: [&str; 4] = [
+/// The prefixes of the variables that hold endpoints and identities.
+const ENDPOINT_PREFIXES: [&str; 4] = [
     "KEYRELAY_",
     "AzureWebJobsStorage__",
     "WEBSITE_",
     "IDENTITY_",
 ];
 
-/// The store of an app that is not told of another one: a folder below the app's, because there is no storage account.
+/// The default store of an app without a storage account: a folder below the app's folder.
 const STORE_FOLDER: &str = ".keyrelay/store";
 
-/// What to start, and how it behaves.
+/// The options of a stand-in.
 #[derive(Debug)]
 pub struct LocalAzureOptions {
-    /// What exists.
+    /// The world.
     pub world: World,
-    /// The site of the world that the function app is: its settings and its identity are the handler's. None: the
-    /// handler has no settings, and an identity that no vault denies.
+    /// The site of the function app. The handler gets its settings and its identity. `None` means no settings, and an
+    /// identity that every vault accepts.
     pub site: Option<String>,
-    /// How the cloud behaves.
+    /// The options of the cloud.
     pub cloud: CloudOptions,
-    /// How Event Grid behaves.
+    /// The options of Event Grid.
     pub event_grid: EventGridOptions,
-    /// How the Functions host behaves, and in which folder the function app is. Its environment is added to what the
-    /// site gives.
+    /// The options of the Functions host, with the folder of the function app. Its environment is added to that of the
+    /// site.
     pub functions_host: FunctionsHostOptions,
-    /// How many events are delivered together at most.
+    /// The maximum number of events in a batch.
     pub max_events_per_batch: usize,
 }
 
 impl LocalAzureOptions {
-    /// The function app in a folder, in a world, with everything else as in Azure.
+    /// Azure's defaults for a world and the function app in a folder.
     pub fn new(world: World, app_root: impl Into<PathBuf>) -> Self {
         Self {
             world,
@@ -66,38 +66,38 @@ impl LocalAzureOptions {
     }
 }
 
-/// A running stand-in for Azure. Everything ends when this is dropped, the handler and the apps included.
+/// A running stand-in for Azure. Dropping it stops everything, including the handler and the apps.
 #[derive(Debug)]
 pub struct LocalAzure {
     /// Identity, Key Vault and Resource Manager.
     pub cloud: Cloud,
-    /// Event Grid, with an event subscription for each vault.
+    /// Event Grid, with one event subscription per vault.
     pub event_grid: EventGrid,
     /// The Functions host.
     pub functions_host: FunctionsHost,
-    /// Where the function app finds everything, and who it is: its environment without settings of any other purpose.
+    /// The part of the function app's environment that holds endpoints and identities.
     pub environment: Vec<(String, String)>,
 }
 
-/// Why it does not start.
+/// The reason that the stand-in cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalAzureError {
-    /// The cloud does not.
-    #[error("the cloud does not start")]
+    /// The cloud cannot start.
+    #[error("the cloud cannot start")]
     Cloud(#[from] CloudError),
-    /// Event Grid does not.
-    #[error("Event Grid does not start")]
+    /// Event Grid cannot start.
+    #[error("Event Grid cannot start")]
     EventGrid(#[from] EventGridError),
-    /// The Functions host does not.
-    #[error("the Functions host does not start")]
+    /// The Functions host cannot start.
+    #[error("the Functions host cannot start")]
     FunctionsHost(#[from] FunctionsHostError),
-    /// An event subscription is not possible.
-    #[error("the events of a vault cannot be subscribed to")]
+    /// An event subscription was not created.
+    #[error("cannot subscribe to the events of a vault")]
     Subscribe(#[from] SubscribeError),
 }
 
 impl LocalAzure {
-    /// Starts everything, and returns when events are delivered and the handler is ready, or has ended.
+    /// Starts everything. Returns when events are delivered and the handler is ready or has ended.
     pub async fn start(options: LocalAzureOptions) -> Result<Self, LocalAzureError> {
         let LocalAzureOptions {
             world,
@@ -108,11 +108,8 @@ impl LocalAzure {
             max_events_per_batch,
         } = options;
         let (publish, published) = mpsc::unbounded_channel();
-        let mut environment = site
-            .as_ref()
-            .map(|site| settings_of(&world, site))
-            .unwrap_or_default();
-        let topics: Vec<(Vault, String)> = world
+        let settings = site.as_ref().map(|site| settings_of(&world, site));
+        let subscribed: Vec<(Vault, String)> = world
             .vaults
             .iter()
             .filter(|vault| vault.subscribed)
@@ -122,76 +119,69 @@ impl LocalAzure {
         let has_dead_letter = event_grid.dead_letter.is_some();
         let vault_suffix = world.cloud.vault_suffix();
         let cloud = Cloud::start(world, cloud, publish).await?;
+        let mut environment = settings.unwrap_or_default();
         environment.extend(match &site {
             Some(site) => cloud.environment_of(site)?,
             None => cloud.environment(),
         });
         environment.push(("KEYRELAY_CLOUD".to_owned(), endpoints(&cloud, vault_suffix)));
         environment.append(&mut functions_host.environment);
-        if !environment
-            .iter()
-            .any(|(name, _)| STORES.contains(&name.as_str()))
-        {
-            environment.push(match cloud.storage_url() {
-                Some(url) => (STORES[1].to_owned(), url.to_string()),
-                None => (STORES[0].to_owned(), STORE_FOLDER.to_owned()),
-            });
-        }
-        let is_surrounding = |name: &str| {
-            SURROUNDINGS
-                .iter()
-                .any(|beginning| name.starts_with(beginning))
-        };
-        let surroundings = environment
-            .iter()
-            .filter(|(name, _)| is_surrounding(name))
-            .cloned()
-            .collect();
-        functions_host.environment = environment;
+        environment.extend(default_store(&cloud, &environment));
+        functions_host.environment = environment.clone();
+        environment.retain(|(name, _)| is_endpoint(name));
 
         let event_grid = EventGrid::start(event_grid, published)?;
         let functions_host = FunctionsHost::start(functions_host).await?;
-        for (vault, topic) in topics {
+        for (vault, topic) in subscribed {
             let endpoint = functions_host.event_grid_endpoint(FUNCTION);
-            let name = format!("keyrelay-{}", vault.name);
-            let mut subscription = EventSubscription::new(&name, &topic, endpoint);
+            let mut subscription =
+                EventSubscription::new(format!("keyrelay-{}", vault.name), &topic, endpoint);
             subscription.max_events_per_batch = max_events_per_batch;
-            subscription
-                .included_event_types
-                .clone_from(&vault.event_types);
-            subscription
-                .subject_begins_with
-                .clone_from(&vault.subject_begins_with);
+            subscription.included_event_types = vault.event_types.clone();
+            subscription.subject_begins_with = vault.subject_begins_with.clone();
+            let name = subscription.name.clone();
             event_grid.subscribe(subscription).await?;
-            let Vault {
-                name: vault,
-                event_types,
-                subject_begins_with,
-                ..
-            } = vault;
-            let function = function.clone();
-            cloud.show(Subscribed {
+            cloud.list_event_subscription(ListedSubscription {
                 name,
-                vault,
+                vault: vault.name,
                 topic,
-                function,
-                event_types,
-                subject_begins_with,
+                function: function.clone(),
+                event_types: vault.event_types,
+                subject_begins_with: vault.subject_begins_with,
                 has_dead_letter,
             });
         }
-        // One that never gets ready is a state like any other: the caller may want to see it.
+        // A handler that never becomes ready is no error: a test may want to observe it.
         functions_host.wait_while_starting().await;
         Ok(Self {
             cloud,
             event_grid,
             functions_host,
-            environment: surroundings,
+            environment,
         })
     }
 }
 
-/// The app setting by which keyrelay finds this cloud instead of Azure's.
+/// The setting of the default store, unless the environment names a store.
+fn default_store(cloud: &Cloud, environment: &[(String, String)]) -> Option<(String, String)> {
+    let [folder, blob_service, _] = STORES;
+    let is_store = |(name, _): &(String, String)| STORES.contains(&name.as_str());
+    if environment.iter().any(is_store) {
+        return None;
+    }
+    Some(match cloud.storage_url() {
+        Some(url) => (blob_service.to_owned(), url.to_string()),
+        None => (folder.to_owned(), STORE_FOLDER.to_owned()),
+    })
+}
+
+fn is_endpoint(variable: &str) -> bool {
+    ENDPOINT_PREFIXES
+        .iter()
+        .any(|prefix| variable.starts_with(prefix))
+}
+
+/// The value of `KEYRELAY_CLOUD`, which directs keyrelay to this cloud.
 fn endpoints(cloud: &Cloud, vault_suffix: &str) -> String {
     let (resource_manager, vaults) = (cloud.resource_manager_url(), cloud.key_vault_url());
     format!(
@@ -200,7 +190,7 @@ fn endpoints(cloud: &Cloud, vault_suffix: &str) -> String {
     )
 }
 
-/// A vault's Resource Manager id, which is the topic of its events.
+/// The topic of a vault's events, which is its Resource Manager id.
 fn topic(subscription: &str, vault: &Vault) -> String {
     let Vault {
         name,
@@ -212,7 +202,7 @@ fn topic(subscription: &str, vault: &Vault) -> String {
     )
 }
 
-/// The id of the function that events go to.
+/// The id of the function that receives the events.
 fn function_id(world: &World, site: Option<&str>) -> String {
     let site = site.unwrap_or("outsider");
     let found = world
@@ -226,7 +216,7 @@ fn function_id(world: &World, site: Option<&str>) -> String {
     )
 }
 
-/// What App Service puts into the environment of a site: its settings, and who it is.
+/// The environment that App Service gives a site: its settings and its `WEBSITE_` variables.
 fn settings_of(world: &World, site: &str) -> Vec<(String, String)> {
     let Some(site) = world
         .sites
@@ -239,7 +229,7 @@ fn settings_of(world: &World, site: &str) -> Vec<(String, String)> {
         .settings
         .iter()
         .map(|(name, value)| (name.clone(), value.expose().to_owned()));
-    // The webspace after the subscription has the group and the region in it; nothing here reads that part.
+    // Only the subscription in this value is read. The group and region after it follow Azure's form.
     let webspace = format!(
         "{}+{}-{}webspace",
         world.subscription, site.resource_group, site.location

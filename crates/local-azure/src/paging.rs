@@ -1,14 +1,14 @@
-//! Lists that come in pages.
+//! Paged lists.
 
 use serde_json::{Value, json};
 
 use crate::call::Call;
 
-/// One item of a list and the key it is sorted by.
+/// An item of a list with its sort key.
 pub(crate) type Keyed = (String, Value);
 
-/// One page of a list, as Key Vault and Resource Manager both answer it. A page begins behind the last key of the one
-/// before, so that items that come and go in between do not move the others.
+/// One page of a list, in the form of both Key Vault and Resource Manager. A page begins after the last key of the
+/// previous one, so items added or removed meanwhile do not shift the others.
 pub(crate) fn page(call: &Call, mut items: Vec<Keyed>, size: usize) -> Value {
     items.sort_by(|(one, _), (other, _)| one.cmp(other));
     if let Some(last) = call.query.get(SKIP_TOKEN) {
@@ -24,7 +24,7 @@ pub(crate) fn page(call: &Call, mut items: Vec<Keyed>, size: usize) -> Value {
     json!({ "value": values, "nextLink": next })
 }
 
-/// Both services call it that. Clients must take the link as it is.
+/// The parameter of the next page in both services. Clients must use the link unchanged.
 const SKIP_TOKEN: &str = "$skiptoken";
 
 fn next_link(call: &Call, last_key: &str) -> String {

@@ -1,11 +1,11 @@
-//! What passes from the service that makes events to Event Grid.
+//! Events on their way from a vault to Event Grid.
 
 use serde_json::Value;
 
-/// One event, as its source hands it to Event Grid.
+/// An event as published by a vault.
 #[derive(Debug, Clone)]
 pub struct PublishedEvent {
-    /// The Resource Manager id of the vault that the event is about.
+    /// The Resource Manager id of the vault.
     pub topic: String,
     /// The event in the Event Grid schema.
     pub event: Value,

@@ -1,78 +1,54 @@
-//! What arrived, for tests that count.
+//! The record of requests.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::http::{Method, StatusCode};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 use crate::call::Call;
 use crate::journal::Journal;
+use crate::service::Service;
 
-/// One of the services that the stand-in plays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Service {
-    /// The endpoint that gives tokens.
-    Identity,
-    /// The vaults' data plane.
-    KeyVault,
-    /// Resource Manager with Microsoft.Web.
-    ResourceManager,
-    /// Blob storage.
-    Storage,
-}
-
-/// One request that arrived.
+/// A request that a service received.
 #[derive(Debug, Clone, Serialize)]
-pub struct Request {
-    /// When it arrived.
+pub struct RecordedRequest {
+    /// The time of arrival.
     #[serde(serialize_with = "as_text")]
     pub time: Timestamp,
-    /// The service it was for.
+    /// The service.
     pub service: Service,
     /// The method, in upper case.
     pub method: String,
-    /// The path, as it was sent.
+    /// The path as sent.
     pub path: String,
     /// The query parameter `api-version`.
     pub api_version: Option<String>,
-    /// Who asked, by the token: `site`, `site/slot`, or an identity's name. None: no good token came along.
+    /// The caller, by its token: `site`, `site/slot`, or an identity's name. `None` without a valid token.
     pub caller: Option<String>,
-    /// The program that asked, by its `User-Agent`.
+    /// The client program, by its `User-Agent`.
     pub client: Option<String>,
-    /// The trace that it is part of, by its header `traceparent`.
+    /// The trace, by the header `traceparent`.
     pub traceparent: Option<String>,
-    /// The status it was answered with. None: not answered, or not yet.
+    /// The status of the response. `None` if there is none yet.
     pub status: Option<u16>,
 }
 
-/// Whether requests with this method and this text in their path, whatever its case, are the wanted ones. None: any.
-pub(crate) fn are_meant(
-    wanted_method: Option<&str>,
-    wanted_part: Option<&str>,
-    method: &str,
-    path: &str,
-) -> bool {
-    wanted_method.is_none_or(|it| it.eq_ignore_ascii_case(method))
-        && wanted_part.is_none_or(|it| path.to_lowercase().contains(&it.to_lowercase()))
-}
-
-/// The requests of the last while.
+/// The last requests, in the order of arrival.
 #[derive(Debug)]
-pub(crate) struct Requests(Journal<Arc<Entry>>);
+pub(crate) struct Requests(Journal<Arc<PendingRequest>>);
 
-/// A request whose end is still open.
+/// A request whose caller and status are still to be recorded.
 #[derive(Debug)]
-pub(crate) struct Entry {
-    arrived: Request,
+pub(crate) struct PendingRequest {
+    arrived: RecordedRequest,
     caller: OnceLock<String>,
-    /// Zero until it is answered.
+    /// Zero until the response is known.
     status: AtomicU16,
 }
 
-/// Enough for a test with a thousand apps; a stand-in that runs for days forgets the older ones.
+/// The number of requests that are kept in memory: enough for a test with a thousand apps.
 const KEPT: usize = 50_000;
 
 impl Requests {
@@ -80,8 +56,8 @@ impl Requests {
         Self(Journal::new(KEPT))
     }
 
-    pub(crate) fn arrived(&self, call: &Call, now: Timestamp) -> Arc<Entry> {
-        let arrived = Request {
+    pub(crate) fn arrived(&self, call: &Call, now: Timestamp) -> Arc<PendingRequest> {
+        let arrived = RecordedRequest {
             time: now,
             service: call.service,
             method: call.method.to_string(),
@@ -95,9 +71,9 @@ impl Requests {
         self.push(arrived)
     }
 
-    /// Records a write by hand as the request that it would have been.
-    pub(crate) fn by_hand(&self, caller: &str, method: Method, path: String) {
-        let request = Request {
+    /// Records a direct write as its equivalent request.
+    pub(crate) fn record_direct(&self, caller: &str, method: Method, path: String) {
+        let request = RecordedRequest {
             time: Timestamp::now(),
             service: Service::ResourceManager,
             method: method.to_string(),
@@ -109,16 +85,20 @@ impl Requests {
             status: None,
         };
         let entry = self.push(request);
-        entry.is_from(caller);
-        entry.answered(StatusCode::OK.as_u16());
+        entry.set_caller(caller);
+        entry.set_status(StatusCode::OK.as_u16());
     }
 
-    pub(crate) fn all(&self) -> Vec<Request> {
-        self.0.snapshot().iter().map(|entry| entry.now()).collect()
+    pub(crate) fn all(&self) -> Vec<RecordedRequest> {
+        self.0
+            .snapshot()
+            .iter()
+            .map(|entry| entry.snapshot())
+            .collect()
     }
 
-    fn push(&self, arrived: Request) -> Arc<Entry> {
-        let entry = Arc::new(Entry {
+    fn push(&self, arrived: RecordedRequest) -> Arc<PendingRequest> {
+        let entry = Arc::new(PendingRequest {
             arrived,
             caller: OnceLock::new(),
             status: AtomicU16::new(0),
@@ -128,18 +108,18 @@ impl Requests {
     }
 }
 
-impl Entry {
-    pub(crate) fn is_from(&self, caller: &str) {
+impl PendingRequest {
+    pub(crate) fn set_caller(&self, caller: &str) {
         self.caller.get_or_init(|| caller.to_owned());
     }
 
-    pub(crate) fn answered(&self, status: u16) {
+    pub(crate) fn set_status(&self, status: u16) {
         self.status.store(status, Ordering::Release);
     }
 
-    fn now(&self) -> Request {
+    fn snapshot(&self) -> RecordedRequest {
         let status = Some(self.status.load(Ordering::Acquire)).filter(|status| *status != 0);
-        Request {
+        RecordedRequest {
             caller: self.caller.get().cloned(),
             status,
             ..self.arrived.clone()

@@ -1,4 +1,4 @@
-//! Listeners on 127.0.0.1 for http and https alike, that can also end a connection without an answer.
+//! Listeners on 127.0.0.1 for http and https, which can also cut a connection without a response.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -13,26 +13,26 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::answer::Response;
+use crate::response::Response;
 use crate::tls::Tls;
 
-/// The header by which a request says that it came by https. Links in answers lead where the request came from.
+/// The header that marks a request as https. Links in responses use its scheme.
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// Ends the connection: hyper sends nothing when its service fails.
+/// Cuts the connection: hyper sends no response when its service fails.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut by a fault")]
 pub(crate) struct Cut;
 
-/// Opens a listener on a port of 127.0.0.1; 0 is any free one. Also returns the port.
+/// Opens a listener on a port of 127.0.0.1, where 0 means a free port. Returns it with the port.
 pub(crate) async fn listen(port: u16) -> io::Result<(TcpListener, u16)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
     let port = listener.local_addr()?.port();
     Ok((listener, port))
 }
 
-/// Answers requests until it is dropped. All its connections end with it.
-pub(crate) async fn serve<F, A>(listener: TcpListener, tls: Tls, answer: F)
+/// Serves requests until the future is dropped, together with all its connections.
+pub(crate) async fn serve<F, A>(listener: TcpListener, tls: Tls, respond: F)
 where
     F: Fn(Request<Body>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Result<Response, Cut>> + Send + 'static,
@@ -42,48 +42,48 @@ where
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, mostly: the next attempt must not come at once.
+                // The usual cause is a lack of file descriptors, so the next attempt is delayed.
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
         };
         while connections.try_join_next().is_some() {}
-        let (tls, answer) = (tls.clone(), answer.clone());
+        let (tls, respond) = (tls.clone(), respond.clone());
         connections.spawn(async move {
-            if let Err(error) = converse(stream, &tls, answer).await {
+            if let Err(error) = serve_connection(stream, &tls, respond).await {
                 tracing::debug!(%error, "a connection ended early");
             }
         });
     }
 }
 
-/// Answers the requests of one connection, in the protocol that it begins with.
-async fn converse<F, A>(
+/// Serves the requests of one connection, in the protocol of its first byte.
+async fn serve_connection<F, A>(
     stream: TcpStream,
     tls: &Tls,
-    answer: F,
+    respond: F,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 where
     F: Fn(Request<Body>) -> A + Send + 'static,
     A: Future<Output = Result<Response, Cut>> + Send + 'static,
 {
-    if !Tls::is_wanted_by(&stream).await? {
-        return speak_http(stream, answer).await;
+    if !Tls::is_handshake(&stream).await? {
+        return serve_http(stream, respond).await;
     }
     let stream = tls.accept(stream).await?;
     let by_https = move |mut request: Request<Body>| {
         request
             .headers_mut()
             .insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
-        answer(request)
+        respond(request)
     };
-    speak_http(stream, by_https).await
+    serve_http(stream, by_https).await
 }
 
-async fn speak_http<S, F, A>(
+async fn serve_http<S, F, A>(
     stream: S,
-    answer: F,
+    respond: F,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -91,7 +91,7 @@ where
     A: Future<Output = Result<Response, Cut>> + Send + 'static,
 {
     let service =
-        service_fn(move |request: Request<hyper::body::Incoming>| answer(request.map(Body::new)));
+        service_fn(move |request: Request<hyper::body::Incoming>| respond(request.map(Body::new)));
     Ok(http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service)

@@ -1,5 +1,4 @@
-//! Https for the client libraries that refuse plain http. The certificate is its own authority, and made anew at every
-//! start.
+//! Https for client libraries that reject plain http. The certificate is self-signed and created at every start.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,20 +16,20 @@ use crate::azure_cloud::AzureCloud;
 /// The first byte of a TLS handshake (RFC 8446, section 5.1). No http method begins with it.
 const HANDSHAKE: u8 = 22;
 
-/// What a listener needs to speak https beside http.
+/// The TLS configuration of a listener.
 #[derive(Clone)]
 pub(crate) struct Tls {
     acceptor: TlsAcceptor,
     certificate: Arc<str>,
 }
 
-/// The certificate cannot be made.
+/// The certificate of the listeners cannot be created.
 #[derive(Debug, thiserror::Error)]
-#[error("the certificate for https cannot be made")]
+#[error("the certificate for https cannot be created")]
 pub struct TlsError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 impl Tls {
-    /// Makes a certificate for this machine, and for the hosts of the cloud's vaults.
+    /// Creates a certificate for this machine and the hosts of the cloud's vaults.
     pub(crate) fn new(cloud: AzureCloud) -> Result<Self, TlsError> {
         let vaults = format!("*.{}", cloud.vault_suffix());
         let names = ["127.0.0.1", "localhost", &vaults].map(str::to_owned);
@@ -52,18 +51,18 @@ impl Tls {
         })
     }
 
-    /// The certificate, for clients to trust.
+    /// The certificate in PEM, for clients to trust.
     pub(crate) fn certificate(&self) -> &str {
         &self.certificate
     }
 
-    /// Waits for the first byte, and tells whether it begins a TLS handshake.
-    pub(crate) async fn is_wanted_by(stream: &TcpStream) -> io::Result<bool> {
+    /// Waits for the first byte. Returns whether it begins a TLS handshake.
+    pub(crate) async fn is_handshake(stream: &TcpStream) -> io::Result<bool> {
         let mut first = [0];
         Ok(stream.peek(&mut first).await? == 1 && first == [HANDSHAKE])
     }
 
-    /// Does the handshake.
+    /// Performs the handshake.
     pub(crate) async fn accept(
         &self,
         stream: TcpStream,
@@ -73,7 +72,7 @@ impl Tls {
 }
 
 impl fmt::Debug for Tls {
-    /// Leaves the key out.
+    /// Omits the private key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").finish_non_exhaustive()
     }

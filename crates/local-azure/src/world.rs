@@ -1,4 +1,4 @@
-//! What exists when the stand-in starts, as plain data: from TOML, or made in a test.
+//! The world: the resources that exist when the stand-in starts, as TOML or plain data.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub struct World {
     /// The id of the tenant that the subscription belongs to.
     #[serde(default = "any_tenant")]
     pub tenant: String,
-    /// The cloud it is all in. It decides the vaults' hosts and what tokens can be for.
+    /// The cloud, which determines the vaults' hosts and the audiences of tokens.
     #[serde(default)]
     pub cloud: AzureCloud,
     /// The vaults.
@@ -26,31 +26,31 @@ pub struct World {
     /// The function apps and web apps.
     #[serde(default, rename = "site")]
     pub sites: Vec<Site>,
-    /// Identities that every app may use by their client id.
+    /// The user-assigned identities, which every app may use by client id.
     #[serde(default, rename = "identity")]
     pub identities: Vec<UserAssignedIdentity>,
-    /// What identities may do in Resource Manager. One without any role may do everything.
+    /// The roles of identities in Resource Manager. An identity without a role is allowed everything.
     #[serde(default, rename = "role")]
     pub roles: Vec<Role>,
 }
 
-/// What an identity may do at a place: a role and its assignment in one.
+/// A role together with its assignment to an identity.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
-    /// Whose it is: `site`, `site/slot`, or the name of a user-assigned identity.
+    /// The identity: `site`, `site/slot`, or the name of a user-assigned identity.
     pub identity: String,
-    /// Where it holds: the beginning of a resource id. Default: everywhere.
+    /// The scope: the prefix of a resource id. Default: everywhere.
     #[serde(default)]
     pub scope: String,
-    /// What may be done; `*` stands for anything.
+    /// The allowed actions, with `*` as the wildcard.
     pub actions: Vec<String>,
-    /// What is excepted from that.
+    /// The exceptions from the allowed actions.
     #[serde(default)]
     pub not_actions: Vec<String>,
 }
 
-/// A vault and what is in it.
+/// A vault with its secrets.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vault {
@@ -58,19 +58,19 @@ pub struct Vault {
     pub name: String,
     /// The name of its resource group.
     pub resource_group: String,
-    /// The secrets and their first values.
+    /// The secrets with their initial values.
     #[serde(default)]
     pub secrets: BTreeMap<String, Hidden>,
-    /// Whose identity has no access to the vault: `site`, `site/slot`, or the name of a user-assigned identity.
+    /// The identities without access to the vault: `site`, `site/slot`, or the name of a user-assigned identity.
     #[serde(default)]
     pub denies: Vec<String>,
-    /// Whether its events are delivered to the function app.
+    /// Whether the events of the vault are delivered to the function app.
     #[serde(default = "yes")]
     pub subscribed: bool,
-    /// The event types that are delivered; none means all.
+    /// The event types to deliver. An empty list means all.
     #[serde(default)]
     pub event_types: Vec<String>,
-    /// What the name of a secret begins with whose events are delivered; nothing means all.
+    /// The prefix of the names of secrets whose events are delivered. An empty text means all.
     #[serde(default)]
     pub subject_begins_with: String,
 }
@@ -95,15 +95,15 @@ pub struct Site {
     /// The app settings.
     #[serde(default)]
     pub settings: BTreeMap<String, Hidden>,
-    /// The program that is the app, and its arguments. Without one, nothing runs.
+    /// The command line of the app's process. An empty list runs no process.
     #[serde(default)]
     pub command: Vec<String>,
-    /// The slots beside the production slot.
+    /// The slots other than the production slot.
     #[serde(default, rename = "slot")]
     pub slots: Vec<Slot>,
 }
 
-/// A slot of a site: an app with settings and an identity of its own.
+/// A slot of a site: an app with its own settings and identity.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slot {
@@ -115,12 +115,12 @@ pub struct Slot {
     /// The app settings.
     #[serde(default)]
     pub settings: BTreeMap<String, Hidden>,
-    /// The program that is the app, and its arguments. Without one, nothing runs.
+    /// The command line of the app's process. An empty list runs no process.
     #[serde(default)]
     pub command: Vec<String>,
 }
 
-/// An identity that is a resource of its own.
+/// A user-assigned identity.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserAssignedIdentity {
@@ -128,28 +128,28 @@ pub struct UserAssignedIdentity {
     pub name: String,
     /// The name of its resource group.
     pub resource_group: String,
-    /// The client id that apps name it by.
+    /// The client id that apps refer to.
     pub client_id: String,
 }
 
-/// Why there can be no such world.
+/// The reason that a world is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
-    /// The text is not TOML of the right form. It says the line, not what is written there: that may be a secret.
+    /// The text is not TOML of the right form. The error gives the line and not its content, which may be a secret.
     #[error("the world cannot be read, line {line}: {reason}")]
     Unreadable {
         /// The number of the line, counted from 1.
         line: usize,
-        /// What is wrong there.
+        /// The problem.
         reason: String,
     },
-    /// It can be read and makes no sense.
-    #[error("the world contradicts itself: {}", .0.join("; "))]
+    /// The world is inconsistent.
+    #[error("the world is inconsistent: {}", .0.join("; "))]
     Contradictory(Vec<String>),
 }
 
 impl World {
-    /// Reads a world from TOML. Unknown keys are an error.
+    /// Parses a world from TOML. Unknown keys are an error.
     pub fn parse(text: &str) -> Result<Self, WorldError> {
         let world: Self = toml::from_str(text).map_err(|error| WorldError::Unreadable {
             line: error
@@ -162,7 +162,8 @@ impl World {
         Ok(world)
     }
 
-    /// Finds everything that cannot be, such as two vaults of one name. A started [`Cloud`](crate::Cloud) was checked.
+    /// Checks the world for inconsistencies, such as two vaults of one name. [`Cloud::start`](crate::Cloud::start)
+    /// includes this check.
     pub fn check(&self) -> Result<(), WorldError> {
         let mut problems = Vec::new();
         let mut apps = BTreeSet::new();
@@ -175,14 +176,14 @@ impl World {
         let mut vaults = BTreeSet::new();
         for vault in &self.vaults {
             if !is_name(&vault.name, 24) {
-                problems.push(format!("`{}` cannot be a vault's name", vault.name));
+                problems.push(format!("`{}` is not a valid name of a vault", vault.name));
             }
             if !vaults.insert(vault.name.to_lowercase()) {
                 problems.push(format!("there are two vaults `{}`", vault.name));
             }
             for secret in vault.secrets.keys().filter(|it| !is_name(it, 127)) {
                 problems.push(format!(
-                    "`{secret}` in vault `{}` cannot be a secret's name",
+                    "`{secret}` in vault `{}` is not a valid name of a secret",
                     vault.name
                 ));
             }
@@ -204,7 +205,7 @@ impl World {
     }
 
     /// All apps: every site, each followed by its slots.
-    pub(crate) fn apps(&self) -> impl Iterator<Item = App<'_>> {
+    pub(crate) fn apps(&self) -> impl Iterator<Item = AppFields<'_>> {
         self.sites.iter().flat_map(|site| {
             let Site {
                 identity,
@@ -219,7 +220,7 @@ impl World {
                     settings,
                     command,
                 } = slot;
-                App {
+                AppFields {
                     site,
                     slot: Some(name),
                     identity: *identity,
@@ -227,7 +228,7 @@ impl World {
                     command,
                 }
             });
-            std::iter::once(App {
+            std::iter::once(AppFields {
                 site,
                 slot: None,
                 identity: *identity,
@@ -239,9 +240,9 @@ impl World {
     }
 }
 
-/// What sites and slots have in common.
+/// The fields that sites and slots share.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct App<'a> {
+pub(crate) struct AppFields<'a> {
     pub(crate) site: &'a Site,
     pub(crate) slot: Option<&'a String>,
     pub(crate) identity: bool,
@@ -249,7 +250,7 @@ pub(crate) struct App<'a> {
     pub(crate) command: &'a Vec<String>,
 }
 
-impl App<'_> {
+impl AppFields<'_> {
     /// `site`, or `site/slot`.
     pub(crate) fn short_name(&self) -> String {
         match self.slot {
@@ -259,7 +260,7 @@ impl App<'_> {
     }
 }
 
-/// Whether Key Vault takes the name: letters, digits and hyphens, in at most `longest` characters.
+/// Whether a name is valid in Key Vault: letters, digits and hyphens, at most `longest` characters.
 pub(crate) fn is_name(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.len())
         && text

@@ -116,7 +116,7 @@ impl Running {
         process::memory_of_programs_in(self.folder.path())
     }
 
-    fn asked(&self, wanted: impl Fn(&keyrelay_local_azure::Request) -> bool) -> usize {
+    fn asked(&self, wanted: impl Fn(&keyrelay_local_azure::RecordedRequest) -> bool) -> usize {
         let requests = self.azure.cloud.requests();
         requests
             .iter()

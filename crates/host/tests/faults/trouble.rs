@@ -80,7 +80,7 @@ pub(crate) async fn each() -> Report {
         ),
         (
             "half answers",
-            vec![resource_manager(Effect::HalfAnswer).times(12)],
+            vec![resource_manager(Effect::HalfResponse).times(12)],
         ),
         (
             "writes that do not last",
@@ -108,7 +108,7 @@ pub(crate) async fn each() -> Report {
         ),
         (
             "half answers of the store",
-            vec![storage(Effect::HalfAnswer).method("GET").times(8)],
+            vec![storage(Effect::HalfResponse).method("GET").times(8)],
         ),
         (
             "a vault that does not answer",

@@ -1,35 +1,35 @@
-//! Reads `@Microsoft.KeyVault(...)`.
+//! The parser of `@Microsoft.KeyVault(...)`.
 
 use crate::azure_cloud::AzureCloud;
 use crate::world::is_name;
 
-/// What a reference names.
+/// The secret that a reference names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct SecretTarget {
     pub(crate) vault: String,
-    /// The cloud that the vault's host belongs to. None: the app's own.
+    /// The cloud of the vault's host. `None` means the app's own.
     pub(crate) cloud: Option<AzureCloud>,
     pub(crate) secret: String,
     pub(crate) version: Option<String>,
 }
 
-/// A reference that could be read.
+/// A parsed reference.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reference {
-    pub(super) target: Target,
+    pub(super) target: SecretTarget,
 }
 
 const PREFIX: &str = "@Microsoft.KeyVault(";
 
 impl Reference {
-    /// Whether App Service takes a setting's value for a reference, readable or not.
-    pub(super) fn is_meant_by(value: &str) -> bool {
+    /// Whether App Service treats a setting's value as a reference, valid or not.
+    pub(super) fn is_reference(value: &str) -> bool {
         value
             .get(..PREFIX.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
     }
 
-    /// Reads a value. The error says what is wrong with it.
+    /// Parses a value. The error describes the problem.
     pub(super) fn parse(value: &str) -> Result<Self, &'static str> {
         let inner = value
             .get(PREFIX.len()..)
@@ -41,16 +41,16 @@ impl Reference {
             parameters.set(name.trim(), value.trim())?;
         }
         let target = parameters.into_target()?;
-        let names_are_good = is_name(&target.vault, 24)
+        let names_are_valid = is_name(&target.vault, 24)
             && is_name(&target.secret, 127)
             && target
                 .version
                 .as_ref()
                 .is_none_or(|version| is_name(version, 127));
-        if names_are_good {
+        if names_are_valid {
             Ok(Self { target })
         } else {
-            Err("a name has characters that names cannot have")
+            Err("a name has invalid characters")
         }
     }
 }
@@ -65,28 +65,28 @@ struct Parameters<'a> {
 
 impl<'a> Parameters<'a> {
     fn set(&mut self, name: &str, value: &'a str) -> Result<(), &'static str> {
-        let place = match name.to_ascii_lowercase().as_str() {
+        let slot = match name.to_ascii_lowercase().as_str() {
             "secreturi" => &mut self.secret_uri,
             "vaultname" => &mut self.vault_name,
             "secretname" => &mut self.secret_name,
             "secretversion" => &mut self.secret_version,
-            _ => return Err("a parameter is not known"),
+            _ => return Err("a parameter is unknown"),
         };
-        match place.replace(value) {
+        match slot.replace(value) {
             None => Ok(()),
-            Some(_) => Err("a parameter is there twice"),
+            Some(_) => Err("a parameter occurs twice"),
         }
     }
 
-    fn into_target(self) -> Result<Target, &'static str> {
-        // An empty version is none: tools write `SecretVersion=` for it.
+    fn into_target(self) -> Result<SecretTarget, &'static str> {
+        // Tools write `SecretVersion=` without a version.
         let version = self
             .secret_version
             .filter(|version| !version.is_empty())
             .map(str::to_owned);
         match (self.secret_uri, self.vault_name, self.secret_name) {
             (Some(uri), None, None) if version.is_none() => target_of_uri(uri),
-            (None, Some(vault), Some(secret)) => Ok(Target {
+            (None, Some(vault), Some(secret)) => Ok(SecretTarget {
                 vault: vault.to_owned(),
                 cloud: None,
                 secret: secret.to_owned(),
@@ -97,8 +97,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// `https://{vault}.{suffix}/secrets/{secret}[/{version}]`, with or without a slash at the end.
-fn target_of_uri(uri: &str) -> Result<Target, &'static str> {
+/// Parses `https://{vault}.{suffix}/secrets/{secret}[/{version}]`, with or without a trailing slash.
+fn target_of_uri(uri: &str) -> Result<SecretTarget, &'static str> {
     let scheme_end = "https://".len();
     let (scheme, rest) = uri
         .split_at_checked(scheme_end)
@@ -121,7 +121,7 @@ fn target_of_uri(uri: &str) -> Result<Target, &'static str> {
         Some((secret, version)) => (secret, Some(version.to_owned())),
         None => (name, None),
     };
-    Ok(Target {
+    Ok(SecretTarget {
         vault: vault.to_owned(),
         cloud: Some(cloud),
         secret: secret.to_owned(),
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     fn check(value: &str, expected: (&str, Option<AzureCloud>, &str, Option<&str>)) {
-        assert!(Reference::is_meant_by(value), "{value}");
+        assert!(Reference::is_reference(value), "{value}");
         let target = Reference::parse(value).unwrap().target;
         let found = (
             target.vault.as_str(),
@@ -145,8 +145,8 @@ mod tests {
         assert_eq!(found, expected, "{value}");
     }
 
-    fn refuse(value: &str) {
-        assert!(Reference::is_meant_by(value), "{value}");
+    fn reject(value: &str) {
+        assert!(Reference::is_reference(value), "{value}");
         assert!(Reference::parse(value).is_err(), "{value}");
     }
 
@@ -202,32 +202,32 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_incomplete() {
-        refuse("@Microsoft.KeyVault(");
-        refuse("@Microsoft.KeyVault()");
-        refuse("@Microsoft.KeyVault(VaultName=kv;SecretName=s");
-        refuse("@Microsoft.KeyVault(VaultName=kv)");
-        refuse("@Microsoft.KeyVault(SecretName=s)");
-        refuse("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/)");
-        refuse("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net)");
+    fn rejects_incomplete_references() {
+        reject("@Microsoft.KeyVault(");
+        reject("@Microsoft.KeyVault()");
+        reject("@Microsoft.KeyVault(VaultName=kv;SecretName=s");
+        reject("@Microsoft.KeyVault(VaultName=kv)");
+        reject("@Microsoft.KeyVault(SecretName=s)");
+        reject("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/)");
+        reject("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net)");
     }
 
     #[test]
-    fn refuses_what_is_not_a_secret_of_a_vault() {
-        refuse("@Microsoft.KeyVault(SecretUri=http://kv.vault.azure.net/secrets/s)");
-        refuse("@Microsoft.KeyVault(SecretUri=https://kv.example.org/secrets/s)");
-        refuse("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/keys/s)");
-        refuse("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/1/2)");
-        refuse("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s?x)");
+    fn rejects_anything_but_a_secret_of_a_vault() {
+        reject("@Microsoft.KeyVault(SecretUri=http://kv.vault.azure.net/secrets/s)");
+        reject("@Microsoft.KeyVault(SecretUri=https://kv.example.org/secrets/s)");
+        reject("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/keys/s)");
+        reject("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s/1/2)");
+        reject("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s?x)");
     }
 
     #[test]
-    fn refuses_parameters_that_contradict_each_other() {
-        refuse("@Microsoft.KeyVault(VaultName=kv;VaultName=other;SecretName=s)");
-        refuse(
+    fn rejects_conflicting_parameters() {
+        reject("@Microsoft.KeyVault(VaultName=kv;VaultName=other;SecretName=s)");
+        reject(
             "@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/s;VaultName=kv;SecretName=s)",
         );
-        refuse("@Microsoft.KeyVault(VaultName=kv;SecretName=s;Colour=red)");
+        reject("@Microsoft.KeyVault(VaultName=kv;SecretName=s;Colour=red)");
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
             " @Microsoft.KeyVault(x)",
             "@Microsoft.Key",
         ] {
-            assert!(!Reference::is_meant_by(value), "{value}");
+            assert!(!Reference::is_reference(value), "{value}");
         }
     }
 }

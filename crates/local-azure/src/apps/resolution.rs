@@ -1,56 +1,18 @@
-//! Resolves a reference as App Service does: with the app's identity, against the vault.
+//! The resolution of a reference, as App Service does it: with the app's identity, against the vault.
 
-use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::App;
-use super::reference::{Reference, Target};
+use super::reference::{Reference, SecretTarget};
+use super::resolve_status::ResolveStatus;
 use crate::azure_cloud::AzureCloud;
 use crate::faults::Faults;
 use crate::hidden::Hidden;
+use crate::identity::Identity;
 use crate::vaults::Vaults;
 
-/// How resolving a reference ended, in the words of Microsoft.Web.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ResolveStatus {
-    /// It was not resolved yet.
-    #[default]
-    Initialized,
-    /// The app has the value.
-    Resolved,
-    /// It cannot be read.
-    InvalidSyntax,
-    /// The app has no identity.
-    #[serde(rename = "MSINotEnabled")]
-    MsiNotEnabled,
-    /// There is no such vault.
-    VaultNotFound,
-    /// There is no such secret in the vault.
-    SecretNotFound,
-    /// The secret has no such version.
-    SecretVersionNotFound,
-    /// The identity may not read the vault, or the version is disabled: the vault answers both with 403.
-    AccessToKeyVaultDenied,
-    /// The vault did not answer in time. Only by fault.
-    FetchTimedOut,
-    /// The identity got no token. Only by fault.
-    UnauthorizedClient,
-    /// Anything else: here, that the version is not valid yet.
-    OtherReasons,
-}
-
-impl fmt::Display for ResolveStatus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MsiNotEnabled => f.write_str("MSINotEnabled"),
-            other => fmt::Debug::fmt(other, f),
-        }
-    }
-}
-
-/// What an app has of one reference.
+/// The result of a resolution.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Resolution {
     pub(super) status: ResolveStatus,
@@ -59,28 +21,33 @@ pub(super) struct Resolution {
     pub(super) value: Option<Hidden>,
 }
 
-/// What resolving depends on.
+/// Resolves references against the vaults.
 #[derive(Debug)]
-pub(crate) struct Resolver<'a> {
+pub(crate) struct Resolver {
     pub(crate) cloud: AzureCloud,
-    pub(crate) vaults: &'a Vaults,
-    pub(crate) faults: &'a Faults,
-    pub(crate) now: Timestamp,
+    pub(crate) vaults: Arc<Vaults>,
+    pub(crate) faults: Arc<Faults>,
 }
 
-impl Resolver<'_> {
-    pub(super) fn resolve(&self, app: &App, setting: &str, value: &str) -> Resolution {
-        let path = format!("{}/config/configreferences/appsettings/{setting}", app.id);
-        let resolved = match self.faults.of_reference(&path) {
+impl Resolver {
+    /// Resolves the reference at `path` with an app's identity.
+    pub(super) fn resolve(
+        &self,
+        identity: Option<&Identity>,
+        path: &str,
+        value: &str,
+        now: Timestamp,
+    ) -> Resolution {
+        let resolved = match self.faults.of_reference(path) {
             Some(status) => Err((status, "A fault is switched on.".to_owned())),
             None => Reference::parse(value)
                 .map_err(|reason| {
                     (
                         ResolveStatus::InvalidSyntax,
-                        format!("The reference cannot be read: {reason}."),
+                        format!("The reference has a syntax error: {reason}."),
                     )
                 })
-                .and_then(|reference| self.fetch(app, &reference.target)),
+                .and_then(|reference| self.fetch(identity, &reference.target, now)),
         };
         match resolved {
             Ok((version, value)) => Resolution {
@@ -98,14 +65,15 @@ impl Resolver<'_> {
         }
     }
 
-    /// The version's id and value.
+    /// Reads a version's id and value from the vault.
     fn fetch(
         &self,
-        app: &App,
-        target: &Target,
+        identity: Option<&Identity>,
+        target: &SecretTarget,
+        now: Timestamp,
     ) -> Result<(String, Hidden), (ResolveStatus, String)> {
         let fail = |status, details: &str| Err((status, details.to_owned()));
-        let Some(identity) = &app.identity else {
+        let Some(identity) = identity else {
             return fail(
                 ResolveStatus::MsiNotEnabled,
                 "The app has no managed identity.",
@@ -142,7 +110,7 @@ impl Resolver<'_> {
         if version
             .attributes
             .not_before
-            .is_some_and(|begin| begin > self.now)
+            .is_some_and(|begin| begin > now)
         {
             return fail(
                 ResolveStatus::OtherReasons,

@@ -1,4 +1,4 @@
-//! Somebody else who writes the same apps: a portal, a pipeline, a bad script.
+//! Another writer of the same apps, such as the portal, a pipeline or a faulty script.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,29 +6,30 @@ use std::sync::Arc;
 
 use axum::http::Method;
 
-use super::CloudError;
-use crate::apps::App;
-use crate::backend::Backend;
+use super::error::CloudError;
+use crate::apps::{App, Apps};
 use crate::hidden::Hidden;
-use crate::resource_manager;
+use crate::requests::Requests;
 
-/// A principal that writes settings past the services: it needs no token, and faults and interceptions do not meet it.
-/// What it does is recorded as the requests that it would have sent. Clones are the same principal.
+/// A principal that writes settings directly. It needs no token and is subject to neither faults nor interceptions. Its
+/// writes are recorded as the equivalent requests. Clones are the same principal.
 #[derive(Clone)]
 pub struct Writer {
-    backend: Arc<Backend>,
+    apps: Arc<Apps>,
+    requests: Arc<Requests>,
     name: String,
 }
 
 impl Writer {
-    pub(super) fn new(backend: Arc<Backend>, name: &str) -> Self {
+    pub(super) fn new(apps: Arc<Apps>, requests: Arc<Requests>, name: &str) -> Self {
         Self {
-            backend,
+            apps,
+            requests,
             name: name.to_owned(),
         }
     }
 
-    /// Sets one setting and leaves the others as they are at this moment.
+    /// Sets one setting and keeps the current values of the others.
     pub fn set(
         &self,
         app: &str,
@@ -40,33 +41,33 @@ impl Writer {
         })
     }
 
-    /// Removes one setting, if it is there, and leaves the others as they are at this moment.
+    /// Removes one setting, if it exists, and keeps the current values of the others.
     pub fn remove(&self, app: &str, setting: &str) -> Result<(), CloudError> {
         self.edit(app, |settings| {
             settings.remove(setting);
         })
     }
 
-    /// Changes the set as it is at this moment. Nobody's write can come in between.
+    /// Changes the current settings atomically.
     pub fn edit(
         &self,
         app: &str,
         change: impl FnOnce(&mut BTreeMap<String, Hidden>),
     ) -> Result<(), CloudError> {
-        let app = self.backend.app(app)?;
+        let app = self.app(app)?;
         self.write(app, change);
         Ok(())
     }
 
-    /// Reads the set, waits, and writes it back as it was read, with a change: whatever was written during the pause is
-    /// lost. A deployment script does that.
+    /// Reads the settings, waits, and writes them back with a change. Concurrent writes during the pause are lost, as with
+    /// a deployment script.
     pub async fn rewrite(
         &self,
         app: &str,
         pause: impl Future<Output = ()>,
         change: impl FnOnce(&mut BTreeMap<String, Hidden>),
     ) -> Result<(), CloudError> {
-        let app = self.backend.app(app)?;
+        let app = self.app(app)?;
         let mut settings = app.settings();
         self.record(Method::POST, format!("{}/config/appsettings/list", app.id));
         pause.await;
@@ -75,18 +76,24 @@ impl Writer {
         Ok(())
     }
 
+    fn app(&self, name: &str) -> Result<&Arc<App>, CloudError> {
+        self.apps
+            .named(name)
+            .ok_or_else(|| CloudError::UnknownApp(name.to_owned()))
+    }
+
     fn write(&self, app: &Arc<App>, change: impl FnOnce(&mut BTreeMap<String, Hidden>)) {
-        resource_manager::write(&self.backend, app, change);
+        self.apps.write(app, change);
         self.record(Method::PUT, format!("{}/config/appsettings", app.id));
     }
 
     fn record(&self, method: Method, path: String) {
-        self.backend.requests.by_hand(&self.name, method, path);
+        self.requests.record_direct(&self.name, method, path);
     }
 }
 
 impl fmt::Debug for Writer {
-    /// Only who it is: what it writes to holds tokens.
+    /// Prints only the name, because the apps hold secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
             .field("name", &self.name)

@@ -1,4 +1,4 @@
-//! What the data plane reads and writes.
+//! The bodies of requests and responses of the data plane.
 
 use std::collections::BTreeMap;
 
@@ -6,45 +6,45 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::refusal::Refusal;
+use super::refusal::KeyVaultRefusal;
 use crate::hidden::Hidden;
-use crate::vaults::{Attributes, Deleted, NewVersion, Secret, Vault, Version};
+use crate::vaults::{Attributes, DeletedSecret, NewVersion, Secret, Vault, Version};
 
-/// How long a deleted secret can be recovered: the service's default.
+/// The retention of a deleted secret, in days: the service's default.
 const RECOVERABLE_DAYS: i64 = 90;
 
-/// The body of a request that makes a version. Fields of newer contracts are ignored, as the service does.
+/// The body of a request that creates a version. Like the service, it ignores fields of newer contracts.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SetSecret {
     value: Option<Hidden>,
     content_type: Option<String>,
     tags: Option<BTreeMap<String, String>>,
-    attributes: Option<GivenAttributes>,
+    attributes: Option<AttributesBody>,
 }
 
-/// The body of a request that changes a version. What is not given stays.
+/// The body of a request that changes a version. Omitted fields keep their values.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UpdateSecret {
     content_type: Option<String>,
     tags: Option<BTreeMap<String, String>>,
-    attributes: Option<GivenAttributes>,
+    attributes: Option<AttributesBody>,
 }
 
-/// Dates are seconds since 1970.
+/// The attributes in a request. Dates are seconds since 1970.
 #[derive(Debug, Default, Deserialize)]
-struct GivenAttributes {
+struct AttributesBody {
     enabled: Option<bool>,
     nbf: Option<i64>,
     exp: Option<i64>,
 }
 
 impl SetSecret {
-    pub(super) fn into_version(self) -> Result<NewVersion, Refusal> {
-        let value = self
-            .value
-            .ok_or_else(|| Refusal::BadParameter("Parameter value must be specified.".into()))?;
+    pub(super) fn into_version(self) -> Result<NewVersion, KeyVaultRefusal> {
+        let value = self.value.ok_or_else(|| {
+            KeyVaultRefusal::BadParameter("Parameter value must be specified.".into())
+        })?;
         let given = self.attributes.unwrap_or_default();
         let mut attributes = Attributes::default();
         given.check()?;
@@ -59,10 +59,10 @@ impl SetSecret {
 }
 
 impl UpdateSecret {
-    pub(super) fn check(&self) -> Result<(), Refusal> {
+    pub(super) fn check(&self) -> Result<(), KeyVaultRefusal> {
         self.attributes
             .as_ref()
-            .map_or(Ok(()), GivenAttributes::check)
+            .map_or(Ok(()), AttributesBody::check)
     }
 
     pub(super) fn apply_to(self, version: &mut Version) {
@@ -78,14 +78,16 @@ impl UpdateSecret {
     }
 }
 
-impl GivenAttributes {
-    fn check(&self) -> Result<(), Refusal> {
+impl AttributesBody {
+    fn check(&self) -> Result<(), KeyVaultRefusal> {
         let possible =
             |seconds: Option<i64>| seconds.is_none_or(|it| Timestamp::from_second(it).is_ok());
         if possible(self.nbf) && possible(self.exp) {
             Ok(())
         } else {
-            Err(Refusal::BadParameter("A date is out of range.".into()))
+            Err(KeyVaultRefusal::BadParameter(
+                "A date is out of range.".into(),
+            ))
         }
     }
 
@@ -104,27 +106,27 @@ pub(super) fn bundle(vault: &Vault, secret: &Secret, version: &Version) -> Value
     body.into()
 }
 
-/// A version in a list, or after it was changed.
+/// A version in a list or after a change.
 pub(super) fn without_value(vault: &Vault, secret: &Secret, version: &Version) -> Value {
     described(vault, secret, version, Some(&version.id)).into()
 }
 
-/// A secret in a list: its id has no version, its attributes are those of the newest.
+/// A secret in a list. Its id has no version, and its attributes are those of the newest version.
 pub(super) fn item_of_newest(vault: &Vault, secret: &Secret) -> Value {
     described(vault, secret, &secret.newest, None).into()
 }
 
-/// A deleted secret, with the newest version's id.
-pub(super) fn deleted(vault: &Vault, deleted: &Deleted) -> Value {
+/// A deleted secret with the id of its newest version.
+pub(super) fn deleted(vault: &Vault, deleted: &DeletedSecret) -> Value {
     deleted_with(vault, deleted, Some(&deleted.secret.newest.id))
 }
 
 /// A deleted secret in a list.
-pub(super) fn deleted_item(vault: &Vault, deleted: &Deleted) -> Value {
+pub(super) fn deleted_item(vault: &Vault, deleted: &DeletedSecret) -> Value {
     deleted_with(vault, deleted, None)
 }
 
-fn deleted_with(vault: &Vault, deleted: &Deleted, id: Option<&str>) -> Value {
+fn deleted_with(vault: &Vault, deleted: &DeletedSecret, id: Option<&str>) -> Value {
     let purge = deleted
         .at
         .saturating_add(SignedDuration::from_hours(24 * RECOVERABLE_DAYS));
@@ -139,7 +141,7 @@ fn deleted_with(vault: &Vault, deleted: &Deleted, id: Option<&str>) -> Value {
     body.into()
 }
 
-/// What all bodies have: id, attributes, and the rest only if it was given.
+/// The fields of all bodies: id, attributes, and the optional ones that are set.
 fn described(
     vault: &Vault,
     secret: &Secret,

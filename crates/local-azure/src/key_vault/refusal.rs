@@ -1,16 +1,16 @@
-//! The data plane's errors, with the codes and texts that the service sends.
+//! The errors of the data plane, with the codes and messages of the service.
 
 use axum::http::StatusCode;
 use serde_json::json;
 
-use crate::answer::{self, Response};
-use crate::backend::Backend;
+use crate::azure_cloud::AzureCloud;
 use crate::identity::BadToken;
+use crate::response::{self, Response};
 use crate::vaults::VaultError;
 
-/// Why a request is not carried out.
+/// The reason that a request is rejected.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum KeyVaultRefusal {
     NoVault,
     NotFound,
     NoApiVersion,
@@ -20,29 +20,29 @@ pub(super) enum Refusal {
     Vault(VaultError),
 }
 
-impl From<VaultError> for Refusal {
+impl From<VaultError> for KeyVaultRefusal {
     fn from(error: VaultError) -> Self {
         Self::Vault(error)
     }
 }
 
-impl Refusal {
-    pub(super) fn unreadable(place: String) -> Self {
+impl KeyVaultRefusal {
+    pub(super) fn unreadable(position: String) -> Self {
         Self::BadParameter(format!(
-            "The request's body is not of the right form: {place}."
+            "The request's body has the wrong form: {position}."
         ))
     }
 
     pub(super) fn into_response(self) -> Response {
         let bad_parameter =
-            |message: &str| answer::error(StatusCode::BAD_REQUEST, "BadParameter", message);
+            |message: &str| response::error(StatusCode::BAD_REQUEST, "BadParameter", message);
         match self {
-            Self::NoVault => answer::error(
+            Self::NoVault => response::error(
                 StatusCode::NOT_FOUND,
                 "VaultNotFound",
                 "There is no such vault.",
             ),
-            Self::NotFound => answer::error(
+            Self::NotFound => response::error(
                 StatusCode::NOT_FOUND,
                 "NotFound",
                 "There is no such operation.",
@@ -96,31 +96,30 @@ impl Refusal {
     }
 }
 
-/// 401, and where to get the token that is missing.
-pub(super) fn challenge(backend: &Backend, reason: BadToken) -> Response {
+/// The status 401 with the authority that issues tokens.
+pub(super) fn challenge(cloud: AzureCloud, tenant: &str, reason: BadToken) -> Response {
     let message = match reason {
         BadToken::Missing => "AKV10000: Request is missing a Bearer or PoP token.",
         BadToken::Unknown => "[BearerReadAccessTokenFailed] Error validating token: IDX12729",
         BadToken::Expired => "[TokenExpired] Error validating token: IDX10223",
         BadToken::WrongAudience => "AKV10022: Invalid audience.",
     };
-    let mut response = answer::error(StatusCode::UNAUTHORIZED, "Unauthorized", message);
+    let mut response = response::error(StatusCode::UNAUTHORIZED, "Unauthorized", message);
     let challenge = format!(
-        "Bearer authorization=\"https://{}/{}\", resource=\"https://{}\"",
-        backend.cloud.login_host(),
-        backend.tenant,
-        backend.cloud.vault_suffix()
+        "Bearer authorization=\"https://{}/{tenant}\", resource=\"https://{}\"",
+        cloud.login_host(),
+        cloud.vault_suffix()
     );
-    answer::set_header(&mut response, "www-authenticate", &challenge);
+    response::set_header(&mut response, "www-authenticate", &challenge);
     response
 }
 
 fn not_found(message: &str) -> Response {
-    answer::error(StatusCode::NOT_FOUND, "SecretNotFound", message)
+    response::error(StatusCode::NOT_FOUND, "SecretNotFound", message)
 }
 
 fn with_inner_code(status: StatusCode, code: &str, message: &str, inner: &str) -> Response {
     let body =
         json!({ "error": { "code": code, "message": message, "innererror": { "code": inner } } });
-    answer::json(status, &body)
+    response::json(status, &body)
 }

@@ -1,19 +1,19 @@
-//! What Resource Manager answers: resources with id, name, type, and properties as Microsoft.Web's contract says.
+//! The resources of Resource Manager: id, name, type, and the properties of Microsoft.Web's contract.
 
 use serde_json::{Map, Value, json};
 
+use super::state::ResourceManager;
 use crate::apps::{App, ReferenceRow, Settings};
-use crate::backend::Backend;
 
 /// A site or a slot.
-pub(super) fn app(backend: &Backend, app: &App) -> Value {
+pub(super) fn app(manager: &ResourceManager, app: &App) -> Value {
     let host_name = format!(
         "{}.azurewebsites.net",
         app.short_name.replace('/', "-").to_lowercase()
     );
     let plan = format!(
         "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Web/serverfarms/local",
-        backend.subscription, app.resource_group
+        manager.subscription, app.resource_group
     );
     let mut body = json!({
         "id": app.id,
@@ -39,13 +39,13 @@ pub(super) fn app(backend: &Backend, app: &App) -> Value {
             "httpsOnly": true,
         },
     });
-    if let (Some(identity), Some(body)) = (identity(backend, app), body.as_object_mut()) {
+    if let (Some(identity), Some(body)) = (identity(manager, app), body.as_object_mut()) {
         body.insert("identity".into(), identity);
     }
     body
 }
 
-/// An app's settings, or those that somebody wants it to have.
+/// An app's settings, current or requested.
 pub(super) fn settings(app: &App, settings: &Settings) -> Value {
     let properties: Map<String, Value> = settings
         .iter()
@@ -61,7 +61,7 @@ pub(super) fn settings(app: &App, settings: &Settings) -> Value {
 }
 
 /// The status of one reference.
-pub(super) fn reference(backend: &Backend, app: &App, row: ReferenceRow) -> Value {
+pub(super) fn reference(manager: &ResourceManager, app: &App, row: ReferenceRow) -> Value {
     let (vault, secret, version) = match row.target {
         Some(target) => (Some(target.vault), Some(target.secret), target.version),
         None => (None, None, None),
@@ -73,12 +73,12 @@ pub(super) fn reference(backend: &Backend, app: &App, row: ReferenceRow) -> Valu
         "secretName": secret,
         "secretVersion": version,
         "details": row.details,
-        "identityType": identity(backend, app),
+        "identityType": identity(manager, app),
         "source": "KeyVault",
     });
     let active = row
         .active_version
-        .filter(|_| backend.options.reports_active_version);
+        .filter(|_| manager.options.reports_active_version);
     if let (Some(version), Some(properties)) = (active, properties.as_object_mut()) {
         properties.insert("activeVersion".into(), version.into());
     }
@@ -92,9 +92,9 @@ pub(super) fn reference(backend: &Backend, app: &App, row: ReferenceRow) -> Valu
 }
 
 /// A resource group.
-pub(super) fn resource_group(backend: &Backend, name: &str) -> Value {
+pub(super) fn resource_group(manager: &ResourceManager, name: &str) -> Value {
     json!({
-        "id": format!("/subscriptions/{}/resourceGroups/{name}", backend.subscription),
+        "id": format!("/subscriptions/{}/resourceGroups/{name}", manager.subscription),
         "name": name,
         "type": "Microsoft.Resources/resourceGroups",
         "location": "westeurope",
@@ -110,9 +110,9 @@ fn app_type(app: &App) -> &'static str {
     }
 }
 
-fn identity(backend: &Backend, app: &App) -> Option<Value> {
+fn identity(manager: &ResourceManager, app: &App) -> Option<Value> {
     let principal_id = &app.identity.as_ref()?.principal_id;
     Some(
-        json!({ "type": "SystemAssigned", "principalId": principal_id, "tenantId": backend.tenant }),
+        json!({ "type": "SystemAssigned", "principalId": principal_id, "tenantId": manager.tenant }),
     )
 }

@@ -1,4 +1,4 @@
-//! Resource Manager's limits on requests: a bucket of reads and one of writes for each caller.
+//! Resource Manager's rate limits: one token bucket of reads and one of writes per caller.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -7,22 +7,22 @@ use std::time::Duration;
 use axum::http::Method;
 use tokio::time::Instant;
 
-/// The buckets of all callers in the one subscription.
+/// The token buckets of all callers in the subscription.
 #[derive(Debug)]
 pub(crate) struct RateLimits {
-    /// Whether requests are taken out of the buckets at all.
+    /// Whether requests take tokens.
     enforced: bool,
-    buckets: Mutex<HashMap<(String, &'static str), Bucket>>,
+    buckets: Mutex<HashMap<(String, &'static str), TokenBucket>>,
 }
 
-/// What a kind of request may use, as documented for a principal in a subscription and region.
+/// The limit of reads or writes, as documented for a principal in a subscription and region.
 #[derive(Debug, Clone, Copy)]
 struct Limit {
-    /// How many requests the full bucket holds.
+    /// The capacity of the bucket, in requests.
     size: f64,
-    /// How many come back in a second.
+    /// The refill rate, in requests per second.
     refill: f64,
-    /// The header that says how many are left.
+    /// The header that reports the remaining requests.
     header: &'static str,
 }
 
@@ -38,7 +38,7 @@ const WRITES: Limit = Limit {
 };
 
 impl Limit {
-    /// Every method that is not a reading one counts as a write, `POST .../list` too.
+    /// The limit of a method. Every method other than GET and HEAD counts as a write, including `POST .../list`.
     fn of(method: &Method) -> Self {
         if matches!(*method, Method::GET | Method::HEAD) {
             READS
@@ -56,7 +56,7 @@ impl RateLimits {
         }
     }
 
-    /// Takes one request out of the bucket. The error is how long to wait for it.
+    /// Takes one token. The error is the time until the next token.
     pub(crate) fn take(&self, caller: &str, method: &Method, now: Instant) -> Result<(), Duration> {
         if !self.enforced {
             return Ok(());
@@ -65,10 +65,10 @@ impl RateLimits {
         self.with_bucket(caller, limit, now, |bucket| bucket.take(limit))
     }
 
-    /// The header of this kind of request, and how many are left.
+    /// The header of this kind of request, with the number of remaining tokens.
     pub(crate) fn left(&self, caller: &str, method: &Method, now: Instant) -> (&'static str, u64) {
         let limit = Limit::of(method);
-        // Whole requests only; a bucket holds at most a few hundred.
+        // Whole requests only. The capacity is a few hundred.
         (
             limit.header,
             self.with_bucket(caller, limit, now, |bucket| bucket.left.floor() as u64),
@@ -80,10 +80,10 @@ impl RateLimits {
         caller: &str,
         limit: Limit,
         now: Instant,
-        act: impl FnOnce(&mut Bucket) -> T,
+        act: impl FnOnce(&mut TokenBucket) -> T,
     ) -> T {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = Bucket {
+        let full = TokenBucket {
             left: limit.size,
             filled: now,
         };
@@ -96,12 +96,12 @@ impl RateLimits {
 }
 
 #[derive(Debug)]
-struct Bucket {
+struct TokenBucket {
     left: f64,
     filled: Instant,
 }
 
-impl Bucket {
+impl TokenBucket {
     fn fill(&mut self, limit: Limit, now: Instant) {
         let seconds = now.saturating_duration_since(self.filled).as_secs_f64();
         self.left = limit.size.min(self.left + seconds * limit.refill);
@@ -122,34 +122,34 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    /// How many of 1,000 requests are let through at one moment.
-    fn let_through(limits: &RateLimits, method: &Method, now: Instant) -> usize {
+    /// The number of requests, out of 1,000 at one instant, that are accepted.
+    fn accepted(limits: &RateLimits, method: &Method, now: Instant) -> usize {
         (0..1000)
             .filter(|_| limits.take("orders", method, now).is_ok())
             .count()
     }
 
     #[test]
-    fn lets_through_what_the_buckets_hold() {
+    fn accepts_requests_up_to_the_capacity() {
         let (limits, now) = (RateLimits::new(true), Instant::now());
-        assert_eq!(let_through(&limits, &Method::GET, now), 250);
-        assert_eq!(let_through(&limits, &Method::PUT, now), 200);
+        assert_eq!(accepted(&limits, &Method::GET, now), 250);
+        assert_eq!(accepted(&limits, &Method::PUT, now), 200);
     }
 
     #[test]
-    fn fills_up_again() {
+    fn refills() {
         let (limits, now) = (RateLimits::new(true), Instant::now());
-        let_through(&limits, &Method::GET, now);
-        let_through(&limits, &Method::PUT, now);
+        accepted(&limits, &Method::GET, now);
+        accepted(&limits, &Method::PUT, now);
         let later = now + Duration::from_secs(2);
-        assert_eq!(let_through(&limits, &Method::GET, later), 50);
-        assert_eq!(let_through(&limits, &Method::PUT, later), 20);
+        assert_eq!(accepted(&limits, &Method::GET, later), 50);
+        assert_eq!(accepted(&limits, &Method::PUT, later), 20);
     }
 
     #[test]
-    fn says_how_long_to_wait() {
+    fn returns_the_time_until_the_next_token() {
         let (limits, now) = (RateLimits::new(true), Instant::now());
-        let_through(&limits, &Method::PUT, now);
+        accepted(&limits, &Method::PUT, now);
         assert_eq!(
             limits.take("orders", &Method::PUT, now),
             Err(Duration::from_millis(100))
@@ -159,13 +159,13 @@ mod tests {
     #[test]
     fn one_caller_does_not_empty_the_bucket_of_another() {
         let (limits, now) = (RateLimits::new(true), Instant::now());
-        let_through(&limits, &Method::GET, now);
+        accepted(&limits, &Method::GET, now);
         assert_eq!(limits.take("reports", &Method::GET, now), Ok(()));
     }
 
     #[test]
-    fn refuses_nothing_while_it_is_switched_off() {
+    fn accepts_everything_unless_enforced() {
         let (limits, now) = (RateLimits::new(false), Instant::now());
-        assert_eq!(let_through(&limits, &Method::GET, now), 1000);
+        assert_eq!(accepted(&limits, &Method::GET, now), 1000);
     }
 }

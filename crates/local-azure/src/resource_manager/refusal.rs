@@ -1,16 +1,16 @@
-//! Resource Manager's errors, in the body that each of them has.
+//! The errors of Resource Manager, each in its own form.
 
 use std::time::Duration;
 
 use axum::http::StatusCode;
 
-use crate::answer::{self, Response};
-use crate::backend::Backend;
+use crate::azure_cloud::AzureCloud;
 use crate::identity::BadToken;
+use crate::response::{self, Response};
 
-/// Why a request is not carried out.
+/// The reason that a request is rejected.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(super) enum ResourceManagerRefusal {
     NoApiVersion,
     NoOperation,
     NoSubscription(String),
@@ -34,10 +34,10 @@ pub(super) enum Refusal {
     },
 }
 
-impl Refusal {
+impl ResourceManagerRefusal {
     pub(super) fn into_response(self) -> Response {
         use StatusCode as Status;
-        use answer::{error, unwrapped_error};
+        use response::{error, unwrapped_error};
         match self {
             Self::NoApiVersion => error(
                 Status::BAD_REQUEST,
@@ -81,9 +81,9 @@ impl Refusal {
                 );
                 error(Status::FORBIDDEN, "AuthorizationFailed", &message)
             }
-            Self::Unreadable(place) => {
+            Self::Unreadable(position) => {
                 let message = format!(
-                    "The request content was invalid and could not be deserialized: '{place}'."
+                    "The request content was invalid and could not be deserialized: '{position}'."
                 );
                 error(Status::BAD_REQUEST, "InvalidRequestContent", &message)
             }
@@ -108,15 +108,15 @@ impl Refusal {
                     "SubscriptionRequestsThrottled",
                     &message,
                 );
-                answer::set_header(&mut response, "retry-after", &seconds.to_string());
+                response::set_header(&mut response, "retry-after", &seconds.to_string());
                 response
             }
         }
     }
 }
 
-/// 401, and where to get the token that is missing.
-pub(super) fn challenge(backend: &Backend, reason: BadToken) -> Response {
+/// The status 401 with the authority that issues tokens.
+pub(super) fn challenge(cloud: AzureCloud, tenant: &str, reason: BadToken) -> Response {
     let (code, message) = match reason {
         BadToken::Missing => (
             "AuthenticationFailed",
@@ -132,12 +132,11 @@ pub(super) fn challenge(backend: &Backend, reason: BadToken) -> Response {
             "The access token has been obtained for wrong audience or resource.",
         ),
     };
-    let mut response = answer::error(StatusCode::UNAUTHORIZED, code, message);
+    let mut response = response::error(StatusCode::UNAUTHORIZED, code, message);
     let challenge = format!(
-        "Bearer authorization_uri=\"https://{}/{}\", error=\"invalid_token\", error_description=\"{message}\"",
-        backend.cloud.login_host(),
-        backend.tenant
+        "Bearer authorization_uri=\"https://{}/{tenant}\", error=\"invalid_token\", error_description=\"{message}\"",
+        cloud.login_host()
     );
-    answer::set_header(&mut response, "www-authenticate", &challenge);
+    response::set_header(&mut response, "www-authenticate", &challenge);
     response
 }

@@ -1,52 +1,50 @@
-//! Role-based access control: who may do what, and what Microsoft.Authorization tells about it.
+//! Role-based access control and the operations of Microsoft.Authorization.
 //!
-//! An action is named after the request, as Resource Manager does it: the types in the path, and `read`, `write`, or the
-//! last part of the path with `action` behind it.
-
-use std::sync::Arc;
+//! As in Resource Manager, the name of an action is derived from the request: the types in the path, then `read`, `write`,
+//! or the last part of the path followed by `action`.
 
 use axum::http::Method;
 use serde_json::{Value, json};
 use wildmatch::WildMatch;
 
-use super::refusal::Refusal;
-use super::{Keyed, list};
-use crate::answer::{self, Response};
-use crate::backend::Backend;
+use super::refusal::ResourceManagerRefusal;
+use super::state::ResourceManager;
 use crate::call::Call;
+use crate::paging::Keyed;
+use crate::response::{self, Response};
 use crate::world::Role;
 
-/// Refuses what the caller's roles do not allow. A caller without any role may do everything.
+/// Rejects a request that the caller's roles do not allow. A caller without any role is allowed everything.
 pub(super) fn check(
-    backend: &Backend,
+    manager: &ResourceManager,
     call: &Call,
     caller: &str,
     rest: &[&str],
-) -> Result<(), Refusal> {
+) -> Result<(), ResourceManagerRefusal> {
     let action = action(&call.method, rest);
-    let mut roles = roles(backend, caller).peekable();
-    if roles.peek().is_none() || roles.any(|role| holds(role, &call.path) && allows(role, &action))
+    let mut roles = roles(manager, caller).peekable();
+    if roles.peek().is_none() || roles.any(|role| covers(role, &call.path) && allows(role, &action))
     {
         return Ok(());
     }
-    Err(Refusal::Forbidden {
+    Err(ResourceManagerRefusal::Forbidden {
         caller: caller.to_owned(),
         action,
         scope: call.path.clone(),
     })
 }
 
-fn roles<'a>(backend: &'a Backend, caller: &'a str) -> impl Iterator<Item = &'a Role> {
-    backend
+fn roles<'a>(manager: &'a ResourceManager, caller: &'a str) -> impl Iterator<Item = &'a Role> {
+    manager
         .roles
         .iter()
         .filter(move |role| role.identity.eq_ignore_ascii_case(caller))
 }
 
-/// Whether the place is in the role's scope.
-fn holds(role: &Role, place: &str) -> bool {
-    let place = place.to_lowercase();
-    place
+/// Whether a scope is within the role's scope.
+fn covers(role: &Role, scope: &str) -> bool {
+    let scope = scope.to_lowercase();
+    scope
         .strip_prefix(&role.scope.to_lowercase())
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         || role.scope.is_empty()
@@ -62,7 +60,7 @@ fn allows(role: &Role, action: &str) -> bool {
     matches(&role.actions) && !matches(&role.not_actions)
 }
 
-/// The action of a request, by the path behind the resource group or subscription.
+/// The action of a request, derived from the path after the resource group or subscription.
 fn action(method: &Method, rest: &[&str]) -> String {
     let Some((provider, parts)) =
         rest.iter()
@@ -74,10 +72,10 @@ fn action(method: &Method, rest: &[&str]) -> String {
     else {
         return format!(
             "microsoft.resources/subscriptions/resourcegroups/{}",
-            verb(method)
+            suffix(method)
         );
     };
-    // Types and names take turns.
+    // Types and names alternate.
     let mut types: Vec<&str> = parts.iter().step_by(2).copied().collect();
     if *method == Method::POST {
         if let (true, Some(last)) = (parts.len() % 2 == 0, parts.last()) {
@@ -85,14 +83,14 @@ fn action(method: &Method, rest: &[&str]) -> String {
         }
         return format!("{provider}/{}/action", types.join("/"));
     }
-    // Microsoft.Web has one action for reading whatever is below `config`.
+    // Microsoft.Web has a single read action for everything below `config`.
     if let Some(at) = types.iter().position(|it| *it == "config") {
         types.truncate(at + 1);
     }
-    format!("{provider}/{}/{}", types.join("/"), verb(method))
+    format!("{provider}/{}/{}", types.join("/"), suffix(method))
 }
 
-fn verb(method: &Method) -> &'static str {
+fn suffix(method: &Method) -> &'static str {
     if *method == Method::GET {
         "read"
     } else {
@@ -100,72 +98,81 @@ fn verb(method: &Method) -> &'static str {
     }
 }
 
-/// What is asked of Microsoft.Authorization, about the place in the path before it.
+/// Executes an operation of Microsoft.Authorization on a scope.
 pub(super) fn authorization(
-    backend: &Arc<Backend>,
+    manager: &ResourceManager,
     call: &Call,
     caller: &str,
-    place: &str,
+    scope: &str,
     rest: &[&str],
-) -> Result<Response, Refusal> {
+) -> Result<Response, ResourceManagerRefusal> {
     match (&call.method, rest) {
-        (&Method::GET, ["permissions"]) => {
-            let all: Vec<&Role> = roles(backend, caller).collect();
-            let held = all.iter().filter(|role| holds(role, place)).enumerate();
-            let mut rows: Vec<Keyed> = held
-                .map(|(at, role)| (at.to_string(), permission(role)))
-                .collect();
-            if all.is_empty() {
-                rows.push((String::new(), everything()));
-            }
-            Ok(list(backend, call, rows))
-        }
-        (&Method::GET, ["roleassignments"]) => {
-            let filter = call.query.get("$filter").unwrap_or_default();
-            let principal = filter
-                .strip_prefix("assignedTo('")
-                .and_then(|it| it.strip_suffix("')"));
-            let principal = principal.ok_or(Refusal::NoOperation)?;
-            let name = backend
-                .identities
-                .named(&backend.apps, principal)
-                .ok_or(Refusal::NoOperation)?;
-            let numbered = || backend.roles.iter().enumerate();
-            let its_own = numbered().filter(|(_, role)| role.identity.eq_ignore_ascii_case(&name));
-            let mut rows: Vec<Keyed> = its_own
-                .clone()
-                .filter(|(_, role)| holds(role, place))
-                .map(|(at, role)| {
-                    (
-                        at.to_string(),
-                        assignment(backend, &at.to_string(), &role.scope, principal),
-                    )
-                })
-                .collect();
-            if its_own.count() == 0 {
-                rows.push((
-                    String::new(),
-                    assignment(backend, "everything", "", principal),
-                ));
-            }
-            Ok(list(backend, call, rows))
-        }
-        (&Method::GET, ["roledefinitions", id]) => {
-            let permissions = match id
-                .parse::<usize>()
-                .ok()
-                .and_then(|at| backend.roles.get(at))
-            {
-                Some(role) => permission(role),
-                None => everything(),
-            };
-            let id = definition_id(backend, id);
-            Ok(answer::ok(
-                &json!({ "id": id, "properties": { "type": "CustomRole", "permissions": [permissions] } }),
-            ))
-        }
-        _ => Err(Refusal::NoOperation),
+        (&Method::GET, ["permissions"]) => Ok(permissions(manager, call, caller, scope)),
+        (&Method::GET, ["roleassignments"]) => assignments(manager, call, scope),
+        (&Method::GET, ["roledefinitions", id]) => Ok(definition(manager, id)),
+        _ => Err(ResourceManagerRefusal::NoOperation),
     }
+}
+
+fn permissions(manager: &ResourceManager, call: &Call, caller: &str, scope: &str) -> Response {
+    let all: Vec<&Role> = roles(manager, caller).collect();
+    let covering = all.iter().filter(|role| covers(role, scope)).enumerate();
+    let mut rows: Vec<Keyed> = covering
+        .map(|(at, role)| (at.to_string(), permission(role)))
+        .collect();
+    if all.is_empty() {
+        rows.push((String::new(), everything()));
+    }
+    manager.list(call, rows)
+}
+
+/// The role assignments of the principal in the filter `assignedTo('...')`.
+fn assignments(
+    manager: &ResourceManager,
+    call: &Call,
+    scope: &str,
+) -> Result<Response, ResourceManagerRefusal> {
+    let filter = call.query.get("$filter").unwrap_or_default();
+    let principal = filter
+        .strip_prefix("assignedTo('")
+        .and_then(|it| it.strip_suffix("')"))
+        .ok_or(ResourceManagerRefusal::NoOperation)?;
+    let name = manager
+        .identities
+        .named(principal)
+        .ok_or(ResourceManagerRefusal::NoOperation)?;
+    let own: Vec<(usize, &Role)> = manager
+        .roles
+        .iter()
+        .enumerate()
+        .filter(|(_, role)| role.identity.eq_ignore_ascii_case(&name))
+        .collect();
+    let row = |id: String, role_scope: &str| {
+        let body = assignment(manager, &id, role_scope, principal);
+        (id, body)
+    };
+    let mut rows: Vec<Keyed> = own
+        .iter()
+        .filter(|(_, role)| covers(role, scope))
+        .map(|(at, role)| row(at.to_string(), &role.scope))
+        .collect();
+    if own.is_empty() {
+        let body = assignment(manager, "everything", "", principal);
+        rows.push((String::new(), body));
+    }
+    Ok(manager.list(call, rows))
+}
+
+fn definition(manager: &ResourceManager, id: &str) -> Response {
+    let role = id
+        .parse::<usize>()
+        .ok()
+        .and_then(|at| manager.roles.get(at));
+    let permissions = role.map_or_else(everything, permission);
+    let id = definition_id(manager, id);
+    response::ok(
+        &json!({ "id": id, "properties": { "type": "CustomRole", "permissions": [permissions] } }),
+    )
 }
 
 fn permission(role: &Role) -> Value {
@@ -176,15 +183,15 @@ fn everything() -> Value {
     json!({ "actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": [] })
 }
 
-fn assignment(backend: &Backend, role: &str, scope: &str, principal: &str) -> Value {
-    let properties = json!({ "roleDefinitionId": definition_id(backend, role), "principalId": principal, "scope": scope });
+fn assignment(manager: &ResourceManager, role: &str, scope: &str, principal: &str) -> Value {
+    let properties = json!({ "roleDefinitionId": definition_id(manager, role), "principalId": principal, "scope": scope });
     json!({ "name": role, "type": "Microsoft.Authorization/roleAssignments", "properties": properties })
 }
 
-fn definition_id(backend: &Backend, role: &str) -> String {
+fn definition_id(manager: &ResourceManager, role: &str) -> String {
     format!(
         "/subscriptions/{}/providers/Microsoft.Authorization/roleDefinitions/{role}",
-        backend.subscription
+        manager.subscription
     )
 }
 

@@ -1,60 +1,65 @@
-//! System topics and event subscriptions, as Resource Manager shows them.
+//! System topics and event subscriptions, as Resource Manager lists them.
 
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::refusal::Refusal;
-use super::{Keyed, list};
-use crate::answer::Response;
-use crate::backend::{Backend, Subscribed};
+use super::event_subscription::ListedSubscription;
+use super::refusal::ResourceManagerRefusal;
+use super::state::ResourceManager;
 use crate::call::Call;
+use crate::paging::Keyed;
+use crate::response::Response;
 
-/// What is asked of Microsoft.EventGrid in a subscription.
+/// Executes an operation of Microsoft.EventGrid on the subscription.
 pub(super) fn in_subscription(
-    backend: &Backend,
+    manager: &ResourceManager,
     call: &Call,
     rest: &[&str],
-) -> Result<Response, Refusal> {
+) -> Result<Response, ResourceManagerRefusal> {
     match (&call.method, rest) {
         (&Method::GET, ["systemtopics"]) => {
-            let rows = backend
-                .subscribed()
+            let rows = manager
+                .event_subscriptions()
                 .iter()
-                .map(|it| (it.vault.clone(), topic(backend, it)))
+                .map(|it| (it.vault.clone(), topic(manager, it)))
                 .collect();
-            Ok(list(backend, call, rows))
+            Ok(manager.list(call, rows))
         }
-        _ => Err(Refusal::NoOperation),
+        _ => Err(ResourceManagerRefusal::NoOperation),
     }
 }
 
-/// What is asked of Microsoft.EventGrid in a resource group.
-pub(super) fn in_group(backend: &Backend, call: &Call, rest: &[&str]) -> Result<Response, Refusal> {
+/// Executes an operation of Microsoft.EventGrid on a resource group.
+pub(super) fn in_group(
+    manager: &ResourceManager,
+    call: &Call,
+    rest: &[&str],
+) -> Result<Response, ResourceManagerRefusal> {
     match (&call.method, rest) {
         (&Method::GET, ["systemtopics", name, "eventsubscriptions"]) => {
-            let all = backend.subscribed();
+            let all = manager.event_subscriptions();
             let of_topic = all.iter().filter(|it| it.vault.eq_ignore_ascii_case(name));
             let rows: Vec<Keyed> = of_topic
-                .map(|it| (it.vault.clone(), subscription(backend, it)))
+                .map(|it| (it.vault.clone(), subscription(manager, it)))
                 .collect();
-            Ok(list(backend, call, rows))
+            Ok(manager.list(call, rows))
         }
-        _ => Err(Refusal::NoOperation),
+        _ => Err(ResourceManagerRefusal::NoOperation),
     }
 }
 
-fn topic_id(backend: &Backend, it: &Subscribed) -> String {
+fn topic_id(manager: &ResourceManager, it: &ListedSubscription) -> String {
     let group = it.topic.split('/').nth(4).unwrap_or_default();
-    let subscription = &backend.subscription;
+    let subscription = &manager.subscription;
     format!(
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.EventGrid/systemTopics/{}",
         it.vault
     )
 }
 
-fn topic(backend: &Backend, it: &Subscribed) -> Value {
+fn topic(manager: &ResourceManager, it: &ListedSubscription) -> Value {
     json!({
-        "id": topic_id(backend, it),
+        "id": topic_id(manager, it),
         "name": it.vault,
         "type": "Microsoft.EventGrid/systemTopics",
         "location": "westeurope",
@@ -66,14 +71,14 @@ fn topic(backend: &Backend, it: &Subscribed) -> Value {
     })
 }
 
-fn subscription(backend: &Backend, it: &Subscribed) -> Value {
+fn subscription(manager: &ResourceManager, it: &ListedSubscription) -> Value {
     let types = if it.event_types.is_empty() {
         Value::Null
     } else {
         json!(it.event_types)
     };
     json!({
-        "id": format!("{}/eventSubscriptions/{}", topic_id(backend, it), it.name),
+        "id": format!("{}/eventSubscriptions/{}", topic_id(manager, it), it.name),
         "name": it.name,
         "type": "Microsoft.EventGrid/systemTopics/eventSubscriptions",
         "properties": {

@@ -121,7 +121,7 @@ async fn a_cut_connection_leaves_the_write_done() {
 async fn half_an_answer_begins_well() {
     let stand = Stand::start().await;
     stand.cloud.switch_on(
-        Fault::new(Service::ResourceManager, Effect::HalfAnswer)
+        Fault::new(Service::ResourceManager, Effect::HalfResponse)
             .path("/sites/orders")
             .times(1),
     );

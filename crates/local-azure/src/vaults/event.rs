@@ -1,13 +1,14 @@
-//! The events that a vault hands to Event Grid.
+//! The events that a vault publishes.
 
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Secret, Vault, Version};
+use super::secret::{Secret, Version};
+use super::vault::Vault;
 use crate::published_event::PublishedEvent;
 
-/// What happened to a secret. Nothing else about secrets makes an event: not an update, not a deletion.
+/// An occurrence that publishes an event. Updates and deletions of secrets publish none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Occurrence {
     NewVersionCreated,
@@ -25,8 +26,8 @@ impl Occurrence {
     }
 }
 
-/// An event in the Event Grid schema, as recorded ones look: numbers or null for the two dates.
-pub(crate) fn event(
+/// The event in the Event Grid schema. As in recorded events, the two dates are numbers or null.
+pub(super) fn event(
     vault: &Vault,
     secret: &Secret,
     version: &Version,

@@ -1,4 +1,4 @@
-//! The answers that all services have in common.
+//! The HTTP responses that all services share.
 
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 pub(crate) type Response = HttpResponse<Body>;
 
-/// A JSON body, with the headers that Azure's services send along.
+/// A response with a JSON body and the headers of Azure's services.
 pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
     let mut response = HttpResponse::new(Body::from(body.to_string()));
     *response.status_mut() = status;
@@ -20,12 +20,12 @@ pub(crate) fn json(status: StatusCode, body: &Value) -> Response {
     response
 }
 
-/// 200 with a body.
+/// The status 200 with a JSON body.
 pub(crate) fn ok(body: &Value) -> Response {
     json(StatusCode::OK, body)
 }
 
-/// A status alone.
+/// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response {
     let mut response = HttpResponse::new(Body::empty());
     *response.status_mut() = status;
@@ -40,7 +40,7 @@ pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Response {
     )
 }
 
-/// The error body that Microsoft.Web sends by itself: not wrapped, and every fact three times.
+/// The error body of Microsoft.Web, which is not wrapped and states code and message several times.
 pub(crate) fn unwrapped_error(status: StatusCode, code: &str, message: &str) -> Response {
     let entity = json!({ "Code": code, "Message": message });
     let details = json!([{ "Message": message }, { "Code": code }, { "ErrorEntity": entity }]);
@@ -48,9 +48,21 @@ pub(crate) fn unwrapped_error(status: StatusCode, code: &str, message: &str) -> 
     json(status, &body)
 }
 
-/// Sets a header whose value is made here, of characters that a header may hold.
+/// Sets a header. The value must be valid in a header.
 pub(crate) fn set_header(response: &mut Response, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         response.headers_mut().insert(name, value);
     }
+}
+
+/// The error of blob storage, which also has its code in a header.
+pub(crate) fn storage_error(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    );
+    let mut response = HttpResponse::new(Body::from(body));
+    *response.status_mut() = status;
+    set_header(&mut response, "content-type", "application/xml");
+    set_header(&mut response, "x-ms-error-code", code);
+    response
 }

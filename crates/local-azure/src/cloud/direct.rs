@@ -1,33 +1,34 @@
-//! What tests and demonstrations do to the world and see of it, past the services.
+//! Direct access to the state of the cloud, for tests and demonstrations.
 //!
-//! An app is named by its Resource Manager id, or in short: `site`, `site/slot`.
+//! An app is named by its Resource Manager id or by its short name: `site`, `site/slot`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Cloud, CloudError, Writer};
+use super::Cloud;
+use super::error::CloudError;
+use super::writer::Writer;
 use crate::apps::ReferenceRow;
-use crate::faults::Fault;
+use crate::fault::Fault;
 use crate::hidden::Hidden;
 use crate::intercept::{Intercept, Interception, Then};
-use crate::requests::Request;
-use crate::resource_manager;
+use crate::requests::RecordedRequest;
 use crate::vaults::{Attributes, Occurrence};
 
 impl Cloud {
-    /// Makes a new version of a secret, publishes its event, and returns the version's id.
+    /// Creates a version of a secret, publishes its event, and returns the version's id.
     pub fn set_secret(
         &self,
         vault: &str,
         secret: &str,
         value: impl Into<Hidden>,
     ) -> Result<String, CloudError> {
-        self.backend.set_secret_value(vault, secret, value.into())
+        self.services.set_secret(vault, secret, value.into())
     }
 
-    /// Changes the attributes of a version. That publishes nothing.
+    /// Changes the attributes of a version. This publishes no event.
     pub fn set_attributes(
         &self,
         vault: &str,
@@ -35,7 +36,7 @@ impl Cloud {
         version: &str,
         attributes: Attributes,
     ) -> Result<(), CloudError> {
-        let vault = self.backend.vault(vault)?;
+        let vault = self.services.vault(vault)?;
         vault.update(secret, Some(version), Timestamp::now(), |version| {
             version.attributes = attributes
         })?;
@@ -44,68 +45,72 @@ impl Cloud {
 
     /// The id of a secret's newest version.
     pub fn newest_version(&self, vault: &str, secret: &str) -> Result<String, CloudError> {
-        Ok(self.backend.vault(vault)?.secret(secret)?.newest.id)
+        Ok(self.services.vault(vault)?.secret(secret)?.newest.id)
     }
 
     /// Publishes that the newest version of a secret expires soon.
     pub fn publish_near_expiry(&self, vault: &str, secret: &str) -> Result<(), CloudError> {
-        self.backend
-            .publish_of_newest(vault, secret, Occurrence::NearExpiry)
+        self.services
+            .publish_newest(vault, secret, Occurrence::NearExpiry)
     }
 
     /// Publishes that the newest version of a secret has expired.
     pub fn publish_expired(&self, vault: &str, secret: &str) -> Result<(), CloudError> {
-        self.backend
-            .publish_of_newest(vault, secret, Occurrence::Expired)
+        self.services
+            .publish_newest(vault, secret, Occurrence::Expired)
     }
 
     /// The Resource Manager id of an app.
     pub fn app_id(&self, app: &str) -> Result<String, CloudError> {
-        Ok(self.backend.app(app)?.id.clone())
+        Ok(self.services.app(app)?.id.clone())
     }
 
     /// An app's settings.
     pub fn settings(&self, app: &str) -> Result<BTreeMap<String, Hidden>, CloudError> {
-        Ok(self.backend.app(app)?.settings())
+        Ok(self.services.app(app)?.settings())
     }
 
-    /// Somebody else who writes settings, and who is called `name` in [`requests`](Self::requests).
+    /// Another writer of settings, recorded under `name` in [`requests`](Self::requests).
     pub fn writer(&self, name: &str) -> Writer {
-        Writer::new(Arc::clone(&self.backend), name)
+        Writer::new(
+            Arc::clone(&self.services.apps),
+            Arc::clone(&self.services.requests),
+            name,
+        )
     }
 
-    /// Writes an app's settings as somebody else would, who is not seen in [`requests`](Self::requests).
+    /// Changes an app's settings without a record in [`requests`](Self::requests).
     pub fn edit_settings(
         &self,
         app: &str,
         change: impl FnOnce(&mut BTreeMap<String, Hidden>),
     ) -> Result<(), CloudError> {
-        resource_manager::write(&self.backend, self.backend.app(app)?, change);
+        self.services.apps.write(self.services.app(app)?, change);
         Ok(())
     }
 
-    /// How it stands with an app's references.
+    /// An app's references with their status.
     pub fn references(&self, app: &str) -> Result<Vec<ReferenceRow>, CloudError> {
-        Ok(self.backend.app(app)?.references())
+        Ok(self.services.app(app)?.references())
     }
 
     /// Switches a fault on.
     pub fn switch_on(&self, fault: Fault) {
-        self.backend.faults.switch_on(fault);
+        self.services.faults.switch_on(fault);
     }
 
     /// Switches all faults off.
     pub fn switch_off_faults(&self) {
-        self.backend.faults.switch_off();
+        self.services.faults.switch_off();
     }
 
-    /// The faults that can still strike.
+    /// The faults that can still apply.
     pub fn faults(&self) -> Vec<Fault> {
-        self.backend.faults.all()
+        self.services.faults.all()
     }
 
-    /// Does something at an exact moment of a request, once. The request waits until the future is ready, which says how
-    /// it goes on.
+    /// Runs an action once, at an exact moment of a request. The request waits for the action, which decides how it
+    /// continues.
     pub fn intercept<A>(
         &self,
         intercept: Intercept,
@@ -114,21 +119,21 @@ impl Cloud {
     where
         A: Future<Output = Then> + Send + 'static,
     {
-        self.backend.intercepts.arm(intercept, act)
+        self.services.intercepts.arm(intercept, act)
     }
 
-    /// Removes all interceptions that have not begun.
+    /// Removes all interceptions that have not started.
     pub fn clear_intercepts(&self) {
-        self.backend.intercepts.clear();
+        self.services.intercepts.clear();
     }
 
-    /// Makes every token that was handed out unknown.
+    /// Revokes every issued token.
     pub fn revoke_tokens(&self) {
-        self.backend.identities.revoke_all();
+        self.services.identities.revoke_all();
     }
 
-    /// Every request that arrived, oldest first. A stand-in that runs for days forgets the older ones.
-    pub fn requests(&self) -> Vec<Request> {
-        self.backend.requests.all()
+    /// The recorded requests, oldest first. Only the most recent ones are kept.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.services.requests.all()
     }
 }

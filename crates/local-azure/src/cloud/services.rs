@@ -1,0 +1,131 @@
+//! The services of one cloud and the state that several of them share.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use super::error::CloudError;
+use super::options::CloudOptions;
+use crate::apps::{App, Apps, Resolver};
+use crate::faults::Faults;
+use crate::hidden::Hidden;
+use crate::identity::Identities;
+use crate::intercept::Intercepts;
+use crate::key_vault::KeyVault;
+use crate::published_event::PublishedEvent;
+use crate::requests::Requests;
+use crate::resource_manager::{ResourceManager, ResourceManagerOptions};
+use crate::storage::Storage;
+use crate::tasks::Tasks;
+use crate::vaults::{NewVersion, Occurrence, Vault, Vaults};
+use crate::world::World;
+
+/// All services of one cloud.
+pub(crate) struct CloudServices {
+    pub(super) identities: Arc<Identities>,
+    pub(super) key_vault: KeyVault,
+    pub(super) resource_manager: ResourceManager,
+    pub(super) storage: Option<Storage>,
+    pub(super) vaults: Arc<Vaults>,
+    pub(super) apps: Arc<Apps>,
+    pub(super) faults: Arc<Faults>,
+    pub(super) intercepts: Intercepts,
+    pub(super) requests: Arc<Requests>,
+    pub(super) tasks: Tasks,
+}
+
+impl CloudServices {
+    pub(super) fn new(
+        world: &World,
+        options: &CloudOptions,
+        events: mpsc::UnboundedSender<PublishedEvent>,
+        storage: Option<Storage>,
+    ) -> Self {
+        let now = Timestamp::now();
+        let tasks = Tasks::default();
+        let faults = Arc::new(Faults::default());
+        let vaults = Arc::new(Vaults::new(world, events, now));
+        let resolver = Resolver {
+            cloud: world.cloud,
+            vaults: Arc::clone(&vaults),
+            faults: Arc::clone(&faults),
+        };
+        let apps = Arc::new(Apps::new(
+            world,
+            resolver,
+            options.resolve_after,
+            tasks.clone(),
+            now,
+        ));
+        let identities = Arc::new(Identities::new(
+            world,
+            apps.identities(),
+            options.token_lifetime,
+        ));
+        let resource_manager = ResourceManager::new(
+            world,
+            ResourceManagerOptions {
+                page_size: options.page_size,
+                refresh_after: options.refresh_after,
+                reports_active_version: options.reports_active_version,
+                limits_requests: options.limits_requests,
+            },
+            Arc::clone(&apps),
+            Arc::clone(&vaults),
+            Arc::clone(&identities),
+        );
+        Self {
+            key_vault: KeyVault::new(world, Arc::clone(&vaults), Arc::clone(&identities)),
+            resource_manager,
+            identities,
+            storage,
+            vaults,
+            apps,
+            faults,
+            intercepts: Intercepts::default(),
+            requests: Arc::new(Requests::new()),
+            tasks,
+        }
+    }
+
+    pub(super) fn vault(&self, name: &str) -> Result<&Vault, CloudError> {
+        self.vaults
+            .named(name)
+            .ok_or_else(|| CloudError::UnknownVault(name.to_owned()))
+    }
+
+    pub(super) fn app(&self, name: &str) -> Result<&Arc<App>, CloudError> {
+        self.apps
+            .named(name)
+            .ok_or_else(|| CloudError::UnknownApp(name.to_owned()))
+    }
+
+    /// Sets a secret to a value, publishes the event, and returns the new version's id.
+    pub(super) fn set_secret(
+        &self,
+        vault: &str,
+        name: &str,
+        value: Hidden,
+    ) -> Result<String, CloudError> {
+        let vault = self.vault(vault)?;
+        let new = NewVersion::of(value);
+        let (_, version) = self.vaults.set_secret(vault, name, new, Timestamp::now())?;
+        Ok(version.id)
+    }
+
+    /// Publishes an event about a secret's newest version.
+    pub(super) fn publish_newest(
+        &self,
+        vault: &str,
+        name: &str,
+        occurrence: Occurrence,
+    ) -> Result<(), CloudError> {
+        let vault = self.vault(vault)?;
+        let secret = vault.secret(name)?;
+        let now = Timestamp::now();
+        self.vaults
+            .publish(vault, &secret, &secret.newest, occurrence, now);
+        Ok(())
+    }
+}

@@ -1,0 +1,12 @@
+//! The filter on requests that faults and interceptions share.
+
+/// Whether a request has this method and this text in its path, both compared case-insensitively. `None` matches any.
+pub(crate) fn matches(
+    wanted_method: Option<&str>,
+    wanted_part: Option<&str>,
+    method: &str,
+    path: &str,
+) -> bool {
+    wanted_method.is_none_or(|it| it.eq_ignore_ascii_case(method))
+        && wanted_part.is_none_or(|it| path.to_lowercase().contains(&it.to_lowercase()))
+}

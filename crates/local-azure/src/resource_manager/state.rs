@@ -1,0 +1,86 @@
+//! The state of Resource Manager.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::event_subscription::ListedSubscription;
+use super::rate_limits::RateLimits;
+use crate::apps::Apps;
+use crate::azure_cloud::AzureCloud;
+use crate::call::Call;
+use crate::identity::Identities;
+use crate::paging::{Keyed, page};
+use crate::response::{self, Response};
+use crate::vaults::Vaults;
+use crate::world::{Role, World};
+
+/// Resource Manager of one subscription.
+pub(crate) struct ResourceManager {
+    pub(super) subscription: String,
+    pub(super) tenant: String,
+    pub(super) cloud: AzureCloud,
+    pub(super) options: ResourceManagerOptions,
+    pub(super) apps: Arc<Apps>,
+    pub(super) vaults: Arc<Vaults>,
+    pub(super) identities: Arc<Identities>,
+    pub(super) rate_limits: RateLimits,
+    pub(super) roles: Vec<Role>,
+    event_subscriptions: Mutex<Vec<ListedSubscription>>,
+}
+
+/// The options of Resource Manager.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResourceManagerOptions {
+    /// The number of items on a page.
+    pub(crate) page_size: usize,
+    /// The delay between a refresh and the resolution of references.
+    pub(crate) refresh_after: Duration,
+    /// Whether the status of a reference includes `activeVersion`.
+    pub(crate) reports_active_version: bool,
+    /// Whether the rate limits are enforced.
+    pub(crate) limits_requests: bool,
+}
+
+impl ResourceManager {
+    pub(crate) fn new(
+        world: &World,
+        options: ResourceManagerOptions,
+        apps: Arc<Apps>,
+        vaults: Arc<Vaults>,
+        identities: Arc<Identities>,
+    ) -> Self {
+        Self {
+            subscription: world.subscription.clone(),
+            tenant: world.tenant.clone(),
+            cloud: world.cloud,
+            options,
+            apps,
+            vaults,
+            identities,
+            rate_limits: RateLimits::new(options.limits_requests),
+            roles: world.roles.clone(),
+            event_subscriptions: Mutex::default(),
+        }
+    }
+
+    /// Adds an event subscription to the listings.
+    pub(crate) fn add_event_subscription(&self, subscription: ListedSubscription) {
+        self.event_subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(subscription);
+    }
+
+    /// All listed event subscriptions.
+    pub(super) fn event_subscriptions(&self) -> Vec<ListedSubscription> {
+        self.event_subscriptions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// One page of a list.
+    pub(super) fn list(&self, call: &Call, items: Vec<Keyed>) -> Response {
+        response::ok(&page(call, items, self.options.page_size.max(1)))
+    }
+}

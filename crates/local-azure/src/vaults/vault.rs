@@ -1,0 +1,228 @@
+//! A vault and its secrets.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use super::secret::{DeletedSecret, NewVersion, Secret, Version};
+use crate::azure_cloud::AzureCloud;
+use crate::hidden::Hidden;
+use crate::world::{self, is_name};
+
+/// The reason that a vault rejects an operation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VaultError {
+    /// The name is not a valid name of a secret.
+    #[error("`{0}` is not a valid name of a secret")]
+    InvalidName(String),
+    /// The vault has no such secret or version.
+    #[error("there is no secret `{0}`")]
+    NotFound(String),
+    /// The vault has no such deleted secret.
+    #[error("there is no deleted secret `{0}`")]
+    NotDeleted(String),
+    /// A deleted secret keeps its name until it is purged.
+    #[error("the secret `{0}` is deleted and can be recovered")]
+    Deleted(String),
+}
+
+/// A vault.
+#[derive(Debug)]
+pub(crate) struct Vault {
+    pub(crate) name: String,
+    pub(super) resource_group: String,
+    /// The Resource Manager id.
+    pub(crate) id: String,
+    /// `https://{name}.vault.azure.net`, the prefix of ids in bodies and events. It does not depend on the listener.
+    pub(crate) url: String,
+    denies: Vec<String>,
+    secrets: Mutex<Secrets>,
+}
+
+/// Secrets by lower-case name, because names compare case-insensitively.
+#[derive(Debug, Default)]
+struct Secrets {
+    live: BTreeMap<String, Secret>,
+    deleted: BTreeMap<String, DeletedSecret>,
+}
+
+impl Vault {
+    pub(super) fn new(
+        vault: &world::Vault,
+        subscription: &str,
+        cloud: AzureCloud,
+        now: Timestamp,
+    ) -> Self {
+        let id = format!(
+            "/subscriptions/{subscription}/resourceGroups/{}/providers/Microsoft.KeyVault/vaults/{}",
+            vault.resource_group, vault.name
+        );
+        let first = |(name, value): (&String, &Hidden)| {
+            let newest = Version::new(NewVersion::of(value.clone()), now);
+            (
+                name.to_lowercase(),
+                Secret {
+                    name: name.clone(),
+                    newest,
+                    older: Vec::new(),
+                },
+            )
+        };
+        let live = vault.secrets.iter().map(first).collect();
+        Self {
+            name: vault.name.clone(),
+            resource_group: vault.resource_group.clone(),
+            id,
+            url: format!(
+                "https://{}.{}",
+                vault.name.to_lowercase(),
+                cloud.vault_suffix()
+            ),
+            denies: vault.denies.clone(),
+            secrets: Mutex::new(Secrets {
+                live,
+                deleted: BTreeMap::new(),
+            }),
+        }
+    }
+
+    /// Whether an identity has no access to the vault.
+    pub(crate) fn denies(&self, caller: &str) -> bool {
+        self.denies.iter().any(|it| it.eq_ignore_ascii_case(caller))
+    }
+
+    /// Creates a version, and the secret if it does not exist.
+    pub(crate) fn set(
+        &self,
+        name: &str,
+        new: NewVersion,
+        now: Timestamp,
+    ) -> Result<(Secret, Version), VaultError> {
+        if !is_name(name, 127) {
+            return Err(VaultError::InvalidName(name.to_owned()));
+        }
+        let mut secrets = self.lock();
+        if secrets.deleted.contains_key(&name.to_lowercase()) {
+            return Err(VaultError::Deleted(name.to_owned()));
+        }
+        let version = Version::new(new, now);
+        let secret = match secrets.live.entry(name.to_lowercase()) {
+            Entry::Occupied(entry) => {
+                let secret = entry.into_mut();
+                secret
+                    .older
+                    .push(mem::replace(&mut secret.newest, version.clone()));
+                secret
+            }
+            Entry::Vacant(entry) => entry.insert(Secret {
+                name: name.to_owned(),
+                newest: version.clone(),
+                older: Vec::new(),
+            }),
+        };
+        Ok((secret.clone(), version))
+    }
+
+    /// Changes a version, given by its id or the newest, without creating a new one.
+    pub(crate) fn update(
+        &self,
+        name: &str,
+        version: Option<&str>,
+        now: Timestamp,
+        change: impl FnOnce(&mut Version),
+    ) -> Result<(Secret, Version), VaultError> {
+        let mut secrets = self.lock();
+        let missing = || VaultError::NotFound(path_of(name, version));
+        let secret = secrets
+            .live
+            .get_mut(&name.to_lowercase())
+            .ok_or_else(missing)?;
+        let changed = secret.version_mut(version).ok_or_else(missing)?;
+        change(changed);
+        changed.updated = now;
+        let changed = changed.clone();
+        Ok((secret.clone(), changed))
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> Result<Secret, VaultError> {
+        self.lock()
+            .live
+            .get(&name.to_lowercase())
+            .cloned()
+            .ok_or_else(|| VaultError::NotFound(name.to_owned()))
+    }
+
+    /// A version by its id, or the newest.
+    pub(crate) fn version(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<(Secret, Version), VaultError> {
+        let missing = || VaultError::NotFound(path_of(name, version));
+        let mut secret = self.secret(name).map_err(|_| missing())?;
+        let found = secret.version_mut(version).ok_or_else(missing)?.clone();
+        Ok((secret, found))
+    }
+
+    pub(crate) fn all(&self) -> Vec<Secret> {
+        self.lock().live.values().cloned().collect()
+    }
+
+    pub(crate) fn delete(&self, name: &str, now: Timestamp) -> Result<DeletedSecret, VaultError> {
+        let mut secrets = self.lock();
+        let key = name.to_lowercase();
+        let secret = secrets
+            .live
+            .remove(&key)
+            .ok_or_else(|| VaultError::NotFound(name.to_owned()))?;
+        let deleted = DeletedSecret { secret, at: now };
+        secrets.deleted.insert(key, deleted.clone());
+        Ok(deleted)
+    }
+
+    pub(crate) fn deleted(&self, name: &str) -> Result<DeletedSecret, VaultError> {
+        let missing = || VaultError::NotDeleted(name.to_owned());
+        self.lock()
+            .deleted
+            .get(&name.to_lowercase())
+            .cloned()
+            .ok_or_else(missing)
+    }
+
+    pub(crate) fn all_deleted(&self) -> Vec<DeletedSecret> {
+        self.lock().deleted.values().cloned().collect()
+    }
+
+    /// Removes a deleted secret permanently.
+    pub(crate) fn purge(&self, name: &str) -> Result<(), VaultError> {
+        let missing = || VaultError::NotDeleted(name.to_owned());
+        self.lock()
+            .deleted
+            .remove(&name.to_lowercase())
+            .map(drop)
+            .ok_or_else(missing)
+    }
+
+    pub(crate) fn recover(&self, name: &str) -> Result<Secret, VaultError> {
+        let mut secrets = self.lock();
+        let missing = || VaultError::NotDeleted(name.to_owned());
+        let secret = secrets
+            .deleted
+            .remove(&name.to_lowercase())
+            .ok_or_else(missing)?
+            .secret;
+        secrets.live.insert(name.to_lowercase(), secret.clone());
+        Ok(secret)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Secrets> {
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn path_of(name: &str, version: Option<&str>) -> String {
+    version.map_or_else(|| name.to_owned(), |version| format!("{name}/{version}"))
+}
