@@ -1,12 +1,12 @@
-//! A custom handler that behaves as its events tell it to: the tests of the Functions host run it.
+//! A custom handler whose events select its behaviour, for the tests of the Functions host.
 //!
-//! The field `data.do` of an event says what to do; without one, the request is sent back in `ReturnValue`.
-//! The setting `HANDLER_TIMER` says what a timer does, in the same words.
-//! The setting `HANDLER_START` says what to do at the start: `exit <code>`, or `mute` to accept and never answer.
+//! The field `data.do` of an event selects an action. The default returns the request in `ReturnValue`.
+//! The setting `HANDLER_TIMER` selects the action of a timer.
+//! The setting `HANDLER_START` selects an action at the start: `exit <code>`, or `mute` to accept requests and never respond.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "this is a program: its environment is its input"
+    reason = "the environment is the input of this program"
 )]
 
 use std::collections::BTreeMap;
@@ -21,9 +21,9 @@ use axum::routing::get;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Invocations under way, and the most there ever were.
-static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
-static MOST_UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+/// The number of running invocations, and its maximum so far.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+static MAX_RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 #[tokio::main]
 async fn main() -> std::io::Result<()> {
@@ -46,16 +46,16 @@ async fn main() -> std::io::Result<()> {
 }
 
 async fn invocation(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let under_way = UNDER_WAY.fetch_add(1, Ordering::SeqCst) + 1;
-    MOST_UNDER_WAY.fetch_max(under_way, Ordering::SeqCst);
+    let running = RUNNING.fetch_add(1, Ordering::SeqCst) + 1;
+    MAX_RUNNING.fetch_max(running, Ordering::SeqCst);
     let body = serde_json::from_slice::<Value>(&body).unwrap_or_default();
-    let response = behave(&what_to_do(&body), &method, &uri, &headers, body).await;
-    UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
+    let response = perform(&action(&body), &method, &uri, &headers, body).await;
+    RUNNING.fetch_sub(1, Ordering::SeqCst);
     response
 }
 
-/// `data.do` of the event, or of the first of several, whichever way the value is encoded. A timer has its setting.
-fn what_to_do(body: &Value) -> String {
+/// The action: `data.do` of the event or of the first event, in either encoding. A timer has its setting.
+fn action(body: &Value) -> String {
     if body.pointer("/Data/timer").is_some() {
         return variable("HANDLER_TIMER");
     }
@@ -64,32 +64,32 @@ fn what_to_do(body: &Value) -> String {
         Some(text) => serde_json::from_str(text).unwrap_or_default(),
         None => value,
     };
-    let wish = value
+    let action = value
         .pointer("/data/do")
         .or_else(|| value.pointer("/0/data/do"))
         .and_then(Value::as_str);
-    wish.unwrap_or("echo").to_owned()
+    action.unwrap_or("echo").to_owned()
 }
 
-async fn behave(
-    wish: &str,
+async fn perform(
+    action: &str,
     method: &Method,
     uri: &Uri,
     headers: &HeaderMap,
     body: Value,
 ) -> Response {
-    match wish.split_once(' ').unwrap_or((wish, "")) {
+    match action.split_once(' ').unwrap_or((action, "")) {
         ("echo" | "", _) => echo(method, uri, headers, &body),
         ("empty", _) => StatusCode::OK.into_response(),
-        ("null", _) => answer(StatusCode::OK, &Value::Null),
-        ("list", _) => answer(StatusCode::OK, &json!([])),
+        ("null", _) => respond(StatusCode::OK, &Value::Null),
+        ("list", _) => respond(StatusCode::OK, &json!([])),
         ("text", _) => "fine".into_response(),
         ("broken", _) => ([(header::CONTENT_TYPE, "application/json")], "{").into_response(),
         ("status", code) => {
             let code = code.parse().unwrap_or(StatusCode::IM_A_TEAPOT);
-            answer(
+            respond(
                 code,
-                &json!({ "Outputs": {}, "Logs": ["thrown away"], "ReturnValue": null }),
+                &json!({ "Outputs": {}, "Logs": ["discarded"], "ReturnValue": null }),
             )
         }
         ("nothing", code) => code
@@ -102,7 +102,7 @@ async fn behave(
         )
             .into_response(),
         ("redirect", _) => echo(method, uri, headers, &body),
-        ("logs", text) => answer(
+        ("logs", text) => respond(
             StatusCode::OK,
             &json!({ "Outputs": {}, "Logs": [text], "ReturnValue": null }),
         ),
@@ -110,21 +110,21 @@ async fn behave(
             print(text);
             echo(method, uri, headers, &body)
         }
-        // Answers when so many invocations are under way, or have been, at the same time.
+        // Responds once this number of invocations has run concurrently.
         ("meet", count) => {
             let count = count.parse().unwrap_or(usize::MAX);
-            while MOST_UNDER_WAY.load(Ordering::SeqCst) < count {
+            while MAX_RUNNING.load(Ordering::SeqCst) < count {
                 tokio::task::yield_now().await;
             }
             echo(method, uri, headers, &body)
         }
-        // Asks for a token as App Service lets an app ask.
+        // Requests a token from the identity endpoint.
         ("token", _) => match token().await {
-            Ok(status) => answer(StatusCode::OK, &json!({ "ReturnValue": status.as_u16() })),
-            Err(error) => answer(StatusCode::BAD_GATEWAY, &json!(error.to_string())),
+            Ok(status) => respond(StatusCode::OK, &json!({ "ReturnValue": status.as_u16() })),
+            Err(error) => respond(StatusCode::BAD_GATEWAY, &json!(error.to_string())),
         },
         ("exit", code) => exit(code),
-        // `hang`, and everything that is misspelt.
+        // `hang`, and any unknown action.
         _ => {
             print("hanging");
             std::future::pending().await
@@ -143,7 +143,7 @@ async fn token() -> reqwest::Result<StatusCode> {
         .status())
 }
 
-/// The request as it came in, and what the process knows.
+/// Returns the request with the environment of the process.
 fn echo(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Value) -> Response {
     let headers: BTreeMap<&str, String> = headers
         .iter()
@@ -169,13 +169,13 @@ fn echo(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Value) -> Respon
     });
     let response =
         json!({ "statusCode": "201", "headers": { "x-made-by": "handler" }, "body": request });
-    answer(
+    respond(
         StatusCode::OK,
         &json!({ "Outputs": { "res": response }, "Logs": [], "ReturnValue": request }),
     )
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response {
+fn respond(status: StatusCode, body: &Value) -> Response {
     (
         status,
         [(header::CONTENT_TYPE, "application/json")],
@@ -187,7 +187,7 @@ fn answer(status: StatusCode, body: &Value) -> Response {
 #[expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "the console is what is tested"
+    reason = "tests read the console output"
 )]
 fn print(text: &str) {
     println!("out: {text}");
@@ -203,7 +203,7 @@ fn variable(name: &str) -> String {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "a crash in the middle of an invocation is what is tested"
+    reason = "tests crash the handler during an invocation"
 )]
 fn exit(code: &str) -> ! {
     std::process::exit(code.parse().unwrap_or(99))

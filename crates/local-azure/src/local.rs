@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use tokio::sync::mpsc;
+use url::Url;
 
 use crate::cloud::{Cloud, CloudError, CloudOptions};
 use crate::event_grid::{
@@ -134,11 +135,8 @@ impl LocalAzure {
         let functions_host = FunctionsHost::start(functions_host).await?;
         for (vault, topic) in subscribed {
             let endpoint = functions_host.event_grid_endpoint(FUNCTION);
-            let mut subscription =
-                EventSubscription::new(format!("keyrelay-{}", vault.name), &topic, endpoint);
+            let mut subscription = event_subscription(&vault, &topic, endpoint);
             subscription.max_events_per_batch = max_events_per_batch;
-            subscription.included_event_types = vault.event_types.clone();
-            subscription.subject_begins_with = vault.subject_begins_with.clone();
             let name = subscription.name.clone();
             event_grid.subscribe(subscription).await?;
             cloud.list_event_subscription(ListedSubscription {
@@ -160,6 +158,19 @@ impl LocalAzure {
             environment,
         })
     }
+}
+
+/// The event subscription of a vault, with the filters of the world.
+fn event_subscription(vault: &Vault, topic: &str, endpoint: Url) -> EventSubscription {
+    let name = format!("keyrelay-{}", vault.name);
+    let mut subscription = EventSubscription::new(name, topic, endpoint);
+    subscription
+        .included_event_types
+        .clone_from(&vault.event_types);
+    subscription
+        .subject_begins_with
+        .clone_from(&vault.subject_begins_with);
+    subscription
 }
 
 /// The setting of the default store, unless the environment names a store.

@@ -1,9 +1,9 @@
-"""Lets Microsoft's own client libraries use the stand-in, and compares what they make of its answers.
+"""Runs Microsoft's own client libraries against the stand-in and compares their results.
 
-Needs azure-identity, azure-keyvault-secrets and azure-mgmt-web, a stand-in with the world of clients.toml (page
-size 2), and in the environment: IDENTITY_ENDPOINT and IDENTITY_HEADER of a caller that no vault denies, KEY_VAULT_URL (the vault
-contoso-kv) and RESOURCE_MANAGER_URL, both https, and CERTIFICATE, the file with the stand-in's certificate. Ends with 1
-at the first difference. `cargo xtask clients` sees to all of that.
+Requires azure-identity, azure-keyvault-secrets and azure-mgmt-web, and a stand-in with the world of clients.toml and a
+page size of 2. Requires in the environment: IDENTITY_ENDPOINT and IDENTITY_HEADER of a caller that no vault denies,
+KEY_VAULT_URL (the vault contoso-kv) and RESOURCE_MANAGER_URL, both https, and CERTIFICATE, the file with the stand-in's
+certificate. Exits with 1 at the first difference. `cargo xtask clients` provides all of this.
 """
 
 import logging
@@ -29,7 +29,7 @@ CERTIFICATE = os.environ["CERTIFICATE"]
 
 
 class BadToken:
-    """A credential whose tokens nobody knows."""
+    """A credential with invalid tokens."""
 
     def get_token(self, *scopes, **kwargs):
         return AccessToken("not-a-token", int(time.time()) + 3600)
@@ -245,7 +245,7 @@ def check_settings(web):
         web.web_apps.list_application_settings("shop", "orders").properties,
         changed,
     )
-    # Microsoft.Web's own error is not wrapped, and its `Code` has a capital: the library does not find it.
+    # Microsoft.Web's own error is not wrapped and its `Code` is capitalised, so the library does not find it.
     empty = lambda: web.web_apps.update_application_settings("shop", "orders", {})
     fails("a write without settings", HttpResponseError, 400, None, empty)
 
@@ -303,7 +303,7 @@ def check_bad_tokens():
 
 
 def main():
-    # The libraries say at length what is tried here on purpose.
+    # The libraries log the expected failures at length.
     logging.disable()
     credential = ManagedIdentityCredential()
     secrets, web = secret_client(credential), web_client(credential)

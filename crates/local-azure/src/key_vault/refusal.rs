@@ -34,8 +34,6 @@ impl KeyVaultRefusal {
     }
 
     pub(super) fn into_response(self) -> Response {
-        let bad_parameter =
-            |message: &str| response::error(StatusCode::BAD_REQUEST, "BadParameter", message);
         match self {
             Self::NoVault => response::error(
                 StatusCode::NOT_FOUND,
@@ -70,30 +68,38 @@ impl KeyVaultRefusal {
                     "SecretDisabled",
                 )
             }
-            Self::Vault(VaultError::InvalidName(name)) => {
-                bad_parameter(&format!("The request URI contains an invalid name: {name}"))
-            }
-            Self::Vault(VaultError::NotFound(name)) => not_found(&format!(
-                "A secret with (name/id) {name} was not found in this key vault. If you recently deleted this secret \
-                 you may be able to recover it using the correct recovery command."
-            )),
-            Self::Vault(VaultError::NotDeleted(name)) => {
-                not_found(&format!("Deleted Secret not found: {name}"))
-            }
-            Self::Vault(VaultError::Deleted(name)) => {
-                let message = format!(
-                    "Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; \
-                     in this state, the secret can only be recovered or purged."
-                );
-                with_inner_code(
-                    StatusCode::CONFLICT,
-                    "Conflict",
-                    &message,
-                    "ObjectIsDeletedButRecoverable",
-                )
-            }
+            Self::Vault(error) => vault_error(error),
         }
     }
+}
+
+fn vault_error(error: VaultError) -> Response {
+    match error {
+        VaultError::InvalidName(name) => {
+            bad_parameter(&format!("The request URI contains an invalid name: {name}"))
+        }
+        VaultError::NotFound(name) => not_found(&format!(
+            "A secret with (name/id) {name} was not found in this key vault. If you recently deleted this secret \
+                 you may be able to recover it using the correct recovery command."
+        )),
+        VaultError::NotDeleted(name) => not_found(&format!("Deleted Secret not found: {name}")),
+        VaultError::Deleted(name) => {
+            let message = format!(
+                "Secret {name} is currently in a deleted but recoverable state, and its name cannot be reused; \
+                     in this state, the secret can only be recovered or purged."
+            );
+            with_inner_code(
+                StatusCode::CONFLICT,
+                "Conflict",
+                &message,
+                "ObjectIsDeletedButRecoverable",
+            )
+        }
+    }
+}
+
+fn bad_parameter(message: &str) -> Response {
+    response::error(StatusCode::BAD_REQUEST, "BadParameter", message)
 }
 
 /// The status 401 with the authority that issues tokens.

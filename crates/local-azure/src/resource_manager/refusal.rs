@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use crate::azure_cloud::AzureCloud;
 use crate::identity::BadToken;
-use crate::response::{self, Response};
+use crate::response::{self, Response, unwrapped_error};
 
 /// The reason that a request is rejected.
 #[derive(Debug)]
@@ -36,83 +36,94 @@ pub(super) enum ResourceManagerRefusal {
 
 impl ResourceManagerRefusal {
     pub(super) fn into_response(self) -> Response {
-        use StatusCode as Status;
-        use response::{error, unwrapped_error};
-        match self {
-            Self::NoApiVersion => error(
-                Status::BAD_REQUEST,
-                "MissingApiVersionParameter",
-                "The api-version query parameter (?api-version=) is required for all requests.",
-            ),
-            Self::NoOperation => error(
-                Status::NOT_FOUND,
-                "InvalidResourceType",
-                "There is no such resource type or operation here.",
-            ),
-            Self::NoSubscription(id) => error(
-                Status::NOT_FOUND,
-                "SubscriptionNotFound",
-                &format!("The subscription '{id}' could not be found."),
-            ),
-            Self::NoResourceGroup(name) => error(
-                Status::NOT_FOUND,
-                "ResourceGroupNotFound",
-                &format!("Resource group '{name}' could not be found."),
-            ),
-            Self::NoApp { name, group } => {
-                let resource = format!("Microsoft.Web/sites/{}", name.replacen('/', "/slots/", 1));
-                let message = format!(
-                    "The Resource '{resource}' under resource group '{group}' was not found."
-                );
-                error(Status::NOT_FOUND, "ResourceNotFound", &message)
-            }
+        let (status, code, message) = match &self {
             Self::NoReference(setting) => {
                 let message = format!("Cannot find AppSetting reference with name {setting}.");
-                unwrapped_error(Status::NOT_FOUND, "NotFound", &message)
+                return unwrapped_error(StatusCode::NOT_FOUND, "NotFound", &message);
             }
+            Self::NoProperties => {
+                let message = "Properties object is not present in the request body.";
+                return unwrapped_error(StatusCode::BAD_REQUEST, "BadRequest", message);
+            }
+            Self::InvalidProperties => {
+                let message = "The parameter properties has an invalid value.";
+                return unwrapped_error(StatusCode::BAD_REQUEST, "BadRequest", message);
+            }
+            Self::TooManyRequests { subscription, wait } => {
+                return too_many_requests(subscription, *wait);
+            }
+            Self::NoApiVersion => (
+                StatusCode::BAD_REQUEST,
+                "MissingApiVersionParameter",
+                "The api-version query parameter (?api-version=) is required for all requests."
+                    .to_owned(),
+            ),
+            Self::NoOperation => (
+                StatusCode::NOT_FOUND,
+                "InvalidResourceType",
+                "There is no such resource type or operation here.".to_owned(),
+            ),
+            Self::NoSubscription(id) => (
+                StatusCode::NOT_FOUND,
+                "SubscriptionNotFound",
+                format!("The subscription '{id}' could not be found."),
+            ),
+            Self::NoResourceGroup(name) => (
+                StatusCode::NOT_FOUND,
+                "ResourceGroupNotFound",
+                format!("Resource group '{name}' could not be found."),
+            ),
+            Self::NoApp { name, group } => (
+                StatusCode::NOT_FOUND,
+                "ResourceNotFound",
+                app_not_found(name, group),
+            ),
             Self::Forbidden {
                 caller,
                 action,
                 scope,
-            } => {
-                let message = format!(
-                    "The client '{caller}' does not have authorization to perform action '{action}' over scope \
-                     '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials."
-                );
-                error(Status::FORBIDDEN, "AuthorizationFailed", &message)
-            }
-            Self::Unreadable(position) => {
-                let message = format!(
+            } => (
+                StatusCode::FORBIDDEN,
+                "AuthorizationFailed",
+                forbidden(caller, action, scope),
+            ),
+            Self::Unreadable(position) => (
+                StatusCode::BAD_REQUEST,
+                "InvalidRequestContent",
+                format!(
                     "The request content was invalid and could not be deserialized: '{position}'."
-                );
-                error(Status::BAD_REQUEST, "InvalidRequestContent", &message)
-            }
-            Self::NoProperties => unwrapped_error(
-                Status::BAD_REQUEST,
-                "BadRequest",
-                "Properties object is not present in the request body.",
+                ),
             ),
-            Self::InvalidProperties => unwrapped_error(
-                Status::BAD_REQUEST,
-                "BadRequest",
-                "The parameter properties has an invalid value.",
-            ),
-            Self::TooManyRequests { subscription, wait } => {
-                let seconds = wait.as_secs_f64().ceil().max(1.0);
-                let message = format!(
-                    "Number of requests for subscription '{subscription}' exceeded the limit. \
-                     Please try again after '{seconds}' seconds."
-                );
-                let mut response = error(
-                    Status::TOO_MANY_REQUESTS,
-                    "SubscriptionRequestsThrottled",
-                    &message,
-                );
-                response::set_header(&mut response, "retry-after", &seconds.to_string());
-                response
-            }
-        }
+        };
+        response::error(status, code, &message)
     }
+}
+
+fn app_not_found(name: &str, group: &str) -> String {
+    let resource = format!("Microsoft.Web/sites/{}", name.replacen('/', "/slots/", 1));
+    format!("The Resource '{resource}' under resource group '{group}' was not found.")
+}
+
+fn forbidden(caller: &str, action: &str, scope: &str) -> String {
+    format!(
+        "The client '{caller}' does not have authorization to perform action '{action}' over scope \
+         '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials."
+    )
+}
+
+fn too_many_requests(subscription: &str, wait: Duration) -> Response {
+    let seconds = wait.as_secs_f64().ceil().max(1.0);
+    let message = format!(
+        "Number of requests for subscription '{subscription}' exceeded the limit. \
+         Please try again after '{seconds}' seconds."
+    );
+    let mut response = response::error(
+        StatusCode::TOO_MANY_REQUESTS,
+        "SubscriptionRequestsThrottled",
+        &message,
+    );
+    response::set_header(&mut response, "retry-after", &seconds.to_string());
+    response
 }
 
 /// The status 401 with the authority that issues tokens.

@@ -9,6 +9,7 @@ mod intercept;
 mod key_vault;
 mod references;
 mod resource_manager;
+mod secrets;
 mod settings;
 mod storage;
 mod world;
@@ -61,16 +62,16 @@ struct Stand {
     http: Client,
 }
 
-/// What was answered.
+/// A response.
 #[derive(Debug)]
-struct Answer {
+struct TestResponse {
     status: u16,
     headers: HeaderMap,
-    /// Null if the body is no JSON.
+    /// Null if the body is not JSON.
     body: Value,
 }
 
-impl Answer {
+impl TestResponse {
     fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
     }
@@ -104,7 +105,7 @@ impl Stand {
         let cloud = Cloud::start(World::parse(world).unwrap(), options, sender)
             .await
             .unwrap();
-        // A connection that is used twice hides faults: the client tries those again by itself.
+        // Reused connections hide faults, because the client retries on them.
         let http = Client::builder()
             .timeout(Duration::from_secs(10))
             .pool_max_idle_per_host(0)
@@ -117,18 +118,18 @@ impl Stand {
         }
     }
 
-    /// A token of the app or of nobody in the world, for an audience.
+    /// A token for an audience, of an app or of the identity outside the world.
     async fn token(&self, app: Option<&str>, resource: &str) -> String {
-        let answer = self
+        let response = self
             .ask_for_token(
                 app,
                 &[("resource", resource), ("api-version", "2019-08-01")],
             )
             .await;
-        answer.body["access_token"].as_str().unwrap().to_owned()
+        response.body["access_token"].as_str().unwrap().to_owned()
     }
 
-    async fn ask_for_token(&self, app: Option<&str>, query: &[(&str, &str)]) -> Answer {
+    async fn ask_for_token(&self, app: Option<&str>, query: &[(&str, &str)]) -> TestResponse {
         let environment = match app {
             Some(app) => self.cloud.environment_of(app).unwrap(),
             None => self.cloud.environment(),
@@ -151,11 +152,11 @@ impl Stand {
         .unwrap()
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Answer> {
+    async fn send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<TestResponse> {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
-        Ok(Answer {
+        Ok(TestResponse {
             status,
             headers,
             body: serde_json::from_str(&text).unwrap_or_default(),
@@ -168,7 +169,7 @@ impl Stand {
         method: Method,
         path: &str,
         body: Option<Value>,
-    ) -> reqwest::Result<Answer> {
+    ) -> reqwest::Result<TestResponse> {
         let token = self.token(None, RESOURCE_MANAGER).await;
         let separator = if path.contains('?') { '&' } else { '?' };
         let url = self
@@ -184,16 +185,16 @@ impl Stand {
         self.send(request).await
     }
 
-    async fn manage(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    async fn manage(&self, method: Method, path: &str, body: Option<Value>) -> TestResponse {
         self.try_manage(method, path, body).await.unwrap()
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    async fn get(&self, path: &str) -> TestResponse {
         self.manage(Method::GET, path, None).await
     }
 
-    /// Writes an app's whole set of settings.
-    async fn put_settings(&self, app: &str, settings: Value) -> Answer {
+    /// Writes all settings of an app.
+    async fn put_settings(&self, app: &str, settings: Value) -> TestResponse {
         let body = json!({ "properties": settings });
         self.manage(
             Method::PUT,
@@ -205,16 +206,16 @@ impl Stand {
 
     /// The row of the reference in a setting.
     async fn row(&self, app: &str, setting: &str) -> Value {
-        let answer = self
+        let response = self
             .get(&format!(
                 "{app}/config/configreferences/appsettings/{setting}"
             ))
             .await;
-        answer.body["properties"].clone()
+        response.body["properties"].clone()
     }
 
     /// Sends a request to the vault.
-    async fn vault(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    async fn vault(&self, method: Method, path: &str, body: Option<Value>) -> TestResponse {
         self.vault_as(None, method, path, body).await
     }
 
@@ -224,7 +225,7 @@ impl Stand {
         method: Method,
         path: &str,
         body: Option<Value>,
-    ) -> Answer {
+    ) -> TestResponse {
         let token = self.token(app, KEY_VAULT).await;
         let separator = if path.contains('?') { '&' } else { '?' };
         let url = self
@@ -241,7 +242,7 @@ impl Stand {
     }
 }
 
-/// The next of what comes; nothing comes late.
+/// The next event, which must arrive before the deadline.
 async fn next<T>(from: &mut mpsc::UnboundedReceiver<T>) -> T {
     tokio::time::timeout(Duration::from_secs(10), from.recv())
         .await
@@ -249,7 +250,7 @@ async fn next<T>(from: &mut mpsc::UnboundedReceiver<T>) -> T {
         .unwrap()
 }
 
-/// Looks again and again until it sees what it waits for.
+/// Polls until the condition holds.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !holds().await {

@@ -1,4 +1,4 @@
-//! The stand-in for Event Grid, with an endpoint that answers as the test wants.
+//! The stand-in for Event Grid, with an endpoint whose responses the test chooses.
 
 mod delivery;
 mod endpoint;
@@ -14,14 +14,14 @@ use crate::handler_app::DEADLINE;
 
 const TOPIC: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/kv";
 
-/// An Event Grid and the way into it.
+/// An Event Grid and the sender of its events.
 struct Grid {
     grid: EventGrid,
     events: mpsc::UnboundedSender<PublishedEvent>,
 }
 
 impl Grid {
-    /// Ten thousand times faster than Azure, but for the time that an attempt may take.
+    /// Options with a clock ten thousand times faster than Azure, and an attempt timeout in real time.
     fn start() -> Self {
         Self::with(options())
     }
@@ -49,7 +49,7 @@ impl Grid {
             .unwrap();
     }
 
-    /// The ids and the attempt of every delivery, in the order in which they ended.
+    /// The ids and the attempt of every delivery, in the order of completion.
     fn attempts(&self) -> Vec<(String, u32)> {
         self.grid
             .deliveries()

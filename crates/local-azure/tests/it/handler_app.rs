@@ -9,10 +9,10 @@ use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long anything may take that should happen.
+/// The deadline of every expected event.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// The folder of an app. It is removed when this is dropped.
+/// The folder of an app. Dropping it removes the folder.
 pub(crate) struct AppFolder {
     folder: TempDir,
 }
@@ -74,15 +74,15 @@ pub(crate) fn event_trigger() -> Value {
     json!({ "type": "eventGridTrigger", "name": "event", "direction": "in" })
 }
 
-/// An event that tells the handler what to do.
-pub(crate) fn event(wish: &str) -> Value {
+/// An event with an action for the handler.
+pub(crate) fn event(action: &str) -> Value {
     json!({
-        "id": format!("id of {wish}"), "topic": "/t", "subject": "s", "eventType": "T",
-        "eventTime": "2026-03-01T10:20:30.1234567Z", "data": { "do": wish }, "dataVersion": "1", "metadataVersion": "1",
+        "id": format!("id of {action}"), "topic": "/t", "subject": "s", "eventType": "T",
+        "eventTime": "2026-03-01T10:20:30.1234567Z", "data": { "do": action }, "dataVersion": "1", "metadataVersion": "1",
     })
 }
 
-/// Starts the host and waits until its handler runs.
+/// Starts the host and waits until its handler is running.
 pub(crate) async fn start(options: FunctionsHostOptions) -> FunctionsHost {
     let host = FunctionsHost::start(options).await.unwrap();
     let status = host.wait_while_starting().await;
@@ -90,7 +90,7 @@ pub(crate) async fn start(options: FunctionsHostOptions) -> FunctionsHost {
     host
 }
 
-/// A client that waits no longer than anything may take.
+/// A client with the deadline as its timeout.
 pub(crate) fn client() -> Client {
     Client::builder()
         .no_proxy()
@@ -99,7 +99,7 @@ pub(crate) fn client() -> Client {
         .unwrap()
 }
 
-/// Looks again and again until something is there.
+/// Polls until there is a value.
 pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let found = async {
         loop {
@@ -114,7 +114,7 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T
         .unwrap_or_else(|_| panic!("never happened: {what}"))
 }
 
-/// The example, which cargo builds beside the tests.
+/// The path of the example, which cargo builds together with the tests.
 fn handler() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let handler = test

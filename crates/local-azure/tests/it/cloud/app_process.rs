@@ -3,7 +3,7 @@ use tokio::sync::mpsc;
 
 use super::{Stand, next, until};
 
-/// An app that says once what it sees, and then stays.
+/// An app that prints its environment once and keeps running.
 const WORLD: &str = r#"
     subscription = "s"
     [[vault]]
@@ -26,7 +26,7 @@ async fn start() -> (Stand, mpsc::UnboundedReceiver<AppLine>) {
     (Stand::start_in(WORLD, options).await, lines)
 }
 
-/// Whether the process exists: no signal can be sent to one that does not.
+/// Whether the process exists, which is the condition for sending a signal.
 fn is_alive(process: u32) -> bool {
     let script = format!("kill -0 {process} 2>/dev/null");
     std::process::Command::new("sh")
@@ -47,7 +47,7 @@ async fn an_app_sees_its_settings_and_the_values_of_its_references() {
 }
 
 #[tokio::test]
-async fn an_unresolved_reference_is_seen_as_it_is_written() {
+async fn an_unresolved_reference_appears_as_its_text() {
     let (stand, mut lines) = start().await;
     next(&mut lines).await;
     let change = stand.cloud.edit_settings("orders", |settings| {
@@ -65,14 +65,14 @@ async fn an_unresolved_reference_is_seen_as_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_new_value_starts_the_process_again() {
+async fn a_new_value_restarts_the_process() {
     let (stand, mut lines) = start().await;
     let first = next(&mut lines).await;
     stand
         .cloud
         .set_secret("contoso-kv", "sql-password", "second")
         .unwrap();
-    // Writing the same settings again makes Azure resolve them again.
+    // A write of unchanged settings makes Azure resolve the references again.
     stand.cloud.edit_settings("orders", |_| ()).unwrap();
     let second = next(&mut lines).await;
     assert_eq!(second.text, "text second ");
@@ -80,7 +80,7 @@ async fn a_new_value_starts_the_process_again() {
 }
 
 #[tokio::test]
-async fn a_write_that_changes_nothing_leaves_the_process_alone() {
+async fn a_write_without_a_change_does_not_restart_the_process() {
     let (stand, mut lines) = start().await;
     let first = next(&mut lines).await;
     stand.cloud.edit_settings("orders", |_| ()).unwrap();
@@ -96,7 +96,7 @@ async fn a_write_that_changes_nothing_leaves_the_process_alone() {
 }
 
 #[tokio::test]
-async fn an_app_that_ends_by_itself_is_started_again() {
+async fn an_app_that_exits_is_restarted() {
     let (_stand, mut lines) = start().await;
     let first = next(&mut lines).await;
     std::process::Command::new("kill")
@@ -109,7 +109,7 @@ async fn an_app_that_ends_by_itself_is_started_again() {
 }
 
 #[tokio::test]
-async fn dropping_the_stand_in_ends_everything() {
+async fn dropping_the_stand_in_ends_all_processes() {
     let (stand, mut lines) = start().await;
     let process = next(&mut lines).await.process;
     let address = stand.cloud.key_vault_url().socket_addrs(|| None).unwrap()[0];

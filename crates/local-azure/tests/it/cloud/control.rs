@@ -1,14 +1,14 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{Answer, KEY_VAULT, ORDERS, Stand, next};
+use super::{KEY_VAULT, ORDERS, Stand, TestResponse, next};
 
 async fn local(
     stand: &Stand,
     method: Method,
     path: &str,
     body: impl Into<reqwest::Body>,
-) -> Answer {
+) -> TestResponse {
     let url = stand.cloud.resource_manager_url().join(path).unwrap();
     stand
         .send(stand.http.request(method, url).body(body))
@@ -17,7 +17,7 @@ async fn local(
 }
 
 #[tokio::test]
-async fn faults_are_switched_by_http() {
+async fn faults_are_switched_over_http() {
     let stand = Stand::start().await;
     let fault = json!({
         "service": "resource-manager", "method": "GET", "path": "/sites/", "times": 3,
@@ -45,7 +45,7 @@ async fn faults_are_switched_by_http() {
 }
 
 #[tokio::test]
-async fn a_fault_that_cannot_be_read_is_refused() {
+async fn an_invalid_fault_is_rejected() {
     let stand = Stand::start().await;
     for body in [
         "",
@@ -136,7 +136,7 @@ async fn tokens_are_revoked_by_one_request() {
 }
 
 #[tokio::test]
-async fn requests_are_shown_without_showing_this_one() {
+async fn listing_requests_records_no_request() {
     let stand = Stand::start().await;
     stand.get(ORDERS).await;
     let shown = local(&stand, Method::GET, "/local/requests", "").await.body;

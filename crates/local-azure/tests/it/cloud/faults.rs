@@ -12,7 +12,7 @@ fn on_writes(effect: Effect) -> Fault {
         .path("Config/AppSettings")
 }
 
-async fn put(stand: &Stand, value: &str) -> reqwest::Result<super::Answer> {
+async fn put(stand: &Stand, value: &str) -> reqwest::Result<super::TestResponse> {
     let body = json!({ "properties": { "PLAIN": value } });
     stand
         .try_manage(
@@ -29,7 +29,7 @@ fn plain(stand: &Stand) -> String {
         .to_owned()
 }
 
-/// Waits for something to be seen while a request has no answer.
+/// Waits for an effect while a request has no response.
 async fn until_while<T>(
     request: &mut (impl Future<Output = T> + Unpin),
     what: &str,
@@ -37,13 +37,13 @@ async fn until_while<T>(
 ) {
     let seen = super::until(what, async || holds());
     tokio::select! {
-        _ = request => panic!("it was answered"),
+        _ = request => panic!("it got a response"),
         () = seen => {}
     }
 }
 
 #[tokio::test]
-async fn a_status_comes_so_many_times_with_its_body_and_header() {
+async fn a_status_is_limited_and_has_its_body_and_header() {
     let stand = Stand::start().await;
     let effect = Effect::Status {
         status: 429,
@@ -53,12 +53,12 @@ async fn a_status_comes_so_many_times_with_its_body_and_header() {
     };
     stand.cloud.switch_on(on_writes(effect).times(2));
     for _ in 0..2 {
-        let answer = put(&stand, "new").await.unwrap();
+        let response = put(&stand, "new").await.unwrap();
         assert_eq!(
             (
-                answer.status,
-                &answer.body["Code"],
-                answer.header("retry-after")
+                response.status,
+                &response.body["Code"],
+                response.header("retry-after")
             ),
             (429, &"Busy".into(), "7")
         );
@@ -69,7 +69,7 @@ async fn a_status_comes_so_many_times_with_its_body_and_header() {
 }
 
 #[tokio::test]
-async fn a_fault_is_for_its_requests_only() {
+async fn a_fault_applies_to_matching_requests_only() {
     let stand = Stand::start().await;
     stand
         .cloud
@@ -85,7 +85,7 @@ async fn a_fault_is_for_its_requests_only() {
 }
 
 #[tokio::test]
-async fn faults_strike_the_other_services_too() {
+async fn faults_apply_to_the_other_services_too() {
     let stand = Stand::start().await;
     stand.cloud.switch_on(
         Fault::new(
@@ -109,7 +109,7 @@ async fn faults_strike_the_other_services_too() {
 }
 
 #[tokio::test]
-async fn a_cut_connection_leaves_the_write_done() {
+async fn a_cut_connection_does_not_undo_the_write() {
     let stand = Stand::start().await;
     stand.cloud.switch_on(on_writes(Effect::Cut).times(1));
     assert!(put(&stand, "new").await.unwrap_err().is_request());
@@ -118,7 +118,7 @@ async fn a_cut_connection_leaves_the_write_done() {
 }
 
 #[tokio::test]
-async fn half_an_answer_begins_well() {
+async fn half_a_response_begins_normally() {
     let stand = Stand::start().await;
     stand.cloud.switch_on(
         Fault::new(Service::ResourceManager, Effect::HalfResponse)
@@ -138,7 +138,7 @@ async fn half_an_answer_begins_well() {
     let error = loop {
         match response.chunk().await {
             Ok(Some(chunk)) => received += chunk.len() as u64,
-            Ok(None) => panic!("the answer ended well"),
+            Ok(None) => panic!("the response was complete"),
             Err(error) => break error,
         }
     };
@@ -147,7 +147,7 @@ async fn half_an_answer_begins_well() {
 }
 
 #[tokio::test]
-async fn a_hanging_request_is_not_carried_out() {
+async fn a_hanging_request_is_not_executed() {
     let stand = Stand::start().await;
     stand.cloud.switch_on(on_writes(Effect::Hang).times(1));
     let write = put(&stand, "new");
@@ -175,7 +175,7 @@ async fn a_hanging_request_is_not_carried_out() {
 }
 
 #[tokio::test]
-async fn a_delayed_request_is_carried_out_at_once() {
+async fn a_delayed_request_is_executed_immediately() {
     let stand = Stand::start().await;
     stand.cloud.switch_on(
         on_writes(Effect::Delay {
@@ -189,15 +189,15 @@ async fn a_delayed_request_is_carried_out_at_once() {
 }
 
 #[tokio::test]
-async fn a_lost_write_looks_like_a_good_one() {
+async fn a_lost_write_looks_successful() {
     let stand = Stand::start().await;
     stand
         .cloud
         .switch_on(Fault::new(Service::ResourceManager, Effect::LoseWrite).times(1));
     stand.get(ORDERS).await;
-    let answer = put(&stand, "new").await.unwrap();
+    let response = put(&stand, "new").await.unwrap();
     assert_eq!(
-        (answer.status, &answer.body["properties"]["PLAIN"]),
+        (response.status, &response.body["properties"]["PLAIN"]),
         (200, &"new".into())
     );
     assert_eq!(plain(&stand), "text");
@@ -206,7 +206,7 @@ async fn a_lost_write_looks_like_a_good_one() {
 }
 
 #[tokio::test]
-async fn somebody_else_writes_right_after_the_list() {
+async fn another_writer_interferes_right_after_the_list() {
     let stand = Stand::start().await;
     let effect = Effect::Interfere {
         setting: "PLAIN".into(),
@@ -223,7 +223,7 @@ async fn somebody_else_writes_right_after_the_list() {
 }
 
 #[tokio::test]
-async fn without_a_token_no_fault_strikes() {
+async fn no_fault_applies_without_a_token() {
     let stand = Stand::start().await;
     stand
         .cloud

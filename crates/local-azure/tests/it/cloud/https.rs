@@ -1,4 +1,4 @@
-//! The same ports speak https, for client libraries that refuse plain http.
+//! Https on the same ports, for client libraries that reject plain http.
 
 use reqwest::{Certificate, Client, Url};
 use serde_json::Value;
@@ -12,7 +12,7 @@ fn https(url: &Url) -> Url {
 }
 
 #[tokio::test]
-async fn a_client_that_trusts_the_certificate_gets_its_answer() {
+async fn a_client_that_trusts_the_certificate_gets_its_response() {
     let stand = Stand::start().await;
     let certificate = Certificate::from_pem(stand.cloud.certificate().as_bytes()).unwrap();
     let client = Client::builder()
@@ -23,8 +23,8 @@ async fn a_client_that_trusts_the_certificate_gets_its_answer() {
     let url = https(stand.cloud.resource_manager_url())
         .join("local/requests")
         .unwrap();
-    let answer: Value = client.get(url).send().await.unwrap().json().await.unwrap();
-    assert!(answer.is_array(), "{answer}");
+    let response: Value = client.get(url).send().await.unwrap().json().await.unwrap();
+    assert!(response.is_array(), "{response}");
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_client_that_does_not_trust_it_does_not_connect() {
         .await
         .unwrap_err();
     assert!(error.is_connect(), "{error:?}");
-    // And the listener goes on.
+    // The listener still accepts connections.
     assert_eq!(
         stand
             .http

@@ -5,17 +5,17 @@ use reqwest::Method;
 
 use super::{KEY_VAULT, ORDERS, RESOURCE_MANAGER, SUBSCRIPTION, Stand};
 
-/// What the query is answered with.
+/// Checks the status of a query.
 async fn check(query: &[(&str, &str)], expected: u16) {
-    let answer = Stand::start()
+    let response = Stand::start()
         .await
         .ask_for_token(Some("orders"), query)
         .await;
-    assert_eq!(answer.status, expected, "{query:?}: {}", answer.body);
+    assert_eq!(response.status, expected, "{query:?}: {}", response.body);
 }
 
 #[tokio::test]
-async fn gives_a_token_as_app_service_does() {
+async fn issues_a_token_as_app_service_does() {
     let stand = Stand::start().await;
     let query = [
         ("resource", RESOURCE_MANAGER),
@@ -40,7 +40,7 @@ async fn gives_a_token_as_app_service_does() {
 }
 
 #[tokio::test]
-async fn knows_both_audiences_with_and_without_a_slash() {
+async fn accepts_both_audiences_with_and_without_a_slash() {
     for resource in [
         "https://management.azure.com",
         "https://management.azure.com/",
@@ -56,7 +56,7 @@ async fn knows_both_audiences_with_and_without_a_slash() {
 }
 
 #[tokio::test]
-async fn refuses_what_is_not_known() {
+async fn rejects_unknown_parameters() {
     check(
         &[
             ("resource", "https://example.org"),
@@ -100,7 +100,7 @@ async fn finds_a_user_assigned_identity_by_its_ids() {
 }
 
 #[tokio::test]
-async fn refuses_a_wrong_header() {
+async fn rejects_a_wrong_header() {
     let stand = Stand::start().await;
     let mut url = stand.cloud.identity_url().clone();
     url.set_query(Some(
@@ -136,7 +136,7 @@ async fn an_app_without_identity_has_no_endpoint() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_one_audience() {
+async fn a_token_is_valid_for_one_audience() {
     let stand = Stand::start().await;
     let token = stand.token(None, KEY_VAULT).await;
     let url = stand
@@ -144,36 +144,36 @@ async fn a_token_is_good_for_one_audience() {
         .resource_manager_url()
         .join(&format!("{ORDERS}?api-version=2025-05-01"))
         .unwrap();
-    let answer = stand
+    let response = stand
         .send(stand.http.get(url).bearer_auth(token))
         .await
         .unwrap();
     assert_eq!(
-        (answer.status, answer.code()),
+        (response.status, response.code()),
         (401, "InvalidAuthenticationTokenAudience")
     );
 }
 
 #[tokio::test]
-async fn an_expired_token_is_refused_by_both_services() {
+async fn an_expired_token_is_rejected_by_both_services() {
     let stand = Stand::start_with(CloudOptions {
         token_lifetime: Duration::ZERO,
         ..CloudOptions::default()
     })
     .await;
-    let answer = stand.get(ORDERS).await;
+    let response = stand.get(ORDERS).await;
     assert_eq!(
-        (answer.status, answer.code()),
+        (response.status, response.code()),
         (401, "ExpiredAuthenticationToken")
     );
-    let answer = stand
+    let response = stand
         .vault(Method::GET, "/secrets/sql-password", None)
         .await;
-    assert_eq!((answer.status, answer.code()), (401, "Unauthorized"));
+    assert_eq!((response.status, response.code()), (401, "Unauthorized"));
 }
 
 #[tokio::test]
-async fn revoking_makes_tokens_unknown() {
+async fn revoked_tokens_are_rejected() {
     let stand = Stand::start().await;
     let token = stand.token(None, RESOURCE_MANAGER).await;
     stand.cloud.revoke_tokens();
@@ -182,15 +182,15 @@ async fn revoking_makes_tokens_unknown() {
         .resource_manager_url()
         .join(&format!("{ORDERS}?api-version=2025-05-01"))
         .unwrap();
-    let answer = stand
+    let response = stand
         .send(stand.http.get(url).bearer_auth(token))
         .await
         .unwrap();
     assert_eq!(
-        (answer.status, answer.code()),
+        (response.status, response.code()),
         (401, "InvalidAuthenticationToken")
     );
-    let challenge = answer.header("www-authenticate");
+    let challenge = response.header("www-authenticate");
     assert!(
         challenge.starts_with("Bearer authorization_uri=\"https://login.microsoftonline.com/"),
         "{challenge}"
@@ -198,7 +198,7 @@ async fn revoking_makes_tokens_unknown() {
 }
 
 #[tokio::test]
-async fn requests_say_who_asked_and_what_came_of_it() {
+async fn requests_have_a_caller_and_a_status() {
     let stand = Stand::start().await;
     stand
         .vault_as(Some("reports"), Method::GET, "/secrets/sql-password", None)

@@ -16,7 +16,7 @@ fn write(moment: Moment) -> Intercept {
         .path("Config/AppSettings")
 }
 
-async fn put(stand: &Stand, value: &str) -> reqwest::Result<super::Answer> {
+async fn put(stand: &Stand, value: &str) -> reqwest::Result<super::TestResponse> {
     let body = json!({ "properties": { "PLAIN": value } });
     stand
         .try_manage(
@@ -33,16 +33,16 @@ fn plain(stand: &Stand) -> String {
         .to_owned()
 }
 
-/// What a request comes to that is met at a moment, and the setting afterwards.
+/// Checks the status of a request intercepted at a moment, and the setting afterwards.
 async fn check(moment: Moment, then: Then, status: Option<u16>, setting: &str) {
     let stand = Stand::start().await;
     let interception = stand.cloud.intercept(write(moment), move || ready(then));
     assert!(!interception.has_struck());
-    let answer = put(&stand, "new").await;
+    let response = put(&stand, "new").await;
     assert_eq!(
-        answer.as_ref().ok().map(|answer| answer.status),
+        response.as_ref().ok().map(|response| response.status),
         status,
-        "{answer:?}"
+        "{response:?}"
     );
     assert!(interception.has_struck() && interception.struck().await);
     assert_eq!(plain(&stand), setting);
@@ -50,18 +50,18 @@ async fn check(moment: Moment, then: Then, status: Option<u16>, setting: &str) {
 }
 
 #[tokio::test]
-async fn a_request_that_goes_on_is_as_any_other() {
+async fn a_continued_request_is_executed_normally() {
     check(Moment::Arrived, Then::GoOn, Some(200), "new").await;
     check(Moment::CarriedOut, Then::GoOn, Some(200), "new").await;
 }
 
 #[tokio::test]
-async fn a_request_that_is_dropped_when_it_arrives_is_not_carried_out() {
+async fn a_request_dropped_on_arrival_is_not_executed() {
     check(Moment::Arrived, Then::Drop, None, "text").await;
 }
 
 #[tokio::test]
-async fn a_request_that_is_dropped_afterwards_is_carried_out() {
+async fn a_request_dropped_after_execution_takes_effect() {
     check(Moment::CarriedOut, Then::Drop, None, "new").await;
 }
 
@@ -70,7 +70,7 @@ async fn the_moment_is_exact() {
     let stand = Stand::start().await;
     let writer = stand.cloud.writer("other");
     let seen = Arc::new(AtomicUsize::new(0));
-    // The first finds nothing done, and what it writes is overwritten; what the second writes stays.
+    // The write on arrival is overwritten by the request. The write after the execution stays.
     for (moment, setting) in [(Moment::Arrived, "BEFORE"), (Moment::CarriedOut, "AFTER")] {
         let (writer, seen) = (writer.clone(), Arc::clone(&seen));
         stand.cloud.intercept(write(moment), move || async move {
@@ -110,19 +110,19 @@ async fn the_request_waits_for_the_test() {
         );
         go_on.send(()).unwrap();
     };
-    let (answer, ()) = tokio::join!(put(&stand, "new"), test);
-    assert_eq!(answer.unwrap().status, 200);
+    let (response, ()) = tokio::join!(put(&stand, "new"), test);
+    assert_eq!(response.unwrap().status, 200);
     assert!(interception.struck().await);
 }
 
 #[tokio::test]
-async fn only_the_nth_of_those_that_match_is_met() {
+async fn only_the_nth_match_is_intercepted() {
     let stand = Stand::start().await;
     let interception = stand
         .cloud
         .intercept(write(Moment::Arrived).nth(2), || ready(Then::Drop));
     assert!(put(&stand, "one").await.is_ok());
-    // Another method, another path, another service.
+    // Requests with another method, path or service do not count.
     stand
         .manage(
             Method::POST,
@@ -141,7 +141,7 @@ async fn only_the_nth_of_those_that_match_is_met() {
 }
 
 #[tokio::test]
-async fn a_request_that_a_fault_refuses_is_not_carried_out() {
+async fn a_request_failed_by_a_fault_is_not_executed() {
     let stand = Stand::start().await;
     let refuse = Fault::new(Service::ResourceManager, Effect::status(503, "Busy"))
         .method("PUT")
@@ -163,7 +163,7 @@ async fn a_request_that_a_fault_refuses_is_not_carried_out() {
 }
 
 #[tokio::test]
-async fn a_request_without_a_good_token_is_not_met() {
+async fn a_request_without_a_valid_token_is_not_intercepted() {
     let stand = Stand::start().await;
     let interception = stand.cloud.intercept(
         Intercept::new(Service::ResourceManager, Moment::Arrived),
@@ -179,7 +179,7 @@ async fn a_request_without_a_good_token_is_not_met() {
 }
 
 #[tokio::test]
-async fn what_was_removed_never_strikes() {
+async fn a_removed_interception_never_triggers() {
     let stand = Stand::start().await;
     let interception = stand
         .cloud
@@ -190,7 +190,7 @@ async fn what_was_removed_never_strikes() {
 }
 
 #[tokio::test]
-async fn a_request_is_carried_out_though_its_client_is_gone() {
+async fn a_request_is_executed_after_its_client_is_gone() {
     let stand = Stand::start().await;
     let (arrived_sender, arrived) = oneshot::channel();
     let (go_on, wait) = oneshot::channel::<()>();
@@ -205,10 +205,10 @@ async fn a_request_is_carried_out_though_its_client_is_gone() {
         .cloud
         .intercept(write(Moment::CarriedOut), || ready(Then::GoOn));
     tokio::select! {
-        _ = put(&stand, "new") => panic!("it was answered"),
+        _ = put(&stand, "new") => panic!("it got a response"),
         arrived = arrived => arrived.unwrap(),
     }
-    // While this is answered, the server notices that the other connection has ended.
+    // During this request the server notices the end of the other connection.
     stand.get(ORDERS).await;
     assert_eq!(plain(&stand), "text");
     go_on.send(()).unwrap();
@@ -216,7 +216,7 @@ async fn a_request_is_carried_out_though_its_client_is_gone() {
     assert_eq!(plain(&stand), "new");
 }
 
-/// A handler is killed when its request for a token gets to a moment. Says how many tokens were made.
+/// Kills a handler when its request for a token reaches a moment. Returns the number of issued tokens.
 async fn kill_at(moment: Moment, then: Then) -> usize {
     let (sender, _events) = mpsc::unbounded_channel();
     let cloud = Cloud::start(World::parse(WORLD).unwrap(), Default::default(), sender)

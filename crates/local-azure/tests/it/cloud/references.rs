@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{ORDERS, Stand, until};
 
-/// Longer than any test runs.
+/// A delay longer than any test.
 const NEVER: Duration = Duration::from_secs(3600);
 
 async fn refresh(stand: &Stand) {
@@ -14,7 +14,7 @@ async fn refresh(stand: &Stand) {
     assert_eq!(stand.manage(Method::POST, &path, None).await.status, 200);
 }
 
-/// The status that a reference has after it was written to an app.
+/// Checks the status of a reference after it was written to an app.
 async fn check(app: &str, reference: &str, expected: &str) {
     let stand = Stand::start().await;
     let id = stand.cloud.app_id(app).unwrap();
@@ -23,7 +23,7 @@ async fn check(app: &str, reference: &str, expected: &str) {
 }
 
 #[tokio::test]
-async fn a_row_says_what_is_referenced_and_how_it_stands() {
+async fn a_row_has_the_reference_and_its_status() {
     let stand = Stand::start().await;
     let version = stand
         .cloud
@@ -73,7 +73,7 @@ async fn every_failure_has_its_status() {
 }
 
 #[tokio::test]
-async fn a_version_that_cannot_be_used_is_not_resolved() {
+async fn an_unusable_version_is_not_resolved() {
     let stand = Stand::start().await;
     let version = stand
         .cloud
@@ -116,7 +116,7 @@ async fn a_version_that_cannot_be_used_is_not_resolved() {
 }
 
 #[tokio::test]
-async fn a_new_version_is_taken_at_the_next_write_only() {
+async fn a_new_version_is_resolved_at_the_next_write() {
     let stand = Stand::start().await;
     let first = stand
         .cloud
@@ -132,7 +132,7 @@ async fn a_new_version_is_taken_at_the_next_write_only() {
 }
 
 #[tokio::test]
-async fn a_refresh_takes_the_new_version_after_a_while() {
+async fn a_refresh_resolves_the_new_version_after_the_delay() {
     let stand = Stand::start().await;
     let second = stand
         .cloud
@@ -182,7 +182,7 @@ async fn the_old_version_stays_active_until_then() {
 }
 
 #[tokio::test]
-async fn the_active_version_can_be_left_out() {
+async fn the_active_version_can_be_omitted() {
     let stand = Stand::start_with(CloudOptions {
         reports_active_version: false,
         ..CloudOptions::default()
@@ -214,7 +214,7 @@ async fn only_references_have_rows() {
 }
 
 #[tokio::test]
-async fn rows_come_over_pages() {
+async fn rows_are_paged() {
     let stand = Stand::start_with(CloudOptions {
         page_size: 1,
         ..CloudOptions::default()

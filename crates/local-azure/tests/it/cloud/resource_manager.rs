@@ -5,14 +5,14 @@ use serde_json::Value;
 
 use super::{ORDERS, RESOURCE_MANAGER, SUBSCRIPTION, Stand};
 
-/// The status and code that a path is answered with.
+/// Checks the status and code of a path.
 async fn check(path: &str, expected: (u16, &str)) {
-    let answer = Stand::start().await.get(path).await;
+    let response = Stand::start().await.get(path).await;
     assert_eq!(
-        (answer.status, answer.code()),
+        (response.status, response.code()),
         expected,
         "{path}: {}",
-        answer.body
+        response.body
     );
 }
 
@@ -31,7 +31,7 @@ async fn lists_the_sites_of_a_scope_without_their_slots() {
 }
 
 #[tokio::test]
-async fn lists_over_pages() {
+async fn lists_are_paged() {
     let stand = Stand::start_with(CloudOptions {
         page_size: 2,
         ..CloudOptions::default()
@@ -58,8 +58,11 @@ async fn lists_over_pages() {
 #[tokio::test]
 async fn ids_compare_without_case() {
     let stand = Stand::start().await;
-    let answer = stand.get(&ORDERS.to_uppercase()).await;
-    assert_eq!((answer.status, &answer.body["id"]), (200, &ORDERS.into()));
+    let response = stand.get(&ORDERS.to_uppercase()).await;
+    assert_eq!(
+        (response.status, &response.body["id"]),
+        (200, &ORDERS.into())
+    );
 }
 
 #[tokio::test]
@@ -90,7 +93,7 @@ async fn a_slot_is_an_app_of_its_own() {
 }
 
 #[tokio::test]
-async fn answers_errors_as_documented() {
+async fn errors_are_as_documented() {
     check(&format!("{ORDERS}/slots/nobody"), (404, "ResourceNotFound")).await;
     check(
         &ORDERS.replace("orders", "nobody"),
@@ -117,38 +120,38 @@ async fn answers_errors_as_documented() {
 }
 
 #[tokio::test]
-async fn looks_for_the_api_version_first() {
+async fn checks_the_api_version_first() {
     let stand = Stand::start().await;
     let url = stand.cloud.resource_manager_url().join(ORDERS).unwrap();
-    let answer = stand.send(stand.http.get(url)).await.unwrap();
+    let response = stand.send(stand.http.get(url)).await.unwrap();
     assert_eq!(
-        (answer.status, answer.code()),
+        (response.status, response.code()),
         (400, "MissingApiVersionParameter")
     );
 }
 
 #[tokio::test]
-async fn says_where_to_get_a_token() {
+async fn the_challenge_names_the_authority() {
     let stand = Stand::start().await;
     let url = stand
         .cloud
         .resource_manager_url()
         .join(&format!("{ORDERS}?api-version=2025-05-01"))
         .unwrap();
-    let answer = stand.send(stand.http.get(url)).await.unwrap();
+    let response = stand.send(stand.http.get(url)).await.unwrap();
     assert_eq!(
-        (answer.status, answer.code()),
+        (response.status, response.code()),
         (401, "AuthenticationFailed")
     );
     assert!(
-        answer
+        response
             .header("www-authenticate")
             .starts_with("Bearer authorization_uri=")
     );
 }
 
 #[tokio::test]
-async fn every_answer_has_its_ids_and_what_is_left_of_the_limits() {
+async fn every_response_has_ids_and_the_remaining_limits() {
     let stand = Stand::start().await;
     let read = stand.get(&format!("{ORDERS}/slots/nobody")).await;
     assert!(
@@ -173,7 +176,7 @@ async fn every_answer_has_its_ids_and_what_is_left_of_the_limits() {
 }
 
 #[tokio::test]
-async fn refuses_callers_that_exceed_the_limits_if_told_to() {
+async fn enforces_the_limits_on_request() {
     let stand = Stand::start_with(CloudOptions {
         limits_requests: true,
         ..CloudOptions::default()
@@ -185,20 +188,20 @@ async fn refuses_callers_that_exceed_the_limits_if_told_to() {
         .resource_manager_url()
         .join(&format!("{ORDERS}/config/appsettings/list?api-version=1"))
         .unwrap();
-    // The bucket holds 200 and gets 10 more every second while this runs.
+    // The bucket holds 200 tokens and refills 10 per second during the test.
     let ask = |_| stand.send(stand.http.post(url.clone()).bearer_auth(&token));
-    let answers: Vec<_> = stream::iter(0..600)
+    let responses: Vec<_> = stream::iter(0..600)
         .map(ask)
         .buffer_unordered(20)
         .collect()
         .await;
-    let refused = answers
+    let rejected = responses
         .iter()
         .map(|it| it.as_ref().unwrap())
         .find(|it| it.status == 429)
         .unwrap();
     assert_eq!(
-        (refused.code(), refused.header("retry-after")),
+        (rejected.code(), rejected.header("retry-after")),
         ("SubscriptionRequestsThrottled", "1")
     );
 }

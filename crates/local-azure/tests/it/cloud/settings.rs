@@ -14,14 +14,14 @@ async fn list(stand: &Stand) -> Value {
         .body
 }
 
-/// What a body of a write is answered with: an error in the unwrapped or the wrapped form.
+/// Checks the status and code of a write, with the error in the unwrapped or wrapped form.
 async fn check(body: Option<Value>, expected: (u16, &str)) {
     let stand = Stand::start().await;
-    let answer = stand
+    let response = stand
         .manage(Method::PUT, &format!("{ORDERS}/config/appsettings"), body)
         .await;
-    let code = answer.body["Code"].as_str().unwrap_or(answer.code());
-    assert_eq!((answer.status, code), expected, "{}", answer.body);
+    let code = response.body["Code"].as_str().unwrap_or(response.code());
+    assert_eq!((response.status, code), expected, "{}", response.body);
     assert!(
         stand
             .cloud
@@ -45,7 +45,7 @@ async fn a_write_replaces_the_whole_set() {
 }
 
 #[tokio::test]
-async fn numbers_and_truth_values_become_text() {
+async fn numbers_and_booleans_become_text() {
     let stand = Stand::start().await;
     let written = stand
         .put_settings(ORDERS, json!({ "A": 1, "B": true }))
@@ -54,7 +54,7 @@ async fn numbers_and_truth_values_become_text() {
 }
 
 #[tokio::test]
-async fn refuses_what_is_no_set_of_settings() {
+async fn rejects_invalid_settings() {
     check(Some(json!({})), (400, "BadRequest")).await;
     check(Some(json!({ "properties": null })), (400, "BadRequest")).await;
     check(
@@ -72,7 +72,7 @@ async fn refuses_what_is_no_set_of_settings() {
 }
 
 #[tokio::test]
-async fn somebody_else_can_write() {
+async fn another_writer_can_write() {
     let stand = Stand::start().await;
     let edit = stand.cloud.edit_settings("orders", |settings| {
         settings.insert("PLAIN".into(), "other".into());

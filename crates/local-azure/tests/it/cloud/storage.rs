@@ -1,6 +1,6 @@
-//! Blob storage: the tokens and the faults are ours, everything else is Azurite's.
+//! Blob storage: the stand-in's tokens and faults in front of Azurite.
 //!
-//! Only where Azurite is installed: `cargo xtask test` does that, and says so if it cannot.
+//! These tests need Azurite. `cargo xtask test` installs it and reports a failure to do so.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,7 +70,7 @@ impl Storage {
 }
 
 #[tokio::test]
-async fn a_token_for_storage_opens_the_container_and_no_other_does() {
+async fn only_a_token_for_storage_gives_access() {
     let Some(storage) = Storage::start().await else {
         return;
     };
@@ -97,7 +97,7 @@ async fn a_token_for_storage_opens_the_container_and_no_other_does() {
 }
 
 #[tokio::test]
-async fn conditions_are_azurites_own() {
+async fn azurite_evaluates_conditions() {
     let Some(storage) = Storage::start().await else {
         return;
     };
@@ -124,7 +124,7 @@ async fn conditions_are_azurites_own() {
 }
 
 #[tokio::test]
-async fn faults_strike_and_are_over() {
+async fn faults_apply_and_end() {
     let Some(storage) = Storage::start().await else {
         return;
     };
@@ -140,7 +140,7 @@ async fn faults_strike_and_are_over() {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_a_stop() {
+async fn data_survives_a_restart() {
     let Some(storage) = Storage::start().await else {
         return;
     };

@@ -21,7 +21,7 @@ fn a_site_needs_a_name_and_a_group_only() {
 }
 
 #[test]
-fn refuses_unknown_keys() {
+fn rejects_unknown_keys() {
     check("colour = \"red\"", "unknown field `colour`");
     check(
         "[[site]]\nname = \"a\"\nresource_group = \"g\"\ncolour = \"red\"",
@@ -30,7 +30,7 @@ fn refuses_unknown_keys() {
 }
 
 #[test]
-fn names_every_contradiction() {
+fn names_every_inconsistency() {
     let vault = "[[vault]]\nname = \"kv\"\nresource_group = \"g\"\ndenies = [\"nobody\"]\nsecrets = { a_b = \"x\" }\n";
     let site = "[[site]]\nname = \"a\"\nresource_group = \"g\"\n";
     let error = World::parse(&format!("{HEAD}{vault}{site}{site}")).unwrap_err();
@@ -51,7 +51,7 @@ fn does_not_print_values() {
 }
 
 #[test]
-fn does_not_quote_the_line_that_it_cannot_read() {
+fn does_not_quote_an_invalid_line() {
     let error = World::parse(&format!("{HEAD}tenant = \"planted-value\nmore")).unwrap_err();
     assert!(
         !format!("{error} {error:?}").contains("planted-value"),
@@ -60,6 +60,6 @@ fn does_not_quote_the_line_that_it_cannot_read() {
 }
 
 #[test]
-fn the_world_of_the_client_libraries_is_one() {
+fn the_world_of_the_client_libraries_is_valid() {
     World::parse(include_str!("../../clients.toml")).unwrap();
 }

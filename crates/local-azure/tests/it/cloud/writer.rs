@@ -15,7 +15,7 @@ fn value(stand: &Stand, setting: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn one_setting_is_set_and_one_removed_without_touching_others() {
+async fn setting_and_removing_one_setting_keeps_the_others() {
     let stand = Stand::start().await;
     let writer = stand.cloud.writer("pipeline");
     let before = stand.cloud.settings("orders").unwrap();
@@ -27,7 +27,7 @@ async fn one_setting_is_set_and_one_removed_without_touching_others() {
 }
 
 #[tokio::test]
-async fn no_write_of_many_at_once_is_lost() {
+async fn no_concurrent_write_is_lost() {
     let stand = Stand::start().await;
     let writes = (0..8).map(|number| {
         let writer = stand.cloud.writer(&format!("writer-{number}"));
@@ -44,7 +44,7 @@ async fn no_write_of_many_at_once_is_lost() {
 }
 
 #[tokio::test]
-async fn a_rewrite_loses_what_was_written_during_its_pause() {
+async fn a_rewrite_loses_concurrent_writes() {
     let stand = Stand::start().await;
     let (script, other) = (stand.cloud.writer("script"), stand.cloud.writer("other"));
     let (go_on, paused) = oneshot::channel();
@@ -64,7 +64,7 @@ async fn a_rewrite_loses_what_was_written_during_its_pause() {
 }
 
 #[tokio::test]
-async fn who_wrote_is_seen_among_the_requests() {
+async fn the_writer_appears_in_the_requests() {
     let stand = Stand::start().await;
     stand
         .cloud
@@ -109,7 +109,7 @@ async fn a_write_resolves_the_references() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_not_there_is_an_error() {
+async fn an_unknown_app_is_an_error() {
     let stand = Stand::start().await;
     let writer = stand.cloud.writer("pipeline");
     assert!(matches!(

@@ -1,4 +1,4 @@
-//! What is delivered, and how.
+//! The content and the order of deliveries.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use super::{Grid, TOPIC, event};
 use crate::handler_app::{self, AppFolder};
 
-/// Long enough for events that are published together to wait together.
+/// A delay that queues all events published at once.
 const HELD_BACK: Duration = Duration::from_millis(200);
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn a_cloud_event_is_delivered_by_itself() {
 }
 
 #[tokio::test]
-async fn only_what_is_wanted_is_delivered() {
+async fn only_matching_events_are_delivered() {
     let endpoint = Endpoint::start(&[]).await;
     let grid = Grid::start();
     let mut subscription = endpoint.subscription();
@@ -101,7 +101,7 @@ async fn a_subscription_of_the_same_name_replaces_the_first() {
 }
 
 #[tokio::test]
-async fn events_that_wait_together_are_delivered_together() {
+async fn queued_events_are_delivered_in_one_batch() {
     for (schema, content_type) in [
         (
             DeliverySchema::EventGridSchema,
@@ -204,7 +204,7 @@ async fn the_functions_host_gets_the_event_and_accepts_it() {
 }
 
 #[tokio::test]
-async fn an_invocation_that_fails_makes_event_grid_deliver_again() {
+async fn a_failed_invocation_is_delivered_again() {
     let app = AppFolder::new();
     let host = handler_app::start(app.options()).await;
     let grid = Grid::start();

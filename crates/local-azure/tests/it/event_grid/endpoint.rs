@@ -1,4 +1,4 @@
-//! An endpoint that is validated and then answers with given statuses.
+//! An endpoint that passes the validation and then responds with given statuses.
 
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use url::Url;
 
 use super::TOPIC;
 
-/// What arrived, but for the handshakes.
+/// The received requests, without the handshakes.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrived {
     pub(crate) headers: HeaderMap,
@@ -33,7 +33,7 @@ pub(crate) struct Endpoint {
 #[derive(Default)]
 struct Shared {
     arrived: Mutex<Vec<Arrived>>,
-    /// The statuses to answer with; after them it is 200. Status 0 is no answer at all.
+    /// The statuses of the responses, followed by 200. The status 0 means no response.
     statuses: Mutex<VecDeque<u16>>,
 }
 
@@ -46,7 +46,7 @@ impl Endpoint {
             ..Shared::default()
         });
         let router = Router::new()
-            .fallback(answer)
+            .fallback(response)
             .with_state(Arc::clone(&shared));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
@@ -66,7 +66,7 @@ impl Endpoint {
     }
 }
 
-async fn answer(
+async fn response(
     State(shared): State<Arc<Shared>>,
     method: Method,
     headers: HeaderMap,
@@ -81,9 +81,9 @@ async fn answer(
             body[0]["eventType"],
             "Microsoft.EventGrid.SubscriptionValidationEvent"
         );
-        let answer = json!({ "validationResponse": body[0]["data"]["validationCode"] });
-        // So that nothing is left of the endpoint when it is dropped.
-        return ([(header::CONNECTION, "close")], answer.to_string()).into_response();
+        let response = json!({ "validationResponse": body[0]["data"]["validationCode"] });
+        // Closes the connection, so that dropping the endpoint leaves none open.
+        return ([(header::CONNECTION, "close")], response.to_string()).into_response();
     }
     shared
         .arrived

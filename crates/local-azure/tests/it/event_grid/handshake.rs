@@ -16,14 +16,14 @@ use super::endpoint::Endpoint;
 use super::{Grid, TOPIC, options};
 use crate::handler_app::{AppFolder, start};
 
-/// The error of a subscription whose endpoint answers everything in this way.
+/// The error of a subscription whose endpoint sends this response to everything.
 async fn error_with(
-    answer: impl IntoResponse + Clone + Send + Sync + 'static,
+    response: impl IntoResponse + Clone + Send + Sync + 'static,
     schema: DeliverySchema,
 ) -> ValidationError {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-    let router = Router::new().fallback(move || std::future::ready(answer));
+    let router = Router::new().fallback(move || std::future::ready(response));
     tokio::spawn(async move { axum::serve(listener, router).await });
     error_at(url, schema).await
 }
@@ -81,7 +81,7 @@ async fn the_functions_host_is_validated_with_its_key_only() {
 }
 
 #[tokio::test]
-async fn an_endpoint_has_to_send_the_code_back() {
+async fn an_endpoint_must_return_the_code() {
     let error = error_with(
         r#"{"validationResponse":"another"}"#,
         DeliverySchema::EventGridSchema,
@@ -91,24 +91,24 @@ async fn an_endpoint_has_to_send_the_code_back() {
 }
 
 #[tokio::test]
-async fn an_endpoint_has_to_allow_the_origin() {
-    for answer in [
+async fn an_endpoint_must_allow_the_origin() {
+    for response in [
         [("webhook-allowed-origin", "example.org")],
         [("other", "x")],
     ] {
-        let error = error_with(answer, DeliverySchema::CloudEventSchemaV10).await;
+        let error = error_with(response, DeliverySchema::CloudEventSchemaV10).await;
         assert!(matches!(error, ValidationError::NotAllowed), "{error}");
     }
 }
 
 #[tokio::test]
-async fn an_endpoint_has_to_answer_200() {
+async fn an_endpoint_must_respond_with_200() {
     let error = error_with(StatusCode::ACCEPTED, DeliverySchema::EventGridSchema).await;
     assert!(matches!(error, ValidationError::Status(202)), "{error}");
 }
 
 #[tokio::test]
-async fn an_endpoint_has_to_be_there() {
+async fn an_endpoint_must_be_reachable() {
     let url = Url::parse("http://127.0.0.1:1/?code=planted-key").unwrap();
     let error = error_at(url, DeliverySchema::EventGridSchema).await;
     assert!(matches!(error, ValidationError::Unreachable(_)), "{error}");
@@ -116,7 +116,7 @@ async fn an_endpoint_has_to_be_there() {
 }
 
 #[tokio::test]
-async fn an_endpoint_has_to_answer_in_time() {
+async fn an_endpoint_must_respond_in_time() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let grid = Grid::with(EventGridOptions {
@@ -141,7 +141,7 @@ async fn an_endpoint_has_to_answer_in_time() {
 }
 
 #[tokio::test]
-async fn a_subscription_that_azure_would_refuse_is_refused() {
+async fn an_invalid_subscription_is_rejected() {
     let mut subscription = Endpoint::start(&[]).await.subscription();
     subscription.max_events_per_batch = 0;
     let error = Grid::start()

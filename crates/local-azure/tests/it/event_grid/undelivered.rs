@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::endpoint::Endpoint;
 use super::{Grid, event, options};
 
-/// What is in the only dead letter after these statuses.
+/// The content of the only dead letter after these statuses.
 async fn dead_letter(folder: &TempDir, statuses: &[u16], subscription: EventSubscription) -> Value {
     let endpoint = Endpoint::start(statuses).await;
     let grid = Grid::with(EventGridOptions {
@@ -56,7 +56,7 @@ async fn batch_of_two() -> EventSubscription {
 }
 
 #[tokio::test]
-async fn tries_again_until_it_is_accepted() {
+async fn retries_until_accepted() {
     let endpoint = Endpoint::start(&[500, 404, 503, 302]).await;
     let grid = Grid::start();
     grid.grid.subscribe(endpoint.subscription()).await.unwrap();
@@ -86,7 +86,7 @@ async fn tries_again_until_it_is_accepted() {
 }
 
 #[tokio::test]
-async fn the_whole_batch_is_tried_again() {
+async fn the_whole_batch_is_retried() {
     let endpoint = Endpoint::start(&[500]).await;
     let grid = Grid::start();
     grid.grid.misbehave(Misbehaviour {
@@ -108,9 +108,9 @@ async fn the_whole_batch_is_tried_again() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_in_time_is_asked_for_again() {
+async fn a_timed_out_attempt_is_retried() {
     let endpoint = Endpoint::start(&[0]).await;
-    // On a clock like this an event's day lasts 86 ms; what an attempt takes must not be counted by it.
+    // This clock shortens an event's day to 86 ms, which must not apply to the duration of attempts.
     let attempt_timeout = Some(Duration::from_millis(500));
     let grid = Grid::with(EventGridOptions {
         clock: 1_000_000.0,
@@ -129,7 +129,7 @@ async fn an_answer_that_does_not_come_in_time_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_went_away_is_tried_again() {
+async fn an_unreachable_endpoint_is_retried() {
     let endpoint = Endpoint::start(&[]).await;
     let grid = Grid::start();
     let subscription = EventSubscription {
@@ -153,7 +153,7 @@ async fn an_endpoint_that_went_away_is_tried_again() {
 }
 
 #[tokio::test]
-async fn events_that_cannot_be_delivered_become_a_dead_letter() {
+async fn undeliverable_events_become_a_dead_letter() {
     let folder = TempDir::new().unwrap();
     let events = dead_letter(&folder, &[500, 404], batch_of_two().await).await;
     assert_eq!(events.as_array().unwrap().len(), 2);
@@ -169,7 +169,7 @@ async fn events_that_cannot_be_delivered_become_a_dead_letter() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_rejects_is_not_asked_again() {
+async fn a_rejection_is_not_retried() {
     for (status, outcome) in [(400, "BadRequest"), (413, "PayloadTooLarge")] {
         let folder = TempDir::new().unwrap();
         let events = dead_letter(&folder, &[status], batch_of_two().await).await;
@@ -179,7 +179,7 @@ async fn an_endpoint_that_rejects_is_not_asked_again() {
 }
 
 #[tokio::test]
-async fn a_dead_cloud_event_has_attributes_in_lower_case() {
+async fn a_dead_lettered_cloud_event_has_lower_case_attributes() {
     let folder = TempDir::new().unwrap();
     let subscription = EventSubscription {
         schema: DeliverySchema::CloudEventSchemaV10,
@@ -191,7 +191,7 @@ async fn a_dead_cloud_event_has_attributes_in_lower_case() {
 }
 
 #[tokio::test]
-async fn events_are_dropped_if_there_is_no_folder() {
+async fn events_are_dropped_without_a_folder() {
     let endpoint = Endpoint::start(&[500, 500]).await;
     let grid = Grid::start();
     let subscription = EventSubscription {
@@ -206,7 +206,7 @@ async fn events_are_dropped_if_there_is_no_folder() {
 }
 
 #[tokio::test]
-async fn nothing_is_delivered_any_more_when_it_is_dropped() {
+async fn dropping_event_grid_stops_deliveries() {
     let endpoint = Endpoint::start(&[500]).await;
     let grid = Grid::with(EventGridOptions {
         clock: 1.0,
@@ -217,7 +217,7 @@ async fn nothing_is_delivered_any_more_when_it_is_dropped() {
     crate::handler_app::eventually("the first attempt", || grid.grid.deliveries().pop()).await;
     let Grid { grid, events } = grid;
     drop(grid);
-    // The channel closes when the dispatcher is gone.
+    // The channel closes with the dispatcher.
     tokio::time::timeout(crate::handler_app::DEADLINE, events.closed())
         .await
         .unwrap();

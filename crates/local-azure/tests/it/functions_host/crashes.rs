@@ -1,4 +1,4 @@
-//! How the handler comes to its end, and what follows.
+//! The end of the handler, and its consequences.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn final_status(host: &FunctionsHost) -> HandlerStatus {
     .await
 }
 
-/// Starts a host whose handler does this at its start.
+/// Starts a host whose handler performs this action at its start.
 async fn start_with(app: &AppFolder, at_the_start: &str) -> FunctionsHost {
     let mut options = app.options();
     options
@@ -72,7 +72,7 @@ async fn exit_code_200_is_a_restart_that_does_not_count() {
 }
 
 #[tokio::test]
-async fn the_invocation_fails_in_which_the_handler_crashes() {
+async fn a_crash_fails_the_invocation() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let invocation = host.invoke("Event", &event("exit 3")).await.unwrap();
@@ -84,7 +84,7 @@ async fn the_invocation_fails_in_which_the_handler_crashes() {
         (host.restarts() == 1).then_some(())
     })
     .await;
-    // Waits for the handler, as every invocation does while one starts.
+    // An invocation waits for a starting handler.
     assert!(
         host.invoke("Event", &event("echo"))
             .await
@@ -106,7 +106,7 @@ async fn the_third_crash_stops_the_host() {
 }
 
 #[tokio::test]
-async fn being_killed_counts_as_a_crash() {
+async fn a_kill_counts_as_a_crash() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     crash(&host, 1).await;
@@ -119,7 +119,7 @@ async fn being_killed_counts_as_a_crash() {
 }
 
 #[tokio::test]
-async fn crashes_that_lie_far_apart_do_not_stop_the_host() {
+async fn crashes_far_apart_do_not_stop_the_host() {
     let app = AppFolder::new();
     let mut options = app.options();
     options.crash_interval = Duration::ZERO;
@@ -131,7 +131,7 @@ async fn crashes_that_lie_far_apart_do_not_stop_the_host() {
 }
 
 #[tokio::test]
-async fn a_handler_that_never_answers_does_not_start() {
+async fn a_handler_that_never_responds_does_not_start() {
     let app = AppFolder::new();
     let mut options = app.options();
     options
@@ -149,7 +149,7 @@ async fn a_handler_that_never_answers_does_not_start() {
 }
 
 #[tokio::test]
-async fn stop_kills_the_handler_for_good() {
+async fn stop_kills_the_handler_without_a_restart() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let handler = host.handler_url().unwrap();
@@ -171,10 +171,10 @@ async fn the_handler_is_killed_when_the_host_is_dropped() {
     let host = start(app.options()).await;
     let handler = host.handler_url().unwrap();
     drop(host);
-    let answers = async {
+    let responses = async {
         while client().get(handler.clone()).send().await.is_ok() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(DEADLINE, answers).await.unwrap();
+    tokio::time::timeout(DEADLINE, responses).await.unwrap();
 }

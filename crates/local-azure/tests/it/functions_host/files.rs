@@ -1,4 +1,4 @@
-//! What the host makes of the app's files.
+//! The validation of the app's files.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::handler_app::{AppFolder, event_trigger, host_json};
 
-/// The error, with all its causes, of an app one of whose files has this content.
+/// The error of an app with this content in one of its files, with all causes.
 async fn error_of(file: &str, content: &Value) -> String {
     let app = AppFolder::new();
     app.write(file, content);
@@ -41,14 +41,14 @@ async fn check_trigger(field: &str, value: Value) {
 }
 
 #[tokio::test]
-async fn refuses_a_host_json_of_another_version() {
+async fn rejects_a_host_json_of_another_version() {
     let mut host = host_json(PathBuf::from("handler"));
     host["version"] = json!("1.0");
     check("host.json", host, &["`version`", "2.0"]).await;
 }
 
 #[tokio::test]
-async fn refuses_a_host_json_without_an_executable() {
+async fn rejects_a_host_json_without_an_executable() {
     let mut host = host_json(PathBuf::from("handler"));
     host["customHandler"] = json!({});
     check(
@@ -60,7 +60,7 @@ async fn refuses_a_host_json_without_an_executable() {
 }
 
 #[tokio::test]
-async fn refuses_an_executable_that_is_not_there() {
+async fn rejects_a_missing_executable() {
     let host = host_json(PathBuf::from("not-there"));
     check(
         "host.json",
@@ -74,7 +74,7 @@ async fn refuses_an_executable_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn refuses_event_triggers_without_the_extension_bundle() {
+async fn rejects_event_triggers_without_the_extension_bundle() {
     let app = AppFolder::new();
     let mut host = host_json(app.path().join("host.json"));
     host.as_object_mut().unwrap().remove("extensionBundle");
@@ -82,7 +82,7 @@ async fn refuses_event_triggers_without_the_extension_bundle() {
 }
 
 #[tokio::test]
-async fn refuses_forwarding_to_http_functions() {
+async fn rejects_forwarding_to_http_functions() {
     let app = AppFolder::new();
     let mut host = host_json(app.path().join("host.json"));
     host["customHandler"]["enableForwardingHttpRequest"] = json!(true);
@@ -95,7 +95,7 @@ async fn refuses_forwarding_to_http_functions() {
 }
 
 #[tokio::test]
-async fn refuses_a_function_without_a_trigger() {
+async fn rejects_a_function_without_a_trigger() {
     check(
         "Event/function.json",
         json!({ "bindings": [] }),
@@ -105,14 +105,14 @@ async fn refuses_a_function_without_a_trigger() {
 }
 
 #[tokio::test]
-async fn refuses_triggers_it_does_not_know() {
+async fn rejects_unknown_triggers() {
     check_trigger("type", json!("queueTrigger")).await;
     check_trigger("cardinality", json!("some")).await;
     check_trigger("name", json!(7)).await;
 }
 
 #[tokio::test]
-async fn refuses_a_schedule_of_five_fields() {
+async fn rejects_a_schedule_of_five_fields() {
     let timer = json!({ "type": "timerTrigger", "name": "timer", "schedule": "*/5 * * * *" });
     check(
         "Timer/function.json",
@@ -123,7 +123,7 @@ async fn refuses_a_schedule_of_five_fields() {
 }
 
 #[tokio::test]
-async fn takes_a_schedule_from_a_setting() {
+async fn reads_a_schedule_from_a_setting() {
     let timer = json!({ "type": "timerTrigger", "name": "timer", "schedule": "%WHEN%" });
     let bindings = json!({ "bindings": [timer] });
     check(
@@ -156,7 +156,7 @@ async fn names_the_file_that_is_not_json() {
 }
 
 #[tokio::test]
-async fn refuses_an_executable_that_cannot_be_started() {
+async fn rejects_an_executable_that_cannot_be_started() {
     let app = AppFolder::new();
     app.write("host.json", &host_json(app.path().join("host.json")));
     let error = FunctionsHost::start(app.options()).await.unwrap_err();

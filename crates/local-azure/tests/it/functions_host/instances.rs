@@ -19,15 +19,15 @@ fn several(app: &AppFolder, instances: usize) -> FunctionsHostOptions {
     options
 }
 
-/// On which instances one invocation after the other ran.
-async fn turns(host: &FunctionsHost, count: usize) -> Vec<Option<usize>> {
-    let mut turns = Vec::new();
+/// The instances on which consecutive invocations ran.
+async fn instances_of_runs(host: &FunctionsHost, count: usize) -> Vec<Option<usize>> {
+    let mut instances_of_runs = Vec::new();
     for _ in 0..count {
         let invocation = host.invoke("Event", &event("echo")).await.unwrap();
         assert!(invocation.outcome.is_ok(), "{invocation:?}");
-        turns.push(invocation.instance);
+        instances_of_runs.push(invocation.instance);
     }
-    turns
+    instances_of_runs
 }
 
 fn pid_of(host: &FunctionsHost, instance: usize) -> u32 {
@@ -42,11 +42,11 @@ fn stopped(host: &FunctionsHost, instance: usize) -> Option<()> {
 }
 
 #[tokio::test]
-async fn invocations_go_to_the_instances_in_turn() {
+async fn invocations_are_distributed_round_robin() {
     let app = AppFolder::new();
     let host = start(several(&app, 3)).await;
     assert_eq!(
-        turns(&host, 5).await,
+        instances_of_runs(&host, 5).await,
         [Some(0), Some(1), Some(2), Some(0), Some(1)]
     );
 }
@@ -82,17 +82,17 @@ async fn each_instance_has_an_id_a_port_and_a_process_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_instance_keeps_its_id_when_its_handler_is_started_again() {
+async fn an_instance_keeps_its_id_after_a_restart() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let id = async || {
-        let answer = host
+        let response = host
             .invoke("Event", &event("echo"))
             .await
             .unwrap()
             .outcome
             .unwrap();
-        answer["ReturnValue"]["environment"]["WEBSITE_INSTANCE_ID"].clone()
+        response["ReturnValue"]["environment"]["WEBSITE_INSTANCE_ID"].clone()
     };
     let before = id().await;
     host.handler_kill(0).unwrap().killed().await;
@@ -101,20 +101,23 @@ async fn an_instance_keeps_its_id_when_its_handler_is_started_again() {
 }
 
 #[tokio::test]
-async fn an_instance_that_does_not_run_is_passed_over() {
+async fn an_instance_that_is_not_running_is_skipped() {
     let app = AppFolder::new();
     let mut options = several(&app, 3);
     options.max_crashes = 1;
     let host = start(options).await;
     host.kill_handler_of(1).unwrap();
     eventually("it is stopped", || stopped(&host, 1)).await;
-    assert_eq!(turns(&host, 4).await, [Some(0), Some(2), Some(0), Some(2)]);
+    assert_eq!(
+        instances_of_runs(&host, 4).await,
+        [Some(0), Some(2), Some(0), Some(2)]
+    );
     assert_eq!((host.handler_url_of(1), host.restarts()), (None, 0));
     assert!(matches!(host.status(), HandlerStatus::Running { .. }));
 }
 
 #[tokio::test]
-async fn without_any_instance_that_runs_an_invocation_fails() {
+async fn an_invocation_fails_without_a_running_instance() {
     let app = AppFolder::new();
     let mut options = several(&app, 2);
     options.max_crashes = 1;
@@ -143,9 +146,9 @@ async fn without_any_instance_that_runs_an_invocation_fails() {
 }
 
 #[tokio::test]
-async fn while_all_start_an_invocation_waits_for_the_first_that_is_ready() {
+async fn an_invocation_waits_for_the_first_ready_instance() {
     let app = AppFolder::new();
-    // Not yet ready: nothing has been waited for.
+    // The handlers are not ready, because the start did not wait.
     let host = FunctionsHost::start(several(&app, 2)).await.unwrap();
     assert_eq!(host.status(), HandlerStatus::Starting);
     assert!(
@@ -158,7 +161,7 @@ async fn while_all_start_an_invocation_waits_for_the_first_that_is_ready() {
 }
 
 #[tokio::test]
-async fn while_none_gets_ready_an_invocation_waits_no_longer_than_a_start() {
+async fn an_invocation_waits_no_longer_than_the_start_timeout() {
     let app = AppFolder::new();
     let mut options = several(&app, 2);
     options
@@ -174,7 +177,7 @@ async fn while_none_gets_ready_an_invocation_waits_no_longer_than_a_start() {
 }
 
 #[tokio::test]
-async fn the_crash_of_one_instance_harms_no_invocation_of_another() {
+async fn a_crash_does_not_affect_other_instances() {
     let app = AppFolder::new();
     let host = start(several(&app, 2)).await;
     let (first, second) = (event("hang"), event("print still here"));
@@ -188,7 +191,7 @@ async fn the_crash_of_one_instance_harms_no_invocation_of_another() {
             .map(|line| line.instance)
     };
     let instance = tokio::select! {
-        _ = &mut hanging => panic!("it was answered"),
+        _ = &mut hanging => panic!("it got a response"),
         instance = eventually("it hangs", printed) => instance,
     };
     assert_eq!(instance, Some(0));
@@ -216,7 +219,7 @@ async fn restarts_are_counted_together() {
     let host = start(options).await;
     host.kill_handler();
     host.kill_handler_of(1).unwrap();
-    // Each for itself: two crashes of one instance would have stopped it.
+    // Each instance counts its own crashes. Two crashes of one instance would have stopped it.
     eventually("both are started again", || {
         (host.restarts() == 2).then_some(())
     })
@@ -226,7 +229,7 @@ async fn restarts_are_counted_together() {
 }
 
 #[tokio::test]
-async fn an_instance_that_is_not_there_is_an_error() {
+async fn an_unknown_instance_is_an_error() {
     let app = AppFolder::new();
     let host = FunctionsHost::start(several(&app, 2)).await.unwrap();
     assert_eq!(host.status_of(2), Err(NoSuchInstance(2)));
@@ -236,7 +239,7 @@ async fn an_instance_that_is_not_there_is_an_error() {
 }
 
 #[tokio::test]
-async fn lines_say_which_instance_they_come_from() {
+async fn log_lines_name_their_instance() {
     let app = AppFolder::new();
     let host = start(several(&app, 2)).await;
     host.invoke("Event", &event("logs from the first"))
@@ -284,13 +287,13 @@ async fn lines_say_which_instance_they_come_from() {
 async fn a_timer_runs_on_one_instance_after_the_other() {
     let app = AppFolder::new();
     let host = start(several(&app, 2)).await;
-    let mut turns = Vec::new();
+    let mut instances_of_runs = Vec::new();
     for _ in 0..3 {
-        turns.push(host.run_timer("Timer").await.unwrap().instance);
-        // The events' turn is not the timer's.
+        instances_of_runs.push(host.run_timer("Timer").await.unwrap().instance);
+        // Events and timers have separate rounds.
         host.invoke("Event", &event("echo")).await.unwrap();
     }
-    assert_eq!(turns, [Some(0), Some(1), Some(0)]);
+    assert_eq!(instances_of_runs, [Some(0), Some(1), Some(0)]);
 }
 
 #[tokio::test]
@@ -316,21 +319,21 @@ async fn a_timer_runs_on_one_instance_at_a_time() {
         .await
     };
     tokio::select! {
-        _ = runs.next() => panic!("it was answered"),
+        _ = runs.next() => panic!("it got a response"),
         () = hanging(1) => {}
     }
     assert_eq!(count("Executing"), 1);
     host.kill_handler();
     assert!(runs.next().await.unwrap().unwrap().outcome.is_err());
     tokio::select! {
-        _ = runs.next() => panic!("it was answered"),
+        _ = runs.next() => panic!("it got a response"),
         () = hanging(2) => {}
     }
     assert_eq!(count("Executing"), 2);
 }
 
 #[tokio::test]
-async fn a_timer_is_run_by_hand_on_the_instances_in_turn() {
+async fn a_manual_timer_run_uses_round_robin() {
     let app = AppFolder::new();
     let host = start(several(&app, 2)).await;
     let url = host.url().join("admin/functions/Timer").unwrap();

@@ -1,4 +1,4 @@
-//! Killing the handler, and knowing that it is gone.
+//! Kills of the handler, and the wait until it is gone.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::handler_app::{AppFolder, client, eventually, start};
 
-/// Whether the system still knows the process, be it as one that has ended and that nobody has asked about.
+/// Whether the process exists, which includes a zombie.
 fn exists(pid: u32) -> bool {
     Command::new("sh")
         .args(["-c", &format!("kill -0 {pid} 2>&-")])
@@ -24,7 +24,7 @@ fn running(host: &FunctionsHost) -> (u32, Url) {
 }
 
 #[tokio::test]
-async fn the_process_is_gone_and_forgotten_afterwards() {
+async fn the_process_is_gone_and_reaped_afterwards() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let (pid, url) = running(&host);
@@ -48,7 +48,7 @@ async fn the_process_is_gone_and_forgotten_afterwards() {
 }
 
 #[tokio::test]
-async fn a_handler_that_starts_is_killed_too() {
+async fn a_starting_handler_is_killed_too() {
     let app = AppFolder::new();
     let mut options = app.options();
     options
@@ -65,7 +65,7 @@ async fn a_handler_that_starts_is_killed_too() {
 }
 
 #[tokio::test]
-async fn two_who_kill_at_once_kill_one_process() {
+async fn concurrent_kills_end_one_process() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let kill = host.handler_kill(0).unwrap();
@@ -83,7 +83,7 @@ async fn two_who_kill_at_once_kill_one_process() {
 }
 
 #[tokio::test]
-async fn what_is_gone_need_not_be_killed() {
+async fn killing_a_stopped_handler_returns() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let kill = host.handler_kill(0).unwrap();

@@ -29,7 +29,7 @@ async fn notify(host: &FunctionsHost, function: &str, events: &Value) -> u16 {
     .as_u16()
 }
 
-async fn run_by_hand(host: &FunctionsHost, function: &str, key: &str, body: &Value) -> u16 {
+async fn run_manually(host: &FunctionsHost, function: &str, key: &str, body: &Value) -> u16 {
     let url = host
         .url()
         .join(&format!("admin/functions/{function}"))
@@ -61,7 +61,7 @@ async fn each_event_is_an_invocation_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_events_of_a_batch_are_invoked_at_once() {
+async fn the_events_of_a_batch_are_invoked_concurrently() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let events: Vec<Value> = (0..20).map(|_| event("meet 20")).collect();
@@ -77,7 +77,7 @@ async fn a_batch_is_one_invocation_if_the_cardinality_is_many() {
 }
 
 #[tokio::test]
-async fn takes_a_single_event_of_either_schema() {
+async fn accepts_a_single_event_of_either_schema() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let cloud_event =
@@ -101,7 +101,7 @@ async fn one_failure_fails_the_batch() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_no_object_fails_the_batch() {
+async fn an_event_other_than_an_object_fails_the_batch() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     assert_eq!(
@@ -111,7 +111,7 @@ async fn an_event_that_is_no_object_fails_the_batch() {
 }
 
 #[tokio::test]
-async fn refuses_what_is_no_delivery() {
+async fn rejects_other_requests() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let endpoint = host.event_grid_endpoint("Event");
@@ -132,7 +132,7 @@ async fn refuses_what_is_no_delivery() {
 }
 
 #[tokio::test]
-async fn refuses_an_unknown_function_and_a_wrong_key() {
+async fn rejects_an_unknown_function_and_a_wrong_key() {
     let app = AppFolder::new();
     let host = FunctionsHost::start(app.options()).await.unwrap();
     assert_eq!(notify(&host, "Other", &event("echo")).await, 404);
@@ -155,39 +155,39 @@ async fn refuses_an_unknown_function_and_a_wrong_key() {
 }
 
 #[tokio::test]
-async fn answers_the_handshake_of_event_grid() {
+async fn responds_to_the_handshake_of_event_grid() {
     let app = AppFolder::new();
     let host = FunctionsHost::start(app.options()).await.unwrap();
     let in_array = json!([{ "id": "1", "data": { "validationCode": "the code" } }]);
     let twice_encoded = json!({ "id": "1", "data": r#"{"validationCode":"the code"}"# });
     for body in [in_array, twice_encoded] {
-        let answer = post(
+        let response = post(
             host.event_grid_endpoint("Event"),
             "SubscriptionValidation",
             body.to_string(),
         )
         .await;
-        assert_eq!(answer.status(), 200);
+        assert_eq!(response.status(), 200);
         assert_eq!(
-            answer.json::<Value>().await.unwrap(),
+            response.json::<Value>().await.unwrap(),
             json!({ "validationResponse": "the code" })
         );
     }
 }
 
 #[tokio::test]
-async fn answers_the_handshake_of_cloud_events() {
+async fn responds_to_the_handshake_of_cloud_events() {
     let app = AppFolder::new();
     let host = FunctionsHost::start(app.options()).await.unwrap();
     let request = client().request(Method::OPTIONS, host.event_grid_endpoint("Event"));
-    let answer = request
+    let response = request
         .header("WebHook-Request-Origin", "eventgrid.azure.net")
         .send()
         .await
         .unwrap();
-    assert_eq!(answer.status(), 200);
+    assert_eq!(response.status(), 200);
     assert_eq!(
-        answer.headers()["webhook-allowed-origin"],
+        response.headers()["webhook-allowed-origin"],
         "eventgrid.azure.net"
     );
 }
@@ -201,20 +201,20 @@ async fn a_stopped_host_is_not_available() {
 }
 
 #[tokio::test]
-async fn functions_can_be_run_by_hand() {
+async fn functions_can_be_run_manually() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let key = host.master_key().to_owned();
     assert_eq!(
-        run_by_hand(&host, "Timer", &key, &json!({ "input": "" })).await,
+        run_manually(&host, "Timer", &key, &json!({ "input": "" })).await,
         202
     );
     assert_eq!(
-        run_by_hand(&host, "Event", &key, &json!({ "input": event("echo") })).await,
+        run_manually(&host, "Event", &key, &json!({ "input": event("echo") })).await,
         202
     );
     assert_eq!(
-        run_by_hand(
+        run_manually(
             &host,
             "Event",
             &key,
@@ -231,25 +231,25 @@ async fn functions_can_be_run_by_hand() {
 }
 
 #[tokio::test]
-async fn running_by_hand_needs_the_key_and_a_function() {
+async fn a_manual_run_needs_the_key_and_a_function() {
     let app = AppFolder::new();
     let host = FunctionsHost::start(app.options()).await.unwrap();
     assert_eq!(
-        run_by_hand(&host, "Timer", "wrong", &json!({ "input": "" })).await,
+        run_manually(&host, "Timer", "wrong", &json!({ "input": "" })).await,
         401
     );
     assert_eq!(
-        run_by_hand(&host, "Other", host.master_key(), &json!({ "input": "" })).await,
+        run_manually(&host, "Other", host.master_key(), &json!({ "input": "" })).await,
         404
     );
     assert_eq!(
-        run_by_hand(&host, "Timer", host.master_key(), &json!("text")).await,
+        run_manually(&host, "Timer", host.master_key(), &json!("text")).await,
         400
     );
 }
 
 #[tokio::test]
-async fn tells_its_status() {
+async fn reports_its_status() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let url = host.url().join("admin/host/status").unwrap();
@@ -270,20 +270,20 @@ async fn tells_its_status() {
 }
 
 #[tokio::test]
-async fn an_http_function_gets_the_request_and_makes_the_response() {
+async fn an_http_function_gets_the_request_and_creates_the_response() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let url = host.url().join("api/things/hammer?size=9").unwrap();
-    let answer = client()
+    let response = client()
         .post(url.clone())
         .header("x-my", "header")
         .body("the body")
         .send()
         .await
         .unwrap();
-    assert_eq!(answer.status(), 201);
-    assert_eq!(answer.headers()["x-made-by"], "handler");
-    let received = answer.json::<Value>().await.unwrap();
+    assert_eq!(response.status(), 201);
+    assert_eq!(response.headers()["x-made-by"], "handler");
+    let received = response.json::<Value>().await.unwrap();
     assert_eq!(received["path"], "/Http");
     let request = &received["body"]["Data"]["req"];
     assert_eq!(request["Url"], json!(url));

@@ -1,11 +1,11 @@
-//! What reaches the handler: environment, headers, bodies.
+//! The handler's input: environment, headers, bodies.
 
 use keyrelay_local_azure::functions_host::{FunctionsHost, InvocationFailure, LogLevel, LogSource};
 use serde_json::{Value, json};
 
 use crate::handler_app::{AppFolder, event, eventually, start};
 
-/// What the handler got: method, path, headers, body, environment.
+/// The request that the handler received: method, path, headers, body, environment.
 async fn request_of(host: &FunctionsHost, function: &str, value: &Value) -> Value {
     let invocation = host.invoke(function, value).await.unwrap();
     invocation.outcome.unwrap()["ReturnValue"].clone()
@@ -95,7 +95,7 @@ async fn an_older_extension_encodes_an_event_twice() {
 }
 
 #[tokio::test]
-async fn what_does_not_bind_never_reaches_the_handler() {
+async fn a_value_that_does_not_bind_never_reaches_the_handler() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let one = host.invoke("Event", &json!("text")).await.unwrap();
@@ -108,7 +108,7 @@ async fn what_does_not_bind_never_reaches_the_handler() {
 }
 
 #[tokio::test]
-async fn only_event_functions_take_events() {
+async fn only_event_functions_accept_events() {
     let app = AppFolder::new();
     let host = FunctionsHost::start(app.options()).await.unwrap();
     for function in ["event", "Timer", "Http", ""] {
@@ -120,7 +120,7 @@ async fn only_event_functions_take_events() {
 }
 
 #[tokio::test]
-async fn the_handler_gets_the_settings_and_what_the_host_sets() {
+async fn the_handler_gets_the_settings_and_the_hosts_variables() {
     let app = AppFolder::new();
     let mut options = app.options();
     options
@@ -140,12 +140,12 @@ async fn the_handler_gets_the_settings_and_what_the_host_sets() {
     assert_eq!(environment["FUNCTIONS_APP_ROOT_PATH"], json!(app.path()));
     assert_eq!(request["folder"], json!(app.path()));
     assert_eq!(request["arguments"], json!(["--from", "host.json"]));
-    // Cargo sets this for the tests: it must not leak.
+    // Cargo sets this variable for tests, and it must not reach the handler.
     assert_eq!(environment["CARGO_MANIFEST_DIR"], Value::Null);
 }
 
 #[tokio::test]
-async fn no_setting_is_in_the_debug_form_of_options_and_host() {
+async fn debug_output_contains_no_settings() {
     let app = AppFolder::new();
     let mut options = app.options();
     options
@@ -193,7 +193,7 @@ async fn a_timer_runs_on_its_schedule() {
 }
 
 #[tokio::test]
-async fn what_the_handler_prints_is_logged_by_its_stream() {
+async fn the_handlers_output_is_logged_by_stream() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     host.invoke("Event", &event("print this")).await.unwrap();
@@ -220,7 +220,7 @@ async fn what_the_handler_prints_is_logged_by_its_stream() {
 }
 
 #[tokio::test]
-async fn the_log_goes_to_subscribers_and_to_a_file_too() {
+async fn the_log_reaches_subscribers_and_the_file() {
     let app = AppFolder::new();
     let file = app.path().join("host.log");
     let mut options = app.options();

@@ -1,4 +1,4 @@
-//! Every row of the table of answers: what the host does about each.
+//! The host's reaction to each kind of response.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use serde_json::Value;
 
 use crate::handler_app::{AppFolder, event, eventually, start};
 
-async fn invoke(wish: &str) -> Invocation {
+async fn invoke(action: &str) -> Invocation {
     let app = AppFolder::new();
     let host = start(app.options()).await;
-    host.invoke("Event", &event(wish)).await.unwrap()
+    host.invoke("Event", &event(action)).await.unwrap()
 }
 
-async fn check_fails(wish: &str, wanted: InvocationFailure) {
-    assert_eq!(invoke(wish).await.outcome, Err(wanted));
+async fn check_fails(action: &str, wanted: InvocationFailure) {
+    assert_eq!(invoke(action).await.outcome, Err(wanted));
 }
 
-/// The invocation never ends by itself; the handler is killed for it and started again.
-async fn check_hangs(wish: &str) {
+/// Checks that the invocation never completes, and that the handler is killed and restarted.
+async fn check_hangs(action: &str) {
     let app = AppFolder::new();
     let mut options = app.options();
     options.function_timeout = Duration::from_millis(300);
     let host = start(options).await;
     let before = host.status();
-    let invocation = host.invoke("Event", &event(wish)).await.unwrap();
+    let invocation = host.invoke("Event", &event(action)).await.unwrap();
     assert_eq!(
         invocation.outcome,
         Err(InvocationFailure::TimedOut(Duration::from_millis(300)))
@@ -44,9 +44,11 @@ async fn check_hangs(wish: &str) {
 
 #[tokio::test]
 async fn a_json_object_is_a_success() {
-    let answer = invoke("echo").await.outcome.unwrap();
+    let response = invoke("echo").await.outcome.unwrap();
     assert_eq!(
-        answer.pointer("/ReturnValue/path").and_then(Value::as_str),
+        response
+            .pointer("/ReturnValue/path")
+            .and_then(Value::as_str),
         Some("/Event")
     );
 }
@@ -70,7 +72,7 @@ async fn the_logs_of_a_success_are_logged_within_the_invocation() {
 }
 
 #[tokio::test]
-async fn an_empty_answer_hangs() {
+async fn an_empty_response_hangs() {
     check_hangs("empty").await;
 }
 
@@ -90,7 +92,7 @@ async fn null_hangs() {
 }
 
 #[tokio::test]
-async fn no_answer_at_all_hangs() {
+async fn no_response_hangs() {
     check_hangs("hang").await;
 }
 
@@ -114,7 +116,7 @@ async fn a_list_is_a_failure() {
 }
 
 #[tokio::test]
-async fn client_and_server_errors_are_failures_alike() {
+async fn client_and_server_errors_are_failures() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     for status in [400, 404, 429, 500, 503] {
@@ -124,20 +126,20 @@ async fn client_and_server_errors_are_failures_alike() {
             .unwrap();
         assert_eq!(invocation.outcome, Err(InvocationFailure::Status(status)));
     }
-    // The answers held a line in `Logs`.
+    // The responses held a line in `Logs`.
     assert!(
         !host
             .log()
             .lines()
             .iter()
-            .any(|line| line.text.contains("thrown away"))
+            .any(|line| line.text.contains("discarded"))
     );
 }
 
 #[tokio::test]
 async fn a_temporary_redirect_is_followed_with_the_body() {
-    let answer = invoke("redirect 307").await.outcome.unwrap();
-    let request = answer.get("ReturnValue").unwrap();
+    let response = invoke("redirect 307").await.outcome.unwrap();
+    let request = response.get("ReturnValue").unwrap();
     assert_eq!(request["path"], "/elsewhere");
     assert_eq!(request["method"], "POST");
     assert_eq!(
@@ -148,8 +150,8 @@ async fn a_temporary_redirect_is_followed_with_the_body() {
 
 #[tokio::test]
 async fn a_found_is_followed_with_get_and_without_the_body() {
-    let answer = invoke("redirect 302").await.outcome.unwrap();
-    let request = answer.get("ReturnValue").unwrap();
+    let response = invoke("redirect 302").await.outcome.unwrap();
+    let request = response.get("ReturnValue").unwrap();
     assert_eq!(request["path"], "/elsewhere");
     assert_eq!(request["method"], "GET");
     assert_eq!(request["body"], Value::Null);
@@ -161,7 +163,7 @@ async fn a_redirect_to_nowhere_is_a_failure() {
 }
 
 #[tokio::test]
-async fn every_invocation_under_way_dies_with_the_handler() {
+async fn a_crash_fails_every_running_invocation() {
     let app = AppFolder::new();
     let host = start(app.options()).await;
     let hang = event("hang");
