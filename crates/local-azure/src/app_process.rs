@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-use crate::apps::App;
+use crate::apps::LocalApp;
 
 /// A line that an app's process wrote to standard output or standard error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ const RESTART_DELAY: Duration = Duration::from_secs(1);
 
 /// Keeps an app's process running and restarts it when its environment changes. Dropping the future kills it.
 pub(crate) async fn keep_running(
-    app: Arc<App>,
+    app: Arc<LocalApp>,
     path: String,
     lines: Option<mpsc::UnboundedSender<AppLine>>,
 ) {

@@ -10,7 +10,7 @@ use crate::response::{self, Response};
 use crate::service::Service;
 
 /// A request with its body. It has no `Debug`, because it holds tokens and values.
-pub(crate) struct Call {
+pub(crate) struct ServiceCall {
     pub(crate) service: Service,
     pub(crate) method: Method,
     /// The path as sent.
@@ -27,7 +27,7 @@ pub(crate) struct Call {
 /// The limit of a body, in bytes. It exceeds the limit of app settings.
 const LARGEST_BODY: usize = 4 << 20;
 
-impl Call {
+impl ServiceCall {
     pub(crate) async fn read(
         service: Service,
         request: Request<axum::body::Body>,

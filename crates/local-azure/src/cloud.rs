@@ -25,7 +25,7 @@ use url::Url;
 use crate::app_process;
 use crate::azure_cloud::Audience;
 use crate::azurite::ACCOUNT;
-use crate::identity::{ENDPOINT_PATH, Identity};
+use crate::identity::{ENDPOINT_PATH, ManagedIdentity};
 use crate::published_event::PublishedEvent;
 use crate::resource_manager::ListedSubscription;
 use crate::serve::{listen, serve};
@@ -172,7 +172,7 @@ impl Cloud {
             .add_event_subscription(subscription);
     }
 
-    fn environment_for(&self, identity: &Identity) -> Vec<(String, String)> {
+    fn environment_for(&self, identity: &ManagedIdentity) -> Vec<(String, String)> {
         let endpoint = self.identity_url.to_string();
         let header = identity.header.expose().to_owned();
         vec![

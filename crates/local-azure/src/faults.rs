@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::apps::resolve_status::ResolveStatus;
-use crate::call::Call;
+use crate::call::ServiceCall;
 use crate::fault::{Effect, Fault, RESOLVE};
 use crate::service::Service;
 
@@ -30,7 +30,7 @@ impl Faults {
     }
 
     /// The effects on a request, which is counted.
-    pub(crate) fn of_request(&self, call: &Call) -> Vec<Effect> {
+    pub(crate) fn of_request(&self, call: &ServiceCall) -> Vec<Effect> {
         self.apply(call.service, call.method.as_str(), &call.path)
     }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::azure_cloud::{Audience, AzureCloud};
-use crate::call::Call;
+use crate::call::ServiceCall;
 use crate::hidden::Hidden;
 use crate::response::{self, Response};
 use crate::storage_token::storage_token;
@@ -18,7 +18,7 @@ use crate::world::World;
 
 /// A managed identity, system-assigned or user-assigned.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity {
+pub(crate) struct ManagedIdentity {
     /// `site`, `site/slot`, or the name of a user-assigned identity.
     pub(crate) name: String,
     pub(crate) principal_id: String,
@@ -27,7 +27,7 @@ pub(crate) struct Identity {
     pub(crate) header: Hidden,
 }
 
-impl Identity {
+impl ManagedIdentity {
     pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -43,11 +43,11 @@ pub(crate) struct Identities {
     cloud: AzureCloud,
     token_lifetime: Duration,
     /// An identity that belongs to no app of the world.
-    pub(crate) outsider: Identity,
+    pub(crate) outsider: ManagedIdentity,
     /// The identities that may call the endpoint, by their header.
-    by_header: HashMap<String, Identity>,
+    by_header: HashMap<String, ManagedIdentity>,
     /// User-assigned identities by their Resource Manager ids in lower case.
-    user_assigned: Vec<(String, Identity)>,
+    user_assigned: Vec<(String, ManagedIdentity)>,
     tokens: Mutex<HashMap<String, IssuedToken>>,
 }
 
@@ -76,10 +76,10 @@ const API_VERSION: &str = "2019-08-01";
 impl Identities {
     pub(crate) fn new<'a>(
         world: &World,
-        of_apps: impl Iterator<Item = &'a Identity>,
+        of_apps: impl Iterator<Item = &'a ManagedIdentity>,
         token_lifetime: Duration,
     ) -> Self {
-        let outsider = Identity::new("outsider");
+        let outsider = ManagedIdentity::new("outsider");
         let by_header = of_apps
             .cloned()
             .chain([outsider.clone()])
@@ -90,7 +90,7 @@ impl Identities {
                 "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{}",
                 world.subscription, it.resource_group, it.name
             );
-            (id.to_lowercase(), Identity { client_id: it.client_id.clone(), ..Identity::new(&it.name) })
+            (id.to_lowercase(), ManagedIdentity { client_id: it.client_id.clone(), ..ManagedIdentity::new(&it.name) })
         });
         Self {
             cloud: world.cloud,
@@ -105,7 +105,7 @@ impl Identities {
     /// The owner of the request's token, if the token is valid for the audience.
     pub(crate) fn owner(
         &self,
-        call: &Call,
+        call: &ServiceCall,
         audience: Audience,
         now: Timestamp,
     ) -> Result<String, BadToken> {
@@ -142,12 +142,12 @@ impl Identities {
     }
 
     /// The identity that calls the endpoint, by its header.
-    pub(crate) fn caller(&self, call: &Call) -> Option<&Identity> {
+    pub(crate) fn caller(&self, call: &ServiceCall) -> Option<&ManagedIdentity> {
         self.by_header.get(call.header("x-identity-header")?)
     }
 
     /// Executes a request to the endpoint.
-    pub(crate) fn respond(&self, call: &Call, now: Timestamp) -> Response {
+    pub(crate) fn respond(&self, call: &ServiceCall, now: Timestamp) -> Response {
         match self.token(call, now) {
             Ok(response) => response,
             Err((status, message)) => {
@@ -158,7 +158,11 @@ impl Identities {
         }
     }
 
-    fn token(&self, call: &Call, now: Timestamp) -> Result<Response, (StatusCode, &'static str)> {
+    fn token(
+        &self,
+        call: &ServiceCall,
+        now: Timestamp,
+    ) -> Result<Response, (StatusCode, &'static str)> {
         if call.path != ENDPOINT_PATH || call.method != Method::GET {
             return Err((StatusCode::NOT_FOUND, "There is only GET /msi/token."));
         }
@@ -222,7 +226,11 @@ impl Identities {
     }
 
     /// The identity that the query names, or else the app's own. The query may also name the app's own.
-    fn requested<'a>(&'a self, call: &Call, system_assigned: &'a Identity) -> Option<&'a Identity> {
+    fn requested<'a>(
+        &'a self,
+        call: &ServiceCall,
+        system_assigned: &'a ManagedIdentity,
+    ) -> Option<&'a ManagedIdentity> {
         let all =
             || std::iter::once(system_assigned).chain(self.user_assigned.iter().map(|(_, it)| it));
         if let Some(id) = call.query.get("client_id") {

@@ -6,7 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::call::Call;
+use crate::call::ServiceCall;
 use crate::request_filter;
 use crate::service::Service;
 
@@ -79,7 +79,7 @@ impl Intercept {
         Self { nth, ..self }
     }
 
-    fn matches(&self, moment: Moment, call: &Call) -> bool {
+    fn matches(&self, moment: Moment, call: &ServiceCall) -> bool {
         self.moment == moment
             && self.service == call.service
             && request_filter::matches(
@@ -139,7 +139,7 @@ impl Intercepts {
     }
 
     /// Runs the actions of this moment. The connection is cut if any action asks for it.
-    pub(crate) async fn at(&self, moment: Moment, call: &Call) -> Then {
+    pub(crate) async fn at(&self, moment: Moment, call: &ServiceCall) -> Then {
         let mut then = Then::GoOn;
         for Armed { act, struck, .. } in self.take_triggered(moment, call) {
             if act().await == Then::Drop {
@@ -151,7 +151,7 @@ impl Intercepts {
     }
 
     /// Counts the request and removes the interceptions that it triggers.
-    fn take_triggered(&self, moment: Moment, call: &Call) -> Vec<Armed> {
+    fn take_triggered(&self, moment: Moment, call: &ServiceCall) -> Vec<Armed> {
         let strikes = |armed: &mut Armed| {
             let matches = armed.intercept.matches(moment, call);
             armed.seen += usize::from(matches);

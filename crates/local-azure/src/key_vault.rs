@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::azure_cloud::{Audience, AzureCloud};
-use crate::call::Call;
+use crate::call::ServiceCall;
 use crate::identity::Identities;
 use crate::paging::{Keyed, page};
 use crate::response::{self, Response};
@@ -23,14 +23,14 @@ use refusal::KeyVaultRefusal;
 const MAX_RESULTS: usize = 25;
 
 /// The data plane of all vaults.
-pub(crate) struct KeyVault {
+pub(crate) struct KeyVaultService {
     cloud: AzureCloud,
     tenant: String,
     vaults: Arc<Vaults>,
     identities: Arc<Identities>,
 }
 
-impl KeyVault {
+impl KeyVaultService {
     pub(crate) fn new(world: &World, vaults: Arc<Vaults>, identities: Arc<Identities>) -> Self {
         Self {
             cloud: world.cloud,
@@ -41,21 +41,25 @@ impl KeyVault {
     }
 
     /// Authenticates the caller. The error is the challenge that names the authority for tokens.
-    pub(crate) fn caller(&self, call: &Call, now: Timestamp) -> Result<String, Box<Response>> {
+    pub(crate) fn caller(
+        &self,
+        call: &ServiceCall,
+        now: Timestamp,
+    ) -> Result<String, Box<Response>> {
         self.identities
             .owner(call, Audience::KeyVault, now)
             .map_err(|reason| Box::new(refusal::challenge(self.cloud, &self.tenant, reason)))
     }
 
     /// Executes a request.
-    pub(crate) fn respond(&self, call: &Call, caller: &str, now: Timestamp) -> Response {
+    pub(crate) fn respond(&self, call: &ServiceCall, caller: &str, now: Timestamp) -> Response {
         self.execute(call, caller, now)
             .unwrap_or_else(KeyVaultRefusal::into_response)
     }
 
     fn execute(
         &self,
-        call: &Call,
+        call: &ServiceCall,
         caller: &str,
         now: Timestamp,
     ) -> Result<Response, KeyVaultRefusal> {
@@ -84,7 +88,7 @@ impl KeyVault {
     }
 
     /// The vault in the first label of a host such as `{vault}.vault.azure.net` or `{vault}.localhost`, or the only vault.
-    fn vault_of_host(&self, call: &Call) -> Option<&Vault> {
+    fn vault_of_host(&self, call: &ServiceCall) -> Option<&Vault> {
         let host = call.header("host").unwrap_or_default().to_lowercase();
         let host = host.split(':').next().unwrap_or_default();
         match host.split_once('.') {
@@ -98,7 +102,7 @@ impl KeyVault {
     fn secrets(
         &self,
         vault: &Vault,
-        call: &Call,
+        call: &ServiceCall,
         path: &[&str],
         now: Timestamp,
     ) -> Result<Response, KeyVaultRefusal> {
@@ -151,7 +155,7 @@ impl KeyVault {
 }
 
 /// Checks the API version: a number from 7.0, or a date from 2025.
-fn check_api_version(call: &Call) -> Result<(), KeyVaultRefusal> {
+fn check_api_version(call: &ServiceCall) -> Result<(), KeyVaultRefusal> {
     let version = call
         .query
         .get("api-version")
@@ -179,7 +183,11 @@ fn get(vault: &Vault, name: &str, version: Option<&str>) -> Result<Response, Key
     }
 }
 
-fn deleted_secrets(vault: &Vault, call: &Call, path: &[&str]) -> Result<Response, KeyVaultRefusal> {
+fn deleted_secrets(
+    vault: &Vault,
+    call: &ServiceCall,
+    path: &[&str],
+) -> Result<Response, KeyVaultRefusal> {
     match (&call.method, path) {
         (&Method::GET, []) => {
             let item = |it: &DeletedSecret| {
@@ -208,7 +216,7 @@ fn deleted_secrets(vault: &Vault, call: &Call, path: &[&str]) -> Result<Response
 }
 
 /// A list of ids and attributes. Versions are sorted by id, not by creation.
-fn list(call: &Call, items: Vec<Keyed>) -> Result<Response, KeyVaultRefusal> {
+fn list(call: &ServiceCall, items: Vec<Keyed>) -> Result<Response, KeyVaultRefusal> {
     let size = match call.query.get("maxresults") {
         None => MAX_RESULTS,
         Some(text) => text

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::call::Call;
+use crate::call::ServiceCall;
 
 /// An item of a list with its sort key.
 pub(crate) type Keyed = (String, Value);
 
 /// One page of a list, in the form of both Key Vault and Resource Manager. A page begins after the last key of the
 /// previous one, so items added or removed meanwhile do not shift the others.
-pub(crate) fn page(call: &Call, mut items: Vec<Keyed>, size: usize) -> Value {
+pub(crate) fn page(call: &ServiceCall, mut items: Vec<Keyed>, size: usize) -> Value {
     items.sort_by(|(one, _), (other, _)| one.cmp(other));
     if let Some(last) = call.query.get(SKIP_TOKEN) {
         items.retain(|(key, _)| key.as_str() > last);
@@ -27,7 +27,7 @@ pub(crate) fn page(call: &Call, mut items: Vec<Keyed>, size: usize) -> Value {
 /// The parameter of the next page in both services. Clients must use the link unchanged.
 const SKIP_TOKEN: &str = "$skiptoken";
 
-fn next_link(call: &Call, last_key: &str) -> String {
+fn next_link(call: &ServiceCall, last_key: &str) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in call
         .query

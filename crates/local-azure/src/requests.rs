@@ -7,7 +7,7 @@ use axum::http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-use crate::call::Call;
+use crate::call::ServiceCall;
 use crate::journal::Journal;
 use crate::service::Service;
 
@@ -56,7 +56,7 @@ impl Requests {
         Self(Journal::new(KEPT))
     }
 
-    pub(crate) fn arrived(&self, call: &Call, now: Timestamp) -> Arc<PendingRequest> {
+    pub(crate) fn arrived(&self, call: &ServiceCall, now: Timestamp) -> Arc<PendingRequest> {
         let arrived = RecordedRequest {
             time: now,
             service: call.service,

@@ -16,19 +16,23 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub(crate) use event_subscription::ListedSubscription;
-pub(crate) use state::{ResourceManager, ResourceManagerOptions};
+pub(crate) use state::{ResourceManagerOptions, ResourceManagerService};
 
-use crate::apps::{App, Settings};
+use crate::apps::{LocalApp, Settings};
 use crate::azure_cloud::Audience;
-use crate::call::Call;
+use crate::call::ServiceCall;
 use crate::fault::Effect;
 use crate::hidden::Hidden;
 use crate::response::{self, Response};
 use refusal::ResourceManagerRefusal;
 
-impl ResourceManager {
+impl ResourceManagerService {
     /// Authenticates the caller and applies the rate limits. The error is the response to a rejected caller.
-    pub(crate) fn caller(&self, call: &Call, now: Timestamp) -> Result<String, Box<Response>> {
+    pub(crate) fn caller(
+        &self,
+        call: &ServiceCall,
+        now: Timestamp,
+    ) -> Result<String, Box<Response>> {
         // Resource Manager checks the API version before the token.
         if call.query.get("api-version").is_none_or(str::is_empty) {
             return Err(Box::new(
@@ -51,7 +55,7 @@ impl ResourceManager {
     }
 
     /// Adds the headers of every response.
-    pub(crate) fn add_headers(&self, call: &Call, caller: &str, response: &mut Response) {
+    pub(crate) fn add_headers(&self, call: &ServiceCall, caller: &str, response: &mut Response) {
         let correlation = uuid::Uuid::new_v4().to_string();
         response::set_header(response, "x-ms-correlation-request-id", &correlation);
         let (header, left) =
@@ -61,12 +65,16 @@ impl ResourceManager {
     }
 
     /// Executes a request.
-    pub(crate) fn respond(&self, call: &Call, caller: &str) -> Response {
+    pub(crate) fn respond(&self, call: &ServiceCall, caller: &str) -> Response {
         self.execute(call, caller)
             .unwrap_or_else(ResourceManagerRefusal::into_response)
     }
 
-    fn execute(&self, call: &Call, caller: &str) -> Result<Response, ResourceManagerRefusal> {
+    fn execute(
+        &self,
+        call: &ServiceCall,
+        caller: &str,
+    ) -> Result<Response, ResourceManagerRefusal> {
         let segments = call.segments();
         // Ids compare case-insensitively.
         let lower: Vec<String> = segments
@@ -138,7 +146,7 @@ impl ResourceManager {
     /// Executes an operation on a site or one of its slots.
     fn site_operation(
         &self,
-        call: &Call,
+        call: &ServiceCall,
         group: &str,
         site: &str,
         rest: &[&str],
@@ -176,8 +184,8 @@ impl ResourceManager {
 
     fn app_operation(
         &self,
-        call: &Call,
-        app: &Arc<App>,
+        call: &ServiceCall,
+        app: &Arc<LocalApp>,
         rest: &[&str],
     ) -> Result<Response, ResourceManagerRefusal> {
         match (&call.method, rest) {
@@ -206,7 +214,7 @@ impl ResourceManager {
     }
 
     /// The sites of a scope, without their slots.
-    fn sites(&self, call: &Call, in_scope: impl Fn(&App) -> bool) -> Response {
+    fn sites(&self, call: &ServiceCall, in_scope: impl Fn(&LocalApp) -> bool) -> Response {
         let sites = self
             .apps
             .iter()
@@ -219,7 +227,7 @@ impl ResourceManager {
         )
     }
 
-    fn references(&self, call: &Call, app: &App) -> Response {
+    fn references(&self, call: &ServiceCall, app: &LocalApp) -> Response {
         let rows = app.references().into_iter();
         self.list(
             call,
@@ -228,7 +236,7 @@ impl ResourceManager {
         )
     }
 
-    fn list_settings(&self, call: &Call, app: &Arc<App>) -> Response {
+    fn list_settings(&self, call: &ServiceCall, app: &Arc<LocalApp>) -> Response {
         let response = response::ok(&bodies::settings(app, &app.settings()));
         for effect in &call.effects {
             if let Effect::Interfere { setting, value } = effect {
@@ -242,8 +250,8 @@ impl ResourceManager {
 
     fn write_settings(
         &self,
-        call: &Call,
-        app: &Arc<App>,
+        call: &ServiceCall,
+        app: &Arc<LocalApp>,
     ) -> Result<Response, ResourceManagerRefusal> {
         let body: Value = call.json().map_err(ResourceManagerRefusal::Unreadable)?;
         let properties = body

@@ -7,7 +7,7 @@ use reqwest::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use url::Url;
 
 use crate::azure_cloud::Audience;
-use crate::call::Call;
+use crate::call::ServiceCall;
 use crate::identity::Identities;
 use crate::response::{Response, storage_error};
 
@@ -24,7 +24,7 @@ const HOP_BY_HOP: [HeaderName; 4] = [HOST, CONNECTION, CONTENT_LENGTH, TRANSFER_
 /// Authenticates the caller. The error is the response to a request without a valid token.
 pub(crate) fn caller(
     identities: &Identities,
-    call: &Call,
+    call: &ServiceCall,
     now: Timestamp,
 ) -> Result<String, Box<Response>> {
     let owner = identities.owner(call, Audience::Storage, now);
@@ -45,7 +45,7 @@ pub(crate) fn unavailable(message: &str) -> Response {
 
 impl Storage {
     /// Forwards a request to Azurite.
-    pub(crate) async fn respond(&self, call: &Call) -> Response {
+    pub(crate) async fn respond(&self, call: &ServiceCall) -> Response {
         let mut url = self.url.clone();
         url.set_path(&call.path);
         url.set_query(call.raw_query.as_deref());

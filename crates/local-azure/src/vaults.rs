@@ -7,7 +7,7 @@ pub(crate) mod vault;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
-pub(crate) use event::Occurrence;
+pub(crate) use event::SecretOccurrence;
 pub use secret::Attributes;
 pub(crate) use secret::{DeletedSecret, NewVersion, Secret, Version};
 pub(crate) use vault::Vault;
@@ -67,7 +67,13 @@ impl Vaults {
         now: Timestamp,
     ) -> Result<(Secret, Version), VaultError> {
         let (secret, version) = vault.set(name, new, now)?;
-        self.publish(vault, &secret, &version, Occurrence::NewVersionCreated, now);
+        self.publish(
+            vault,
+            &secret,
+            &version,
+            SecretOccurrence::NewVersionCreated,
+            now,
+        );
         Ok((secret, version))
     }
 
@@ -77,7 +83,7 @@ impl Vaults {
         vault: &Vault,
         secret: &Secret,
         version: &Version,
-        occurrence: Occurrence,
+        occurrence: SecretOccurrence,
         now: Timestamp,
     ) {
         tracing::debug!(

@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::reference::{Reference, SecretTarget};
+use super::reference::{ParsedReference, SecretTarget};
 use super::resolution::{Resolution, Resolver};
 use super::resolve_status::ResolveStatus;
 use crate::hidden::Hidden;
-use crate::identity::Identity;
+use crate::identity::ManagedIdentity;
 use crate::world::{self, World};
 
 /// App settings by name, or an environment by variable name.
@@ -34,7 +34,7 @@ pub struct ReferenceRow {
 
 /// A site or a slot.
 #[derive(Debug)]
-pub(crate) struct App {
+pub(crate) struct LocalApp {
     /// The Resource Manager id.
     pub(crate) id: String,
     /// `site`, or `site/slot`.
@@ -43,22 +43,22 @@ pub(crate) struct App {
     pub(crate) slot: Option<String>,
     pub(crate) location: String,
     pub(crate) kind: String,
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<ManagedIdentity>,
     pub(crate) command: Vec<String>,
     /// The environment of the app's process: the settings with the values of resolved references.
     pub(crate) environment: watch::Sender<Settings>,
-    state: Mutex<AppState>,
+    state: Mutex<LocalAppState>,
 }
 
 #[derive(Debug)]
-struct AppState {
+struct LocalAppState {
     settings: Settings,
     /// Resolutions by setting. They lag behind the settings: a new reference keeps the status of the previous one.
     resolutions: BTreeMap<String, Resolution>,
     modified: Timestamp,
 }
 
-impl App {
+impl LocalApp {
     pub(super) fn new(world: &World, app: world::AppFields<'_>, now: Timestamp) -> Self {
         let world::Site {
             name: site,
@@ -81,10 +81,12 @@ impl App {
             slot: app.slot.cloned(),
             location: location.clone(),
             kind: kind.clone(),
-            identity: app.identity.then(|| Identity::new(&app.short_name())),
+            identity: app
+                .identity
+                .then(|| ManagedIdentity::new(&app.short_name())),
             command: app.command.clone(),
             environment: watch::Sender::default(),
-            state: Mutex::new(AppState {
+            state: Mutex::new(LocalAppState {
                 settings: app.settings.clone(),
                 resolutions: BTreeMap::new(),
                 modified: now,
@@ -114,7 +116,7 @@ impl App {
         let references = state
             .settings
             .iter()
-            .filter(|(_, value)| Reference::is_reference(value.expose()));
+            .filter(|(_, value)| ParsedReference::is_reference(value.expose()));
         state.resolutions = references
             .map(|(name, value)| {
                 let path = format!("{}/config/configreferences/appsettings/{name}", self.id);
@@ -138,7 +140,7 @@ impl App {
         let references = state
             .settings
             .iter()
-            .filter(|(_, value)| Reference::is_reference(value.expose()));
+            .filter(|(_, value)| ParsedReference::is_reference(value.expose()));
         let row = |(name, value): (&String, &Hidden)| {
             let resolution = state.resolutions.get(name).cloned().unwrap_or_default();
             ReferenceRow {
@@ -147,7 +149,7 @@ impl App {
                 status: resolution.status,
                 details: resolution.details,
                 active_version: resolution.version,
-                target: Reference::parse(value.expose())
+                target: ParsedReference::parse(value.expose())
                     .map(|reference| reference.target)
                     .ok(),
             }
@@ -155,12 +157,12 @@ impl App {
         references.map(row).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, AppState> {
+    fn lock(&self) -> MutexGuard<'_, LocalAppState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl AppState {
+impl LocalAppState {
     /// The environment of the app's process. An unresolved reference appears as its text.
     fn environment(&self) -> Settings {
         let seen = |(name, value): (&String, &Hidden)| {

@@ -15,13 +15,13 @@ pub(crate) struct SecretTarget {
 
 /// A parsed reference.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Reference {
+pub(super) struct ParsedReference {
     pub(super) target: SecretTarget,
 }
 
 const PREFIX: &str = "@Microsoft.KeyVault(";
 
-impl Reference {
+impl ParsedReference {
     /// Whether App Service treats a setting's value as a reference, valid or not.
     pub(super) fn is_reference(value: &str) -> bool {
         value
@@ -134,8 +134,8 @@ mod tests {
     use super::*;
 
     fn check(value: &str, expected: (&str, Option<AzureCloud>, &str, Option<&str>)) {
-        assert!(Reference::is_reference(value), "{value}");
-        let target = Reference::parse(value).unwrap().target;
+        assert!(ParsedReference::is_reference(value), "{value}");
+        let target = ParsedReference::parse(value).unwrap().target;
         let found = (
             target.vault.as_str(),
             target.cloud,
@@ -146,8 +146,8 @@ mod tests {
     }
 
     fn reject(value: &str) {
-        assert!(Reference::is_reference(value), "{value}");
-        assert!(Reference::parse(value).is_err(), "{value}");
+        assert!(ParsedReference::is_reference(value), "{value}");
+        assert!(ParsedReference::parse(value).is_err(), "{value}");
     }
 
     #[test]
@@ -239,7 +239,7 @@ mod tests {
             " @Microsoft.KeyVault(x)",
             "@Microsoft.Key",
         ] {
-            assert!(!Reference::is_reference(value), "{value}");
+            assert!(!ParsedReference::is_reference(value), "{value}");
         }
     }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::reference::{Reference, SecretTarget};
+use super::reference::{ParsedReference, SecretTarget};
 use super::resolve_status::ResolveStatus;
 use crate::azure_cloud::AzureCloud;
 use crate::faults::Faults;
 use crate::hidden::Hidden;
-use crate::identity::Identity;
+use crate::identity::ManagedIdentity;
 use crate::vaults::Vaults;
 
 /// The result of a resolution.
@@ -33,14 +33,14 @@ impl Resolver {
     /// Resolves the reference at `path` with an app's identity.
     pub(super) fn resolve(
         &self,
-        identity: Option<&Identity>,
+        identity: Option<&ManagedIdentity>,
         path: &str,
         value: &str,
         now: Timestamp,
     ) -> Resolution {
         let resolved = match self.faults.of_reference(path) {
             Some(status) => Err((status, "A fault is switched on.".to_owned())),
-            None => Reference::parse(value)
+            None => ParsedReference::parse(value)
                 .map_err(|reason| {
                     (
                         ResolveStatus::InvalidSyntax,
@@ -68,7 +68,7 @@ impl Resolver {
     /// Reads a version's id and value from the vault.
     fn fetch(
         &self,
-        identity: Option<&Identity>,
+        identity: Option<&ManagedIdentity>,
         target: &SecretTarget,
         now: Timestamp,
     ) -> Result<(String, Hidden), (ResolveStatus, String)> {

@@ -4,13 +4,13 @@ use axum::http::{Method, StatusCode};
 use serde_json::json;
 
 use super::services::CloudServices;
-use crate::call::Call;
+use crate::call::ServiceCall;
 use crate::fault::Fault;
 use crate::response::{self, Response};
-use crate::vaults::Occurrence;
+use crate::vaults::SecretOccurrence;
 
 /// Whether a request is for one of these paths.
-pub(super) fn is_control(call: &Call) -> bool {
+pub(super) fn is_control(call: &ServiceCall) -> bool {
     call.path == "/local" || call.path.starts_with("/local/")
 }
 
@@ -21,7 +21,7 @@ pub(super) fn is_control(call: &Call) -> bool {
 /// - `GET /local/requests`: lists the recorded requests.
 /// - `PUT /local/vaults/{vault}/secrets/{secret}`: sets a secret to the body.
 /// - `POST /local/vaults/{vault}/secrets/{secret}/near-expiry` or `/expired`: publishes the event.
-pub(super) fn respond(services: &CloudServices, call: &Call) -> Response {
+pub(super) fn respond(services: &CloudServices, call: &ServiceCall) -> Response {
     let segments = call.segments();
     let path: Vec<&str> = segments.iter().map(String::as_str).collect();
     match (&call.method, path.as_slice()) {
@@ -49,16 +49,16 @@ pub(super) fn respond(services: &CloudServices, call: &Call) -> Response {
             set(services, call, vault, secret)
         }
         (&Method::POST, ["local", "vaults", vault, "secrets", secret, "near-expiry"]) => {
-            publish(services, vault, secret, Occurrence::NearExpiry)
+            publish(services, vault, secret, SecretOccurrence::NearExpiry)
         }
         (&Method::POST, ["local", "vaults", vault, "secrets", secret, "expired"]) => {
-            publish(services, vault, secret, Occurrence::Expired)
+            publish(services, vault, secret, SecretOccurrence::Expired)
         }
         _ => rejection(StatusCode::NOT_FOUND, "there is no such operation"),
     }
 }
 
-fn set(services: &CloudServices, call: &Call, vault: &str, secret: &str) -> Response {
+fn set(services: &CloudServices, call: &ServiceCall, vault: &str, secret: &str) -> Response {
     let Some(value) = call.text() else {
         return rejection(StatusCode::BAD_REQUEST, "the value is not text");
     };
@@ -72,7 +72,7 @@ fn publish(
     services: &CloudServices,
     vault: &str,
     secret: &str,
-    occurrence: Occurrence,
+    occurrence: SecretOccurrence,
 ) -> Response {
     match services.publish_newest(vault, secret, occurrence) {
         Ok(()) => response::empty(StatusCode::NO_CONTENT),

@@ -15,7 +15,7 @@ use crate::fault::Fault;
 use crate::hidden::Hidden;
 use crate::intercept::{Intercept, Interception, Then};
 use crate::requests::RecordedRequest;
-use crate::vaults::{Attributes, Occurrence};
+use crate::vaults::{Attributes, SecretOccurrence};
 
 impl Cloud {
     /// Creates a version of a secret, publishes its event, and returns the version's id.
@@ -51,13 +51,13 @@ impl Cloud {
     /// Publishes that the newest version of a secret expires soon.
     pub fn publish_near_expiry(&self, vault: &str, secret: &str) -> Result<(), CloudError> {
         self.services
-            .publish_newest(vault, secret, Occurrence::NearExpiry)
+            .publish_newest(vault, secret, SecretOccurrence::NearExpiry)
     }
 
     /// Publishes that the newest version of a secret has expired.
     pub fn publish_expired(&self, vault: &str, secret: &str) -> Result<(), CloudError> {
         self.services
-            .publish_newest(vault, secret, Occurrence::Expired)
+            .publish_newest(vault, secret, SecretOccurrence::Expired)
     }
 
     /// The Resource Manager id of an app.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::control;
 use super::services::CloudServices;
-use crate::call::Call;
+use crate::call::ServiceCall;
 use crate::fault::Effect;
 use crate::intercept::{Moment, Then};
 use crate::requests::PendingRequest;
@@ -29,7 +29,7 @@ pub(super) async fn exchange(
     request: Request<Body>,
 ) -> Result<Response, Cut> {
     let now = Timestamp::now();
-    let call = match Call::read(service, request).await {
+    let call = match ServiceCall::read(service, request).await {
         Ok(call) => call,
         Err(response) => return Ok(response),
     };
@@ -48,7 +48,7 @@ pub(super) async fn exchange(
 /// Executes a request that has been read, and creates its response.
 async fn execute(
     services: Arc<CloudServices>,
-    mut call: Call,
+    mut call: ServiceCall,
     pending: Arc<PendingRequest>,
     now: Timestamp,
 ) -> Result<Response, Cut> {
@@ -79,7 +79,11 @@ async fn execute(
 }
 
 /// Authenticates the caller. The error is the response to an unauthenticated caller.
-fn caller(services: &CloudServices, call: &Call, now: Timestamp) -> Result<String, Box<Response>> {
+fn caller(
+    services: &CloudServices,
+    call: &ServiceCall,
+    now: Timestamp,
+) -> Result<String, Box<Response>> {
     match call.service {
         Service::Identity => match services.identities.caller(call) {
             Some(identity) => Ok(identity.name.clone()),
@@ -92,7 +96,7 @@ fn caller(services: &CloudServices, call: &Call, now: Timestamp) -> Result<Strin
 }
 
 /// Runs the interceptions of this moment.
-async fn pass(services: &CloudServices, moment: Moment, call: &Call) -> Result<(), Cut> {
+async fn pass(services: &CloudServices, moment: Moment, call: &ServiceCall) -> Result<(), Cut> {
     match services.intercepts.at(moment, call).await {
         Then::GoOn => Ok(()),
         Then::Drop => Err(Cut),
@@ -102,7 +106,7 @@ async fn pass(services: &CloudServices, moment: Moment, call: &Call) -> Result<(
 /// Executes a request, unless a fault prevents it.
 async fn execute_unless_faulty(
     services: &Arc<CloudServices>,
-    call: &Call,
+    call: &ServiceCall,
     caller: &str,
     now: Timestamp,
 ) -> Result<Response, Cut> {

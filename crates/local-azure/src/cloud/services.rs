@@ -7,25 +7,25 @@ use tokio::sync::mpsc;
 
 use super::error::CloudError;
 use super::options::CloudOptions;
-use crate::apps::{App, Apps, Resolver};
+use crate::apps::{Apps, LocalApp, Resolver};
 use crate::faults::Faults;
 use crate::hidden::Hidden;
 use crate::identity::Identities;
 use crate::intercept::Intercepts;
-use crate::key_vault::KeyVault;
+use crate::key_vault::KeyVaultService;
 use crate::published_event::PublishedEvent;
 use crate::requests::Requests;
-use crate::resource_manager::{ResourceManager, ResourceManagerOptions};
+use crate::resource_manager::{ResourceManagerOptions, ResourceManagerService};
 use crate::storage::Storage;
 use crate::tasks::Tasks;
-use crate::vaults::{NewVersion, Occurrence, Vault, Vaults};
+use crate::vaults::{NewVersion, SecretOccurrence, Vault, Vaults};
 use crate::world::World;
 
 /// All services of one cloud.
 pub(crate) struct CloudServices {
     pub(super) identities: Arc<Identities>,
-    pub(super) key_vault: KeyVault,
-    pub(super) resource_manager: ResourceManager,
+    pub(super) key_vault: KeyVaultService,
+    pub(super) resource_manager: ResourceManagerService,
     pub(super) storage: Option<Storage>,
     pub(super) vaults: Arc<Vaults>,
     pub(super) apps: Arc<Apps>,
@@ -63,7 +63,7 @@ impl CloudServices {
             apps.identities(),
             options.token_lifetime,
         ));
-        let resource_manager = ResourceManager::new(
+        let resource_manager = ResourceManagerService::new(
             world,
             ResourceManagerOptions {
                 page_size: options.page_size,
@@ -76,7 +76,7 @@ impl CloudServices {
             Arc::clone(&identities),
         );
         Self {
-            key_vault: KeyVault::new(world, Arc::clone(&vaults), Arc::clone(&identities)),
+            key_vault: KeyVaultService::new(world, Arc::clone(&vaults), Arc::clone(&identities)),
             resource_manager,
             identities,
             storage,
@@ -95,7 +95,7 @@ impl CloudServices {
             .ok_or_else(|| CloudError::UnknownVault(name.to_owned()))
     }
 
-    pub(super) fn app(&self, name: &str) -> Result<&Arc<App>, CloudError> {
+    pub(super) fn app(&self, name: &str) -> Result<&Arc<LocalApp>, CloudError> {
         self.apps
             .named(name)
             .ok_or_else(|| CloudError::UnknownApp(name.to_owned()))
@@ -119,7 +119,7 @@ impl CloudServices {
         &self,
         vault: &str,
         name: &str,
-        occurrence: Occurrence,
+        occurrence: SecretOccurrence,
     ) -> Result<(), CloudError> {
         let vault = self.vault(vault)?;
         let secret = vault.secret(name)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::http::Method;
 
 use super::error::CloudError;
-use crate::apps::{App, Apps};
+use crate::apps::{Apps, LocalApp};
 use crate::hidden::Hidden;
 use crate::requests::Requests;
 
@@ -76,13 +76,13 @@ impl Writer {
         Ok(())
     }
 
-    fn app(&self, name: &str) -> Result<&Arc<App>, CloudError> {
+    fn app(&self, name: &str) -> Result<&Arc<LocalApp>, CloudError> {
         self.apps
             .named(name)
             .ok_or_else(|| CloudError::UnknownApp(name.to_owned()))
     }
 
-    fn write(&self, app: &Arc<App>, change: impl FnOnce(&mut BTreeMap<String, Hidden>)) {
+    fn write(&self, app: &Arc<LocalApp>, change: impl FnOnce(&mut BTreeMap<String, Hidden>)) {
         self.apps.write(app, change);
         self.record(Method::PUT, format!("{}/config/appsettings", app.id));
     }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use error::FilesError;
-use function::{Function, Trigger};
+use function::{Function, FunctionTrigger};
 use json_file::JsonFile;
 
 /// The app, read from its files.
@@ -47,7 +47,7 @@ impl AppFiles {
         let functions = read_functions(&root, environment)?;
         if functions
             .values()
-            .any(|function| !matches!(function.trigger, Trigger::Http { .. }))
+            .any(|function| !matches!(function.trigger, FunctionTrigger::Http { .. }))
         {
             // The host itself implements only HTTP triggers.
             host.text("extensionBundle.id")?;
@@ -56,7 +56,7 @@ impl AppFiles {
         if host.flag("customHandler.enableForwardingHttpRequest")?
             && functions
                 .values()
-                .any(|function| matches!(function.trigger, Trigger::Http { .. }))
+                .any(|function| matches!(function.trigger, FunctionTrigger::Http { .. }))
         {
             return Err(host.wrong(
                 "customHandler.enableForwardingHttpRequest",

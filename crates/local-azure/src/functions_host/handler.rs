@@ -224,12 +224,13 @@ impl Watcher {
                 ProcessEnd::Exited(0) => break HandlerStatus::Dead(0),
                 ProcessEnd::Stopped => break HandlerStatus::Stopped("told to stop".to_owned()),
                 ProcessEnd::Exited(200) => (
-                    "exited with code 200, which asks for a restart".to_owned(),
+                    "exited with code 200, which requests a restart".to_owned(),
                     false,
                 ),
-                ProcessEnd::Restarted => {
-                    ("was killed: an invocation took too long".to_owned(), false)
-                }
+                ProcessEnd::Restarted => (
+                    "was killed after the timeout of an invocation".to_owned(),
+                    false,
+                ),
                 ProcessEnd::Exited(code) => (format!("exited with code {code}"), true),
                 ProcessEnd::Crashed(why) => (why, true),
             };
@@ -249,7 +250,7 @@ impl Watcher {
             process = match Process::start(&self.supervision.launch, &self.log) {
                 Ok(process) => process,
                 Err(error) => {
-                    break HandlerStatus::Stopped(format!("it cannot be started again: {error}"));
+                    break HandlerStatus::Stopped(format!("the restart failed: {error}"));
                 }
             };
             self.restarts.fetch_add(1, Ordering::Relaxed);
@@ -304,6 +305,6 @@ fn end_of(ended: io::Result<ExitStatus>) -> ProcessEnd {
     match ended.map(|status| status.code()) {
         Ok(Some(code)) => ProcessEnd::Exited(code),
         Ok(None) => ProcessEnd::Crashed("was ended by a signal".to_owned()),
-        Err(error) => ProcessEnd::Crashed(format!("cannot be watched: {error}")),
+        Err(error) => ProcessEnd::Crashed(format!("cannot be waited for: {error}")),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::envelope;
 use super::error::NoSuchFunction;
-use super::files::function::{Function, Trigger};
+use super::files::function::{Function, FunctionTrigger};
 use super::handler::HandlerStatus;
 use super::instances::RoundRobin;
 use super::invocation::{Invocation, InvocationFailure};
@@ -54,17 +54,23 @@ impl Host {
     pub(super) fn event_function(&self, name: &str) -> Result<&Function, NoSuchFunction> {
         let function = self.functions.get(name);
         function
-            .filter(|function| matches!(function.trigger, Trigger::Event | Trigger::Events))
+            .filter(|function| {
+                matches!(
+                    function.trigger,
+                    FunctionTrigger::Event | FunctionTrigger::Events
+                )
+            })
             .ok_or_else(|| NoSuchFunction(name.to_owned()))
     }
 
     /// Runs an event function with one event, or with an array of events if its cardinality is `many`.
     pub(super) async fn run_with_events(&self, function: &Function, value: &Value) -> Invocation {
         let body = match (&function.trigger, value) {
-            (Trigger::Events, Value::Array(_)) | (Trigger::Event, Value::Object(_)) => {
+            (FunctionTrigger::Events, Value::Array(_))
+            | (FunctionTrigger::Event, Value::Object(_)) => {
                 Ok(envelope::of_events(function, value, self.double_encoded))
             }
-            (Trigger::Events, _) => Err(InvocationFailure::Unbound("an array of events")),
+            (FunctionTrigger::Events, _) => Err(InvocationFailure::Unbound("an array of events")),
             _ => Err(InvocationFailure::Unbound("an event")),
         };
         self.invoker.run(function, &self.round, body).await

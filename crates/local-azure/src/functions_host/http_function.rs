@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::envelope;
-use super::files::function::{Function, Trigger};
+use super::files::function::{Function, FunctionTrigger};
 use super::host::Host;
 
 /// Calls the HTTP function that matches the route and method.
@@ -25,7 +25,7 @@ pub(super) async fn call(
     let Some((function, parameters)) = host.http_function(&method, uri.path()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let Trigger::Http {
+    let FunctionTrigger::Http {
         anonymous, output, ..
     } = &function.trigger
     else {
@@ -70,7 +70,7 @@ impl Host {
         self.functions
             .values()
             .find_map(|function| match &function.trigger {
-                Trigger::Http { methods, route, .. }
+                FunctionTrigger::Http { methods, route, .. }
                     if methods.is_empty() || methods.iter().any(|it| it == method.as_str()) =>
                 {
                     Some((function, match_route(route, path)?))

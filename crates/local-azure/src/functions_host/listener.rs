@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::files::function::Trigger;
+use super::files::function::FunctionTrigger;
 use super::handler::HandlerStatus;
 use super::host::{Host, text_of};
 use super::http_function;
@@ -158,7 +158,7 @@ async fn notification(host: &Arc<Host>, name: &str, value: Value) -> Response {
                 .into_response();
         }
     };
-    let invocations: Vec<Invocation> = if matches!(function.trigger, Trigger::Events) {
+    let invocations: Vec<Invocation> = if matches!(function.trigger, FunctionTrigger::Events) {
         vec![host.run_with_events(function, &Value::Array(events)).await]
     } else {
         join_all(
@@ -200,21 +200,21 @@ async fn run_manually(
         _ => input,
     };
     match &function.trigger {
-        Trigger::Http { .. } => {
+        FunctionTrigger::Http { .. } => {
             return (
                 StatusCode::BAD_REQUEST,
                 "call an HTTP function under its own path",
             )
                 .into_response();
         }
-        Trigger::Timer { .. } => {
+        FunctionTrigger::Timer { .. } => {
             tokio::spawn(async move {
                 if let Some(timer) = host.timers.get(&name) {
                     timer.run(&host.invoker).await;
                 }
             });
         }
-        Trigger::Event | Trigger::Events => {
+        FunctionTrigger::Event | FunctionTrigger::Events => {
             tokio::spawn(async move { host.run_with_events(&function, &input).await });
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::envelope;
-use super::files::function::{Function, Trigger};
+use super::files::function::{Function, FunctionTrigger};
 use super::instances::RoundRobin;
 use super::invocation::Invocation;
 use super::invoker::Invoker;
@@ -39,7 +39,7 @@ impl Timer {
 
     fn new(function: &Function) -> Option<Self> {
         match &function.trigger {
-            Trigger::Timer {
+            FunctionTrigger::Timer {
                 schedule,
                 run_on_startup,
             } => Some(Self {

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::state::ResourceManager;
-use crate::apps::{App, ReferenceRow, Settings};
+use super::state::ResourceManagerService;
+use crate::apps::{LocalApp, ReferenceRow, Settings};
 
 /// A site or a slot.
-pub(super) fn app(manager: &ResourceManager, app: &App) -> Value {
+pub(super) fn app(manager: &ResourceManagerService, app: &LocalApp) -> Value {
     let host_name = format!(
         "{}.azurewebsites.net",
         app.short_name.replace('/', "-").to_lowercase()
@@ -46,7 +46,7 @@ pub(super) fn app(manager: &ResourceManager, app: &App) -> Value {
 }
 
 /// An app's settings, current or requested.
-pub(super) fn settings(app: &App, settings: &Settings) -> Value {
+pub(super) fn settings(app: &LocalApp, settings: &Settings) -> Value {
     let properties: Map<String, Value> = settings
         .iter()
         .map(|(name, value)| (name.clone(), value.expose().into()))
@@ -61,7 +61,11 @@ pub(super) fn settings(app: &App, settings: &Settings) -> Value {
 }
 
 /// The status of one reference.
-pub(super) fn reference(manager: &ResourceManager, app: &App, row: ReferenceRow) -> Value {
+pub(super) fn reference(
+    manager: &ResourceManagerService,
+    app: &LocalApp,
+    row: ReferenceRow,
+) -> Value {
     let (vault, secret, version) = match row.target {
         Some(target) => (Some(target.vault), Some(target.secret), target.version),
         None => (None, None, None),
@@ -92,7 +96,7 @@ pub(super) fn reference(manager: &ResourceManager, app: &App, row: ReferenceRow)
 }
 
 /// A resource group.
-pub(super) fn resource_group(manager: &ResourceManager, name: &str) -> Value {
+pub(super) fn resource_group(manager: &ResourceManagerService, name: &str) -> Value {
     json!({
         "id": format!("/subscriptions/{}/resourceGroups/{name}", manager.subscription),
         "name": name,
@@ -102,7 +106,7 @@ pub(super) fn resource_group(manager: &ResourceManager, name: &str) -> Value {
     })
 }
 
-fn app_type(app: &App) -> &'static str {
+fn app_type(app: &LocalApp) -> &'static str {
     if app.slot.is_some() {
         "Microsoft.Web/sites/slots"
     } else {
@@ -110,7 +114,7 @@ fn app_type(app: &App) -> &'static str {
     }
 }
 
-fn identity(manager: &ResourceManager, app: &App) -> Option<Value> {
+fn identity(manager: &ResourceManagerService, app: &LocalApp) -> Option<Value> {
     let principal_id = &app.identity.as_ref()?.principal_id;
     Some(
         json!({ "type": "SystemAssigned", "principalId": principal_id, "tenantId": manager.tenant }),

@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use wildmatch::WildMatch;
 
 use super::refusal::ResourceManagerRefusal;
-use super::state::ResourceManager;
-use crate::call::Call;
+use super::state::ResourceManagerService;
+use crate::call::ServiceCall;
 use crate::paging::Keyed;
 use crate::response::{self, Response};
 use crate::world::Role;
 
 /// Rejects a request that the caller's roles do not allow. A caller without any role is allowed everything.
 pub(super) fn check(
-    manager: &ResourceManager,
-    call: &Call,
+    manager: &ResourceManagerService,
+    call: &ServiceCall,
     caller: &str,
     rest: &[&str],
 ) -> Result<(), ResourceManagerRefusal> {
@@ -34,7 +34,10 @@ pub(super) fn check(
     })
 }
 
-fn roles<'a>(manager: &'a ResourceManager, caller: &'a str) -> impl Iterator<Item = &'a Role> {
+fn roles<'a>(
+    manager: &'a ResourceManagerService,
+    caller: &'a str,
+) -> impl Iterator<Item = &'a Role> {
     manager
         .roles
         .iter()
@@ -100,8 +103,8 @@ fn suffix(method: &Method) -> &'static str {
 
 /// Executes an operation of Microsoft.Authorization on a scope.
 pub(super) fn authorization(
-    manager: &ResourceManager,
-    call: &Call,
+    manager: &ResourceManagerService,
+    call: &ServiceCall,
     caller: &str,
     scope: &str,
     rest: &[&str],
@@ -114,7 +117,12 @@ pub(super) fn authorization(
     }
 }
 
-fn permissions(manager: &ResourceManager, call: &Call, caller: &str, scope: &str) -> Response {
+fn permissions(
+    manager: &ResourceManagerService,
+    call: &ServiceCall,
+    caller: &str,
+    scope: &str,
+) -> Response {
     let all: Vec<&Role> = roles(manager, caller).collect();
     let covering = all.iter().filter(|role| covers(role, scope)).enumerate();
     let mut rows: Vec<Keyed> = covering
@@ -128,8 +136,8 @@ fn permissions(manager: &ResourceManager, call: &Call, caller: &str, scope: &str
 
 /// The role assignments of the principal in the filter `assignedTo('...')`.
 fn assignments(
-    manager: &ResourceManager,
-    call: &Call,
+    manager: &ResourceManagerService,
+    call: &ServiceCall,
     scope: &str,
 ) -> Result<Response, ResourceManagerRefusal> {
     let filter = call.query.get("$filter").unwrap_or_default();
@@ -163,7 +171,7 @@ fn assignments(
     Ok(manager.list(call, rows))
 }
 
-fn definition(manager: &ResourceManager, id: &str) -> Response {
+fn definition(manager: &ResourceManagerService, id: &str) -> Response {
     let role = id
         .parse::<usize>()
         .ok()
@@ -183,12 +191,12 @@ fn everything() -> Value {
     json!({ "actions": ["*"], "notActions": [], "dataActions": [], "notDataActions": [] })
 }
 
-fn assignment(manager: &ResourceManager, role: &str, scope: &str, principal: &str) -> Value {
+fn assignment(manager: &ResourceManagerService, role: &str, scope: &str, principal: &str) -> Value {
     let properties = json!({ "roleDefinitionId": definition_id(manager, role), "principalId": principal, "scope": scope });
     json!({ "name": role, "type": "Microsoft.Authorization/roleAssignments", "properties": properties })
 }
 
-fn definition_id(manager: &ResourceManager, role: &str) -> String {
+fn definition_id(manager: &ResourceManagerService, role: &str) -> String {
     format!(
         "/subscriptions/{}/providers/Microsoft.Authorization/roleDefinitions/{role}",
         manager.subscription

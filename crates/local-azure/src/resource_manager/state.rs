@@ -7,7 +7,7 @@ use super::event_subscription::ListedSubscription;
 use super::rate_limits::RateLimits;
 use crate::apps::Apps;
 use crate::azure_cloud::AzureCloud;
-use crate::call::Call;
+use crate::call::ServiceCall;
 use crate::identity::Identities;
 use crate::paging::{Keyed, page};
 use crate::response::{self, Response};
@@ -15,7 +15,7 @@ use crate::vaults::Vaults;
 use crate::world::{Role, World};
 
 /// Resource Manager of one subscription.
-pub(crate) struct ResourceManager {
+pub(crate) struct ResourceManagerService {
     pub(super) subscription: String,
     pub(super) tenant: String,
     pub(super) cloud: AzureCloud,
@@ -41,7 +41,7 @@ pub(crate) struct ResourceManagerOptions {
     pub(crate) limits_requests: bool,
 }
 
-impl ResourceManager {
+impl ResourceManagerService {
     pub(crate) fn new(
         world: &World,
         options: ResourceManagerOptions,
@@ -80,7 +80,7 @@ impl ResourceManager {
     }
 
     /// One page of a list.
-    pub(super) fn list(&self, call: &Call, items: Vec<Keyed>) -> Response {
+    pub(super) fn list(&self, call: &ServiceCall, items: Vec<Keyed>) -> Response {
         response::ok(&page(call, items, self.options.page_size.max(1)))
     }
 }

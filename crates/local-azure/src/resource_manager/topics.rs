@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 use super::event_subscription::ListedSubscription;
 use super::refusal::ResourceManagerRefusal;
-use super::state::ResourceManager;
-use crate::call::Call;
+use super::state::ResourceManagerService;
+use crate::call::ServiceCall;
 use crate::paging::Keyed;
 use crate::response::Response;
 
 /// Executes an operation of Microsoft.EventGrid on the subscription.
 pub(super) fn in_subscription(
-    manager: &ResourceManager,
-    call: &Call,
+    manager: &ResourceManagerService,
+    call: &ServiceCall,
     rest: &[&str],
 ) -> Result<Response, ResourceManagerRefusal> {
     match (&call.method, rest) {
@@ -31,8 +31,8 @@ pub(super) fn in_subscription(
 
 /// Executes an operation of Microsoft.EventGrid on a resource group.
 pub(super) fn in_group(
-    manager: &ResourceManager,
-    call: &Call,
+    manager: &ResourceManagerService,
+    call: &ServiceCall,
     rest: &[&str],
 ) -> Result<Response, ResourceManagerRefusal> {
     match (&call.method, rest) {
@@ -48,7 +48,7 @@ pub(super) fn in_group(
     }
 }
 
-fn topic_id(manager: &ResourceManager, it: &ListedSubscription) -> String {
+fn topic_id(manager: &ResourceManagerService, it: &ListedSubscription) -> String {
     let group = it.topic.split('/').nth(4).unwrap_or_default();
     let subscription = &manager.subscription;
     format!(
@@ -57,7 +57,7 @@ fn topic_id(manager: &ResourceManager, it: &ListedSubscription) -> String {
     )
 }
 
-fn topic(manager: &ResourceManager, it: &ListedSubscription) -> Value {
+fn topic(manager: &ResourceManagerService, it: &ListedSubscription) -> Value {
     json!({
         "id": topic_id(manager, it),
         "name": it.vault,
@@ -71,7 +71,7 @@ fn topic(manager: &ResourceManager, it: &ListedSubscription) -> Value {
     })
 }
 
-fn subscription(manager: &ResourceManager, it: &ListedSubscription) -> Value {
+fn subscription(manager: &ResourceManagerService, it: &ListedSubscription) -> Value {
     let types = if it.event_types.is_empty() {
         Value::Null
     } else {

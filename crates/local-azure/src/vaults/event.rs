@@ -10,13 +10,13 @@ use crate::published_event::PublishedEvent;
 
 /// An occurrence that publishes an event. Updates and deletions of secrets publish none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Occurrence {
+pub(crate) enum SecretOccurrence {
     NewVersionCreated,
     NearExpiry,
     Expired,
 }
 
-impl Occurrence {
+impl SecretOccurrence {
     fn event_type(self) -> &'static str {
         match self {
             Self::NewVersionCreated => "Microsoft.KeyVault.SecretNewVersionCreated",
@@ -31,7 +31,7 @@ pub(super) fn event(
     vault: &Vault,
     secret: &Secret,
     version: &Version,
-    occurrence: Occurrence,
+    occurrence: SecretOccurrence,
     now: Timestamp,
 ) -> PublishedEvent {
     let event = json!({

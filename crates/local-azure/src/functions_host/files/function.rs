@@ -13,12 +13,12 @@ pub(crate) struct Function {
     pub(crate) name: String,
     /// The name of the trigger's binding, which is the key in `Data`.
     pub(crate) binding: String,
-    pub(crate) trigger: Trigger,
+    pub(crate) trigger: FunctionTrigger,
 }
 
 /// The trigger of a function.
 #[derive(Debug, Clone)]
-pub(crate) enum Trigger {
+pub(crate) enum FunctionTrigger {
     /// `eventGridTrigger` with `"cardinality": "one"`, the default.
     Event,
     /// `eventGridTrigger` with `"cardinality": "many"`: all events of a delivery in one invocation.
@@ -99,32 +99,35 @@ impl<'a> Bindings<'a> {
         })
     }
 
-    fn event_trigger(&self) -> Result<Trigger, FilesError> {
+    fn event_trigger(&self) -> Result<FunctionTrigger, FilesError> {
         let cardinality = self
             .file
             .optional_text(&self.field("cardinality"))?
             .unwrap_or("one");
         match cardinality.to_ascii_lowercase().as_str() {
-            "one" => Ok(Trigger::Event),
-            "many" => Ok(Trigger::Events),
+            "one" => Ok(FunctionTrigger::Event),
+            "many" => Ok(FunctionTrigger::Events),
             _ => Err(self.wrong("cardinality", "`one` or `many`")),
         }
     }
 
-    fn timer_trigger(&self, environment: &[(String, String)]) -> Result<Trigger, FilesError> {
+    fn timer_trigger(
+        &self,
+        environment: &[(String, String)],
+    ) -> Result<FunctionTrigger, FilesError> {
         let text = resolve(self.file.text(&self.field("schedule"))?, environment);
         let schedule = text.and_then(|text| Schedule::parse(text).ok());
         let expected = "a schedule of six fields, or the `%NAME%` of a setting that holds one";
-        Ok(Trigger::Timer {
+        Ok(FunctionTrigger::Timer {
             schedule: schedule.ok_or_else(|| self.wrong("schedule", expected))?,
             run_on_startup: self.file.flag(&self.field("runOnStartup"))?,
         })
     }
 
-    fn http_trigger(&self, name: &str) -> Result<Trigger, FilesError> {
+    fn http_trigger(&self, name: &str) -> Result<FunctionTrigger, FilesError> {
         let methods = self.file.texts(&self.field("methods"))?;
         let level = self.file.optional_text(&self.field("authLevel"))?;
-        Ok(Trigger::Http {
+        Ok(FunctionTrigger::Http {
             methods: methods
                 .iter()
                 .map(|method| method.to_ascii_uppercase())
