@@ -200,3 +200,17 @@ impl Effect {
 
 /// The pseudo-method of a resolution of a reference by Azure. No client sends it.
 pub(crate) const RESOLVE: &str = "resolve";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn reads_the_former_name_of_half_response() {
+        let fault = json!({ "service": "storage", "effect": { "kind": "half-answer" } });
+        let fault: Fault = from_value(fault).unwrap();
+        assert!(matches!(fault.effect, Effect::HalfResponse));
+    }
+}

@@ -24,7 +24,7 @@ async fn start_with(app: &AppFolder, at_the_start: &str) -> FunctionsHost {
 
 async fn crash(host: &FunctionsHost, restarts_after: u64) {
     host.kill_handler();
-    eventually("the handler is started again", || {
+    eventually("the handler is restarted", || {
         (host.restarts() == restarts_after).then_some(())
     })
     .await;
@@ -56,7 +56,7 @@ async fn exit_code_200_is_a_restart_that_does_not_count() {
     let host = start(app.options()).await;
     for restarts in 1..=4 {
         host.invoke("Event", &event("exit 200")).await.unwrap();
-        eventually("the handler is started again", || {
+        eventually("the handler is restarted", || {
             (host.restarts() == restarts).then_some(())
         })
         .await;
@@ -80,7 +80,7 @@ async fn a_crash_fails_the_invocation() {
         matches!(invocation.outcome, Err(InvocationFailure::Connection(_))),
         "{invocation:?}"
     );
-    eventually("the handler is started again", || {
+    eventually("the handler is restarted", || {
         (host.restarts() == 1).then_some(())
     })
     .await;

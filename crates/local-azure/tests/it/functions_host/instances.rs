@@ -220,7 +220,7 @@ async fn restarts_are_counted_together() {
     host.kill_handler();
     host.kill_handler_of(1).unwrap();
     // Each instance counts its own crashes. Two crashes of one instance would have stopped it.
-    eventually("both are started again", || {
+    eventually("both are restarted", || {
         (host.restarts() == 2).then_some(())
     })
     .await;

@@ -38,10 +38,7 @@ async fn the_process_is_gone_and_reaped_afterwards() {
             .await
             .is_err_and(|error| error.is_connect())
     );
-    eventually("it is started again", || {
-        (host.restarts() == 1).then_some(())
-    })
-    .await;
+    eventually("it is restarted", || (host.restarts() == 1).then_some(())).await;
     assert!(
         matches!(host.wait_while_starting().await, HandlerStatus::Running { pid: new, .. } if new != pid)
     );
@@ -71,10 +68,7 @@ async fn concurrent_kills_end_one_process() {
     let kill = host.handler_kill(0).unwrap();
     let again = kill.clone();
     tokio::join!(kill.killed(), again.killed());
-    eventually("it is started again", || {
-        (host.restarts() == 1).then_some(())
-    })
-    .await;
+    eventually("it is restarted", || (host.restarts() == 1).then_some(())).await;
     assert!(matches!(
         host.wait_while_starting().await,
         HandlerStatus::Running { .. }

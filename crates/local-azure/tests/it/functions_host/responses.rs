@@ -32,7 +32,7 @@ async fn check_hangs(action: &str) {
         invocation.outcome,
         Err(InvocationFailure::TimedOut(Duration::from_millis(300)))
     );
-    let after = eventually("the handler is started again", || match host.status() {
+    let after = eventually("the handler is restarted", || match host.status() {
         HandlerStatus::Starting => None,
         status if status == before => None,
         status => Some(status),
