@@ -2,7 +2,8 @@
 //!
 //! The field `data.do` of an event selects an action. The default returns the request in `ReturnValue`.
 //! The setting `HANDLER_TIMER` selects the action of a timer.
-//! The setting `HANDLER_START` selects an action at the start: `exit <code>`, or `mute` to accept requests and never respond.
+//! The setting `HANDLER_START` selects an action at the start: `exit <code>`, or `mute` to accept requests without a
+//! response.
 
 #![expect(
     clippy::disallowed_methods,

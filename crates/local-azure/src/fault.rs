@@ -54,8 +54,8 @@ pub enum Effect {
     #[serde(alias = "half-answer")]
     HalfResponse,
     /// A reference resolves to this status. `path` matches the path of the reference:
-    /// `{app}/config/configreferences/appsettings/{setting}`. The fault is counted when Azure resolves the reference, not
-    /// when a client reads it.
+    /// `{app}/config/configreferences/appsettings/{setting}`. The fault is counted when Azure resolves the reference,
+    /// not when a client reads it.
     ReferenceStatus {
         /// The status.
         status: ResolveStatus,

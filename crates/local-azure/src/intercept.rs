@@ -1,4 +1,5 @@
-//! Interceptions: actions of a test at an exact moment of a request, such as a kill of the client or a concurrent write.
+//! Interceptions: actions of a test at an exact moment of a request, such as a kill of the client or a concurrent
+//! write.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -25,8 +26,8 @@ pub struct Intercept {
 pub enum Moment {
     /// The request has been read and not executed. Faults apply after this.
     Arrived,
-    /// The request has been executed, and no response has been sent. A request that a fault fails or hangs never reaches
-    /// this moment.
+    /// The request has been executed, and no response has been sent. A request that a fault fails or hangs never
+    /// reaches this moment.
     CarriedOut,
 }
 

@@ -87,7 +87,8 @@ impl KeyVaultService {
         }
     }
 
-    /// The vault in the first label of a host such as `{vault}.vault.azure.net` or `{vault}.localhost`, or the only vault.
+    /// The vault in the first label of a host such as `{vault}.vault.azure.net` or `{vault}.localhost`, or the only
+    /// vault.
     fn vault_of_host(&self, call: &ServiceCall) -> Option<&Vault> {
         let host = call.header("host").unwrap_or_default().to_lowercase();
         let host = host.split(':').next().unwrap_or_default();

@@ -59,8 +59,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Reads the settings, waits, and writes them back with a change. Concurrent writes during the pause are lost, as with
-    /// a deployment script.
+    /// Reads the settings, waits, and writes them back with a change. Concurrent writes during the pause are lost, as
+    /// with a deployment script.
     pub async fn rewrite(
         &self,
         app: &str,

@@ -61,8 +61,8 @@ impl fmt::Display for HandlerStatus {
 pub struct HandlerKill(pub(super) Handler);
 
 impl HandlerKill {
-    /// Sends SIGKILL to the current process and waits until it has ended and is reaped. This counts as a crash, so another
-    /// process is started. The call does not wait for that one.
+    /// Sends SIGKILL to the current process and waits until it has ended and is reaped. This counts as a crash, so
+    /// another process is started. The call does not wait for that one.
     pub async fn killed(&self) {
         // The closed channel is the signal: see `HandlerCommand::Crash`.
         let _ = self.0.crash().await;
@@ -285,7 +285,8 @@ impl Watcher {
                         self.status.send_replace(HandlerStatus::Running { pid, port });
                         continue;
                     }
-                    // The real host leaves such a handler running and fails every invocation. A crash is easier to notice.
+                    // The real host leaves such a handler running and fails every invocation. A crash is easier to
+                    // notice.
                     (ProcessEnd::Crashed("did not respond to `GET /` in time".to_owned()), None)
                 }
             };

@@ -1,7 +1,7 @@
 //! Role-based access control and the operations of Microsoft.Authorization.
 //!
-//! As in Resource Manager, the name of an action is derived from the request: the types in the path, then `read`, `write`,
-//! or the last part of the path followed by `action`.
+//! As in Resource Manager, the name of an action is derived from the request: the types in the path, then `read`,
+//! `write`, or the last part of the path followed by `action`.
 
 use axum::http::Method;
 use serde_json::{Value, json};
