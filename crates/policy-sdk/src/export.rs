@@ -29,10 +29,10 @@ macro_rules! export {
                     app: $crate::App,
                 ) -> Result<$crate::Decision, String> {
                     <$policy as $crate::Policy>::decide(event, app)
-                }
+        }
             }
 
-    $crate::bindings::export!(Exported with_types_in $crate::bindings);
+            $crate::bindings::export!(Exported with_types_in $crate::bindings);
         };
     };
 }
