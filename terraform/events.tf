@@ -1,4 +1,4 @@
-# A vault has one system topic, in its own region. A Logic App, say, may have made it already.
+# A vault has one system topic, in its own region. It can exist already, for example because of a Logic App.
 resource "azurerm_eventgrid_system_topic" "this" {
   count = var.vault.topic == null ? 1 : 0
 
@@ -32,12 +32,12 @@ resource "azurerm_eventgrid_system_topic_event_subscription" "this" {
 
   azure_function_endpoint {
     function_id = "${azurerm_function_app_flex_consumption.this.id}/functions/SecretEvent"
-    # All events of a batch are run side by side, and all are delivered again if one fails: so one at a time.
+    # The events of an Event Grid batch run concurrently, and one failure causes all of them to be delivered again.
     max_events_per_batch              = 1
     preferred_batch_size_in_kilobytes = 64
   }
 
-  # The most that there is: for a day, keyrelay may be away.
+  # The maximum: keyrelay can be unavailable for a day.
   retry_policy {
     event_time_to_live    = 1440
     max_delivery_attempts = 30
@@ -57,7 +57,7 @@ resource "azurerm_eventgrid_system_topic_event_subscription" "this" {
 
     content {
       subject_begins_with = subject_filter.value
-      case_sensitive      = false # As Key Vault compares names.
+      case_sensitive      = false # Key Vault ignores case in names.
     }
   }
 

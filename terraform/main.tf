@@ -1,9 +1,9 @@
 locals {
-  # Storage accounts have names of their own kind: up to 24 letters and digits, unique in Azure.
+  # The name of a storage account has up to 24 lower-case letters and digits, and is unique in Azure.
   storage_name = "${substr(replace(var.name, "-", ""), 0, 16)}${substr(sha256("${var.resource_group_name}/${var.name}"), 0, 8)}"
   vault_name   = element(split("/", var.vault.id), 8)
 
-  # By its name alone the Functions host finds a storage account in the public cloud only: elsewhere it needs the URLs.
+  # The Functions host finds a storage account by name in the public cloud only. In other clouds it needs the URLs.
   storage_settings = var.cloud == "public" ? tomap({
     AzureWebJobsStorage__accountName = azurerm_storage_account.this.name
     }) : tomap({
@@ -15,13 +15,13 @@ locals {
 
 resource "azurerm_storage_account" "this" {
   #checkov:skip=CKV_AZURE_33:Queues are not used.
-  #checkov:skip=CKV_AZURE_59:The Functions host, Event Grid and whoever reads the runs reach it over the internet, with Entra tokens only; there are no keys. Restrict it to a network together with the function app.
-  #checkov:skip=CKV_AZURE_206:What is in it can be made anew: the package by deploying, leases and pending work by the vault. Zone redundancy is enough.
-  #checkov:skip=CKV2_AZURE_1:Names, references and digests are stored, no secret: keys of Microsoft will do.
-  #checkov:skip=CKV2_AZURE_33:As above: a private endpoint needs a network, which is the caller's.
-  #checkov:skip=CKV2_AZURE_38:Leases are written many times a minute: soft delete would keep each state.
-  #checkov:skip=CKV2_AZURE_40:Shared keys are off.
-  #checkov:skip=CKV2_AZURE_41:There are no keys, so there are no signatures to expire.
+  #checkov:skip=CKV_AZURE_59:The Functions host, Event Grid and `keyrelay runs` reach it over the internet, with Entra tokens only; there are no keys. Restrict it to a network together with the function app.
+  #checkov:skip=CKV_AZURE_206:Its contents can be created again: the package by a deployment, leases and pending work from the vault. Zone redundancy is enough.
+  #checkov:skip=CKV2_AZURE_1:It contains names, references and digests, and no secret: Microsoft-managed keys are sufficient.
+  #checkov:skip=CKV2_AZURE_33:As above: a private endpoint needs a network, which belongs to the caller.
+  #checkov:skip=CKV2_AZURE_38:Leases are written many times a minute, and soft delete would keep every state.
+  #checkov:skip=CKV2_AZURE_40:Shared keys are disabled.
+  #checkov:skip=CKV2_AZURE_41:There are no keys, so there are no SAS tokens to expire.
   name                            = local.storage_name
   resource_group_name             = var.resource_group_name
   location                        = var.location
@@ -32,19 +32,19 @@ resource "azurerm_storage_account" "this" {
   default_to_oauth_authentication = true
   allow_nested_items_to_be_public = false
   local_user_enabled              = false
-  # Encrypted a second time, below the service. Can only be chosen when the account is made.
+  # A second layer of encryption, below the service. It can only be enabled when the account is created.
   infrastructure_encryption_enabled = true
   tags                              = var.tags
 }
 
-# The store: leases, pending work, the run history.
+# The store: leases, pending work and the run history.
 resource "azurerm_storage_container" "store" {
   #checkov:skip=CKV2_AZURE_21:Reads are logged by the diagnostic setting in monitoring.tf.
   name               = "keyrelay"
   storage_account_id = azurerm_storage_account.this.id
 }
 
-# What Flex Consumption starts from.
+# The deployment package of Flex Consumption.
 resource "azurerm_storage_container" "package" {
   #checkov:skip=CKV2_AZURE_21:Reads are logged by the diagnostic setting in monitoring.tf.
   name               = "package"
@@ -58,7 +58,7 @@ resource "azurerm_storage_container" "dead_letter" {
   storage_account_id = azurerm_storage_account.this.id
 }
 
-# An identity of its own, so that its roles are there before the app is, and outlive it.
+# A user-assigned identity: its roles exist before the app does, and outlive it.
 resource "azurerm_user_assigned_identity" "this" {
   name                = var.name
   resource_group_name = var.resource_group_name
@@ -67,9 +67,9 @@ resource "azurerm_user_assigned_identity" "this" {
 }
 
 resource "azurerm_service_plan" "this" {
-  #checkov:skip=CKV_AZURE_211:FC1 is the plan that scales to zero; it is meant for production.
+  #checkov:skip=CKV_AZURE_211:FC1 is the plan that scales to zero, and is intended for production.
   #checkov:skip=CKV_AZURE_212:Flex Consumption has no fixed number of instances.
-  #checkov:skip=CKV_AZURE_225:Event Grid delivers again for a day, and the hourly comparison finds the rest: a zone may fail.
+  #checkov:skip=CKV_AZURE_225:A zone may fail: Event Grid delivers again for a day, and the hourly comparison finds the rest.
   name                = var.name
   resource_group_name = var.resource_group_name
   location            = var.location
@@ -85,11 +85,11 @@ resource "azurerm_function_app_flex_consumption" "this" {
   service_plan_id     = azurerm_service_plan.this.id
   tags                = var.tags
 
-  # A custom handler. Another version is accepted and never starts.
+  # A custom handler. Azure accepts other versions too, but they never start.
   runtime_name    = "custom"
   runtime_version = "1.0"
 
-  # The smallest there is: keyrelay takes about 12 MB.
+  # The smallest size: keyrelay uses about 12 MB.
   instance_memory_in_mb  = 512
   maximum_instance_count = 40
 
@@ -100,7 +100,7 @@ resource "azurerm_function_app_flex_consumption" "this" {
 
   https_only                                     = true
   webdeploy_publish_basic_authentication_enabled = false
-  public_network_access_enabled                  = true # Event Grid comes from the internet.
+  public_network_access_enabled                  = true # Event Grid delivers from the internet.
 
   identity {
     type         = "UserAssigned"
@@ -114,7 +114,7 @@ resource "azurerm_function_app_flex_consumption" "this" {
     http2_enabled                          = true
   }
 
-  # The provider puts a connection string without a key beside these; never set `AzureWebJobsStorage` itself.
+  # The provider adds a connection string without a key to these. Never set `AzureWebJobsStorage` itself.
   app_settings = merge(local.storage_settings, {
     AzureWebJobsStorage__credential = "managedidentity"
     AzureWebJobsStorage__clientId   = azurerm_user_assigned_identity.this.client_id
@@ -123,7 +123,7 @@ resource "azurerm_function_app_flex_consumption" "this" {
     KEYRELAY_MODE                   = var.mode
     KEYRELAY_SCOPE                  = join(",", sort(var.scopes))
     KEYRELAY_VAULTS                 = local.vault_name
-    # When many events come at once, the Functions host would leave log lines out, and with them alerts.
+    # Sampling would drop log lines, and the alerts that depend on them, when many events arrive at once.
     AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__isEnabled = "false"
   }, var.app_settings)
 

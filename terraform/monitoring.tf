@@ -14,14 +14,14 @@ resource "azurerm_application_insights" "this" {
   application_type    = "other"
   workspace_id        = azurerm_log_analytics_workspace.this.id
   retention_in_days   = var.retention_days
-  # Alerts count every line; in `main.tf` the Functions host is kept from sampling, too.
+  # Alerts count every line. `main.tf` disables sampling in the Functions host too.
   sampling_percentage = 100
-  # Local authentication stays on: keyrelay sends its traces and metrics with the connection string alone. Besides,
-  # azurerm 4.55 and 5.x have no name for it in common. The string lets its holder send telemetry, and read none.
+  # Local authentication stays enabled: keyrelay sends its traces and metrics with the connection string alone. Also,
+  # azurerm 4.55 and 5.x have no common name for this argument. The string allows sending telemetry, but not reading it.
   tags = var.tags
 }
 
-# Who read the vault, what Event Grid delivered, who touched the store, what the app logged.
+# The reads of the vault, the deliveries of Event Grid, the accesses to the store, and the log of the app.
 locals {
   diagnostics = {
     vault = { id = var.vault.id, logs = ["AuditEvent"], metrics = [] }
@@ -38,7 +38,7 @@ locals {
 resource "azurerm_monitor_diagnostic_setting" "this" {
   for_each = local.diagnostics
 
-  # The vault may have settings of others, and those of another keyrelay.
+  # The vault can have other diagnostic settings, for example those of another keyrelay.
   name                       = var.name
   target_resource_id         = each.value.id
   log_analytics_workspace_id = azurerm_log_analytics_workspace.this.id
@@ -60,8 +60,8 @@ resource "azurerm_monitor_diagnostic_setting" "this" {
   }
 }
 
-# keyrelay prints one line of JSON for each rotation, with its verdict; the Functions host passes it on to `traces`.
-# The words are those of the log: `rolled back` has a space there, and a dash only on the command line.
+# keyrelay prints one line of JSON with the verdict of each rotation, and the Functions host forwards it to `traces`.
+# The log writes `rolled back` with a space; only the command line uses a dash.
 locals {
   lines = <<-KQL
     let lines = traces
@@ -71,35 +71,35 @@ locals {
     | extend app = tostring(line['app.id']), secret = strcat(line['vault.host'], '/', line['secret.name']);
   KQL
 
-  # A window is three times as long as the time between two looks: lines take some minutes to arrive, and one that came
-  # after its window had been looked at would never be seen.
+  # A window is three times as long as the evaluation interval: lines take a few minutes to arrive, and a line that
+  # arrives after its window was evaluated would be missed.
   alerts = {
     rotation-failed = {
-      description = "A rotation has failed, was refused or taken back: `keyrelay runs --since 1h --verdict failed,refused,rolled-back` says which, `keyrelay runs show ID` says why."
+      description = "A rotation failed, was refused or was rolled back. `keyrelay runs --since 1h --verdict failed,refused,rolled-back` lists it, and `keyrelay runs show ID` shows the reason."
       severity    = 1
       query       = "lines | where verdict in ('failed', 'refused', 'rolled back')"
       frequency   = "PT5M"
       window      = "PT15M"
     }
     policy-quarantined = {
-      description = "A policy cannot be used: `keyrelay inspect policies` says why."
+      description = "A policy cannot be used. `keyrelay inspect policies` shows the reason."
       severity    = 2
       query       = "lines | where words startswith 'policy quarantined'"
       frequency   = "PT5M"
       window      = "PT15M"
     }
     keyrelay-troubled = {
-      description = "keyrelay itself is in trouble: its configuration, its store, its timer. The line in the log says what to do."
+      description = "keyrelay itself has a problem with its configuration, its store or its timer. The log line says what to do."
       severity    = 1
       query       = "lines | where level == 'ERROR' and isempty(verdict) and words !startswith 'policy quarantined'"
       frequency   = "PT5M"
       window      = "PT15M"
     }
     pending-too-long = {
-      description = "A rotation is neither proven nor taken back after an hour: `keyrelay runs --since 2d --verdict pending` lists it."
+      description = "A rotation is neither verified nor rolled back after an hour. `keyrelay runs --since 2d --verdict pending` lists it."
       severity    = 2
       # Apps that have been pending for an hour, without another verdict since. Events that wait for their not-before date
-      # name no app.
+      # name no app, so they do not count.
       query     = <<-KQL
         lines | where isnotempty(app) and verdict == 'pending'
         | join kind=leftouter (
@@ -126,9 +126,9 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "this" {
   scopes               = [azurerm_application_insights.this.id]
   evaluation_frequency = each.value.frequency
   window_duration      = each.value.window
-  # One message when it begins and one when it is over, not one for each look.
+  # One message at the start and one at the end, not one for each evaluation.
   auto_mitigation_enabled = true
-  # The tables are made by the first line that arrives.
+  # The tables do not exist before the first line arrives.
   skip_query_validation = true
   tags                  = var.tags
 
@@ -148,11 +148,11 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "this" {
   }
 }
 
-# An event that was not delivered for a day has left the system: look at it, and at the apps of its secret.
+# An event that was not delivered for a day has left the system: check it, and the apps of its secret.
 resource "azurerm_monitor_metric_alert" "dead_letter" {
   for_each = {
-    dead-lettered = { metric = "DeadLetteredCount", description = "An event could not be delivered for a day: it is in the container dead-letter." }
-    dropped       = { metric = "DroppedEventCount", description = "An event was dropped: it could not be dead-lettered either." }
+    dead-lettered = { metric = "DeadLetteredCount", description = "An event could not be delivered for a day. It is in the container dead-letter." }
+    dropped       = { metric = "DroppedEventCount", description = "An event was dropped because it could not be dead-lettered either." }
   }
 
   name                = "${var.name}-${each.key}"

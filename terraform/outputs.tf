@@ -1,5 +1,5 @@
 output "function_app_name" {
-  description = "Name of the function app: deploy the package to it."
+  description = "Name of the function app to which the package is deployed."
   value       = azurerm_function_app_flex_consumption.this.name
 }
 
@@ -9,37 +9,37 @@ output "function_app_id" {
 }
 
 output "resource_group_name" {
-  description = "Resource group that everything is in."
+  description = "Resource group of all resources."
   value       = var.resource_group_name
 }
 
 output "identity_client_id" {
-  description = "Client id of the identity that keyrelay works with."
+  description = "Client id of keyrelay's identity."
   value       = azurerm_user_assigned_identity.this.client_id
 }
 
 output "identity_principal_id" {
-  description = "Object id of that identity, for further role assignments."
+  description = "Object id of keyrelay's identity, for further role assignments."
   value       = azurerm_user_assigned_identity.this.principal_id
 }
 
 output "store_url" {
-  description = "The store, for `keyrelay runs --store`."
+  description = "URL of the store, for `keyrelay runs --store`."
   value       = "${azurerm_storage_account.this.primary_blob_endpoint}${azurerm_storage_container.store.name}"
 }
 
 output "store_id" {
-  description = "Resource id of the store's container: whoever runs `keyrelay runs` needs Storage Blob Data Reader on it, or Contributor to resubmit."
+  description = "Resource id of the store's container. `keyrelay runs` needs Storage Blob Data Reader on it, and Storage Blob Data Contributor to resubmit."
   value       = azurerm_storage_container.store.id
 }
 
 output "storage_account_name" {
-  description = "Name of the storage account, whose container `dead-letter` has what could not be delivered."
+  description = "Name of the storage account. Its container `dead-letter` has the events that could not be delivered."
   value       = azurerm_storage_account.this.name
 }
 
 output "log_analytics_workspace_id" {
-  description = "Resource id of the workspace that logs go to."
+  description = "Resource id of the workspace that receives the logs."
   value       = azurerm_log_analytics_workspace.this.id
 }
 

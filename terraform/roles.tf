@@ -1,29 +1,29 @@
-# What keyrelay may do to apps. Each action is there because of one call, which the comment names.
+# The actions that keyrelay may perform on apps. The comment of each action names the call that needs it.
 locals {
   read_actions = [
-    # GET .../providers/Microsoft.Web/sites: the apps of a scope.
+    # GET .../providers/Microsoft.Web/sites: the apps in a scope.
     "Microsoft.Web/sites/Read",
     # GET {site}/slots.
     "Microsoft.Web/sites/slots/Read",
-    # GET {site}/config/configreferences/appsettings[/{name}]: references and their status, without plain text. By its path
-    # it is of the type `sites/config/appsettings`, whose read action is the second; which one Azure checks is not
-    # documented. Both are in Reader, too, which shows no setting's value.
+    # GET {site}/config/configreferences/appsettings[/{name}]: references and their status, without plain text. The
+    # documentation does not say whether Azure checks the action of `sites/config` or that of `sites/config/appsettings`,
+    # so both are here. Both are also in Reader, which shows no setting's value.
     "Microsoft.Web/sites/config/Read",
     "Microsoft.Web/sites/config/appsettings/Read",
     "Microsoft.Web/sites/slots/config/Read",
     "Microsoft.Web/sites/slots/config/appsettings/Read",
-    # GET {site}/providers/Microsoft.Authorization/permissions: `keyrelay doctor` asks what it may do.
+    # GET {site}/providers/Microsoft.Authorization/permissions: `keyrelay doctor` checks its rights.
     "Microsoft.Authorization/permissions/read",
   ]
 
-  # POST {site}/config/configreferences/appsettings/refresh. Which action Azure checks for it is not documented: these
-  # are all POST calls below `config`, without those that show plain text, which are taken away below.
+  # POST {site}/config/configreferences/appsettings/refresh. Its action is not documented. These patterns cover all POST
+  # calls below `config`; the actions that show plain text are excluded below.
   refresh_actions = [
     "Microsoft.Web/sites/config/*/action",
     "Microsoft.Web/sites/slots/config/*/action",
   ]
 
-  # What shows plain text: settings, and settings as they were.
+  # The actions that show plain text: current settings, and settings in snapshots.
   plain_text_actions = [
     "Microsoft.Web/sites/config/list/Action",
     "Microsoft.Web/sites/slots/config/list/Action",
@@ -32,17 +32,17 @@ locals {
   ]
 
   patch_actions = [
-    # POST {site}/config/appsettings/list: settings can only be written whole, so they have to be read whole. The action is
-    # one for all of `config`, publishing credentials included: they deploy code where basic authentication is on. keyrelay
-    # never asks for them; turn `webdeploy_publish_basic_authentication_enabled` off, and they are worth nothing.
+    # POST {site}/config/appsettings/list: Azure writes all settings at once, so keyrelay has to read all of them. This one
+    # action covers all of `config`, publishing credentials included, which can deploy code where basic authentication is
+    # enabled. keyrelay never requests them. With `webdeploy_publish_basic_authentication_enabled = false` they are useless.
     "Microsoft.Web/sites/config/list/Action",
     "Microsoft.Web/sites/slots/config/list/Action",
-    # PUT {site}/config/appsettings. One action for all of `config`, too.
+    # PUT {site}/config/appsettings. This action also covers all of `config`.
     "Microsoft.Web/sites/config/Write",
     "Microsoft.Web/sites/slots/config/Write",
   ]
 
-  # Azure keeps a custom role in a subscription or a resource group, never in a resource.
+  # The scope of a custom role is a subscription or a resource group, never a resource.
   vault_group = join("/", slice(split("/", var.vault.id), 0, 5))
 }
 
@@ -50,7 +50,7 @@ resource "azurerm_role_definition" "refresh" {
   count = var.permissions == "refresh" ? 1 : 0
 
   name              = "keyrelay refresh (${var.name})"
-  description       = "Reads the status of Key Vault references and has them resolved again. Sees no setting's value, writes none."
+  description       = "Reads the status of Key Vault references, and refreshes them. Reads and writes no setting's value."
   scope             = sort(var.scopes)[0]
   assignable_scopes = var.scopes
 
@@ -64,18 +64,18 @@ resource "azurerm_role_definition" "patch" {
   count = var.permissions == "patch" ? 1 : 0
 
   name              = "keyrelay patch (${var.name})"
-  description       = "Reads and writes app settings, and has Key Vault references resolved again. Deploys no code, reads no secret."
+  description       = "Reads and writes app settings, and refreshes Key Vault references. Deploys no code, reads no secret."
   scope             = sort(var.scopes)[0]
   assignable_scopes = var.scopes
 
   permissions {
     actions = concat(local.read_actions, local.refresh_actions, local.patch_actions)
-    # Settings are read to be written; nobody needs those of earlier times.
+    # Settings are read in order to write them. Snapshots of earlier settings are never needed.
     not_actions = setsubtract(local.plain_text_actions, local.patch_actions)
   }
 }
 
-# What keyrelay may do in the vault: see which versions there are, and which is enabled. Not one value.
+# The right to list the versions of a secret with their attributes, and no value.
 resource "azurerm_role_definition" "versions" {
   name              = "keyrelay versions (${var.name})"
   description       = "Lists the versions of secrets with their attributes, without their values."
@@ -104,10 +104,10 @@ resource "azurerm_role_assignment" "versions" {
   principal_type     = "ServicePrincipal"
 }
 
-# The Functions host keeps its locks, its keys and the timer's state in containers that it makes itself, and reads the
-# package; this is the role that Microsoft names for `AzureWebJobsStorage`, on the whole account. keyrelay itself would do with
-# Storage Blob Data Contributor on the container `keyrelay`, which this one contains: a second assignment would add nothing.
-# Whoever is this identity could replace the package: that is why nobody else gets it.
+# The Functions host creates containers for its locks, its keys and the timer's state, and reads the package. Microsoft
+# names this role for `AzureWebJobsStorage`, on the whole account. keyrelay itself only needs Storage Blob Data Contributor
+# on the container `keyrelay`, which this role includes, so a second assignment would add nothing.
+# This identity can replace the package, so do not assign it to anything else.
 resource "azurerm_role_assignment" "storage" {
   scope                = azurerm_storage_account.this.id
   role_definition_name = "Storage Blob Data Owner"
@@ -115,7 +115,7 @@ resource "azurerm_role_assignment" "storage" {
   principal_type       = "ServicePrincipal"
 }
 
-# Event Grid puts events there that could not be delivered.
+# Event Grid writes events there that it could not deliver.
 resource "azurerm_role_assignment" "dead_letter" {
   scope                = azurerm_storage_container.dead_letter.id
   role_definition_name = "Storage Blob Data Contributor"

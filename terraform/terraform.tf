@@ -4,7 +4,7 @@ terraform {
   required_providers {
     azurerm = {
       source = "hashicorp/azurerm"
-      # Every name in this module is in 4.55 and in 5.x; the check in `check/` holds it to that.
+      # Every name in this module exists in 4.55 and in 5.x; the check in `check/` enforces that.
       version = ">= 4.55, < 6.0"
     }
   }

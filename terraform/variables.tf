@@ -1,38 +1,38 @@
 variable "name" {
-  description = "Name of the function app, unique in Azure. Everything else that is made is named after it."
+  description = "Name of the function app, unique in Azure. All other resources are named after it."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{2,38}[a-z0-9]$", var.name))
-    error_message = "Use 4 to 40 lower-case letters, digits and dashes, beginning with a letter and not ending with a dash."
+    error_message = "Use 4 to 40 lower-case letters, digits and dashes. Start with a letter, and do not end with a dash."
   }
 }
 
 variable "resource_group_name" {
-  description = "Resource group that everything is made in. It has to be there."
+  description = "Resource group of all resources. It must exist."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[\\p{L}\\p{N}_().-]{1,90}$", var.resource_group_name)) && !endswith(var.resource_group_name, ".")
-    error_message = "Give the name of a resource group, not its id."
+    error_message = "Use the name of a resource group, not its id."
   }
 }
 
 variable "location" {
-  description = "Region of keyrelay itself. It has to have the Flex Consumption plan."
+  description = "Region of keyrelay itself. It must offer the Flex Consumption plan."
   type        = string
   nullable    = false
 
   validation {
     condition     = can(regex("^[A-Za-z][A-Za-z0-9 ]+$", var.location))
-    error_message = "Give a region, such as westeurope."
+    error_message = "Use a region, such as westeurope."
   }
 }
 
 variable "vault" {
-  description = "The vault whose events are taken: its resource id, and its region, in which the system topic has to be. A vault can have one system topic only: if it has one already, its resource id, and the object id of its identity, which puts away what cannot be delivered."
+  description = "The vault whose events keyrelay handles: its resource id, and its region, which is also that of the system topic. A vault can have only one system topic. If it has one already, set `topic` to its resource id and to the object id of its identity, which writes undelivered events to the dead-letter container."
   type = object({
     id       = string
     location = string
@@ -45,22 +45,22 @@ variable "vault" {
 
   validation {
     condition     = can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.KeyVault/vaults/[^/]+$", var.vault.id))
-    error_message = "`id` has to be the resource id of a vault: /subscriptions/.../resourceGroups/.../providers/Microsoft.KeyVault/vaults/NAME."
+    error_message = "`id` must be the resource id of a vault: /subscriptions/.../resourceGroups/.../providers/Microsoft.KeyVault/vaults/NAME."
   }
 
   validation {
     condition     = can(regex("^[A-Za-z][A-Za-z0-9 ]+$", var.vault.location))
-    error_message = "`location` has to be the region of the vault, such as westeurope."
+    error_message = "`location` must be the region of the vault, such as westeurope."
   }
 
   validation {
     condition     = var.vault.topic == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", var.vault.topic.id))
-    error_message = "`topic.id` has to be the resource id of a system topic: /subscriptions/.../resourceGroups/.../providers/Microsoft.EventGrid/systemTopics/NAME."
+    error_message = "`topic.id` must be the resource id of a system topic: /subscriptions/.../resourceGroups/.../providers/Microsoft.EventGrid/systemTopics/NAME."
   }
 }
 
 variable "scopes" {
-  description = "Ids of the subscriptions and resource groups in which apps are looked for, and on which keyrelay gets its role. All in one tenant."
+  description = "Ids of the subscriptions and resource groups in which keyrelay looks for apps, and on which it gets its role. All must be in one tenant."
   type        = set(string)
   nullable    = false
 
@@ -76,7 +76,7 @@ variable "scopes" {
 }
 
 variable "permissions" {
-  description = "What keyrelay may do to apps: `refresh` re-resolves references, `patch` may write app settings too."
+  description = "What keyrelay may do to apps: `refresh` resolves references again, `patch` also writes app settings."
   type        = string
   default     = "patch"
   nullable    = false
@@ -88,7 +88,7 @@ variable "permissions" {
 }
 
 variable "mode" {
-  description = "`enforce`; `monitor` decides, records and changes nothing; `off` is the kill switch."
+  description = "`enforce` applies decisions; `monitor` decides and records but changes nothing; `off` is the kill switch."
   type        = string
   default     = "enforce"
   nullable    = false
@@ -100,14 +100,14 @@ variable "mode" {
 }
 
 variable "subscribe" {
-  description = "Whether events are delivered. The functions have to be deployed before: `deploy.sh` sees to that."
+  description = "Whether Event Grid delivers events. The functions must be deployed first, as `deploy.sh` does."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "event_types" {
-  description = "The kinds of events that are delivered, by the names of Event Grid. Default: all nine of objects in a vault."
+  description = "Event Grid's names of the event types to deliver. Default: all nine types for objects in a vault."
   type        = set(string)
   default = [
     "Microsoft.KeyVault.SecretNewVersionCreated",
@@ -124,23 +124,23 @@ variable "event_types" {
 
   validation {
     condition     = length(var.event_types) > 0 && alltrue([for type in var.event_types : can(regex("^Microsoft\\.KeyVault\\.(Secret|Certificate|Key)(NewVersionCreated|NearExpiry|Expired)$", type))])
-    error_message = "An event type is Microsoft.KeyVault. with Secret, Certificate or Key, and NewVersionCreated, NearExpiry or Expired behind it."
+    error_message = "An event type is Microsoft.KeyVault. followed by Secret, Certificate or Key, and then by NewVersionCreated, NearExpiry or Expired."
   }
 }
 
 variable "subject_begins_with" {
-  description = "Only events of objects whose names begin with this are delivered. Default: all."
+  description = "Prefix of the names of the objects whose events are delivered. Default: all objects."
   type        = string
   default     = null
 
   validation {
     condition     = var.subject_begins_with == null || can(regex("^[A-Za-z0-9-]+$", var.subject_begins_with))
-    error_message = "Names in a vault have letters, digits and dashes only. This is no pattern: write sql-, not sql-*."
+    error_message = "Names in a vault contain only letters, digits and dashes. This is a prefix and not a pattern: write sql-, not sql-*."
   }
 }
 
 variable "cloud" {
-  description = "The cloud: `public`, `usgov` or `china`. The provider has to be set up for the same."
+  description = "The cloud: `public`, `usgov` or `china`. Configure the provider for the same cloud."
   type        = string
   default     = "public"
   nullable    = false
@@ -152,12 +152,12 @@ variable "cloud" {
 }
 
 variable "app_settings" {
-  description = "More app settings, such as KEYRELAY_LOG. They win over those of this module. No secrets: keyrelay needs none."
+  description = "More app settings, such as KEYRELAY_LOG. They override those of this module. Do not put secrets here: keyrelay needs none."
   type        = map(string)
   default     = {}
   nullable    = false
 
-  # On Flex Consumption these are refused, or break the app; an AzureWebJobsStorage of ours would hide that of the identity.
+  # Flex Consumption refuses these, or they break the app. AzureWebJobsStorage would override the identity-based settings.
   validation {
     condition = alltrue([
       for name in keys(var.app_settings) :
@@ -168,19 +168,19 @@ variable "app_settings" {
 }
 
 variable "action_group_ids" {
-  description = "Ids of the action groups that alerts go to. Default: alerts can be seen in Azure Monitor only."
+  description = "Ids of the action groups that receive alerts. Default: none, so alerts are visible only in Azure Monitor."
   type        = set(string)
   default     = []
   nullable    = false
 
   validation {
     condition     = alltrue([for id in var.action_group_ids : can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.Insights/actionGroups/[^/]+$", id))])
-    error_message = "An action group is named by its resource id: /subscriptions/.../resourceGroups/.../providers/Microsoft.Insights/actionGroups/NAME."
+    error_message = "Use the resource id of an action group: /subscriptions/.../resourceGroups/.../providers/Microsoft.Insights/actionGroups/NAME."
   }
 }
 
 variable "retention_days" {
-  description = "How long logs are kept, in days."
+  description = "Retention of the logs, in days."
   type        = number
   default     = 90
   nullable    = false
@@ -192,13 +192,13 @@ variable "retention_days" {
 }
 
 variable "tags" {
-  description = "Tags of everything that can have tags."
+  description = "Tags for all resources that support them."
   type        = map(string)
   default     = {}
   nullable    = false
 
   validation {
     condition     = length(var.tags) <= 50
-    error_message = "Azure takes up to 50 tags."
+    error_message = "Azure accepts up to 50 tags."
   }
 }

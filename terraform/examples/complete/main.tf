@@ -1,5 +1,5 @@
-# The whole demonstration: an app that sends telemetry to the Application Insights whose key is in a vault, and keyrelay,
-# which sees to it that the app sends to the other one as soon as the secret says so.
+# The complete demonstration: an app that sends telemetry to the Application Insights whose key is in a vault, and
+# keyrelay, which moves the app to the other one when the secret changes.
 
 terraform {
   required_version = ">= 1.9"
@@ -14,11 +14,11 @@ terraform {
 
 provider "azurerm" {
   subscription_id = var.subscription_id
-  # There are no keys to storage accounts: Terraform itself signs in, too.
+  # Storage accounts have no keys, so Terraform itself signs in to them.
   storage_use_azuread = true
 
   features {
-    # Azure puts rules of its own beside each Application Insights: they are no reason to keep the group.
+    # Azure adds its own alert rules to each Application Insights. They must not keep the group from being deleted.
     resource_group {
       prevent_deletion_if_contains_resources = false
     }
@@ -56,7 +56,7 @@ resource "azurerm_resource_group" "this" {
   location = var.location
 }
 
-# The two between which the secret changes.
+# The two destinations between which the secret alternates.
 resource "azurerm_application_insights" "sink" {
   for_each = toset(["first", "second"])
 
@@ -82,14 +82,14 @@ resource "azurerm_key_vault" "this" {
   soft_delete_retention_days = 7
 }
 
-# Whoever runs this sets the secret, in `rotate.sh`: so no secret is in Terraform's state.
+# The current user sets the secret with `rotate.sh`, so that Terraform's state contains no secret.
 resource "azurerm_role_assignment" "officer" {
   scope                = azurerm_key_vault.this.id
   role_definition_name = "Key Vault Secrets Officer"
   principal_id         = data.azurerm_client_config.current.object_id
 }
 
-# And looks at the runs there, with `keyrelay runs`.
+# The current user reads the runs with `keyrelay runs`.
 resource "azurerm_role_assignment" "reader" {
   scope                = module.keyrelay.store_id
   role_definition_name = "Storage Blob Data Reader"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Rotates and watches: rotate.sh first|second
-# Sets the secret to that Application Insights, and shows what keyrelay does until it is proven.
+# Sets the secret to that Application Insights, and shows what keyrelay does until it is verified.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -12,7 +12,7 @@ store=$(terraform output -raw store_url)
 app=$(terraform output -raw timer_app_name)
 sink="${group%-keyrelay}-$1"
 
-# First of all, because it shows what is new from then on. It ends when nobody reads any more.
+# Starts first, because it shows runs from then on. It ends when its reader does.
 exec 3< <(exec keyrelay runs follow --store "$store" --secret sink)
 follow=${!:-}
 trap 'kill "$follow" 2>/dev/null || true' EXIT
@@ -20,7 +20,7 @@ sleep 3
 
 value=$(az resource show --resource-group "$group" --name "$sink" --resource-type Microsoft.Insights/components \
     --query properties.ConnectionString --output tsv)
-# A role that was just given takes some minutes.
+# A new role assignment takes a few minutes to propagate.
 tries=0
 until az keyvault secret set --vault-name "$vault" --name sink --value "$value" --query id --output tsv; do
     tries=$((tries + 1))
@@ -34,5 +34,5 @@ while IFS= read -r -t 600 line <&3; do
     printf '%s\n' "$line"
     case "$line" in *"  verified  "*) echo "$app has the new version"; exit 0 ;; esac
 done
-echo "not proven yet: \`keyrelay runs --store $store\` lists what happened, \`keyrelay doctor\` says what is missing" >&2
+echo "not verified yet: \`keyrelay runs --store $store\` lists what happened, \`keyrelay doctor\` says what is missing" >&2
 exit 1

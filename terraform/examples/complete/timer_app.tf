@@ -1,4 +1,4 @@
-# The app of somebody else: every ten seconds it sends a line to the Application Insights that its setting names.
+# The example app: every ten seconds it sends a line to the Application Insights that its setting names.
 
 resource "azurerm_storage_account" "timer" {
   #checkov:skip=CKV_AZURE_33:Queues are not used.
@@ -64,7 +64,7 @@ resource "azurerm_linux_function_app" "timer" {
     SINK = "@Microsoft.KeyVault(VaultName=${azurerm_key_vault.this.name};SecretName=sink)"
   }
 
-  # keyrelay may write references: without this, every `terraform apply` would take the rotation back.
+  # keyrelay may write references. Without this, every `terraform apply` would revert the rotation.
   lifecycle {
     ignore_changes = [app_settings]
   }
