@@ -1,7 +1,7 @@
-// What the inline code of a Logic App did, as a policy: one setting gets the reference with the version of the event.
+// A policy that replaces the inline code of a Logic App: one setting gets the reference with the version of the event.
 //
-// The Logic App read all settings in plain text and wrote all of them back. The rule sees names and references only, and
-// says what changes; keyrelay does the rest.
+// The Logic App read all settings in plain text and wrote all of them back. The policy sees only names and references, and
+// returns only the change.
 
 export function describe() {
   return {
@@ -26,7 +26,7 @@ export function decide(event, app) {
   if (setting === undefined) {
     return { tag: "skip", val: `the app has no reference in \`${name}\`` };
   }
-  // Was: settings[name] = "@Microsoft.KeyVault(SecretUri=" + data.Id + ")"; return settings;
+  // Before: settings[name] = "@Microsoft.KeyVault(SecretUri=" + data.Id + ")"; return settings;
   const reference = { vaultHost: event.vaultHost, secret: event.name, version: event.version };
   return { tag: "patch", val: { set: [[name, { tag: "reference", val: reference }]], remove: [] } };
 }

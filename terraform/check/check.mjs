@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-// Checks every resource, data source, block and argument in the .tf files against what the provider knows, without the
-// provider: by the generated bindings of azurerm 4.55 (npm), and by the names of 4.81, which has marked what 5.x drops.
+// Checks every resource, data source, block and argument in the .tf files without the provider: against the generated
+// bindings of azurerm 4.55 (npm), and against the names of 4.81, where those that 5.x drops are marked.
 //
 //   node check.mjs CACHE [FOLDER...]
 //
-// CACHE is a folder for what is downloaded. Ends with 1 if anything is wrong.
+// CACHE is a folder for downloads. The exit code is 1 if there is a problem.
 
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
@@ -16,15 +16,15 @@ import { blocks } from "./hcl.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 const BINDINGS = "@cdktf/provider-azurerm@14.23.1";
 
-// What every resource may have, whatever its provider.
+// The meta-arguments: names that every resource of every provider accepts.
 const META = new Set(["count", "depends_on", "for_each", "lifecycle", "provider", "provisioner", "connection", "timeouts"]);
 
-/** What the bindings know: the arguments of a resource, by the names in configuration files. */
+/** The bindings: the arguments of a resource, by the names in configuration files. */
 export class Bindings {
   constructor(jsii) {
     this.types = jsii.types;
     this.configs = new Map();
-    // The class of a resource links to its page; what it takes is the class beside it.
+    // The class of a resource links to its page. Its arguments are in the class `Config` of the same name.
     for (const [name, type] of Object.entries(jsii.types)) {
       const match = /\/docs\/(resources|data-sources)\/(\w+) /.exec(type.docs?.summary ?? "");
       if (match && `${name}Config` in jsii.types) {
@@ -82,7 +82,7 @@ function members(block) {
   return all;
 }
 
-/** What is wrong in one file. */
+/** The problems in one file. */
 export function check(text, file, sources) {
   const problems = [];
   for (const block of blocks(text, file)) {

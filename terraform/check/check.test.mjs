@@ -1,4 +1,4 @@
-// That the check finds what it is there for. Needs CACHE, the folder for what is downloaded.
+// Tests that the check finds problems. Needs CACHE, the folder for downloads.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// As much of HCL as is needed to know which names are written where: blocks, arguments, and where values end.
+// The part of HCL that is needed to find the names and their lines: blocks, arguments, and the ends of values.
 
 /** The blocks of a file, with their labels, arguments and blocks, each with its line. */
 export function blocks(text, file) {

@@ -46,7 +46,8 @@ impl Deadline {
         self.remaining().is_zero()
     }
 
-    /// Runs `work` until it completes or the deadline passes. Returns `None` and drops the work in the latter case.
+    /// Runs `work` until it completes or the deadline passes. Returns `None` and drops the work in
+    /// the latter case.
     pub async fn bound<F: Future>(self, work: F) -> Option<F::Output> {
         timeout_at(self.0, work).await.ok()
     }

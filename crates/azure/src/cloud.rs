@@ -5,15 +5,16 @@ use url::{Host, Url};
 
 /// The endpoints, audiences and API versions of one cloud.
 ///
-/// Tokens are sent to these endpoints, so plain http is allowed for loopback only. [`check`](Self::check) verifies that, and
-/// every constructor that takes a cloud calls it.
+/// Tokens are sent to these endpoints, so plain http is allowed for loopback only.
+/// [`check`](Self::check) verifies that, and every constructor that takes a cloud calls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cloud {
     /// Resource Manager's endpoint: `https://management.azure.com/`.
     pub resource_manager: Url,
     /// The audience of tokens for Resource Manager: `https://management.azure.com`.
     pub resource_manager_audience: String,
-    /// The host suffix of vaults: `vault.azure.net`. No request goes to a vault with another suffix.
+    /// The host suffix of vaults: `vault.azure.net`. No request goes to a vault with another
+    /// suffix.
     pub vault_suffix: String,
     /// The audience of tokens for vaults: `https://vault.azure.net`.
     pub vault_audience: String,
@@ -21,12 +22,15 @@ pub struct Cloud {
     pub storage_suffix: String,
     /// The audience of tokens for storage accounts: `https://storage.azure.com` in every cloud.
     pub storage_audience: String,
-    /// The URL template of a vault: `{host}` stands for its host, `{vault}` for its name. It is `https://{host}` in every
-    /// cloud; a local emulation uses one such as `http://127.0.0.1:4002/vaults/{vault}`.
+    /// The URL template of a vault: `{host}` stands for its host, `{vault}` for its name. It is
+    /// `https://{host}` in every cloud; a local emulation uses one such as
+    /// `http://127.0.0.1:4002/vaults/{vault}`.
     pub vault_endpoint: String,
-    /// Entra's login endpoint, which also publishes its signing keys: `https://login.microsoftonline.com`.
+    /// Entra's login endpoint, which also publishes its signing keys:
+    /// `https://login.microsoftonline.com`.
     pub login: Url,
-    /// The issuer of v1.0 tokens, without the tenant: `https://sts.windows.net`. The issuer of v2.0 tokens is `login`.
+    /// The issuer of v1.0 tokens, without the tenant: `https://sts.windows.net`. The issuer of v2.0
+    /// tokens is `login`.
     pub token_issuer: Url,
     /// The api-version of Microsoft.Web.
     pub web_api_version: String,

@@ -19,36 +19,38 @@ use source::TokenSource;
 
 /// Fetches tokens and caches one per audience.
 ///
-/// A token is renewed before it expires. Concurrent callers share one request (single flight). While the old token is
-/// valid, the other callers use it, and all of them do if the renewal fails.
+/// A token is renewed before it expires. Concurrent callers share one request (single flight).
+/// While the old token is valid, the other callers use it, and all of them do if the renewal fails.
 pub struct Credential {
     source: TokenSource,
-    entries: Mutex<HashMap<String, Arc<Entry>>>,
+    entries: Mutex<HashMap<String, Arc<TokenEntry>>>,
 }
 
 /// The cache entry of one audience.
 #[derive(Default)]
-struct Entry {
+struct TokenEntry {
     /// Locked by the caller that makes the request.
     renewal: tokio::sync::Mutex<()>,
-    cached: Mutex<Cached>,
+    cached: Mutex<CachedToken>,
 }
 
 #[derive(Default)]
-struct Cached {
+struct CachedToken {
     token: Option<Token>,
     /// The failure of the last request with its time, for the callers that waited for that request.
     failure: Option<(Instant, TokenError)>,
 }
 
-/// The time limit of a renewal while the old token is valid, because the caller waiting for it could use that token.
+/// The time limit of a renewal while the old token is valid, because the caller waiting for it
+/// could use that token.
 const RENEWAL_LIMIT: Duration = Duration::from_secs(3);
 
 /// The pause after a failed renewal while the old token is valid.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
 
 impl Credential {
-    /// Creates the credential of an identity without fetching a token. Requests to the identity endpoint use `http`.
+    /// Creates the credential of an identity without fetching a token. Requests to the identity
+    /// endpoint use `http`.
     pub fn new(identity: Identity, http: &Http) -> Self {
         Self::of(TokenSource::of(identity, http))
     }
@@ -65,18 +67,19 @@ impl Credential {
         }
     }
 
-    /// Returns a token for an audience (`https://vault.azure.net`), from the cache while it is valid.
+    /// Returns a token for an audience (`https://vault.azure.net`), from the cache while it is
+    /// valid.
     pub async fn token(&self, audience: &str, deadline: Deadline) -> Result<Token, TokenError> {
         let entry = self.entry(audience);
-        let asked = Instant::now();
-        match entry.valid_token(asked) {
-            Some(token) if token.due > asked => Ok(token),
+        let now = Instant::now();
+        match entry.valid_token(now) {
+            Some(token) if token.due > now => Ok(token),
             Some(token) => {
                 let Ok(_renewal) = entry.renewal.try_lock() else {
                     return Ok(token);
                 };
                 // Another caller may have renewed it before the lock was taken.
-                if let Some(newer) = entry.valid_token(asked).filter(|newer| newer.due > asked) {
+                if let Some(newer) = entry.valid_token(now).filter(|newer| newer.due > now) {
                     return Ok(newer);
                 }
                 Ok(self
@@ -88,7 +91,7 @@ impl Credential {
                 let Some(_renewal) = deadline.bound(entry.renewal.lock()).await else {
                     return Err(TokenError::late(audience));
                 };
-                match entry.outcome_since(asked) {
+                match entry.outcome_since(now) {
                     Some(outcome) => outcome,
                     None => self.renew(audience, &entry, deadline, TOKEN_LIMIT).await,
                 }
@@ -96,7 +99,8 @@ impl Credential {
         }
     }
 
-    /// Drops a token that a service rejected, so that the next call fetches another. A newer token stays cached.
+    /// Drops a token that a service rejected, so that the next call fetches another. A newer token
+    /// stays cached.
     pub fn rejected(&self, audience: &str, token: &Token) {
         let entry = self.entry(audience);
         let mut cached = entry.cached();
@@ -109,7 +113,7 @@ impl Credential {
     async fn renew(
         &self,
         audience: &str,
-        entry: &Entry,
+        entry: &TokenEntry,
         deadline: Deadline,
         limit: Duration,
     ) -> Result<Token, TokenError> {
@@ -123,7 +127,7 @@ impl Credential {
         match fetched {
             Ok(fetched) => {
                 let token = Token::new(fetched, now);
-                *cached = Cached {
+                *cached = CachedToken {
                     token: Some(token.clone()),
                     failure: None,
                 };
@@ -139,14 +143,14 @@ impl Credential {
         }
     }
 
-    fn entry(&self, audience: &str) -> Arc<Entry> {
+    fn entry(&self, audience: &str) -> Arc<TokenEntry> {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.entry(audience.to_owned()).or_default().clone()
     }
 }
 
-impl Entry {
-    fn cached(&self) -> MutexGuard<'_, Cached> {
+impl TokenEntry {
+    fn cached(&self) -> MutexGuard<'_, CachedToken> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -157,14 +161,14 @@ impl Entry {
             .filter(|token| token.expires > now)
     }
 
-    /// The outcome of a request that was in flight at `asked` or began later.
-    fn outcome_since(&self, asked: Instant) -> Option<Result<Token, TokenError>> {
+    /// The outcome of a request that was in flight at `since` or began later.
+    fn outcome_since(&self, since: Instant) -> Option<Result<Token, TokenError>> {
         if let Some(token) = self.valid_token(Instant::now()) {
             return Some(Ok(token));
         }
         let failure = self.cached().failure.clone();
         failure
-            .filter(|(known, _)| *known > asked)
+            .filter(|(known, _)| *known > since)
             .map(|(_, error)| Err(error))
     }
 }

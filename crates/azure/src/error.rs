@@ -39,8 +39,8 @@ impl AzureError {
         FailureKind::of(&self.failure).action()
     }
 
-    /// The error with its sources on one line. A permanent failure is followed by the [`advice`](Self::advice), as a
-    /// sentence of its own.
+    /// The error with its sources on one line. A permanent failure is followed by the
+    /// [`advice`](Self::advice), as a sentence of its own.
     pub fn explanation(&self) -> String {
         let text = error_chain(self);
         if self.retryability() == Retryability::Transient {
@@ -72,16 +72,18 @@ impl AzureError {
         matches!(self.failure, Failure::DeadlineExceeded)
     }
 
-    /// Whether a role assignment that is still propagating may explain the denial.
+    /// Whether a role assignment that is still propagating may explain the failure.
     ///
-    /// [`retryability`](Self::retryability) reports such a denial as permanent. A caller that knows since when it lasts may
-    /// decide otherwise for as long as [`ROLE_PROPAGATION`](crate::ROLE_PROPAGATION).
+    /// [`retryability`](Self::retryability) reports such a failure as permanent. A caller that
+    /// knows since when it lasts may decide otherwise for as long as
+    /// [`ROLE_PROPAGATION`](crate::ROLE_PROPAGATION).
     pub fn may_be_role_propagation(&self) -> bool {
         self.response()
             .is_some_and(ErrorResponse::may_be_role_propagation)
     }
 
-    /// Whether the settings may have been written despite the failure. Only a read of the settings can tell.
+    /// Whether the settings may have been written despite the failure. Only a read of the settings
+    /// can tell.
     pub fn may_have_been_written(&self) -> bool {
         let is_uncertain = match &self.failure {
             Failure::NoResponse(_)
@@ -95,17 +97,19 @@ impl AzureError {
         self.operation == Operation::WriteSettings && is_uncertain
     }
 
-    /// The pause before the settings should be read, planned and written again after a failed write.
+    /// The pause before the settings should be read, planned and written again after a failed
+    /// write.
     ///
-    /// A write is never repeated unchanged, because another writer may have written in between: that loop belongs to the
-    /// caller. `None` for other operations, and if another round would not help.
+    /// A write is never repeated unchanged, because another writer may have written in between:
+    /// that loop belongs to the caller. `None` for other operations, and if another round would not
+    /// help.
     pub fn plan_again_after(&self) -> Option<Duration> {
         let is_hopeless =
             self.retryability() == Retryability::Permanent || self.is_deadline_exceeded();
         if self.operation != Operation::WriteSettings || is_hopeless {
             return None;
         }
-        let asked = self.response().and_then(|response| response.retry_after);
-        Some(asked.unwrap_or(REPLAN_PAUSE))
+        let pause = self.response().and_then(|response| response.retry_after);
+        Some(pause.unwrap_or(REPLAN_PAUSE))
     }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use keyrelay_model::{SettingValue, Settings};
 use serde_json::{Map, Value};
 
-use crate::denial::Denial;
+use crate::authorization_failure::AuthorizationFailure;
 use crate::excerpt::excerpt;
 use crate::request_log::RequestIds;
 
 /// A response with a status other than success.
 ///
-/// The body is not kept. Its code and its message are, cut to a readable length and without the values that were sent.
+/// The body is not kept. Its code and its message are, cut to a readable length and without the
+/// values that were sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ErrorResponse {
     /// The HTTP status.
@@ -25,18 +26,20 @@ pub struct ErrorResponse {
     pub message: Option<String>,
     /// The ids of the request.
     pub ids: RequestIds,
-    /// The pause that Azure asks for before the next attempt.
+    /// The pause that Azure requests before the next attempt.
     pub retry_after: Option<Duration>,
 }
 
 impl ErrorResponse {
     /// The maximum length of a code, in characters. Azure's longest has about 60.
     const MAX_CODE: usize = 100;
-    /// The maximum length of a message, in characters. Resource Manager's about missing permissions have about 400.
+    /// The maximum length of a message, in characters. Resource Manager's about missing permissions
+    /// have about 400.
     const MAX_MESSAGE: usize = 600;
 
-    /// Reads an error body of either shape: `{"error":{"code","message"}}` as Resource Manager and Key Vault write it, or
-    /// `{"Code","Message",...}` as Microsoft.Web does. Any other body has neither code nor message.
+    /// Reads an error body of either shape: `{"error":{"code","message"}}` as Resource Manager and
+    /// Key Vault write it, or `{"Code","Message",...}` as Microsoft.Web does. Any other body has
+    /// neither code nor message.
     pub(crate) fn with_body(mut self, body: &[u8], sent: Option<&Settings>) -> Self {
         let Ok(Value::Object(outer)) = serde_json::from_slice(body) else {
             return self;
@@ -95,8 +98,8 @@ impl fmt::Display for ErrorResponse {
         let Some(message) = &self.message else {
             return Ok(());
         };
-        match Denial::parse(message).filter(|_| self.may_be_role_propagation()) {
-            Some(denial) => write!(f, ": {denial}"),
+        match AuthorizationFailure::parse(message).filter(|_| self.may_be_role_propagation()) {
+            Some(failure) => write!(f, ": {failure}"),
             None => write!(f, ": {message}"),
         }
     }
@@ -112,7 +115,8 @@ fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
         .map(|(_, value)| value)
 }
 
-/// Removes the values that were sent, and parts of them, from a message: it may quote an invalid value.
+/// Removes the values that were sent, and parts of them, from a message: it may quote an invalid
+/// value.
 fn without_values(text: &str, sent: Option<&Settings>) -> String {
     const HIDDEN: &str = "[hidden]";
     let Some(sent) = sent else {
@@ -142,7 +146,8 @@ fn without_values(text: &str, sent: Option<&Settings>) -> String {
     words.collect()
 }
 
-/// The length in bytes from which a part of a value is hidden. Shorter parts occur in ordinary words and reveal nothing.
+/// The length in bytes from which a part of a value is hidden. Shorter parts occur in ordinary
+/// words and reveal nothing.
 const SHORTEST_PART: usize = 4;
 
 fn is_part(word: &str, values: &[&str]) -> bool {

@@ -18,10 +18,10 @@ pub enum Failure {
     /// Nothing was sent: the host name did not resolve, the connection was refused, or TLS failed.
     #[error("no connection could be made")]
     NotSent(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The request may have arrived, but no complete response came back.
+    /// The request may have arrived, but no complete response was received.
     #[error("the connection broke before the response was complete")]
     NoResponse(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The request may have arrived, but no response came back in time.
+    /// The request may have arrived, but no response was received in time.
     #[error("no response within {} ms", after.as_millis())]
     TimedOut {
         /// The time waited.
@@ -30,7 +30,8 @@ pub enum Failure {
     /// The deadline passed, or would have passed, before the request could be sent.
     #[error("the deadline was exceeded before the request could be sent")]
     DeadlineExceeded,
-    /// The body of a success does not have the documented shape. The text names the position, never the content.
+    /// The body of a success does not have the documented shape. The text names the position, never
+    /// the content.
     #[error("the response cannot be read: {0}")]
     Unreadable(String),
     /// The body is larger than the limit.

@@ -1,4 +1,5 @@
-//! The failure table: each kind of failure between keyrelay and Azure, its handling, and its outcome.
+//! The failure table: each kind of failure between keyrelay and Azure, its handling, and its
+//! outcome.
 //!
 //! `docs/failures.md` shows the table to operators; a test compares the two.
 
@@ -21,7 +22,8 @@ pub enum FailureClass {
     Momentary,
     /// Another delivery of the event may succeed.
     Transient,
-    /// A role assignment may still be propagating, which takes minutes; after that as [`Permanent`](Self::Permanent).
+    /// A role assignment may still be propagating, which takes minutes; after that as
+    /// [`Permanent`](Self::Permanent).
     RolePropagation,
     /// The failure persists until an operator makes a change.
     Permanent,

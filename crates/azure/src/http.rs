@@ -78,7 +78,8 @@ impl Http {
         self.observer.as_deref()
     }
 
-    /// The underlying client, for requests to other services. It shares connections and root certificates, not limits.
+    /// The underlying client, for requests to other services. It shares connections and root
+    /// certificates, not limits.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -87,8 +88,8 @@ impl Http {
         &self.limits
     }
 
-    /// The throttle of the requests that share a rate limit: those of a subscription, or those of a vault, which has no
-    /// token buckets.
+    /// The throttle of the requests that share a rate limit: those of a subscription, or those of a
+    /// vault, which has no token buckets.
     pub(crate) fn throttle(&self, name: &str, has_buckets: bool) -> Arc<Throttle> {
         let mut throttles = self
             .throttles
@@ -162,7 +163,8 @@ impl fmt::Debug for Http {
     }
 }
 
-/// Reads the remaining tokens of Resource Manager's bucket. A response has the header of its own kind only: reads or writes.
+/// Reads the remaining tokens of Resource Manager's bucket. A response has the header of its own
+/// kind only: reads or writes.
 fn remaining(headers: &HeaderMap) -> Option<u32> {
     [
         "x-ms-ratelimit-remaining-subscription-reads",

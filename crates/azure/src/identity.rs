@@ -10,7 +10,8 @@ pub enum Identity {
         /// The client id of a user-assigned identity; `None` selects the system-assigned one.
         client_id: Option<String>,
     },
-    /// The workload identity of a Kubernetes pod, whose token is exchanged for one of an Entra identity.
+    /// The workload identity of a Kubernetes pod, whose token is exchanged for one of an Entra
+    /// identity.
     Workload {
         /// The client id of that identity; `None` takes it from the pod's environment.
         client_id: Option<String>,

@@ -49,9 +49,11 @@ impl KeyVault {
         })
     }
 
-    /// Lists all versions of a secret, in no particular order. For a certificate, these are the versions of its secret.
+    /// Lists all versions of a secret, in no particular order. For a certificate, these are the
+    /// versions of its secret.
     ///
-    /// A vault of another cloud is an error. No request is sent to it, because it would get the token.
+    /// A vault of another cloud is an error. No request is sent to it, because it would get the
+    /// token.
     pub async fn versions(
         &self,
         vault: &VaultHost,
@@ -101,11 +103,11 @@ struct VersionRow {
     /// `https://contoso-kv.vault.azure.net/secrets/sql/<version>`
     id: String,
     #[serde(default)]
-    attributes: Option<Attributes>,
+    attributes: Option<ListedAttributes>,
 }
 
 #[derive(Default, Deserialize)]
-struct Attributes {
+struct ListedAttributes {
     enabled: Option<bool>,
     created: Option<u64>,
     nbf: Option<u64>,
@@ -120,7 +122,7 @@ fn read_version(row: VersionRow) -> Option<SecretVersionInfo> {
         .next()?
         .parse()
         .ok()?;
-    let Attributes {
+    let ListedAttributes {
         enabled,
         created,
         nbf,

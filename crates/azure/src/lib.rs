@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod authorization_failure;
 mod call;
 mod cloud;
 mod credential;
-mod denial;
 mod error;
 mod error_response;
 mod excerpt;

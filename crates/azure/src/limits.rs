@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// The maximum number of pages of a list. Key Vault returns 25 rows a page, Resource Manager some hundred.
+/// The maximum number of pages of a list. Key Vault returns 25 rows a page, Resource Manager some
+/// hundred.
 pub(crate) const MAX_PAGES: usize = 200;
 
 /// The limits of requests, apart from the deadline of a call.
@@ -10,8 +11,8 @@ pub(crate) const MAX_PAGES: usize = 200;
 pub struct RequestLimits {
     /// Time to connect, including TLS.
     pub connect: Duration,
-    /// Time for one attempt at a request that may be repeated. A read takes a second or two; ending one that hangs leaves
-    /// time for another attempt.
+    /// Time for one attempt at a request that may be repeated. A read takes a second or two; ending
+    /// one that hangs leaves time for another attempt.
     pub attempt: Duration,
     /// Time for one attempt at any request, if its deadline is later.
     pub request: Duration,
@@ -19,21 +20,23 @@ pub struct RequestLimits {
     pub response_bytes: usize,
     /// Requests in flight per subscription or vault.
     pub in_flight: usize,
-    /// Apps of one subscription whose settings may be written at the same time. Each has up to two requests in flight,
-    /// which do not count for `in_flight`.
+    /// Apps of one subscription whose settings may be written at the same time. Each has up to two
+    /// requests in flight, which do not count for `in_flight`.
     pub writers: usize,
-    /// Rate of reads per subscription. Resource Manager allows a principal a burst of 250 reads and then 25 a second, per
-    /// subscription and region. The default stays below that because the limit may be shared with other instances.
+    /// Rate of reads per subscription. Resource Manager allows a principal a burst of 250 reads and
+    /// then 25 a second, per subscription and region. The default stays below that because the
+    /// limit may be shared with other instances.
     pub reads: Rate,
-    /// Rate of all other requests per subscription, including reads of settings. Resource Manager allows a principal a
-    /// burst of 200 and then 10 a second.
+    /// Rate of all other requests per subscription, including reads of settings. Resource Manager
+    /// allows a principal a burst of 200 and then 10 a second.
     pub writes: Rate,
 }
 
 /// The rate of a token bucket.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rate {
-    /// The capacity of the bucket: the number of requests that may be sent at once after an idle period.
+    /// The capacity of the bucket: the number of requests that may be sent at once after an idle
+    /// period.
     pub burst: u32,
     /// The number of tokens added each second.
     pub per_second: f64,

@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use crate::request_log::RequestRecord;
 
-/// The target of the spans of all crates of keyrelay. Such a span exists only if a subscriber has enabled the target, and
-/// it produces no log line.
+/// The target of the spans of all crates of keyrelay. Such a span exists only if a subscriber has
+/// enabled the target, and it produces no log line.
 pub const SPANS: &str = "keyrelay::trace";
 
 /// An observer of the requests to Azure.

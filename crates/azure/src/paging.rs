@@ -25,9 +25,9 @@ impl Transport {
     {
         let mut items = Vec::new();
         let mut skipped = 0_usize;
-        let mut seen = HashSet::new();
+        let mut requested = HashSet::new();
         loop {
-            if !seen.insert(request.url.clone()) {
+            if !requested.insert(request.url.clone()) {
                 return Err(request.failed(NextLinkError::Loop.into()));
             }
             let body = self.send(&request, call).await?;
@@ -39,7 +39,7 @@ impl Transport {
                 }
             }
             let Some(link) = next_link else { break };
-            if seen.len() == MAX_PAGES {
+            if requested.len() == MAX_PAGES {
                 return Err(request.failed(NextLinkError::TooMany(MAX_PAGES).into()));
             }
             request.url =
@@ -57,8 +57,8 @@ impl Transport {
     }
 }
 
-/// Reads `{"value": [...], "nextLink": "..."}`. A list that is `null` is empty. A missing list is an error, because it would
-/// pass for an empty one.
+/// Reads `{"value": [...], "nextLink": "..."}`. A list that is `null` is empty. A missing list is
+/// an error, because it would pass for an empty one.
 fn read_page(body: &[u8]) -> Result<(Vec<Value>, Option<String>), Failure> {
     let page: Value = read_json(body)?;
     let no_list = || Failure::Unreadable("it has no list in `value`".to_owned());
@@ -88,8 +88,8 @@ pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> 
     })
 }
 
-/// The URL of the next page, if its origin is that of the current one. Resource Manager may write its host in capitals or
-/// with `:443`; parsing normalises both.
+/// The URL of the next page, if its origin is that of the current one. Resource Manager may write
+/// its host in capitals or with `:443`; parsing normalises both.
 fn follow(current: &Url, link: &str) -> Result<Url, NextLinkError> {
     match Url::parse(link) {
         Ok(next) if next.origin() == current.origin() => Ok(next),

@@ -88,7 +88,8 @@ impl Operation {
         }
     }
 
-    /// Whether the operation is idempotent. A write of settings is not: another writer may have written in between.
+    /// Whether the operation is idempotent. A write of settings is not: another writer may have
+    /// written in between.
     pub(crate) fn is_idempotent(self) -> bool {
         self != Self::WriteSettings
     }
@@ -122,7 +123,8 @@ impl RequestIds {
 }
 
 impl RequestLog {
-    /// The number of records kept. A rotation makes about ten requests and polls about twice a second for 25 s.
+    /// The number of records kept. A rotation makes about ten requests and polls about twice a
+    /// second for 25 s.
     const KEPT: usize = 100;
 
     /// The last hundred requests, newest last.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use azure_core::time::parse_rfc7231;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-/// The maximum number of attempts at a request. With the pauses below, they cover about ten seconds of failures.
+/// The maximum number of attempts at a request. With the pauses below, they cover about ten seconds
+/// of failures.
 pub(crate) const MAX_ATTEMPTS: u32 = 8;
 
 /// The pause before the first retry, without jitter. Each further pause is twice as long.
@@ -17,27 +18,29 @@ pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// The longest `Retry-After` that is honoured.
 pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(5);
 
-/// The pause of a throttle after a 429 without `Retry-After`. It doubles with each such response in a row.
+/// The pause of a throttle after a 429 without `Retry-After`. It doubles with each such response in
+/// a row.
 pub(crate) const FIRST_THROTTLED: Duration = Duration::from_millis(500);
 
 /// The longest pause of a throttle after a 429 without `Retry-After`.
 pub(crate) const LONGEST_THROTTLED: Duration = Duration::from_secs(8);
 
-/// The pause before another round of reading, planning and writing settings, if Azure names none. An operation that makes
-/// Azure reject a write takes seconds.
+/// The pause before another round of reading, planning and writing settings, if Azure names none.
+/// An operation that makes Azure reject a write takes seconds.
 pub(crate) const REPLAN_PAUSE: Duration = Duration::from_secs(1);
 
 /// The time limit of a request for a token. The Azure CLI needs a second or two.
 pub(crate) const TOKEN_LIMIT: Duration = Duration::from_secs(10);
 
-/// The time for which a denial is attributed to the propagation of a role assignment. Microsoft's documentation gives up to
-/// ten minutes.
+/// The time for which an authorization failure is attributed to the propagation of a role
+/// assignment. Microsoft's documentation gives up to ten minutes.
 pub const ROLE_PROPAGATION: Duration = Duration::from_mins(15);
 
 /// The pause after an attempt; the first attempt is number 1.
 ///
-/// `Retry-After` takes precedence. Otherwise the pause doubles with each attempt and is shortened by up to half, so that
-/// requests that failed together are not retried together: `jitter` ranges from 0 (half) to 1 (the full pause).
+/// `Retry-After` takes precedence. Otherwise the pause doubles with each attempt and is shortened
+/// by up to half, so that requests that failed together are not retried together: `jitter` ranges
+/// from 0 (half) to 1 (the full pause).
 pub(crate) fn pause(attempt: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << attempt.saturating_sub(1).min(16));
     retry_after.unwrap_or_else(|| {
@@ -52,11 +55,11 @@ pub(crate) fn pause(attempt: u32, retry_after: Option<Duration>, jitter: f64) ->
 /// A date is compared with the response's own `Date`, so the local clock has no influence.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok().map(str::trim);
-    let asked = text(RETRY_AFTER)?;
-    if let Ok(seconds) = asked.parse() {
+    let value = text(RETRY_AFTER)?;
+    if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER));
     }
-    let (then, now) = (parse_rfc7231(asked).ok()?, parse_rfc7231(text(DATE)?).ok()?);
+    let (then, now) = (parse_rfc7231(value).ok()?, parse_rfc7231(text(DATE)?).ok()?);
     Some(
         Duration::try_from(then - now)
             .unwrap_or_default()

@@ -1,8 +1,9 @@
 //! The permissions of an identity under Azure role-based access control.
 //!
-//! Source: Azure's documentation of role definitions (`articles/role-based-access-control/role-definitions.md` in
-//! MicrosoftDocs/azure-docs): an action is allowed if one role lists it in its actions and not in its
-//! exceptions. Names compare case-insensitively, and `*` matches any text.
+//! Source: Azure's documentation of role definitions
+//! (`articles/role-based-access-control/role-definitions.md` in MicrosoftDocs/azure-docs): an
+//! action is allowed if one role lists it in its actions and not in its exceptions. Names compare
+//! case-insensitively, and `*` matches any text.
 
 use serde::Deserialize;
 use wildmatch::WildMatch;

@@ -1,7 +1,8 @@
 //! The public keys with which Entra signs its tokens.
 //!
-//! They form a JSON Web Key Set (RFC 7517) at `{login}/{tenant}/discovery/v2.0/keys`; see "Access tokens" in the documentation
-//! of the Microsoft identity platform. Entra rolls them over every few weeks, and immediately in an emergency.
+//! They form a JSON Web Key Set (RFC 7517) at `{login}/{tenant}/discovery/v2.0/keys`; see "Access
+//! tokens" in the documentation of the Microsoft identity platform. Entra rolls them over every few
+//! weeks, and immediately in an emergency.
 
 use reqwest::header::ACCEPT;
 use serde::Deserialize;

@@ -10,7 +10,8 @@ use crate::call::Deadline;
 use crate::limits::{Rate, RequestLimits};
 use crate::retry::{FIRST_THROTTLED, LONGEST_THROTTLED};
 
-/// The two kinds of requests that Resource Manager counts: every request other than `GET` is a write.
+/// The two kinds of requests that Resource Manager counts: every request other than `GET` is a
+/// write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {
     Read,
@@ -19,12 +20,13 @@ pub(crate) enum RequestKind {
 
 /// Bounds the requests to one subscription or one vault.
 ///
-/// No wait exceeds the deadline of the call. A request at the head of the queue fails at once if its token would come after
-/// its deadline; the requests behind it fail at their deadlines.
+/// No wait exceeds the deadline of the call. A request at the head of the queue fails at once if
+/// its token would come after its deadline; the requests behind it fail at their deadlines.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     in_flight: Semaphore,
-    /// Separate from `in_flight`: the settings that a writer has read must not become stale in a queue.
+    /// Separate from `in_flight`: the settings that a writer has read must not become stale in a
+    /// queue.
     writers: Arc<Semaphore>,
     reads: TokenBucket,
     writes: TokenBucket,
@@ -32,8 +34,8 @@ pub(crate) struct Throttle {
 
 /// The token bucket of one kind of request.
 ///
-/// Azure's own bucket is shared with other instances and with other programs of the same identity. If Azure reports fewer
-/// remaining tokens than this bucket holds, Azure's number applies.
+/// Azure's own bucket is shared with other instances and with other programs of the same identity.
+/// If Azure reports fewer remaining tokens than this bucket holds, Azure's number applies.
 #[derive(Debug)]
 struct TokenBucket {
     /// `None`: only a 429 holds requests back.
@@ -64,7 +66,8 @@ impl Throttle {
         }
     }
 
-    /// Waits for a writer's permit and the tokens for `requests` requests. `None`: the deadline is exceeded.
+    /// Waits for a writer's permit and the tokens for `requests` requests. `None`: the deadline is
+    /// exceeded.
     pub(crate) async fn writer(
         &self,
         requests: u32,
@@ -80,9 +83,11 @@ impl Throttle {
         Some(permit)
     }
 
-    /// Waits until a request may be sent. It is in flight until the permit is dropped. `None`: the deadline is exceeded.
+    /// Waits until a request may be sent. It is in flight until the permit is dropped. `None`: the
+    /// deadline is exceeded.
     ///
-    /// The token comes first, so that a request without one does not occupy a permit of the other kind.
+    /// The token comes first, so that a request without one does not occupy a permit of the other
+    /// kind.
     pub(crate) async fn acquire(
         &self,
         kind: RequestKind,
@@ -169,7 +174,8 @@ impl TokenBucket {
         level.rejections = level.rejections.saturating_add(1);
         let until = (now + pause).max(level.blocked_until.unwrap_or(now));
         level.blocked_until = Some(until);
-        // An empty bucket releases the waiting requests one by one after the pause, not all at once.
+        // An empty bucket releases the waiting requests one by one after the pause, not all at
+        // once.
         level.tokens = 0.0;
         level.filled = until;
     }

@@ -8,8 +8,8 @@ use azure_core::time::OffsetDateTime;
 use keyrelay_model::Retryability;
 use tokio::time::Instant;
 
-/// The time before its expiry at which a token is renewed. Microsoft's own libraries use the same value. App Service
-/// returns the same token until then, so renewing earlier has no effect.
+/// The time before its expiry at which a token is renewed. Microsoft's own libraries use the same
+/// value. App Service returns the same token until then, so renewing earlier has no effect.
 const RENEWED_BEFORE: Duration = Duration::from_mins(5);
 
 /// An access token.
@@ -31,7 +31,8 @@ pub struct TokenError {
 }
 
 impl Token {
-    /// Converts the expiry of a token from the wall clock to the monotonic clock, which no clock adjustment affects.
+    /// Converts the expiry of a token from the wall clock to the monotonic clock, which no clock
+    /// adjustment affects.
     pub(crate) fn new(token: AccessToken, now: Instant) -> Self {
         let left =
             Duration::try_from(token.expires_on - OffsetDateTime::now_utc()).unwrap_or_default();

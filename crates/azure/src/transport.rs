@@ -35,7 +35,8 @@ pub(crate) struct Transport {
     has_buckets: bool,
 }
 
-/// A request without its token. It is not `Debug`, because its body may hold all settings of an app.
+/// A request without its token. It is not `Debug`, because its body may hold all settings of an
+/// app.
 #[derive(Clone)]
 pub(crate) struct Request<'a> {
     pub(crate) operation: Operation,
@@ -80,7 +81,8 @@ impl Transport {
         }
     }
 
-    /// Sends a request until it succeeds, fails permanently or reaches the deadline. Returns the body of the response.
+    /// Sends a request until it succeeds, fails permanently or reaches the deadline. Returns the
+    /// body of the response.
     pub(crate) async fn send(
         &self,
         request: &Request<'_>,
@@ -175,7 +177,8 @@ impl Transport {
                     throttle.accepted(kind, response.remaining);
                     return Ok(response);
                 }
-                // The failure of the previous attempt explains more than the end of this one at the deadline.
+                // The failure of the previous attempt explains more than the end of this one at the
+                // deadline.
                 Err(failure) if deadline.has_passed() => return Err(previous.unwrap_or(failure)),
                 Err(failure) => failure,
             };

@@ -1,4 +1,4 @@
-//! `keyrelay bench`: what a decision costs.
+//! `keyrelay bench`: the cost of a decision.
 
 mod empty;
 
@@ -11,24 +11,24 @@ use clap::Args;
 use keyrelay_model::{
     AppId, Event, Grant, ObjectKind, Occurrence, SettingName, SettingValue, Settings,
 };
-use keyrelay_sandbox::{AppView, Limits, Policy, Sandbox, VisibleSetting, visible_settings};
+use keyrelay_sandbox::{AppView, Policy, PolicyLimits, Sandbox, VisibleSetting, visible_settings};
 use serde_json::json;
 
 use crate::out;
-use crate::place;
+use crate::policy;
 
-/// Measure a policy: decisions per second, and how long one takes, beside a policy that does nothing
+/// Measure a policy: decisions per second and latency, compared with an empty policy
 ///
-/// The app that is decided about has settings of which every fifth references the event's secret. Build with optimisation
-/// for numbers that mean something: this program and the policy.
+/// Every fifth setting of the app references the event's secret. For meaningful numbers, build this
+/// program and the policy with optimisations.
 #[derive(Debug, Args)]
 pub(crate) struct Bench {
     /// The policy: a `.wasm`, or its project
     policy: PathBuf,
-    /// How many settings the app has
+    /// Number of settings of the app
     #[arg(long, default_value_t = 50)]
     settings: usize,
-    /// For how many seconds each of the two is measured
+    /// Duration of each of the two measurements, in seconds
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: u64,
     /// Print the result as JSON
@@ -36,19 +36,19 @@ pub(crate) struct Bench {
     json: bool,
 }
 
-/// What was measured.
+/// The results of a measurement.
 struct Measured {
     a_second: f64,
     median: Duration,
-    /// 99 of 100 decisions were not slower.
+    /// The 99th percentile.
     percentile_99: Duration,
 }
 
 impl Bench {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let place = place::policy(&self.policy)?;
+        let policy_file = policy::find_one(&self.policy)?;
         let sandbox = Sandbox::new()?;
-        let policy = place.load(&sandbox).await?;
+        let policy = policy_file.load(&sandbox).await?;
         let empty = sandbox
             .load("empty", empty::module()?)
             .await
@@ -81,7 +81,7 @@ impl Bench {
             "{:12}  {:>12}  {:>10}  {:>10}",
             "", "a second", "median", "99 %"
         ));
-        for (name, it) in [("empty", &empty), (place.name.as_str(), &policy)] {
+        for (name, it) in [("empty", &empty), (policy_file.name.as_str(), &policy)] {
             let microseconds = |time: Duration| format!("{:.1} us", time.as_secs_f64() * 1e6);
             let (median, slow) = (microseconds(it.median), microseconds(it.percentile_99));
             out::line(&format!(
@@ -97,7 +97,7 @@ impl Bench {
     }
 }
 
-/// What is asked, again and again.
+/// The event and the app that are decided about repeatedly.
 struct Subject {
     event: Event,
     app: AppId,
@@ -147,14 +147,16 @@ impl Subject {
             settings: &self.settings,
             parameters: &self.parameters,
         };
-        // A tenth of the time to warm up.
+        // The warm-up takes a tenth of the time.
         let (began, mut times) = (Instant::now(), Vec::new());
         while began.elapsed() < time + time / 10 {
-            let asked = Instant::now();
-            let answer = policy.decide(&self.event, &view, &Limits::default()).await;
-            answer.with_context(|| format!("policy `{}` does not decide", policy.name()))?;
+            let start = Instant::now();
+            let evaluated = policy
+                .decide(&self.event, &view, &PolicyLimits::default())
+                .await;
+            evaluated.with_context(|| format!("policy `{}` does not decide", policy.name()))?;
             if began.elapsed() > time / 10 {
-                times.push(asked.elapsed());
+                times.push(start.elapsed());
             }
         }
         times.sort();

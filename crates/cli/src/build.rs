@@ -1,4 +1,4 @@
-//! `keyrelay build`: a policy's `.wasm`, made with the language's own tools.
+//! `keyrelay build`: builds a policy with the tools of its language.
 
 mod cargo;
 mod javascript;
@@ -14,21 +14,21 @@ use clap::Args;
 use keyrelay_sandbox::Sandbox;
 use serde_json::json;
 
-use crate::misuse::OrMisuse;
 use crate::out;
-use crate::place::Place;
+use crate::policy::PolicyFile;
+use crate::usage_error::OrUsageError;
 
-/// Build a policy with the language's own tools
+/// Build a policy with the tools of its language
 ///
-/// Makes `policies/NAME.wasm`: beside the project if that lies in a folder `policies`, else in the project. The language is
-/// known by the project's file: Cargo.toml, package.json or pyproject.toml. What is missing is named, with the command that
-/// installs it.
+/// Writes `policies/NAME.wasm`: beside the project if the project is in a folder `policies`, else
+/// in the project. The language is determined by Cargo.toml, package.json or pyproject.toml. If a
+/// tool is missing, the error has the command that installs it.
 #[derive(Debug, Args)]
 pub(crate) struct Build {
     /// The folder of the project
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Print what was made as JSON; what the tools say goes to standard error
+    /// Print the result as JSON; the output of the tools goes to standard error
     #[arg(long)]
     json: bool,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Build {
 impl Build {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let place = Place::of_project(&self.path).or_misuse()?;
+        let policy_file = PolicyFile::of_project(&self.path).or_usage_error()?;
         let made = if self.path.join("Cargo.toml").is_file() {
             cargo::build(&self.path)?
         } else if self.path.join("package.json").is_file() {
@@ -49,18 +49,21 @@ impl Build {
                  (`keyrelay new` makes one)",
                 self.path.display()
             );
-            return Err(none).or_misuse();
+            return Err(none).or_usage_error();
         };
         out::note("checking that it is a policy");
         let policy = Sandbox::new()?.load_file(&made).await;
         let policy =
             policy.with_context(|| format!("{} was built, and is no policy", made.display()))?;
-        put(&made, &place.wasm)?;
-        let size = place.wasm.metadata().map_or(0, |metadata| metadata.len());
+        put(&made, &policy_file.wasm)?;
+        let size = policy_file
+            .wasm
+            .metadata()
+            .map_or(0, |metadata| metadata.len());
         let (took, summary) = (began.elapsed(), &policy.about().summary);
         if self.json {
             let made = json!({
-                "policy": place.name, "file": place.wasm, "bytes": size, "digest": policy.digest().to_string(),
+                "policy": policy_file.name, "file": policy_file.wasm, "bytes": size, "digest": policy.digest().to_string(),
                 "summary": summary, "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             });
             out::line(&made.to_string());
@@ -68,14 +71,14 @@ impl Build {
             let seconds = took.as_secs_f32();
             out::note(&format!(
                 "{}: {size} bytes, in {seconds:.1} s: {summary}",
-                place.wasm.display()
+                policy_file.wasm.display()
             ));
         }
         Ok(())
     }
 }
 
-/// Puts the policy into its place in one step: a keyrelay that is running takes it up whole.
+/// Replaces the policy atomically, because a running keyrelay-host may reload it at any time.
 fn put(made: &Path, wasm: &Path) -> anyhow::Result<()> {
     let put = || {
         let folder = wasm.parent().unwrap_or(Path::new("."));

@@ -1,4 +1,4 @@
-//! A case: an event and an app, and what a rule should make of them. One file each, small enough to read.
+//! A test case: an event, an app and the expected decision of a policy. One file each.
 
 pub(crate) mod event;
 pub(crate) mod expect;
@@ -8,22 +8,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
-use keyrelay_host::config::Config;
+use keyrelay_config::Config;
 use keyrelay_model::{AppId, SettingName, SettingValue, Settings};
+use keyrelay_sandbox::PolicyLimits;
 use serde::Deserialize;
 
-use crate::ask::Question;
+use crate::evaluate::Inputs;
 use event::EventTable;
 use expect::Expect;
 
-/// A case, as it is in its file.
+/// A case, as its file has it.
 #[derive(Debug)]
 pub(crate) struct Case {
     /// The file's name, without `.toml`.
     pub(crate) name: String,
     pub(crate) file: PathBuf,
-    pub(crate) question: Question,
-    /// What should come out. None: nobody has said yet.
+    pub(crate) inputs: Inputs,
+    /// The expected outcome. None: the file has no expectation yet.
     pub(crate) expect: Option<Expect>,
 }
 
@@ -70,29 +71,29 @@ impl Case {
             .into_owned();
         let text =
             fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        let (question, expect) =
+        let (inputs, expect) =
             parse(&text).with_context(|| format!("{} is no case", file.display()))?;
         Ok(Self {
             name,
             file: file.to_owned(),
-            question,
+            inputs,
             expect,
         })
     }
 }
 
 /// The cases of a folder, or the one in a file, by name.
-pub(crate) fn files(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if place.is_file() {
-        return Ok(vec![place.to_owned()]);
+pub(crate) fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
     }
-    ensure!(place.exists(), "there are no cases in {}", place.display());
-    let entries = fs::read_dir(place)
-        .with_context(|| format!("cannot read the cases in {}", place.display()))?;
+    ensure!(path.exists(), "there are no cases in {}", path.display());
+    let entries = fs::read_dir(path)
+        .with_context(|| format!("cannot read the cases in {}", path.display()))?;
     let mut files = Vec::new();
     for entry in entries {
         let file = entry
-            .with_context(|| format!("cannot read the cases in {}", place.display()))?
+            .with_context(|| format!("cannot read the cases in {}", path.display()))?
             .path();
         if file
             .extension()
@@ -106,12 +107,12 @@ pub(crate) fn files(place: &Path) -> anyhow::Result<Vec<PathBuf>> {
     ensure!(
         !files.is_empty(),
         "there is no case in {}: a case is a file `*.toml`",
-        place.display()
+        path.display()
     );
     Ok(files)
 }
 
-fn parse(text: &str) -> anyhow::Result<(Question, Option<Expect>)> {
+fn parse(text: &str) -> anyhow::Result<(Inputs, Option<Expect>)> {
     let content: Content = toml::from_str(text)?;
     let Content {
         event,
@@ -132,49 +133,54 @@ fn parse(text: &str) -> anyhow::Result<(Question, Option<Expect>)> {
         app.name
     );
     let app: AppId = id.parse().map_err(|error| anyhow!("app: {error}"))?;
-    // As in `keyrelay.toml`, read by whoever reads that, and with the same words for what is wrong.
-    let mut rule = toml::Table::new();
-    rule.insert("secret".into(), event.name.as_str().into());
-    for (key, table) in [
+    let tables = [
         ("parameters", parameters),
         ("grant", grant),
         ("limits", limits),
-    ] {
+    ];
+    let config = configuration(event.name.as_str(), tables)?;
+    let rule = config.rules.first().context("the rule is gone")?;
+    let inputs = Inputs {
+        event,
+        app,
+        settings: settings_of(settings)?,
+        parameters: rule.parameters.clone(),
+        grant: rule.grant.clone(),
+        limits: PolicyLimits::with(rule.limits.time, rule.limits.memory),
+        vault_suffix: config.cloud.vault_suffix,
+    };
+    if let Some(expect) = &expect {
+        expect.check()?;
+    }
+    Ok((inputs, expect))
+}
+
+/// The configuration with one rule, for the secret and with these tables. It is read as
+/// `keyrelay.toml` is, so that the syntax and the errors are the same.
+fn configuration(secret: &str, tables: [(&str, toml::Table); 3]) -> anyhow::Result<Config> {
+    let mut rule = toml::Table::new();
+    rule.insert("secret".into(), secret.into());
+    for (key, table) in tables {
         if !table.is_empty() {
             rule.insert(key.into(), table.into());
         }
     }
     let mut configuration = toml::Table::new();
     configuration.insert("rotation".into(), vec![toml::Value::Table(rule)].into());
-    let config =
-        Config::read(&configuration.to_string(), &BTreeMap::new()).map_err(|problems| {
-            let problems: Vec<String> = problems
-                .iter()
-                .map(|problem| {
-                    problem
-                        .to_string()
-                        .replace("keyrelay.toml: rotation[0].", "")
-                })
-                .collect();
-            anyhow!("{}", problems.join("; "))
-        })?;
-    let rule = config.rules.first().context("the rule is gone")?;
-    let question = Question {
-        event,
-        app,
-        settings: settings_of(settings)?,
-        parameters: rule.parameters.clone(),
-        grant: rule.grant.clone(),
-        limits: keyrelay_host::relay::limits(Some(rule)),
-        vault_suffix: config.cloud.vault_suffix,
-    };
-    if let Some(expect) = &expect {
-        expect.check()?;
-    }
-    Ok((question, expect))
+    Config::read(&configuration.to_string(), &BTreeMap::new()).map_err(|problems| {
+        let problems: Vec<String> = problems
+            .iter()
+            .map(|problem| {
+                problem
+                    .to_string()
+                    .replace("keyrelay.toml: rotation[0].", "")
+            })
+            .collect();
+        anyhow!("{}", problems.join("; "))
+    })
 }
 
-/// Settings by name and value.
+/// Settings from pairs of name and value.
 pub(crate) fn settings_of(
     settings: impl IntoIterator<Item = (String, String)>,
 ) -> anyhow::Result<Settings> {
@@ -199,13 +205,13 @@ mod tests {
 
     #[test]
     fn only_the_secret_has_to_be_named() {
-        let (question, expect) = parse(EVENT).unwrap();
+        let (inputs, expect) = parse(EVENT).unwrap();
         assert_eq!(
-            question.event.event_type(),
+            inputs.event.event_type(),
             "Microsoft.KeyVault.SecretNewVersionCreated"
         );
-        assert_eq!((question.app.site(), question.app.slot()), ("orders", None));
-        assert!(question.settings.is_empty() && expect.is_none());
+        assert_eq!((inputs.app.site(), inputs.app.slot()), ("orders", None));
+        assert!(inputs.settings.is_empty() && expect.is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `keyrelay compile`: policies compiled ahead.
+//! `keyrelay compile`: ahead-of-time compilation of policies.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,17 +12,18 @@ use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, precompiled_fil
 use crate::lock::{app_of, digests, files, print};
 use crate::out;
 
-/// Compile policies ahead, so that keyrelay-host starts at once
+/// Compile policies ahead of time, so that keyrelay-host starts faster
 ///
-/// Makes `policies/NAME.cwasm` beside each `policies/NAME.wasm`, and writes policies.lock, which vouches for both. What is
-/// made is machine code: it is used only if the lock has its digest, and only by the same version of the engine on the
-/// same kind of processor (x86-64 in Azure); else the policy is compiled again, and the log says so.
+/// Writes `policies/NAME.cwasm` beside each `policies/NAME.wasm`, and locks both in policies.lock.
+/// The output is machine code. It is used only if the lock has its digest, and only by the same
+/// version of the engine on the same processor architecture (x86-64 in Azure). Otherwise
+/// keyrelay-host compiles the policy itself, and logs that.
 #[derive(Debug, Args)]
 pub(crate) struct Compile {
     /// The folder of the function app, with `policies/` in it, or that `policies/`
     #[arg(default_value = ".", value_parser = PathBufValueParser::new().map(app_of))]
     app: PathBuf,
-    /// Print what may run now as JSON, a line for each policy
+    /// Print the locked policies as JSON, one line each
     #[arg(long)]
     json: bool,
 }
@@ -33,15 +34,12 @@ impl Compile {
         if self.json {
             print(&lock);
         }
-        out::note(&format!(
-            "{} vouches for them",
-            self.app.join(LOCK_FILE).display()
-        ));
+        out::note(&format!("wrote {}", self.app.join(LOCK_FILE).display()));
         Ok(())
     }
 }
 
-/// Compiles the policies of a function app, and vouches for them.
+/// Compiles the policies of a function app, and locks them.
 pub(crate) async fn policies(app: &Path) -> anyhow::Result<Lock> {
     let sandbox = Sandbox::new()?;
     let (mut lock, files) = (Lock::default(), files(app)?);
@@ -65,7 +63,8 @@ pub(crate) async fn policies(app: &Path) -> anyhow::Result<Lock> {
         let (size, took) = (compiled.len() >> 10, began.elapsed().as_millis());
         out::note(&format!("compiled {name}: {size} KiB, in {took} ms"));
     }
-    // Last: until then the old lock does not vouch for the new files, which are compiled again.
+    // Written last: until then the new files do not match the old lock, and the host compiles the
+    // policies itself.
     lock.write(app)?;
     Ok(lock)
 }

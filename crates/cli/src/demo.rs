@@ -1,11 +1,11 @@
-//! `keyrelay demo`: a secret rotates, and everybody watches.
+//! `keyrelay demo`: the demonstration of one rotation.
 //!
-//! The scenario: an app sends telemetry to the sink whose key is in its setting, and the setting is a reference to a
-//! secret. When the secret changes, the telemetry has to go to the other sink, without anybody touching the app.
+//! An app sends telemetry to the sink whose key is in its setting, and the setting is a reference
+//! to a secret. When the secret changes, the telemetry has to go to the other sink, without a
+//! change to the app by hand.
 
-mod clock;
 mod observe;
-mod sinks;
+mod telemetry;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,18 +15,20 @@ use clap::Args;
 use keyrelay_local_azure::functions_host::FunctionsHostOptions;
 use keyrelay_local_azure::{LocalAzure, LocalAzureOptions, Service, World};
 
-use crate::out;
 use keyrelay_sandbox::{Lock, Locked};
-use observe::{HandlerLines, until};
-use sinks::Sink;
+use tokio::sync::mpsc;
 
-/// Show a rotation, from the event to the proof
+use crate::out;
+use observe::{HandlerLines, until};
+use telemetry::Sink;
+
+/// Show a rotation, from the event to its verification
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// The folder of the function app, with host.json and keyrelay-host in it
     #[arg(long, default_value = "target/app")]
     app: PathBuf,
-    /// Leave everything running afterwards, and say how to play with it
+    /// Keep everything running afterwards, and print commands to try
     #[arg(long)]
     stay: bool,
 }
@@ -37,7 +39,7 @@ const SETTING: &str = "APPINSIGHTS_INSTRUMENTATIONKEY";
 const SECRET: &str = "appinsights-instrumentationkey";
 const OTHER_SECRET: &str = "sql-password";
 
-/// How long any step may take before the demonstration has failed.
+/// The timeout of each step.
 const PATIENCE: Duration = Duration::from_secs(25);
 
 impl Demo {
@@ -48,7 +50,7 @@ impl Demo {
         let app_root = copy_of(&self.app, folder.path())?;
         let password = uuid::Uuid::new_v4().to_string();
         let azure = start(&app_root, &first, &second, &password).await?;
-        let mut show = Show {
+        let mut demonstration = Demonstration {
             azure,
             first,
             second,
@@ -56,19 +58,19 @@ impl Demo {
             steps: 0,
         };
 
-        show.before().await?;
-        show.rotate().await?;
-        show.after().await?;
-        show.ignore_another_secret().await?;
-        show.keep_secrets()?;
+        demonstration.before().await?;
+        demonstration.rotate().await?;
+        demonstration.after().await?;
+        demonstration.ignore_another_secret().await?;
+        demonstration.keep_secrets()?;
 
         out::line(&format!(
             "\nall {} steps were observed, in {} s",
-            show.steps,
+            demonstration.steps,
             started.elapsed().as_secs()
         ));
         if self.stay {
-            show.invite(&app_root);
+            demonstration.print_commands(&app_root);
             tokio::signal::ctrl_c()
                 .await
                 .context("cannot wait for Ctrl-C")?;
@@ -77,12 +79,8 @@ impl Demo {
     }
 }
 
-/// The app of the demonstration, in a process of its own.
-pub(crate) async fn telemetry_clock() -> anyhow::Result<()> {
-    clock::run().await
-}
-
-/// Copies the function app and drops in a policy of its own for the secret: `pin`, under the secret's name.
+/// Copies the function app, and adds a policy for the secret: a copy of `pin` under the secret's
+/// name.
 fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let copied = folder.join("app");
     copy_folder(app, &copied).with_context(|| {
@@ -97,7 +95,7 @@ fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
         policies.join(format!("{SECRET}.wasm")),
     )
     .context("no policy `pin`")?;
-    // In a package, a policy has to be vouched for, too.
+    // If the app has a lock, only the policies in it run.
     if let Some(mut lock) = Lock::read(&copied)? {
         let pin = lock
             .get("pin")
@@ -135,8 +133,6 @@ async fn start(
     second: &Sink,
     password: &str,
 ) -> anyhow::Result<LocalAzure> {
-    let sinks = sinks::start([first.clone(), second.clone()]).await?;
-    let program = std::env::current_exe().context("cannot find this program")?;
     let world = format!(
         r#"
         subscription = "00000000-0000-0000-0000-000000000001"
@@ -149,8 +145,8 @@ async fn start(
         [[site]]
         name = "{SITE}"
         resource_group = "shop"
-        command = ['{program}', "telemetry-clock"]
-        settings = {{ {SETTING} = "@Microsoft.KeyVault(VaultName={VAULT};SecretName={SECRET})", TELEMETRY_ENDPOINT = "http://{sinks}" }}
+        command = ["sh", "-c", '{app}']
+        settings = {{ {SETTING} = "@Microsoft.KeyVault(VaultName={VAULT};SecretName={SECRET})" }}
 
         [[site]]
         name = "keyrelay"
@@ -158,10 +154,13 @@ async fn start(
         settings = {{ KEYRELAY_VAULTS = "{VAULT}" }}
         "#,
         key = first.key,
-        program = program.display(),
+        app = telemetry::APP,
     );
     let world = World::parse(&world).context("the world of the demonstration cannot be")?;
     let mut options = LocalAzureOptions::new(world, app_root);
+    let (sender, sent) = mpsc::unbounded_channel();
+    options.cloud.app_lines = Some(sender);
+    tokio::spawn(telemetry::deliver(sent, [first.clone(), second.clone()]));
     options.site = Some("keyrelay".to_owned());
     options.functions_host = FunctionsHostOptions::new(app_root);
     LocalAzure::start(options)
@@ -169,8 +168,8 @@ async fn start(
         .context("the stand-in for Azure does not start")
 }
 
-/// The demonstration under way.
-struct Show {
+/// The state of the demonstration.
+struct Demonstration {
     azure: LocalAzure,
     first: Sink,
     second: Sink,
@@ -179,7 +178,7 @@ struct Show {
     steps: u32,
 }
 
-impl Show {
+impl Demonstration {
     fn step(&mut self, title: &str) {
         self.steps += 1;
         out::line(&format!("\n{}. {title}", self.steps));
@@ -209,7 +208,7 @@ impl Show {
             "   version {version}; the vault tells Event Grid, Event Grid the Functions host"
         ));
 
-        self.step("the policy decides, keyrelay applies and proves it");
+        self.step("the policy decides; keyrelay applies the decision and verifies it");
         let rotation = until(PATIENCE, "the rotation", lines.rotation_of(SECRET)).await?;
         for field in [
             "event.type",
@@ -257,7 +256,7 @@ impl Show {
     }
 
     async fn after(&mut self) -> anyhow::Result<()> {
-        self.step("the app, started anew by Azure, sends to `second` only");
+        self.step("the app, restarted by Azure, sends to `second` only");
         arrivals(&self.second, 1).await?;
         let at_first = self.first.count();
         arrivals(&self.second, 3).await?;
@@ -300,7 +299,7 @@ impl Show {
     }
 
     fn keep_secrets(&mut self) -> anyhow::Result<()> {
-        self.step("no secret is in any log, and nobody asked the vault for one");
+        self.step("no secret is in any log, and none was read from the vault");
         let lines = self.azure.functions_host.log().lines();
         let secrets = [&self.first.key, &self.second.key, &self.password];
         let leaked = lines.iter().filter(|line| {
@@ -309,14 +308,13 @@ impl Show {
                 .any(|secret| line.text.contains(secret.as_str()))
         });
         ensure!(leaked.count() == 0, "a secret is in the log");
-        let asked_for_value =
-            |path: &str| path.contains("/secrets/") && !path.ends_with("/versions");
+        let reads_value = |path: &str| path.contains("/secrets/") && !path.ends_with("/versions");
         let requests = self.azure.cloud.requests();
         let mut of_vault = requests
             .iter()
             .filter(|request| request.service == Service::KeyVault);
-        if let Some(request) = of_vault.find(|request| asked_for_value(&request.path)) {
-            bail!("{} {} was asked of the vault", request.method, request.path);
+        if let Some(request) = of_vault.find(|request| reads_value(&request.path)) {
+            bail!("{} {} was sent to the vault", request.method, request.path);
         }
         out::line(&format!(
             "   {} lines of log, {} requests",
@@ -334,7 +332,7 @@ impl Show {
         Ok(value.expose().to_owned())
     }
 
-    /// How often anybody has written the settings of an app.
+    /// The number of writes of the settings of any app.
     fn writes(&self) -> usize {
         let requests = self.azure.cloud.requests();
         requests
@@ -343,17 +341,17 @@ impl Show {
             .count()
     }
 
-    fn invite(&self, app_root: &Path) {
+    fn print_commands(&self, app_root: &Path) {
         let resource_manager = self.azure.cloud.resource_manager_url();
         out::line(&format!(
-            "\neverything keeps running; Ctrl-C ends it\n\
-             \n  rotate the secret back and forth (any text will do; these are the keys of the two sinks):\n\
+            "\neverything keeps running until Ctrl-C\n\
+             \n  rotate the secret back and forth (any text is accepted; these are the keys of the two sinks):\n\
              \x20   curl -X PUT {resource_manager}local/vaults/{VAULT}/secrets/{SECRET} -d {}\n\
              \x20   curl -X PUT {resource_manager}local/vaults/{VAULT}/secrets/{SECRET} -d {}\n\
-             \n  see what was asked of Azure:\n\
+             \n  show the requests to Azure:\n\
              \x20   curl {resource_manager}local/requests\n\
-             \n  drop in another policy: replace {}\n\
-             \x20   keyrelay-host takes it up within a second\n",
+             \n  replace the policy: overwrite {}\n\
+             \x20   keyrelay-host reloads it within a second\n",
             self.first.key,
             self.second.key,
             app_root.join(format!("policies/{SECRET}.wasm")).display(),
@@ -362,7 +360,7 @@ impl Show {
     }
 }
 
-/// Waits until so many lines have arrived at a sink.
+/// Waits until a sink has received `count` lines.
 async fn arrivals(sink: &Sink, count: usize) -> anyhow::Result<()> {
     let arrived = async {
         while sink.count() < count {

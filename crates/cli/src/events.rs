@@ -9,26 +9,26 @@ use uuid::Uuid;
 use crate::case::event::{Kind, VAULT_SUFFIX, kind_of, kinds, name};
 use crate::out;
 
-/// List the kinds of events, or print a valid one
+/// List the kinds of events, or print a sample
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Events {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<EventsCommand>,
     /// Print the kinds as JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum EventsCommand {
     Sample(Sample),
 }
 
-/// Print a valid event, as Event Grid sends it
+/// Print a valid event in the form that Event Grid sends
 #[derive(Debug, Args)]
 struct Sample {
-    /// What happened: see `keyrelay events`
+    /// The kind of event: see `keyrelay events`
     #[arg(value_parser = kind_of)]
     kind: Kind,
     /// The vault's name
@@ -37,10 +37,10 @@ struct Sample {
     /// The name of the secret, certificate or key
     #[arg(long, default_value = "sql-password")]
     secret: SecretName,
-    /// The version. Default: a new one
+    /// The version. Default: a random one
     #[arg(long)]
     version: Option<SecretVersion>,
-    /// Event Grid's own schema, or CloudEvents 1.0
+    /// The Event Grid schema, or CloudEvents 1.0
     #[arg(long, value_enum, default_value_t)]
     schema: Schema,
 }
@@ -55,7 +55,7 @@ enum Schema {
 impl Events {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.command {
-            Some(Command::Sample(sample)) => sample.run(),
+            Some(EventsCommand::Sample(sample)) => sample.run(),
             None => {
                 for kind in kinds() {
                     let (event_type, meaning) = (event_type(kind), meaning(kind.1));
@@ -118,7 +118,7 @@ impl Sample {
     }
 }
 
-/// The event's type, in full.
+/// The full event type.
 fn event_type((object, occurrence): Kind) -> String {
     let prefix = if occurrence == Occurrence::ExpiryReminder {
         "keyrelay"

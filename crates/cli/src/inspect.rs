@@ -1,42 +1,43 @@
-//! `keyrelay inspect`: what a policy is, and how it would run.
+//! `keyrelay inspect`: the description of a policy, and the rules it runs with.
 
 use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::Args;
-use keyrelay_host::config::{Config, Rule};
-use keyrelay_host::relay;
-use keyrelay_host::route::{DEFAULT_POLICY, route};
+use keyrelay_config::{Config, Rule};
+use keyrelay_config::{DEFAULT_POLICY, route};
 use keyrelay_model::{Grant, NamePattern, SecretName};
 use keyrelay_sandbox::{
-    Digest, LoadError, Loaded, Lock, Policy, Sandbox, View, precompiled_file, read_policy,
+    Digest, LoadError, Loaded, Lock, Policy, PolicyLimits, Sandbox, View, precompiled_file,
+    read_policy,
 };
 use serde_json::{Value, json};
 
-use crate::misuse::OrMisuse;
 use crate::out;
-use crate::place::{self, Place};
+use crate::policy::{self, PolicyFile};
 use crate::run::configuration;
+use crate::usage_error::OrUsageError;
 
-/// Show what a policy is, what it may do, and why it is quarantined
+/// Show the description, the grant and the lock state of policies
 ///
-/// Ends with 1 if a file is no policy, or policies.lock does not vouch for it.
+/// Exits with 1 if a policy would be quarantined: if a file is not a policy, or does not match
+/// policies.lock.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// The policy: a `.wasm`, its project, or a folder with several
     #[arg(default_value = ".")]
     policy: PathBuf,
-    /// keyrelay.toml, or the folder with it; policies.lock is beside it [default: the function app that the policy lies in,
-    /// or the current folder]
+    /// keyrelay.toml, or its folder; policies.lock is beside it [default: the function app that the
+    /// policy is in, or the current folder]
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
-    /// Print one JSON object for each policy
+    /// Print the results as JSON, one line per policy
     #[arg(long)]
     json: bool,
 }
 
-/// Everything there is to say about a file.
-struct Report {
+/// The properties of a policy's file.
+struct PolicyReport {
     name: String,
     file: PathBuf,
     bytes: Option<usize>,
@@ -49,22 +50,22 @@ struct Report {
 
 impl Inspect {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let places = place::policies(&self.policy)?;
-        let given = self
+        let policy_files = policy::find_all(&self.policy)?;
+        let path = self
             .config
-            .or_else(|| places.first().map(Place::home))
+            .or_else(|| policy_files.first().map(PolicyFile::home))
             .unwrap_or_default();
-        let config = configuration(&given).or_misuse()?;
-        let folder = if given.is_file() {
-            given.parent().unwrap_or(&given)
+        let config = configuration(&path).or_usage_error()?;
+        let folder = if path.is_file() {
+            path.parent().unwrap_or(&path)
         } else {
-            &given
+            &path
         };
         let lock = Lock::read(folder)?;
         let sandbox = Sandbox::new()?;
         let mut quarantined = 0;
-        for (number, place) in places.iter().enumerate() {
-            let report = report(&sandbox, place, lock.as_ref()).await;
+        for (number, policy_file) in policy_files.iter().enumerate() {
+            let report = report(&sandbox, policy_file, lock.as_ref()).await;
             quarantined += usize::from(report.loaded.is_err());
             let rules: Vec<&Rule> = rules(&config, &report.name);
             if self.json {
@@ -81,36 +82,61 @@ impl Inspect {
         ensure!(
             quarantined == 0,
             "{quarantined} of {} policies would be quarantined",
-            places.len()
+            policy_files.len()
         );
         Ok(())
     }
 }
 
-async fn report(sandbox: &Sandbox, place: &Place, lock: Option<&Lock>) -> Report {
+async fn report(sandbox: &Sandbox, policy_file: &PolicyFile, lock: Option<&Lock>) -> PolicyReport {
     let words = |error: LoadError| out::chain(&error);
-    let bytes = read_policy(&place.wasm).map_err(words);
-    let has_precompiled = precompiled_file(&place.wasm).is_file();
-    let (loaded, locked, precompiled) = match lock {
+    let bytes = read_policy(&policy_file.wasm).map_err(words);
+    let (loaded, locked, precompiled) = load(sandbox, policy_file, lock).await;
+    let imports = match &bytes {
+        Ok(bytes) => sandbox.imports(bytes).map_err(words),
+        Err(reason) => Err(reason.clone()),
+    };
+    let bytes = bytes.ok();
+    PolicyReport {
+        name: policy_file.name.clone(),
+        file: policy_file.wasm.clone(),
+        digest: bytes.as_deref().map(Digest::of),
+        bytes: bytes.map(|bytes| bytes.len()),
+        imports,
+        loaded,
+        locked,
+        precompiled,
+    }
+}
+
+/// Loads a policy as keyrelay-host does. Returns the policy, whether it is locked, and whether its
+/// precompiled form is used.
+async fn load(
+    sandbox: &Sandbox,
+    policy_file: &PolicyFile,
+    lock: Option<&Lock>,
+) -> (Result<Policy, String>, &'static str, String) {
+    let words = |error: LoadError| out::chain(&error);
+    match lock {
         None => {
-            let precompiled = if has_precompiled {
+            let precompiled = if precompiled_file(&policy_file.wasm).is_file() {
                 "not used: there is no policies.lock"
             } else {
                 "no"
             };
             (
-                sandbox.load_file(&place.wasm).await.map_err(words),
+                sandbox.load_file(&policy_file.wasm).await.map_err(words),
                 "there is no policies.lock",
                 precompiled.to_owned(),
             )
         }
-        Some(lock) => match lock.get(&place.name) {
+        Some(lock) => match lock.get(&policy_file.name) {
             None => (
                 Err("policies.lock does not name it".to_owned()),
                 "no",
                 "no".to_owned(),
             ),
-            Some(entry) => match sandbox.load_locked(&place.wasm, *entry).await {
+            Some(entry) => match sandbox.load_locked(&policy_file.wasm, *entry).await {
                 Err(error) => (Err(words(error)), "no", "no".to_owned()),
                 Ok(Loaded {
                     policy,
@@ -131,26 +157,11 @@ async fn report(sandbox: &Sandbox, place: &Place, lock: Option<&Lock>) -> Report
                 }
             },
         },
-    };
-    let imports = match &bytes {
-        Ok(bytes) => sandbox.imports(bytes).map_err(words),
-        Err(reason) => Err(reason.clone()),
-    };
-    let bytes = bytes.ok();
-    Report {
-        name: place.name.clone(),
-        file: place.wasm.clone(),
-        digest: bytes.as_deref().map(Digest::of),
-        bytes: bytes.map(|bytes| bytes.len()),
-        imports,
-        loaded,
-        locked,
-        precompiled,
     }
 }
 
-/// The rules by which the policy is asked: those that name it, the one of the secret that has its name, if that names no
-/// other policy, and for `follow` all that leave the policy open.
+/// The rules that the policy is evaluated with: those that name it, and the one for the secret with
+/// its name, unless that names another policy. For `follow` also all rules without a policy.
 fn rules<'a>(config: &'a Config, name: &str) -> Vec<&'a Rule> {
     let of_its_secret = name
         .parse::<SecretName>()
@@ -163,7 +174,7 @@ fn rules<'a>(config: &'a Config, name: &str) -> Vec<&'a Rule> {
     config.rules.iter().filter(is_its).collect()
 }
 
-fn as_text(report: &Report, config: &Config, rules: &[&Rule]) -> Vec<(&'static str, String)> {
+fn as_text(report: &PolicyReport, config: &Config, rules: &[&Rule]) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("policy", report.name.clone()),
         ("file", report.file.display().to_string()),
@@ -180,7 +191,7 @@ fn as_text(report: &Report, config: &Config, rules: &[&Rule]) -> Vec<(&'static s
                 format!("{} {}: {}", about.name, about.version, about.summary),
             ));
             lines.push(("decides", occurrences(policy).join(", ")));
-            lines.push(("looks at", looks_at(policy).to_owned()));
+            lines.push(("view", view(policy).to_owned()));
         }
         Err(reason) => lines.push(("quarantined", reason.clone())),
     }
@@ -209,7 +220,7 @@ fn as_text(report: &Report, config: &Config, rules: &[&Rule]) -> Vec<(&'static s
     lines
 }
 
-/// What a policy is for that no rule is for.
+/// The use of a policy that no rule names.
 fn meant_for(config: &Config, name: &str) -> String {
     let Ok(secret) = name.parse::<SecretName>() else {
         return "it is for nothing, because no secret can have its name".to_owned();
@@ -226,12 +237,12 @@ fn meant_for(config: &Config, name: &str) -> String {
     }
 }
 
-fn as_json(report: &Report, rules: &[&Rule]) -> Value {
+fn as_json(report: &PolicyReport, rules: &[&Rule]) -> Value {
     let about = report.loaded.as_ref().ok().map(|policy| {
         let about = policy.about();
         json!({
             "name": about.name, "version": about.version, "summary": about.summary,
-            "occurrences": occurrences(policy), "view": looks_at(policy),
+            "occurrences": occurrences(policy), "view": view(policy),
         })
     });
     let rule = |rule: &&Rule| {
@@ -263,7 +274,7 @@ fn occurrences(policy: &Policy) -> Vec<String> {
         .collect()
 }
 
-fn looks_at(policy: &Policy) -> &'static str {
+fn view(policy: &Policy) -> &'static str {
     match policy.about().view {
         View::References => "references; all settings by name when it patches",
         View::Settings => "all settings by name",
@@ -310,13 +321,18 @@ fn grant_as_json(grant: &Grant) -> Value {
     })
 }
 
+fn sandbox_limits(rule: Option<&Rule>) -> PolicyLimits {
+    let overrides = rule.map(|rule| rule.limits).unwrap_or_default();
+    PolicyLimits::with(overrides.time, overrides.memory)
+}
+
 fn limits_as_json(rule: Option<&Rule>) -> Value {
-    let limits = relay::limits(rule);
+    let limits = sandbox_limits(rule);
     json!({ "time_ms": u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX), "memory_bytes": limits.memory })
 }
 
 fn limits(rule: Option<&Rule>) -> String {
-    let limits = relay::limits(rule);
+    let limits = sandbox_limits(rule);
     format!(
         "{} ms, {} MiB of memory",
         limits.time.as_millis(),
@@ -329,7 +345,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rules_are_those_by_which_the_policy_is_asked() {
+    fn the_rules_are_those_that_the_policy_is_evaluated_with() {
         let text = "[[rotation]]\nsecret = \"sql-a\"\n[[rotation]]\nsecret = \"sql-*\"\n\
                     [[rotation]]\nsecret = \"web-*\"\npolicy = \"pin\"\n";
         let config = Config::read(text, &std::collections::BTreeMap::new()).unwrap();
@@ -350,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_of_nothing_is_said_in_words() {
+    fn an_empty_grant_has_a_text() {
         assert_eq!(
             grant(&Grant::default()),
             "nothing beyond the references to its secret"

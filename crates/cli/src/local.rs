@@ -1,4 +1,4 @@
-//! `keyrelay local`: the stand-in for Azure, for as long as you like.
+//! `keyrelay local`: the stand-in for Azure, until Ctrl-C.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,36 +12,37 @@ use crate::out;
 
 /// Run a stand-in for Azure on 127.0.0.1, with keyrelay-host in it
 ///
-/// The stand-in speaks the protocols of the Functions host, Event Grid, Key Vault, Resource Manager and the identity
-/// endpoint. What exists in it is read from a file, the world.
+/// The stand-in speaks the protocols of the Functions host, Event Grid, Key Vault, Resource Manager
+/// and the identity endpoint. A file, the world, lists the vaults and apps in it.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("The world, if no file is given:\n{DEFAULT_WORLD}"))]
 pub(crate) struct Local {
     /// The folder of the function app, with host.json and keyrelay-host in it
     #[arg(long, default_value = "target/app")]
     app: PathBuf,
-    /// The file that says what exists; `--help` shows the default
+    /// The file that lists the vaults and apps; `--help` shows the default
     #[arg(long)]
     world: Option<PathBuf>,
     /// The site of the world that keyrelay-host runs as: its settings and its identity
     #[arg(long, default_value = "keyrelay")]
     site: String,
-    /// How many instances of keyrelay-host run side by side
+    /// Number of instances of keyrelay-host
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     instances: u16,
-    /// How many times faster than in Azure Event Grid delivers again
+    /// Speed-up of Event Grid's retry schedule, compared with Azure
     #[arg(long, default_value_t = 10.0)]
     clock: f64,
-    /// The folder for events that could not be delivered. Default: they are dropped
+    /// The folder for dead letters. Default: events that cannot be delivered are dropped
     #[arg(long)]
     dead_letter: Option<PathBuf>,
-    /// How many items Resource Manager puts on a page of a list
+    /// Number of items on a page of Resource Manager's lists
     #[arg(long, default_value_t = 50)]
     page_size: usize,
-    /// Where to write the certificate of the https endpoints, for clients that insist on https
+    /// Write the certificate of the HTTPS endpoints to this file, for clients that require HTTPS
     #[arg(long)]
     certificate: Option<PathBuf>,
-    /// The first of four ports: Resource Manager, Key Vault, identity, Functions host. Default: free ones
+    /// The first of four consecutive ports: Resource Manager, Key Vault, identity, Functions host.
+    /// Default: free ports
     #[arg(long)]
     port: Option<u16>,
 }
@@ -84,7 +85,7 @@ impl Local {
         options.site = Some(self.site);
         options.cloud.page_size = self.page_size;
         options.event_grid.clock = self.clock;
-        // Only the pauses between deliveries are shortened: keyrelay-host takes its time as in Azure.
+        // Only the pauses between deliveries are shortened: keyrelay-host is as fast as in Azure.
         options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
         options.event_grid.dead_letter = self.dead_letter;
         options.functions_host = FunctionsHostOptions::new(&self.app);
@@ -137,10 +138,8 @@ fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
         "master key        {}",
         azure.functions_host.master_key()
     ));
-    out::line(
-        "the first two speak https on the same ports, for clients that insist on it: see --certificate",
-    );
-    out::line("where keyrelay-host finds all this, for `keyrelay doctor` in another terminal:");
+    out::line("the first two accept HTTPS on the same ports: see --certificate");
+    out::line("the environment of keyrelay-host, for `keyrelay doctor` in another terminal:");
     for (name, value) in &azure.environment {
         out::line(&format!("  export {name}='{value}'"));
     }
@@ -153,7 +152,7 @@ fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
         "  curl {}admin/functions/Reconcile -H 'x-functions-key: <master key>' -H 'content-type: application/json' -d '{{\"input\":\"\"}}'",
         azure.functions_host.url()
     ));
-    out::line("see what was asked of Azure, or switch on a fault:");
+    out::line("show the requests to Azure, or switch on a fault:");
     out::line(&format!("  curl {resource_manager}local/requests"));
     out::line(&format!(
         "  curl {resource_manager}local/faults -d '{{\"service\":\"resource-manager\",\"times\":3,\"effect\":{{\"kind\":\"status\",\"status\":429,\"code\":\"TooManyRequests\"}}}}'"

@@ -1,4 +1,4 @@
-//! `keyrelay lock`: which policies may run.
+//! `keyrelay lock`: the policies that may run.
 
 use std::path::{Path, PathBuf};
 
@@ -10,24 +10,25 @@ use keyrelay_sandbox::{
 };
 use serde_json::json;
 
-use crate::misuse::OrMisuse;
 use crate::out;
-use crate::place;
+use crate::policy;
+use crate::usage_error::OrUsageError;
 
 /// Write or check policies.lock: the digests of the policies that may run
 ///
-/// Where there is such a file, keyrelay-host runs the policies in it and quarantines all others, unless `locked` in
-/// keyrelay.toml is false. A file that is no policy is not locked, and nothing is written.
+/// If the file exists, keyrelay-host runs the policies in it and quarantines all others, unless
+/// `locked` in keyrelay.toml is false. If a file is not a policy, the command fails and writes
+/// nothing.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct LockCommand {
     /// The folder of the function app, with `policies/` in it, or that `policies/`
     #[arg(default_value = ".", value_parser = PathBufValueParser::new().map(app_of))]
     app: PathBuf,
-    /// Change nothing; end with 1 if the files are not those of the lock
+    /// Write nothing; exit with 1 if the files differ from the lock
     #[arg(long)]
     check: bool,
-    /// Print the result as JSON: a line for each policy, or with `--check` the differences
+    /// Print the result as JSON: one line per policy, or the differences with `--check`
     #[arg(long)]
     json: bool,
 }
@@ -35,16 +36,16 @@ pub(crate) struct LockCommand {
 const EXAMPLES: &str = "\
 Examples:
   keyrelay lock
-      vouch for what is in policies/ now
+      lock the current files in policies/
   keyrelay lock --check
-      in CI: is the lock up to date?";
+      check in CI that the lock is up to date";
 
 impl LockCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         if self.check {
             return self.check();
         }
-        let lock = vouch(&self.app).await?;
+        let lock = write_lock(&self.app).await?;
         if self.json {
             print(&lock);
         }
@@ -80,12 +81,13 @@ impl LockCommand {
     }
 }
 
-/// The function app that an argument means. Other commands are given its `policies/`, so that is understood here, too.
+/// The function app that an argument names. Its `policies/` is accepted as well, because other
+/// commands take that.
 pub(crate) fn app_of(folder: PathBuf) -> PathBuf {
     let around = if folder.join("policies").is_dir() {
         None
     } else {
-        place::app_around(&folder)
+        policy::app_around(&folder)
     };
     around.unwrap_or(folder)
 }
@@ -94,7 +96,7 @@ fn policies(count: usize) -> String {
     out::counted(count, "policy", "policies")
 }
 
-/// Prints what may run as JSON.
+/// Prints the locked policies as JSON.
 pub(crate) fn print(lock: &Lock) {
     for (
         policy,
@@ -113,13 +115,13 @@ pub(crate) fn print(lock: &Lock) {
 }
 
 /// Writes the lock of a function app, for the policies that are in it.
-pub(crate) async fn vouch(app: &Path) -> anyhow::Result<Lock> {
+pub(crate) async fn write_lock(app: &Path) -> anyhow::Result<Lock> {
     let files = files(app)?;
     let known = Lock::read(app)?.unwrap_or_default();
     let sandbox = Sandbox::new()?;
     let mut lock = Lock::default();
     for ((name, _), digest) in files.iter().zip(digests(&sandbox, &files).await?) {
-        // What was made of the same file stays good.
+        // The precompiled form of an unchanged file stays valid.
         let precompiled = known
             .get(name)
             .filter(|known| known.digest == digest)
@@ -136,8 +138,8 @@ pub(crate) async fn vouch(app: &Path) -> anyhow::Result<Lock> {
     Ok(lock)
 }
 
-/// The digests of policies. Nobody shall vouch for what is none: all such are named, by their places in the function
-/// app, because the folder may be one that is gone in a moment.
+/// The digests of policies. The error names every file that is not a policy, by its path in the
+/// function app, because the folder may be temporary.
 pub(crate) async fn digests(
     sandbox: &Sandbox,
     files: &[(String, PathBuf)],
@@ -158,7 +160,7 @@ pub(crate) async fn digests(
 
 /// The policies of a function app, by name.
 pub(crate) fn files(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    find(app).or_misuse()
+    find(app).or_usage_error()
 }
 
 fn find(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
@@ -178,7 +180,7 @@ fn find(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
-/// In what the files are others than those of the lock.
+/// The differences between the files and the lock.
 fn differences(lock: &Lock, files: &[(String, PathBuf)]) -> anyhow::Result<Vec<String>> {
     let mut differences = Vec::new();
     for (name, file) in files {
@@ -193,11 +195,11 @@ fn differences(lock: &Lock, files: &[(String, PathBuf)]) -> anyhow::Result<Vec<S
                 differences.push(format!("{name} is another file"))
             }
             Some(Locked {
-                precompiled: Some(vouched),
+                precompiled: Some(digest),
                 ..
             }) => {
                 let compiled = precompiled_file(file);
-                if !compiled.exists() || digest_of(&compiled)? != *vouched {
+                if !compiled.exists() || digest_of(&compiled)? != *digest {
                     differences.push(format!(
                         "the precompiled form of {name} is another file, or gone"
                     ));

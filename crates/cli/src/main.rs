@@ -1,37 +1,38 @@
 #![doc = include_str!("../README.md")]
 
-mod ask;
 mod bench;
 mod build;
 mod case;
 mod compile;
 mod demo;
 mod doctor;
+mod evaluate;
 mod events;
-mod given;
+mod inputs;
 mod inspect;
 mod local;
 mod lock;
-mod misuse;
 mod new;
 mod out;
 mod package;
-mod place;
+mod policy;
+#[cfg(test)]
 mod reference;
 mod run;
 mod runs;
 mod test;
+mod usage_error;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-/// Write and test policies, see what keyrelay did, and rehearse a rotation on your own machine.
+/// Write and test policies, inspect the run history, and rehearse rotations on your own machine.
 ///
-/// `new`, `build`, `test`, `run`, `events`, `inspect`, `bench`, `compile`, `lock` and `package` are for those who write policies.
-/// `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure, and the real keyrelay-host in it, started and
-/// called as the Functions host does. `runs` reads the store of a keyrelay-host, wherever it runs;
-/// `doctor` looks at everything that it needs.
+/// `new`, `build`, `test`, `run`, `events`, `inspect`, `bench`, `compile`, `lock` and `package` are
+/// for authors of policies. `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure,
+/// and the real keyrelay-host in it, started and called as by the Functions host. `runs` reads the
+/// run history of an installation, and `doctor` diagnoses one.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Arguments {
@@ -41,16 +42,16 @@ struct Arguments {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  the rule or the check failed, or something could not be done
-  2  called wrongly: an argument, or a file that it names, is not there or cannot be understood";
+  0  success
+  1  a policy or a check failed, or the command could not be completed
+  2  usage error: an argument, or a file that it names, does not exist or cannot be parsed";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     New(new::New),
     Build(build::Build),
     Test(test::Test),
-    Run(run::Run),
+    Run(run::RunPolicy),
     Events(events::Events),
     Inspect(inspect::Inspect),
     Bench(bench::Bench),
@@ -61,11 +62,6 @@ enum Command {
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Runs(Box<runs::Runs>),
-    #[command(hide = true)]
-    Reference(reference::Reference),
-    /// The app of the demonstration
-    #[command(hide = true)]
-    TelemetryClock,
 }
 
 #[tokio::main]
@@ -85,8 +81,6 @@ async fn main() -> ExitCode {
         Command::Demo(demo) => demo.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Runs(runs) => runs.run().await,
-        Command::Reference(reference) => reference.run(Arguments::command()),
-        Command::TelemetryClock => demo::telemetry_clock().await,
     };
     let written = || match out::failure() {
         Some(error) => Err(anyhow::anyhow!("cannot write to standard output: {error}")),
@@ -96,7 +90,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             out::error(&out::chain(error.as_ref()));
-            if error.is::<misuse::Misuse>() {
+            if error.is::<usage_error::UsageError>() {
                 ExitCode::from(2)
             } else {
                 ExitCode::FAILURE
@@ -107,6 +101,8 @@ async fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]

@@ -1,4 +1,4 @@
-//! `keyrelay new`: a project that builds.
+//! `keyrelay new`: a new project for a policy.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,24 +7,25 @@ use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use crate::misuse::OrMisuse;
 use crate::out;
+use crate::usage_error::OrUsageError;
 
-/// Begin a policy: a project that builds, with cases that pass
+/// Create a project for a policy, with cases that pass
 ///
-/// It needs nothing of keyrelay's repository. Next: `keyrelay build` and `keyrelay test` in its folder.
+/// The project does not need keyrelay's repository. Next, run `keyrelay build` and `keyrelay test`
+/// in its folder.
 #[derive(Debug, Args)]
 pub(crate) struct New {
-    /// The policy's name: of its folder, and of its `.wasm`
+    /// The name of the policy, its folder and its `.wasm`
     #[arg(value_parser = name)]
     name: String,
     /// The language
     #[arg(long, value_enum)]
     lang: Language,
-    /// Where to make the folder
+    /// The parent folder of the project
     #[arg(long, default_value = ".")]
     folder: PathBuf,
-    /// Print what was made as JSON
+    /// Print the created files as JSON
     #[arg(long)]
     json: bool,
 }
@@ -36,7 +37,7 @@ pub(crate) enum Language {
     Python,
 }
 
-/// A file of a project: where it lies, and what is in it.
+/// A file of a project: its path and its content.
 type File = (&'static str, &'static str);
 
 const CASES: [File; 3] = [
@@ -68,10 +69,10 @@ const WIT: File = (
     include_str!("../../policy-sdk/wit/policy.wit"),
 );
 
-/// The package that a policy in Rust is written with.
+/// The crate that policies in Rust depend on.
 const GUEST_CRATE_NAME: &str = "keyrelay-policy";
 
-/// The guest crate, as it is here: a project outside of this repository has a copy.
+/// The guest crate. A project gets a copy, because the crate is not published.
 const GUEST_CRATE: [File; 10] = [
     (
         "keyrelay-policy/Cargo.toml",
@@ -116,7 +117,7 @@ const GUEST_CRATE: [File; 10] = [
 ];
 
 impl Language {
-    /// What is not the same in all languages.
+    /// The files that depend on the language.
     fn files(self) -> Vec<File> {
         match self {
             Self::Rust => [
@@ -177,17 +178,17 @@ impl Language {
         }
     }
 
-    /// What the README says besides.
+    /// Further lines of the README.
     fn more(self) -> &'static str {
         match self {
             Self::Rust => {
                 "\n`cargo test` runs the unit tests, without WebAssembly.\n`keyrelay-policy/` is a copy of keyrelay's guest crate."
             }
             Self::Js => {
-                "\n`keyrelay build` installs what it needs into `node_modules/`. There is no `console` in a policy."
+                "\n`keyrelay build` installs its tools into `node_modules/`. There is no `console` in a policy."
             }
             Self::Python => {
-                "\n`keyrelay build` installs what it needs into `.venv/`. What the rule prints is in the log."
+                "\n`keyrelay build` installs its tools into `.venv/`. The output of the policy goes to the log."
             }
         }
     }
@@ -198,10 +199,10 @@ impl New {
         let folder = self.folder.join(&self.name);
         if folder.exists() {
             let words = anyhow!(
-                "{} is there already: choose another name, or remove it",
+                "{} exists already: choose another name, or remove it",
                 folder.display()
             );
-            return Err(words).or_misuse();
+            return Err(words).or_usage_error();
         }
         let files: Vec<File> = COMMON
             .into_iter()
@@ -222,7 +223,7 @@ impl New {
             );
             return Ok(());
         }
-        out::note(&format!("{} is there; next:", folder.display()));
+        out::note(&format!("created {}; next:", folder.display()));
         for next in [
             format!("cd {}", folder.display()),
             "keyrelay build".to_owned(),
@@ -242,7 +243,7 @@ fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(file, text).with_context(failed)
 }
 
-/// A name that every language takes for a package, and every system for a file.
+/// Parses a name that is valid as a package in every language, and as a file on every system.
 fn name(text: &str) -> Result<String, anyhow::Error> {
     let is_good = text.starts_with(|c: char| c.is_ascii_lowercase())
         && text

@@ -1,43 +1,53 @@
-//! The words of this program: data goes to standard output, everything else to standard error.
+//! The output of the program: data on standard output, messages on standard error.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
 pub(crate) use keyrelay_model::{error_chain as chain, is_unprintable, printable};
 
-/// The first line that could not be written to standard output.
+/// The first error of writing to standard output.
 static FAILURE: OnceLock<io::Error> = OnceLock::new();
 
-/// Prints a line that was asked for. If it cannot be written, that is kept as a [failure].
+/// Prints a line of data. An error is kept as the [failure].
 pub(crate) fn line(text: &str) {
     if let Err(error) = writeln!(io::stdout(), "{text}") {
         let _ = FAILURE.set(error);
     }
 }
 
-/// Why lines are missing in standard output. That whoever read it has gone is none: it may have seen enough.
+/// Prints a line with styles. The styles are removed unless standard output is a terminal, and if
+/// `NO_COLOR` is set.
+pub(crate) fn styled_line(text: &str) {
+    if let Err(error) = writeln!(anstream::stdout(), "{text}") {
+        let _ = FAILURE.set(error);
+    }
+}
+
+/// The error because of which lines are missing on standard output. A closed pipe is none: its
+/// reader has read enough.
 pub(crate) fn failure() -> Option<&'static io::Error> {
     FAILURE
         .get()
         .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
 }
 
-/// Prints a line of what others have written. An error says that nobody reads it any more.
+/// Prints a line of foreign data without control characters. Returns an error if standard output is
+/// closed.
 pub(crate) fn data(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{}", printable(text))
 }
 
-/// Prints what is going on.
+/// Prints progress.
 pub(crate) fn note(text: &str) {
     to_standard_error("", text);
 }
 
-/// Prints what is wrong without keeping the rest from being done.
+/// Prints a problem that does not stop the command.
 pub(crate) fn warning(text: &str) {
     to_standard_error("warning: ", text);
 }
 
-/// Prints what went wrong.
+/// Prints the error that ends the command.
 pub(crate) fn error(text: &str) {
     to_standard_error("error: ", text);
 }
@@ -47,7 +57,7 @@ fn to_standard_error(prefix: &str, text: &str) {
     let _ = writeln!(io::stderr(), "{prefix}{}", lines.join("\n"));
 }
 
-/// How many there are, with the word for one or for many: `1 case`, `2 cases`.
+/// A count with its noun: `1 case`, `2 cases`.
 pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }

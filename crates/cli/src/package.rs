@@ -1,43 +1,45 @@
-//! `keyrelay package`: the zip file that is deployed.
+//! `keyrelay package`: the deployment package.
 
 mod archive;
 mod check;
 mod contents;
+mod file;
+mod layout;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Args;
 use keyrelay_sandbox::{Digest, policy_files};
 use serde_json::json;
 
-use crate::{compile, misuse, out};
+use crate::{compile, out, usage_error};
 use contents::Contents;
 
-/// Make the package that is deployed to Azure
+/// Create the deployment package for Azure
 ///
-/// Takes a function app (a folder, or a package that exists), puts policies and configuration into it, checks all of it,
-/// compiles the policies ahead and vouches for them in policies.lock. The same input gives the same bytes.
+/// Takes a function app (a folder or an existing package), adds policies and configuration, checks
+/// the result, compiles the policies ahead of time and locks them in policies.lock. The build is
+/// reproducible: the same input gives the same bytes.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Package {
-    /// What to begin with: a folder with host.json and keyrelay-host in it, or a package such as a release has
+    /// The base: a folder with host.json and keyrelay-host, or a package such as that of a release
     #[arg(default_value = ".")]
     base: PathBuf,
-    /// A folder of policies to put in. One of the same name is replaced
+    /// A folder of policies to add. Policies of the same name are replaced
     #[arg(long, value_name = "DIR")]
     policies: Vec<PathBuf>,
-    /// The configuration to put in, in the place of the keyrelay.toml that is there
+    /// The configuration that replaces keyrelay.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The custom handler to put in: a static keyrelay-host for Linux on x86-64
+    /// The custom handler: a statically linked keyrelay-host for Linux on x86-64
     #[arg(long, value_name = "FILE")]
     host: Option<PathBuf>,
     /// The package to write
     #[arg(long, short, default_value = "keyrelay.zip")]
     output: PathBuf,
-    /// Print what was made as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -47,9 +49,9 @@ Examples:
   keyrelay package keyrelay-0.1.0.zip --policies policies --config keyrelay.toml -o mine.zip
       your policies and configuration in the released package
   az functionapp deployment source config-zip --resource-group GROUP --name APP --src mine.zip
-      deploy it; terraform/deploy.sh does that, too
+      deploy it; terraform/deploy.sh does the same
 
-If there is a policies.lock beside the folder of policies, it has to vouch for each of them.";
+If there is a policies.lock beside the folder of policies, each policy has to match it.";
 
 impl Package {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
@@ -59,32 +61,32 @@ impl Package {
             .chain(&self.config)
             .chain(&self.host)
         {
-            misuse::is_there(path)?;
+            usage_error::require_exists(path)?;
         }
         let mut contents = Contents::read(&self.base)?;
         for folder in &self.policies {
             contents.put_policies(folder)?;
         }
         if let Some(file) = &self.config {
-            contents.put("keyrelay.toml", read(file)?);
+            contents.put("keyrelay.toml", file::read(file)?);
         }
         if let Some(file) = &self.host {
-            contents.put(contents::HOST, read(file)?);
+            contents.put(layout::HOST, file::read(file)?);
         }
         check::all(&contents)?;
 
-        let folder = tempfile::tempdir().context("cannot make a folder to work in")?;
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         contents.write(folder.path())?;
         if check::IS_THIS_MACHINE {
             compile::policies(folder.path()).await?;
         } else {
             out::warning(
-                "policies can only be compiled ahead on Linux on x86-64: keyrelay-host will do it itself",
+                "policies can be compiled ahead of time on Linux on x86-64 only: keyrelay-host will compile them when it starts",
             );
-            crate::lock::vouch(folder.path()).await?;
+            crate::lock::write_lock(folder.path()).await?;
         }
         let packed = archive::pack(folder.path())?;
-        write(&self.output, &packed)?;
+        file::write(&self.output, &packed)?;
         let policies = policy_files(&folder.path().join("policies"))?;
         self.say(
             &policies
@@ -111,23 +113,4 @@ impl Package {
             out::line(&format!("with the policies {}", policies.join(", ")));
         }
     }
-}
-
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    fs::read(file).with_context(|| format!("cannot read {}", file.display()))
-}
-
-/// Writes beside and renames: what is there is whole.
-fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let name = file
-        .file_name()
-        .with_context(|| format!("{} is no file", file.display()))?;
-    ensure!(
-        !file.is_dir(),
-        "{} is a folder: name a file",
-        file.display()
-    );
-    let beside = file.with_file_name(format!(".{}.new", name.to_string_lossy()));
-    let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, file));
-    written.with_context(|| format!("cannot write {}", file.display()))
 }

@@ -1,4 +1,4 @@
-//! `keyrelay run`: one decision.
+//! `keyrelay run`: one decision of a policy.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,42 +6,42 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::Args;
-use keyrelay_host::config::Config;
-use keyrelay_host::route::route;
-use keyrelay_host::{relay, start};
+use keyrelay_config::{Config, route};
 use keyrelay_model::AppId;
-use keyrelay_sandbox::Sandbox;
+use keyrelay_sandbox::{PolicyLimits, Sandbox};
 use serde_json::{Value, json};
 
-use crate::ask::{Came, Outcome, Question};
-use crate::given;
-use crate::misuse::{OrMisuse, is_there};
+use crate::evaluate::{Evaluation, EvaluationOutcome, Inputs};
+use crate::inputs;
 use crate::out;
-use crate::place::{self, Place};
+use crate::policy::{self, PolicyFile};
+use crate::usage_error::{OrUsageError, require_exists};
 
-/// Make one decision: an event and an app's settings in; the decision, the plan and the log out
+/// Evaluate a policy once: print its decision, plan and log for an event and an app's settings
 ///
-/// Ends with 1 if the policy fails, or the check refuses what it wants, and with 2 if the event or the settings cannot be
-/// read.
+/// Exits with 1 if the policy fails or the check refuses its patch, and with 2 if the event or the
+/// settings cannot be read.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
-pub(crate) struct Run {
+pub(crate) struct RunPolicy {
     /// The policy: a `.wasm`, or its project
     policy: PathBuf,
-    /// The event as Event Grid sends it, in either schema: see `keyrelay events sample`; `-` is standard input
+    /// The event as Event Grid sends it, in either schema: see `keyrelay events sample`; `-` is
+    /// standard input
     #[arg(long, value_name = "FILE")]
     event: PathBuf,
-    /// The settings: an object of names and values, or what `az functionapp config appsettings list` prints; `-` is standard input
+    /// The settings: an object of names and values, or what
+    /// `az functionapp config appsettings list` prints; `-` is standard input
     #[arg(long, value_name = "FILE")]
     settings: PathBuf,
-    /// The app
+    /// The resource id of the app
     #[arg(
         long,
         default_value = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.Web/sites/orders"
     )]
     app: AppId,
-    /// keyrelay.toml, or the folder with it. Its rule for the secret holds: grant, parameters and limits [default: the
-    /// function app that the policy lies in, or the current folder]
+    /// keyrelay.toml, or its folder. Its rule for the secret gives the grant, the parameters and
+    /// the limits [default: the function app that the policy is in, or the current folder]
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
     /// Print the result as JSON
@@ -55,35 +55,37 @@ Examples:
   az functionapp config appsettings list -g shop -n orders > settings.json
   keyrelay run policies/pin.wasm --event event.json --settings settings.json";
 
-impl Run {
+impl RunPolicy {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let place = place::policy(&self.policy)?;
-        let question = self.question(&place).or_misuse()?;
-        let policy = place.load(&Sandbox::new()?).await?;
-        let came = question.ask(&policy).await;
+        let policy_file = policy::find_one(&self.policy)?;
+        let inputs = self.inputs(&policy_file).or_usage_error()?;
+        let policy = policy_file.load(&Sandbox::new()?).await?;
+        let evaluation = inputs.evaluate(&policy).await;
         if self.json {
-            out::line(&as_json(&question, &came).to_string());
+            out::line(&as_json(&inputs, &evaluation).to_string());
         } else {
-            for line in as_text(&question, &came) {
+            for line in as_text(&inputs, &evaluation) {
                 out::line(&line);
             }
         }
-        match came.outcome {
-            Outcome::Error(reason) => Err(anyhow!("the policy fails: {reason}")),
-            Outcome::Refused(reason) => Err(anyhow!("the check refuses the patch: {reason}")),
+        match evaluation.outcome {
+            EvaluationOutcome::Error(reason) => Err(anyhow!("the policy fails: {reason}")),
+            EvaluationOutcome::Refused(reason) => {
+                Err(anyhow!("the check refuses the patch: {reason}"))
+            }
             _ => Ok(()),
         }
     }
 
-    fn question(&self, place: &Place) -> anyhow::Result<Question> {
+    fn inputs(&self, policy_file: &PolicyFile) -> anyhow::Result<Inputs> {
         ensure!(
             self.event != self.settings,
             "the event and the settings are both {}: give the settings in a file of their own",
             self.event.display()
         );
-        let event = given::event(&self.event)?;
-        let config = configuration(&self.config.clone().unwrap_or_else(|| place.home()))?;
-        let policy = &place.name;
+        let event = inputs::event(&self.event)?;
+        let config = configuration(&self.config.clone().unwrap_or_else(|| policy_file.home()))?;
+        let policy = &policy_file.name;
         let route = route(&config, &[], &event.name);
         let rule = route.rule;
         if let Some(other) = rule
@@ -95,28 +97,29 @@ impl Run {
                 "keyrelay.toml has `{secret}` handled by `{other}`: {policy} is tried with the grant of that rule"
             ));
         }
-        Ok(Question {
-            settings: given::settings(&self.settings)?,
+        let overrides = rule.map(|rule| rule.limits).unwrap_or_default();
+        Ok(Inputs {
+            settings: inputs::settings(&self.settings)?,
             app: self.app.clone(),
             parameters: rule.map(|rule| rule.parameters.clone()).unwrap_or_default(),
             grant: rule.map(|rule| rule.grant.clone()).unwrap_or_default(),
-            limits: relay::limits(rule),
+            limits: PolicyLimits::with(overrides.time, overrides.memory),
             vault_suffix: config.cloud.vault_suffix.clone(),
             event,
         })
     }
 }
 
-/// The configuration in a file, or in a folder, which may have none; without the app settings of anybody.
+/// The configuration in a file, or in a folder, which may have none. App settings are not applied.
 pub(crate) fn configuration(path: &Path) -> anyhow::Result<Config> {
-    is_there(path)?;
+    require_exists(path)?;
     let environment = BTreeMap::new();
     let read = if path.is_file() {
         let text =
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         Config::read(&text, &environment)
     } else {
-        start::configuration(path, &environment)
+        Config::load(path, &environment)
     };
     read.map_err(|problems| {
         let problems: Vec<String> = problems
@@ -127,54 +130,59 @@ pub(crate) fn configuration(path: &Path) -> anyhow::Result<Config> {
     })
 }
 
-fn decision(outcome: &Outcome) -> (&'static str, Option<&str>) {
+fn decision(outcome: &EvaluationOutcome) -> (&'static str, Option<&str>) {
     match outcome {
-        Outcome::Patch(_) => ("patch", None),
-        Outcome::Refused(reason) => ("patch", Some(reason)),
-        Outcome::Refresh => ("refresh", None),
-        Outcome::Notice(text) => ("notice", Some(text)),
-        Outcome::Skip(reason) => ("skip", Some(reason)),
-        Outcome::Error(reason) => ("error", Some(reason)),
+        EvaluationOutcome::Patch(_) => ("patch", None),
+        EvaluationOutcome::Refused(reason) => ("patch", Some(reason)),
+        EvaluationOutcome::Refresh => ("refresh", None),
+        EvaluationOutcome::Notice(text) => ("notice", Some(text)),
+        EvaluationOutcome::Skip(reason) => ("skip", Some(reason)),
+        EvaluationOutcome::Error(reason) => ("error", Some(reason)),
     }
 }
 
-/// The plan in words: names and references, and of plain text only that it is.
-fn plan(question: &Question, outcome: &Outcome) -> Vec<String> {
+/// The plan as text: names and references. Plain text is mentioned, not shown.
+fn plan(inputs: &Inputs, outcome: &EvaluationOutcome) -> Vec<String> {
     match outcome {
-        Outcome::Patch(plan) => plan.describe(&question.vault_suffix),
+        EvaluationOutcome::Patch(plan) => plan.describe(&inputs.vault_suffix),
         _ => Vec::new(),
     }
 }
 
-fn as_text(question: &Question, came: &Came) -> Vec<String> {
-    let (word, message) = decision(&came.outcome);
+fn as_text(inputs: &Inputs, evaluation: &Evaluation) -> Vec<String> {
+    let (word, message) = decision(&evaluation.outcome);
     let mut lines = vec![match message {
         Some(message) => format!("decision  {word}: {message}"),
         None => format!("decision  {word}"),
     }];
-    let plan = plan(question, &came.outcome);
-    if plan.is_empty() && matches!(came.outcome, Outcome::Patch(_)) {
+    let plan = plan(inputs, &evaluation.outcome);
+    if plan.is_empty() && matches!(evaluation.outcome, EvaluationOutcome::Patch(_)) {
         lines.push("plan      nothing to change".to_owned());
     }
     lines.extend(plan.iter().map(|change| format!("plan      {change}")));
-    lines.extend(came.log.iter().map(|line| format!("log       {line}")));
+    lines.extend(
+        evaluation
+            .log
+            .iter()
+            .map(|line| format!("log       {line}")),
+    );
     lines.push(format!(
         "took      {} us, {} KiB of memory",
-        came.elapsed.as_micros(),
-        came.memory >> 10
+        evaluation.elapsed.as_micros(),
+        evaluation.memory >> 10
     ));
     lines
 }
 
-fn as_json(question: &Question, came: &Came) -> Value {
-    let (word, message) = decision(&came.outcome);
+fn as_json(inputs: &Inputs, evaluation: &Evaluation) -> Value {
+    let (word, message) = decision(&evaluation.outcome);
     json!({
         "decision": word,
-        "refused": matches!(came.outcome, Outcome::Refused(_)),
+        "refused": matches!(evaluation.outcome, EvaluationOutcome::Refused(_)),
         "message": message,
-        "plan": plan(question, &came.outcome),
-        "log": came.log,
-        "duration_us": u64::try_from(came.elapsed.as_micros()).unwrap_or(u64::MAX),
-        "memory_bytes": came.memory,
+        "plan": plan(inputs, &evaluation.outcome),
+        "log": evaluation.log,
+        "duration_us": u64::try_from(evaluation.elapsed.as_micros()).unwrap_or(u64::MAX),
+        "memory_bytes": evaluation.memory,
     })
 }

@@ -1,4 +1,4 @@
-//! `keyrelay test`: cases through the real sandbox and the real check.
+//! `keyrelay test`: cases evaluated in the real sandbox, with the real check.
 
 mod report;
 
@@ -12,15 +12,16 @@ use keyrelay_sandbox::{Policy, Sandbox};
 
 use crate::case::expect::{Expect, difference, replaced};
 use crate::case::{self, Case};
-use crate::misuse::OrMisuse;
 use crate::out;
-use crate::place::{self, Place};
-use report::{Report, Result};
+use crate::policy::{self, PolicyFile};
+use crate::usage_error::OrUsageError;
+use report::{CaseResult, TestReport};
 
-/// Test a rule: cases go through the real sandbox and the real check
+/// Test a policy: evaluate its cases in the real sandbox, with the real check
 ///
-/// A case is a small file: an event, an app's settings, and what should come out. They lie in the folder `cases` of the
-/// policy's project. Ends with 0 if all are as expected, and with 1 if not; a policy that cannot be loaded has failed, too.
+/// A case is a small file with an event, an app's settings and the expected outcome. Cases are in
+/// the folder `cases` of the policy's project. Exits with 0 if all outcomes are as expected, else
+/// with 1. A policy that cannot be loaded has failed.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Test {
@@ -29,13 +30,13 @@ pub(crate) struct Test {
     policy: PathBuf,
     /// The cases, if they are elsewhere: a file or a folder
     cases: Option<PathBuf>,
-    /// Write what comes out into the cases, as what is expected
+    /// Write the actual outcomes into the cases as the expected ones
     #[arg(long)]
     update: bool,
-    /// Print the results as JSON, one case on a line
+    /// Print the results as JSON, one line per case
     #[arg(long)]
     json: bool,
-    /// Write the results into this file, in the format of JUnit
+    /// Write the results to this file, in JUnit format
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
@@ -51,8 +52,9 @@ const EXAMPLES: &str = r#"A case, `cases/refreshes.toml`:
   [expect]
   decision = "refresh"        # or patch, notice, skip, error
 
-Of a patch, [expect.set] has the settings that are written, and `remove` those that are removed; `refused` is what the
-check says if the grant does not cover it. [grant] and [parameters] are those of keyrelay.toml, [app] has name and slot.
+For a patch, [expect.set] has the settings that are written, and `remove` those that are removed. `refused` is the message
+of the check if the grant does not cover the patch. [grant] and [parameters] are as in keyrelay.toml; [app] has name and
+slot.
 
 Examples:
   keyrelay test
@@ -60,7 +62,7 @@ Examples:
   keyrelay test policies/follow.wasm more-cases/
       other cases
   keyrelay test --update
-      write what comes out; look at the difference before you commit it
+      write the actual outcomes; review the difference before you commit it
   keyrelay test --junit results.xml
       for CI"#;
 
@@ -68,18 +70,18 @@ impl Test {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let began = Instant::now();
         let sandbox = Sandbox::new()?;
-        let mut report = Report::default();
-        let policies = place::policies(&self.policy)?;
+        let mut report = TestReport::default();
+        let policies = policy::find_all(&self.policy)?;
         let is_alone = policies.len() == 1;
         for policy in &policies {
-            let place = self.cases.as_ref().unwrap_or(&policy.cases);
-            match case::files(place) {
+            let policy_file = self.cases.as_ref().unwrap_or(&policy.cases);
+            match case::files(policy_file) {
                 Ok(files) => self.test(&sandbox, policy, &files, &mut report).await?,
-                // One policy of many may have none.
+                // With several policies, one may have no cases.
                 Err(error) if self.cases.is_none() && !is_alone => {
                     out::note(&format!("{}: {error:#}", policy.name))
                 }
-                error => return error.map(|_| ()).or_misuse(),
+                error => return error.map(|_| ()).or_usage_error(),
             }
         }
         if let Some(file) = &self.junit {
@@ -88,10 +90,10 @@ impl Test {
         }
         if report.is_empty() {
             return Err(anyhow!(
-                "there was nothing to test in {}",
+                "there is nothing to test in {}",
                 self.policy.display()
             ))
-            .or_misuse();
+            .or_usage_error();
         }
         out::note(&report.summary(began.elapsed()));
         ensure!(
@@ -106,27 +108,31 @@ impl Test {
     async fn test(
         &self,
         sandbox: &Sandbox,
-        place: &Place,
+        policy_file: &PolicyFile,
         files: &[PathBuf],
-        report: &mut Report,
+        report: &mut TestReport,
     ) -> anyhow::Result<()> {
         if !self.json {
-            out::line(&format!("{} ({})", place.name, place.wasm.display()));
+            out::line(&format!(
+                "{} ({})",
+                policy_file.name,
+                policy_file.wasm.display()
+            ));
         }
-        let mut add = |result: Result| {
+        let mut add = |result: CaseResult| {
             out::line(&if self.json {
-                result.json(&place.name)
+                result.json(&policy_file.name)
             } else {
                 result.text()
             });
-            report.add(&place.name, result);
+            report.add(&policy_file.name, result);
         };
         let began = Instant::now();
-        let policy = match place.load(sandbox).await {
+        let policy = match policy_file.load(sandbox).await {
             Ok(policy) => policy,
-            // It fails, and does not keep others from being tested.
+            // A failed result, so that the other policies are still tested.
             Err(error) => {
-                add(Result::failed("load", &error, began));
+                add(CaseResult::failed("load", &error, began));
                 return Ok(());
             }
         };
@@ -136,21 +142,21 @@ impl Test {
         Ok(())
     }
 
-    async fn case(&self, policy: &Policy, file: &Path) -> anyhow::Result<Result> {
+    async fn case(&self, policy: &Policy, file: &Path) -> anyhow::Result<CaseResult> {
         let began = Instant::now();
         let case = match Case::read(file) {
             Ok(case) => case,
-            // As with a policy.
+            // The other cases are still tested.
             Err(error) => {
-                return Ok(Result::failed(
+                return Ok(CaseResult::failed(
                     &file.file_stem().unwrap_or_default().to_string_lossy(),
                     &error,
                     began,
                 ));
             }
         };
-        let came = case.question.ask(policy).await;
-        let expect = Expect::of(&came.outcome);
+        let evaluation = case.inputs.evaluate(policy).await;
+        let expect = Expect::of(&evaluation.outcome);
         let is_expected = case.expect.as_ref() == Some(&expect);
         let is_updated = !is_expected && self.update;
         if is_updated {
@@ -162,18 +168,18 @@ impl Test {
         } else {
             difference(case.expect.as_ref(), &expect)
         };
-        Ok(Result {
+        Ok(CaseResult {
             case: case.name,
             difference,
             is_updated,
-            log: came.log,
+            log: evaluation.log,
             elapsed: began.elapsed(),
         })
     }
 }
 
-fn update(case: &Case, came: &Expect) -> anyhow::Result<()> {
+fn update(case: &Case, actual: &Expect) -> anyhow::Result<()> {
     let file = case.file.display();
     let text = fs::read_to_string(&case.file).with_context(|| format!("cannot read {file}"))?;
-    fs::write(&case.file, replaced(&text, came)).with_context(|| format!("cannot write {file}"))
+    fs::write(&case.file, replaced(&text, actual)).with_context(|| format!("cannot write {file}"))
 }

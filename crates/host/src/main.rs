@@ -1,12 +1,12 @@
-//! `keyrelay-host`: the custom handler, or with `--webhook` a server of its own. See the crate's documentation for the way
-//! of an event.
+//! `keyrelay-host`: the custom handler of a Function App, or, with `--webhook`, a server for Event
+//! Grid.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use keyrelay_host::config::{Config, LogLevel, Problem};
+use keyrelay_config::{Config, LogLevel, Problem};
 use keyrelay_host::telemetry::Telemetry;
 use keyrelay_host::{start, webhook};
 
@@ -21,19 +21,19 @@ Without an option it is the custom handler of a Function App: the Functions host
   --help     print this
   --version  print the version";
 
-/// The exit code for arguments that make no sense.
+/// The exit code of a usage error.
 const USAGE: u8 = 2;
 
-/// What the arguments ask for.
-enum Request {
+/// The command line, parsed.
+enum CommandLine {
     CustomHandler,
     Webhook,
     Help,
     Version,
 }
 
-impl Request {
-    /// Two options and no values: a library for arguments would be more to know than this.
+impl CommandLine {
+    /// Parses the arguments. There are two options and no values, too few for a library.
     fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
         let arguments: Vec<String> = arguments
             .map(|it| it.to_string_lossy().into_owned())
@@ -56,38 +56,38 @@ impl Request {
     }
 }
 
-/// Exit codes matter to the Functions host: 0 leaves the app dead, anything else starts the handler again.
+/// The Functions host restarts the handler after every exit code but 0, which leaves the app dead.
 #[tokio::main]
 async fn main() -> ExitCode {
-    let request = match Request::parse(std::env::args_os().skip(1)) {
-        Ok(request) => request,
+    let command_line = match CommandLine::parse(std::env::args_os().skip(1)) {
+        Ok(command_line) => command_line,
         Err(message) => return failed(&message, ExitCode::from(USAGE)),
     };
     let environment = environment();
     let app_root = environment
         .get("FUNCTIONS_APP_ROOT_PATH")
         .map_or_else(|| PathBuf::from("."), PathBuf::from);
-    match request {
-        Request::Help => print(HELP),
-        Request::Version => print(concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"))),
-        Request::CustomHandler => custom_handler(&app_root, &environment).await,
-        Request::Webhook => webhook(&app_root, &environment).await,
+    match command_line {
+        CommandLine::Help => print(HELP),
+        CommandLine::Version => print(concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"))),
+        CommandLine::CustomHandler => custom_handler(&app_root, &environment).await,
+        CommandLine::Webhook => webhook(&app_root, &environment).await,
     }
 }
 
-/// Starts logging, and what sends telemetry.
+/// Starts logging and telemetry.
 fn logging(config: &Config, environment: &BTreeMap<String, String>) -> Telemetry {
-    let (telemetry, mistake) = start::telemetry(config, environment);
+    let (telemetry, error) = start::telemetry(config, environment);
     start::logging(config.log, &telemetry);
-    if let Some(mistake) = mistake {
-        tracing::error!("there is no telemetry: {mistake}");
+    if let Some(error) = error {
+        tracing::error!("there is no telemetry: {error}");
     }
     telemetry
 }
 
-/// Serves the Functions host, until it kills this process.
+/// Serves the Functions host until it kills the process.
 async fn custom_handler(app_root: &Path, environment: &BTreeMap<String, String>) -> ExitCode {
-    let config = match start::configuration(app_root, environment) {
+    let config = match Config::load(app_root, environment) {
         Ok(config) => config,
         Err(problems) => return misconfigured(&problems),
     };
@@ -101,9 +101,9 @@ async fn custom_handler(app_root: &Path, environment: &BTreeMap<String, String>)
     }
 }
 
-/// Serves Event Grid, until this process is told to stop.
+/// Serves Event Grid until the process is told to shut down.
 async fn webhook(app_root: &Path, environment: &BTreeMap<String, String>) -> ExitCode {
-    let read = start::configuration(app_root, environment).and_then(|config: Config| {
+    let read = Config::load(app_root, environment).and_then(|config: Config| {
         let webhook = webhook::required(&config).map_err(|problem| vec![problem])?;
         Ok((config, webhook))
     });
@@ -137,7 +137,7 @@ fn fatal(message: &str) -> ExitCode {
     failed(message, ExitCode::FAILURE)
 }
 
-/// Ends with the code for an error. Standard error is what the Functions host shows as an error.
+/// Prints an error, and returns its exit code. The Functions host logs standard error as errors.
 #[expect(
     clippy::print_stderr,
     reason = "the Functions host logs standard error as errors"
@@ -147,7 +147,7 @@ fn failed(message: &str, code: ExitCode) -> ExitCode {
     code
 }
 
-#[expect(clippy::print_stdout, reason = "it is what was asked for")]
+#[expect(clippy::print_stdout, reason = "the text is the output of the command")]
 fn print(text: &str) -> ExitCode {
     println!("{text}");
     ExitCode::SUCCESS
@@ -158,7 +158,7 @@ fn print(text: &str) -> ExitCode {
     reason = "this is the one place where the environment is read"
 )]
 fn environment() -> BTreeMap<String, String> {
-    // A variable that is no text cannot be one of ours.
+    // A variable that is not valid UTF-8 is none of keyrelay.
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()

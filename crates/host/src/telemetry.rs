@@ -1,47 +1,46 @@
-//! Traces, metrics and logs by OpenTelemetry, to a collector that speaks OTLP, or to Application Insights.
+//! Traces, metrics and logs by OpenTelemetry, for an OTLP collector or for Application Insights.
 //!
-//! - With `OTEL_EXPORTER_OTLP_ENDPOINT` (or that of one signal) all three go there, by HTTP and protobuf. The other variables of
-//!   OpenTelemetry hold, too: the exporter and the SDK read them.
-//! - Otherwise with `APPLICATIONINSIGHTS_CONNECTION_STRING` traces and metrics go to Application Insights. Logs do not: the
-//!   Functions host takes them from standard output already, and they would be there twice.
-//! - Otherwise, or with `telemetry = "off"`, there is nothing: no exporter, no thread, and the spans are not made.
+//! - With `OTEL_EXPORTER_OTLP_ENDPOINT`, or the variable of one signal, all three go there by HTTP
+//!   and protobuf. The exporter and the SDK read the other variables of OpenTelemetry.
+//! - Otherwise, with `APPLICATIONINSIGHTS_CONNECTION_STRING`, traces and metrics go to Application
+//!   Insights. Logs do not: the Functions host forwards standard output already, and they would be
+//!   there twice.
+//! - Otherwise, or with `telemetry = "off"`, there is no exporter, no thread and no span.
 //!
-//! The Functions host stops us with SIGKILL, and Flex Consumption freezes an instance that has nothing to do. So what was
-//! gathered is sent at the end of each invocation, before its answer; nobody waits for a receiver longer than [`FLUSH`].
+//! The Functions host stops the handler with SIGKILL, and Flex Consumption freezes an idle
+//! instance. So telemetry is flushed at the end of each invocation, before its response. An
+//! invocation waits for a receiver no longer than [`FLUSH`].
 
 mod client;
 pub mod instruments;
 mod metrics;
 mod observer;
+mod spans;
+mod trace_context;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keyrelay_azure::{Http, HttpError};
-use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::SdkMeterProvider;
-use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use client::Sender;
 pub use metrics::Metrics;
 pub use observer::Observer;
+pub use spans::SPANS;
+pub(crate) use trace_context::invocation_span;
 
-/// The target of all spans. Log lines have other targets, and no log shows spans.
-pub const SPANS: &str = keyrelay_azure::SPANS;
-
-/// How long an invocation waits for what it has gathered to be sent.
+/// Longest time that an invocation waits for its telemetry to be sent.
 pub const FLUSH: Duration = Duration::from_millis(200);
 
-/// The variables that say where an OTLP receiver is.
+/// The variables that hold the URL of an OTLP receiver.
 const OTLP: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
@@ -49,7 +48,7 @@ const OTLP: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT",
 ];
 
-/// The variables that say how a receiver is spoken to.
+/// The variables that hold the protocol of a receiver.
 const PROTOCOLS: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_PROTOCOL",
     "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
@@ -57,51 +56,51 @@ const PROTOCOLS: [&str; 4] = [
     "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL",
 ];
 
-/// How we speak to a receiver.
+/// The protocol that keyrelay speaks.
 const PROTOCOL: &str = "http/protobuf";
 
-/// The variable that switches OpenTelemetry off, wherever it is.
+/// The variable that switches OpenTelemetry off.
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 
-/// The variable by which App Service says where an app's Application Insights is.
+/// The variable in which App Service passes the connection string of Application Insights.
 const APPLICATION_INSIGHTS: &str = "APPLICATIONINSIGHTS_CONNECTION_STRING";
 
-/// What is sent, and where to. Off unless it was started.
+/// The exporters of all signals. They are off unless they were started.
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry {
     traces: Option<SdkTracerProvider>,
     metrics: Option<SdkMeterProvider>,
     logs: Option<SdkLoggerProvider>,
-    /// One at a time: with a receiver that hangs, threads would pile up.
+    /// Held during a flush: with a receiver that hangs, threads would pile up.
     flushing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Why there is no telemetry although somebody has asked for it.
+/// The reason why telemetry that was configured is off.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// There is no HTTP client.
+    /// No HTTP client could be made.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// What was said about the receiver makes no sense.
+    /// The variables of the receiver are not valid.
     #[error("the OTLP receiver cannot be used, see the variables OTEL_EXPORTER_OTLP_*: {0}")]
     Otlp(#[from] opentelemetry_otlp::ExporterBuildError),
-    /// We do not speak what was asked for.
+    /// The protocol is not supported.
     #[error(
         "{variable} is `{value}`: keyrelay speaks `{PROTOCOL}` only, to port 4318 of most receivers"
     )]
     Protocol {
         /// The variable.
         variable: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
     },
-    /// The connection string makes no sense.
+    /// The connection string is not valid.
     #[error("{APPLICATION_INSIGHTS} cannot be used: {0}")]
     ApplicationInsights(String),
 }
 
 impl Telemetry {
-    /// Sets up what the environment asks for.
+    /// Starts the exporters that the environment configures.
     pub fn start(
         environment: &BTreeMap<String, String>,
         instance: &str,
@@ -201,19 +200,19 @@ impl Telemetry {
         })
     }
 
-    /// Whether anything is sent.
+    /// Whether telemetry is sent.
     pub fn is_on(&self) -> bool {
         self.traces.is_some()
     }
 
-    /// What makes spans of OpenTelemetry out of those of `tracing`.
+    /// The tracer that turns spans of `tracing` into spans of OpenTelemetry.
     pub(crate) fn tracer(&self) -> Option<SdkTracer> {
         self.traces
             .as_ref()
             .map(|provider| provider.tracer("keyrelay"))
     }
 
-    /// What sends log lines, besides printing them.
+    /// The bridge that sends log lines in addition to printing them.
     pub(crate) fn bridge(
         &self,
     ) -> Option<OpenTelemetryTracingBridge<SdkLoggerProvider, opentelemetry_sdk::logs::SdkLogger>>
@@ -221,22 +220,22 @@ impl Telemetry {
         self.logs.as_ref().map(OpenTelemetryTracingBridge::new)
     }
 
-    /// The instruments. Those of a telemetry that is off do nothing.
+    /// The instruments. They do nothing while telemetry is off.
     pub fn instruments(&self) -> Metrics {
         Metrics::new(self.metrics.as_ref())
     }
 
-    /// Sends what was gathered, for as long as an invocation can wait.
+    /// Sends the telemetry so far, and waits for [`FLUSH`] at most.
     pub async fn flush(&self) {
         if !self.is_on() {
             return;
         }
         let all = self.clone();
         let sent = async {
-            let turn = Arc::clone(&all.flushing).lock_owned().await;
+            let guard = Arc::clone(&all.flushing).lock_owned().await;
             let sending = tokio::task::spawn_blocking(move || {
-                let _turn = turn;
-                // That it fails is said by the sender.
+                let _guard = guard;
+                // The sender reports failures.
                 let _ = all.traces.map(|provider| provider.force_flush());
                 let _ = all.logs.map(|provider| provider.force_flush());
                 let _ = all.metrics.map(|provider| provider.force_flush());
@@ -247,7 +246,8 @@ impl Telemetry {
     }
 }
 
-/// Who we are. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` win.
+/// The resource of this process. `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` take
+/// precedence.
 fn resource(instance: &str) -> Resource {
     use opentelemetry::KeyValue;
     use opentelemetry_sdk::resource::{EnvResourceDetector, ResourceDetector as _};
@@ -267,29 +267,7 @@ fn resource(instance: &str) -> Resource {
         .build()
 }
 
-/// Has a span go on with the trace that the caller has begun, by the headers `traceparent` and `tracestate`.
-pub fn go_on(span: &Span, headers: &axum::http::HeaderMap) {
-    if span.is_disabled() || !headers.contains_key("traceparent") {
-        return;
-    }
-    let texts = headers
-        .iter()
-        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
-    let carrier: std::collections::HashMap<String, String> = texts.collect();
-    let context = TraceContextPropagator::new().extract(&carrier);
-    // Only fails for a span that is over, or none.
-    let _ = span.set_parent(context);
-}
-
-/// The `traceparent` of the span that is entered, if it is in a trace.
-pub(crate) fn traceparent() -> Option<String> {
-    let context = Span::current().context();
-    let mut carrier = std::collections::HashMap::new();
-    TraceContextPropagator::new().inject_context(&context, &mut carrier);
-    carrier.remove("traceparent")
-}
-
-/// The observer of what Azure is asked, for [`Http::observed_by`].
+/// The observer of requests to Azure, for [`Http::observed_by`].
 pub(crate) fn observer(metrics: &Arc<Metrics>) -> Arc<Observer> {
     Arc::new(Observer::new(Arc::clone(metrics)))
 }

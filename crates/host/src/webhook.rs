@@ -1,32 +1,35 @@
-//! Another front door: Event Grid delivers over HTTP, without a Functions host, as in Container Apps or Kubernetes.
+//! The webhook: Event Grid delivers over HTTP, without a Functions host, as in Container Apps or
+//! Kubernetes.
 //!
-//! The ingress in front terminates TLS. Behind the door an event goes the same way as one from the Functions host, and a
-//! timer in here does what that host's timer would.
+//! The ingress terminates TLS. An event takes the same [pipeline](crate::pipeline) as one from the
+//! Functions host, and a timer of this process replaces that of the Functions host.
 //!
-//! The door is in the open, so who knocks is asked before anything of the request is read:
+//! The endpoint is public, so a request is checked in this order:
 //!
-//! 1. `gate`: the token that Event Grid got from Entra for this webhook;
-//! 2. `limits`: deliveries in a minute, and side by side;
-//! 3. `body`: not too large, and not too slow;
-//! 4. `handshake`: that the webhook wants the events;
-//! 5. `delivery`: not a replay, and then the way of every event through the [relay](crate::relay).
+//! 1. `auth`: the token that Event Grid gets from Microsoft Entra for this webhook;
+//! 2. `limits`: the rate of deliveries, and their concurrency;
+//! 3. `body`: its size and its time;
+//! 4. `handshake`: the validation of the subscription;
+//! 5. `delivery`: deduplication, and a run for each event.
 //!
-//! An answer tells Event Grid what to do, by the table in its "Message delivery and retry": 400, 401, 403 and 413 are final
-//! for a webhook (the event is dead-lettered or dropped), 408 comes again after two minutes, 503 after half a minute, and
-//! whatever else after ten seconds. So 401 is for tokens that will never be good, and trouble of our own is a 503.
+//! The status tells Event Grid what to do. By its documentation, "Message delivery and retry", 400,
+//! 401, 403 and 413 are final for a webhook (the event is dead-lettered or dropped), 408 is retried
+//! after two minutes, 503 after 30 seconds, and all others after ten seconds. So a token that can
+//! never be valid gets a 401, and a failure of our own a 503.
 
+mod auth;
 mod body;
 mod connections;
+mod deduplication;
 mod delivery;
-mod door;
-mod gate;
 mod handshake;
-mod keys;
 mod limits;
 mod refusal;
-mod replay;
-mod stop;
+mod routes;
+mod shutdown;
+mod signing_keys;
 mod timer;
+mod token_error;
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -35,71 +38,73 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use keyrelay_azure::Http;
+use keyrelay_config::{Config, Problem, StoreLocation, WebhookConfig};
 use tokio::net::TcpListener;
 use tokio::sync::SetOnce;
 
-use crate::config::{Config, Problem, StorePlace, Webhook};
 use crate::start;
 use crate::telemetry::Telemetry;
-use door::Door;
-use gate::Gate;
-use limits::Limits;
+use auth::Auth;
+use limits::DeliveryLimits;
+use routes::WebhookState;
 
-/// Serves until the process is told to stop, and what was begun is finished.
+/// Serves until the process is told to shut down and the deliveries in progress are finished.
 ///
 /// `webhook` is the table of the configuration; see [`required`].
 pub async fn serve(
     config: Config,
-    webhook: Webhook,
+    webhook: WebhookConfig,
     telemetry: Telemetry,
     app_root: &Path,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<()> {
-    let stop = stop::on_signal().context("cannot wait for signals")?;
+    let shutdown = shutdown::on_signal().context("cannot wait for signals")?;
     let http = Http::new().context("cannot make an HTTP client")?;
-    let gate = Gate::new(&webhook, &config.cloud, http)?;
+    let auth = Auth::new(&webhook, &config.cloud, http)?;
     let listen = webhook.listen;
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}"))?;
     let address = listener
         .local_addr()
-        .context("cannot tell the address that is listened on")?;
-    if let StorePlace::Folder(folder) = &config.store {
+        .context("cannot read the address of the listener")?;
+    if let StoreLocation::Folder(folder) = &config.store {
         let folder = folder.display();
         tracing::warn!(
-            "the store is the folder {folder}: it must outlive the container, and be one for all replicas"
+            "the store is the folder {folder}: it has to outlive the container, and all replicas \
+             have to share it"
         );
     }
     tracing::info!(%address, "listening");
-    let relay = Arc::new(SetOnce::new());
-    let limits = Arc::new(Limits::new(&webhook));
-    let door = Door::new(
-        gate,
-        Arc::clone(&limits),
-        Arc::clone(&relay),
-        &webhook,
-        config.answer_within,
-    );
-    let working = async {
-        start::work(config, telemetry, app_root, environment, address, &relay).await?;
-        // The policies cannot change, so there is nothing to look after.
+    let services = Arc::new(SetOnce::new());
+    let limits = Arc::new(DeliveryLimits::new(&webhook));
+    let state = WebhookState {
+        auth,
+        limits: Arc::clone(&limits),
+        services: Arc::clone(&services),
+        handled: Arc::default(),
+        max_body: webhook.largest_body,
+        rate_per_minute: webhook.a_minute,
+        respond_within: config.answer_within,
+    };
+    let starting = async {
+        start::run(config, telemetry, app_root, environment, address, &services).await?;
+        // The policies are locked, so nothing is watched.
         pending().await
     };
     tokio::select! {
-        () = connections::serve(listener, door::router(door), &limits, &stop) => Ok(()),
-        ended = working => ended,
-        () = timer::run(&relay, &stop) => Ok(()),
+        () = connections::serve(listener, routes::router(state), &limits, &shutdown) => Ok(()),
+        ended = starting => ended,
+        () = timer::run(&services, &shutdown) => Ok(()),
     }
 }
 
-/// The table `[webhook]`, or what to say if there is none.
-pub fn required(config: &Config) -> Result<Webhook, Problem> {
+/// The table `[webhook]`, or the problem that it is missing.
+pub fn required(config: &Config) -> Result<WebhookConfig, Problem> {
     config.webhook.clone().ok_or_else(|| Problem {
-        place: "keyrelay.toml: webhook".to_owned(),
-        message:
-            "missing: `--webhook` needs this table, or the variable KEYRELAY_WEBHOOK, with `tenant`, `audience`, and \
-                  `role` or `senders`"
-                .to_owned(),
+        location: "keyrelay.toml: webhook".to_owned(),
+        message: "missing: `--webhook` needs this table, or the variable KEYRELAY_WEBHOOK, with \
+                  `tenant`, `audience`, and `role` or `senders`"
+            .to_owned(),
     })
 }

@@ -1,9 +1,9 @@
 //! A custom handler whose events select its behaviour, for the tests of the Functions host.
 //!
-//! The field `data.do` of an event selects an action. The default returns the request in `ReturnValue`.
-//! The setting `HANDLER_TIMER` selects the action of a timer.
-//! The setting `HANDLER_START` selects an action at the start: `exit <code>`, or `mute` to accept requests without a
-//! response.
+//! The field `data.do` of an event selects an action. The default returns the request in
+//! `ReturnValue`. The setting `HANDLER_TIMER` selects the action of a timer. The setting
+//! `HANDLER_START` selects an action at the start: `exit <code>`, or `mute` to accept requests
+//! without a response.
 
 #![expect(
     clippy::disallowed_methods,
@@ -55,7 +55,8 @@ async fn invocation(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -
     response
 }
 
-/// The action: `data.do` of the event or of the first event, in either encoding. A timer has its setting.
+/// The action: `data.do` of the event or of the first event, in either encoding. A timer has its
+/// setting.
 fn action(body: &Value) -> String {
     if body.pointer("/Data/timer").is_some() {
         return variable("HANDLER_TIMER");

@@ -24,7 +24,8 @@ pub struct AppLine {
 /// The delay before an app that exited is restarted.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
-/// Keeps an app's process running and restarts it when its environment changes. Dropping the future kills it.
+/// Keeps an app's process running and restarts it when its environment changes. Dropping the future
+/// kills it.
 pub(crate) async fn keep_running(
     app: Arc<LocalApp>,
     path: String,

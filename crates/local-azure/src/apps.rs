@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use app::ReferenceRow;
-pub(crate) use app::{LocalApp, Settings};
+pub(crate) use app::{LocalApp, LocalSettings};
 pub(crate) use resolution::Resolver;
 pub use resolve_status::ResolveStatus;
 
@@ -65,7 +65,7 @@ impl Apps {
     }
 
     /// Changes an app's settings and schedules the resolution of its references.
-    pub(crate) fn write(&self, app: &Arc<LocalApp>, change: impl FnOnce(&mut Settings)) {
+    pub(crate) fn write(&self, app: &Arc<LocalApp>, change: impl FnOnce(&mut LocalSettings)) {
         app.edit(Timestamp::now(), change);
         self.resolve_after(self.resolve_after, app);
     }
@@ -75,7 +75,8 @@ impl Apps {
         app.resolve(&self.resolver, Timestamp::now());
     }
 
-    /// Resolves an app's references after a delay. A delay of zero resolves them before the call returns.
+    /// Resolves an app's references after a delay. A delay of zero resolves them before the call
+    /// returns.
     pub(crate) fn resolve_after(&self, delay: Duration, app: &Arc<LocalApp>) {
         if delay.is_zero() {
             return self.resolve(app);

@@ -69,7 +69,8 @@ impl AzureCloud {
         }
     }
 
-    /// The hosts of Resource Manager. The second is that of its predecessor. Tokens for either are valid.
+    /// The hosts of Resource Manager. The second is that of its predecessor. Tokens for either are
+    /// valid.
     fn management_hosts(self) -> [&'static str; 2] {
         match self {
             Self::Public => ["management.azure.com", "management.core.windows.net"],

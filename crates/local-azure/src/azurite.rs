@@ -33,7 +33,8 @@ const PROTOCOL: &str = "2021-12-02";
 /// The files of Azurite.
 #[derive(Debug, Clone)]
 pub struct AzuriteOptions {
-    /// The script of the blob service, `node_modules/azurite/dist/src/blob/main.js`, run with `node`.
+    /// The script of the blob service, `node_modules/azurite/dist/src/blob/main.js`, run with
+    /// `node`.
     pub script: PathBuf,
     /// The folder for data and certificate.
     pub folder: PathBuf,
@@ -105,8 +106,8 @@ impl Azurite {
         Ok(azurite)
     }
 
-    /// Stops the process and keeps its data. It gets SIGTERM first, because it writes its index of blobs only every few
-    /// seconds.
+    /// Stops the process and keeps its data. It gets SIGTERM first, because it writes its index of
+    /// blobs only every few seconds.
     pub async fn stop(&self) {
         let child = self
             .child

@@ -66,7 +66,8 @@ impl ServiceCall {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The decoded segments of the path. Trailing empty segments are dropped: clients send one for an omitted version.
+    /// The decoded segments of the path. Trailing empty segments are dropped: clients send one for
+    /// an omitted version.
     pub(crate) fn segments(&self) -> Vec<String> {
         let path = self.path.trim_start_matches('/').trim_end_matches('/');
         path.split('/')

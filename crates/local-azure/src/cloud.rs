@@ -36,8 +36,8 @@ use crate::world::World;
 use exchange::exchange;
 use services::CloudServices;
 
-/// Identity, Key Vault and Resource Manager on 127.0.0.1. Dropping it stops them, with all connections and app
-/// processes.
+/// Identity, Key Vault and Resource Manager on 127.0.0.1. Dropping it stops them, with all
+/// connections and app processes.
 pub struct Cloud {
     services: Arc<CloudServices>,
     identity_url: Url,
@@ -110,8 +110,9 @@ impl Cloud {
         &self.identity_url
     }
 
-    /// The listener of all vaults. The `Host` header selects the vault, as `{vault}.vault.azure.net` or
-    /// `{vault}.localhost`. Any other host selects the only vault of the world.
+    /// The listener of all vaults. The `Host` header selects the vault, as
+    /// `{vault}.vault.azure.net` or `{vault}.localhost`. Any other host selects the only vault of
+    /// the world.
     pub fn key_vault_url(&self) -> &Url {
         &self.key_vault_url
     }
@@ -134,8 +135,8 @@ impl Cloud {
         self.storage_url.as_ref()
     }
 
-    /// The certificate of the listeners, in PEM. They serve https on the same ports, for client libraries that reject
-    /// plain http.
+    /// The certificate of the listeners, in PEM. They serve https on the same ports, for client
+    /// libraries that reject plain http.
     pub fn certificate(&self) -> &str {
         self.tls.certificate()
     }
@@ -145,7 +146,8 @@ impl Cloud {
         self.environment_for(&self.services.identities.outsider)
     }
 
-    /// The identity variables that App Service sets for an app. Empty for an app without an identity.
+    /// The identity variables that App Service sets for an app. Empty for an app without an
+    /// identity.
     pub fn environment_of(&self, app: &str) -> Result<Vec<(String, String)>, CloudError> {
         let identity = self.services.app(app)?.identity.as_ref();
         Ok(identity

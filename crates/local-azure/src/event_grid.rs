@@ -1,4 +1,5 @@
-//! A stand-in for Azure Event Grid: system topics of vaults, event subscriptions, delivery, retries, dead letters.
+//! A stand-in for Azure Event Grid: system topics of vaults, event subscriptions, delivery,
+//! retries, dead letters.
 //!
 //! The clock may run faster than Azure's. All other rules are those of Event Grid's documentation
 //! (`articles/event-grid/delivery-and-retry.md` in MicrosoftDocs/azure-docs).
@@ -36,10 +37,11 @@ use dispatch::{DispatchCommand, Dispatcher};
 /// The options of Event Grid.
 #[derive(Debug, Clone)]
 pub struct EventGridOptions {
-    /// The factor by which pauses between attempts are shortened. With 100 the first retry comes after 0.1 s instead of
-    /// 10 s.
+    /// The factor by which pauses between attempts are shortened. With 100 the first retry comes
+    /// after 0.1 s instead of 10 s.
     pub clock: f64,
-    /// The timeout of an attempt, in real time. `None` is Event Grid's 30 s, shortened by the clock.
+    /// The timeout of an attempt, in real time. `None` is Event Grid's 30 s, shortened by the
+    /// clock.
     pub attempt_timeout: Option<Duration>,
     /// The folder for dead letters. Without one, undeliverable events are dropped.
     pub dead_letter: Option<PathBuf>,
@@ -64,7 +66,8 @@ pub struct EventGrid {
 }
 
 impl EventGrid {
-    /// Starts to take events from the channel. Events without a matching event subscription are dropped.
+    /// Starts to take events from the channel. Events without a matching event subscription are
+    /// dropped.
     pub fn start(
         options: EventGridOptions,
         events: mpsc::UnboundedReceiver<PublishedEvent>,

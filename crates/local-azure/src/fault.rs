@@ -10,7 +10,11 @@ use crate::response::{self, Response};
 use crate::service::Service;
 
 /// A fault on the requests that it matches. As JSON:
-/// `{"service":"resource-manager","method":"PUT","path":"config/appsettings","times":1,"effect":{"kind":"cut"}}`.
+///
+/// ```json
+/// {"service": "resource-manager", "method": "PUT", "path": "config/appsettings", "times": 1,
+///  "effect": {"kind": "cut"}}
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -54,13 +58,14 @@ pub enum Effect {
     #[serde(alias = "half-answer")]
     HalfResponse,
     /// A reference resolves to this status. `path` matches the path of the reference:
-    /// `{app}/config/configreferences/appsettings/{setting}`. The fault is counted when Azure resolves the reference,
-    /// not when a client reads it.
+    /// `{app}/config/configreferences/appsettings/{setting}`. The fault is counted when Azure
+    /// resolves the reference, not when a client reads it.
     ReferenceStatus {
         /// The status.
         status: ResolveStatus,
     },
-    /// A write of settings gets 200 and the new settings as its response, and the app keeps the old ones.
+    /// A write of settings gets 200 and the new settings as its response, and the app keeps the old
+    /// ones.
     LoseWrite,
     /// Another writer changes this setting right after the settings were listed.
     Interfere {

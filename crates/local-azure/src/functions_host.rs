@@ -1,7 +1,7 @@
 //! A stand-in for the Azure Functions host, for apps with a custom handler.
 //!
-//! It reads the app's folder, starts the executable with the environment of the real host, sends the same bytes as the
-//! real host, and handles responses, crashes and timeouts in the same way.
+//! It reads the app's folder, starts the executable with the environment of the real host, sends
+//! the same bytes as the real host, and handles responses, crashes and timeouts in the same way.
 //! Sources: Azure/azure-functions-host, and the Event Grid extension in Azure/azure-sdk-for-net.
 
 mod envelope;
@@ -57,7 +57,8 @@ pub struct FunctionsHost {
 }
 
 impl FunctionsHost {
-    /// Reads the app's files, starts the handlers and the listener. Does not wait until a handler is ready.
+    /// Reads the app's files, starts the handlers and the listener. Does not wait until a handler
+    /// is ready.
     pub async fn start(options: FunctionsHostOptions) -> Result<Self, FunctionsHostError> {
         let app = AppFiles::read(&options.app_root, &options.environment)?;
         let client = client()?;
@@ -142,8 +143,8 @@ impl FunctionsHost {
         self.host.invoker.instances.restarts()
     }
 
-    /// The base URL of the running handler, for requests that no host sends. With several instances it is that of the
-    /// first running one.
+    /// The base URL of the running handler, for requests that no host sends. With several instances
+    /// it is that of the first running one.
     pub fn handler_url(&self) -> Option<Url> {
         url_of(&self.status())
     }
@@ -159,8 +160,8 @@ impl FunctionsHost {
         let _ = self.kill_handler_of(0);
     }
 
-    /// Kills the handler of one instance with SIGKILL, which counts as a crash. Does not wait for the end, unlike
-    /// [`handler_kill`](Self::handler_kill).
+    /// Kills the handler of one instance with SIGKILL, which counts as a crash. Does not wait for
+    /// the end, unlike [`handler_kill`](Self::handler_kill).
     pub fn kill_handler_of(&self, instance: usize) -> Result<(), NoSuchInstance> {
         self.host.invoker.instances.get(instance)?.crash();
         Ok(())
@@ -173,7 +174,8 @@ impl FunctionsHost {
         ))
     }
 
-    /// Stops all handlers with SIGKILL, without a graceful shutdown, and waits until they have ended.
+    /// Stops all handlers with SIGKILL, without a graceful shutdown, and waits until they have
+    /// ended.
     pub async fn stop(&self) {
         self.host.invoker.instances.stop().await;
     }
@@ -183,7 +185,8 @@ impl FunctionsHost {
         self.host.functions.keys().cloned().collect()
     }
 
-    /// Runs an event function with one event, or with an array of events if its cardinality is `many`.
+    /// Runs an event function with one event, or with an array of events if its cardinality is
+    /// `many`.
     pub async fn invoke(
         &self,
         function: &str,

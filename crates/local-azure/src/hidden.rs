@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A value that `Debug` hides and that has no `Display`. It is exposed only by [`expose`](Self::expose) and in the
-/// bodies of responses.
+/// A value that `Debug` hides and that has no `Display`. It is exposed only by
+/// [`expose`](Self::expose) and in the bodies of responses.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Hidden(String);

@@ -225,7 +225,8 @@ impl Identities {
         (token, expires)
     }
 
-    /// The identity that the query names, or else the app's own. The query may also name the app's own.
+    /// The identity that the query names, or else the app's own. The query may also name the app's
+    /// own.
     fn requested<'a>(
         &'a self,
         call: &ServiceCall,

@@ -1,5 +1,5 @@
-//! Interceptions: actions of a test at an exact moment of a request, such as a kill of the client or a concurrent
-//! write.
+//! Interceptions: actions of a test at an exact moment of a request, such as a kill of the client
+//! or a concurrent write.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,13 +21,14 @@ pub struct Intercept {
     nth: usize,
 }
 
-/// A moment in the execution of a request with a valid token. Other requests are rejected before any moment.
+/// A moment in the execution of a request with a valid token. Other requests are rejected before
+/// any moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// The request has been read and not executed. Faults apply after this.
     Arrived,
-    /// The request has been executed, and no response has been sent. A request that a fault fails or hangs never
-    /// reaches this moment.
+    /// The request has been executed, and no response has been sent. A request that a fault fails
+    /// or hangs never reaches this moment.
     CarriedOut,
 }
 
@@ -74,7 +75,8 @@ impl Intercept {
         }
     }
 
-    /// Intercepts the `nth` matching request from now on, counted from 1 in the order in which they reach the moment.
+    /// Intercepts the `nth` matching request from now on, counted from 1 in the order in which they
+    /// reach the moment.
     #[must_use]
     pub fn nth(self, nth: usize) -> Self {
         Self { nth, ..self }
@@ -111,7 +113,7 @@ pub(crate) struct Intercepts(Mutex<Vec<Armed>>);
 
 struct Armed {
     intercept: Intercept,
-    seen: usize,
+    matched: usize,
     act: Box<dyn FnOnce() -> BoxFuture<'static, Then> + Send>,
     struck: watch::Sender<bool>,
 }
@@ -128,7 +130,7 @@ impl Intercepts {
         let (struck, receiver) = watch::channel(false);
         self.lock().push(Armed {
             intercept,
-            seen: 0,
+            matched: 0,
             act: Box::new(|| act().boxed()),
             struck,
         });
@@ -139,7 +141,7 @@ impl Intercepts {
         self.lock().clear();
     }
 
-    /// Runs the actions of this moment. The connection is cut if any action asks for it.
+    /// Runs the actions of this moment. The connection is cut if any action requests it.
     pub(crate) async fn at(&self, moment: Moment, call: &ServiceCall) -> Then {
         let mut then = Then::GoOn;
         for Armed { act, struck, .. } in self.take_triggered(moment, call) {
@@ -155,8 +157,8 @@ impl Intercepts {
     fn take_triggered(&self, moment: Moment, call: &ServiceCall) -> Vec<Armed> {
         let strikes = |armed: &mut Armed| {
             let matches = armed.intercept.matches(moment, call);
-            armed.seen += usize::from(matches);
-            matches && armed.seen >= armed.intercept.nth
+            armed.matched += usize::from(matches);
+            matches && armed.matched >= armed.intercept.nth
         };
         self.lock().extract_if(.., strikes).collect()
     }

@@ -14,7 +14,7 @@ use crate::call::ServiceCall;
 use crate::identity::Identities;
 use crate::paging::{Keyed, page};
 use crate::response::{self, Response};
-use crate::vaults::{DeletedSecret, Secret, Vault, Vaults};
+use crate::vaults::{DeletedSecret, LocalVault, Secret, Vaults};
 use crate::world::World;
 use bodies::{SetSecret, UpdateSecret};
 use refusal::KeyVaultRefusal;
@@ -87,9 +87,9 @@ impl KeyVaultService {
         }
     }
 
-    /// The vault in the first label of a host such as `{vault}.vault.azure.net` or `{vault}.localhost`, or the only
-    /// vault.
-    fn vault_of_host(&self, call: &ServiceCall) -> Option<&Vault> {
+    /// The vault in the first label of a host such as `{vault}.vault.azure.net` or
+    /// `{vault}.localhost`, or the only vault.
+    fn vault_of_host(&self, call: &ServiceCall) -> Option<&LocalVault> {
         let host = call.header("host").unwrap_or_default().to_lowercase();
         let host = host.split(':').next().unwrap_or_default();
         match host.split_once('.') {
@@ -102,7 +102,7 @@ impl KeyVaultService {
 
     fn secrets(
         &self,
-        vault: &Vault,
+        vault: &LocalVault,
         call: &ServiceCall,
         path: &[&str],
         now: Timestamp,
@@ -175,7 +175,7 @@ fn check_api_version(call: &ServiceCall) -> Result<(), KeyVaultRefusal> {
     }
 }
 
-fn get(vault: &Vault, name: &str, version: Option<&str>) -> Result<Response, KeyVaultRefusal> {
+fn get(vault: &LocalVault, name: &str, version: Option<&str>) -> Result<Response, KeyVaultRefusal> {
     let (secret, version) = vault.version(name, version)?;
     if version.attributes.enabled {
         Ok(response::ok(&bodies::bundle(vault, &secret, &version)))
@@ -185,7 +185,7 @@ fn get(vault: &Vault, name: &str, version: Option<&str>) -> Result<Response, Key
 }
 
 fn deleted_secrets(
-    vault: &Vault,
+    vault: &LocalVault,
     call: &ServiceCall,
     path: &[&str],
 ) -> Result<Response, KeyVaultRefusal> {

@@ -16,7 +16,8 @@ use crate::world::{Vault, World};
 /// The function that receives the events of all vaults.
 const FUNCTION: &str = "SecretEvent";
 
-/// The app settings that locate keyrelay's store: its own, and those of the Functions host's storage account.
+/// The app settings that locate keyrelay's store: its own, and those of the Functions host's
+/// storage account.
 const STORES: [&str; 3] = [
     "KEYRELAY_STORE",
     "AzureWebJobsStorage__blobServiceUri",
@@ -39,15 +40,15 @@ const STORE_FOLDER: &str = ".keyrelay/store";
 pub struct LocalAzureOptions {
     /// The world.
     pub world: World,
-    /// The site of the function app. The handler gets its settings and its identity. `None` means no settings, and an
-    /// identity that every vault accepts.
+    /// The site of the function app. The handler gets its settings and its identity. `None` means
+    /// no settings, and an identity that every vault accepts.
     pub site: Option<String>,
     /// The options of the cloud.
     pub cloud: CloudOptions,
     /// The options of Event Grid.
     pub event_grid: EventGridOptions,
-    /// The options of the Functions host, with the folder of the function app. Its environment is added to that of the
-    /// site.
+    /// The options of the Functions host, with the folder of the function app. Its environment is
+    /// added to that of the site.
     pub functions_host: FunctionsHostOptions,
     /// The maximum number of events in a batch.
     pub max_events_per_batch: usize,
@@ -240,7 +241,8 @@ fn settings_of(world: &World, site: &str) -> Vec<(String, String)> {
         .settings
         .iter()
         .map(|(name, value)| (name.clone(), value.expose().to_owned()));
-    // Only the subscription in this value is read. The group and region after it follow Azure's form.
+    // Only the subscription in this value is read. The group and region after it follow Azure's
+    // form.
     let webspace = format!(
         "{}+{}-{}webspace",
         world.subscription, site.resource_group, site.location

@@ -7,8 +7,8 @@ use crate::call::ServiceCall;
 /// An item of a list with its sort key.
 pub(crate) type Keyed = (String, Value);
 
-/// One page of a list, in the form of both Key Vault and Resource Manager. A page begins after the last key of the
-/// previous one, so items added or removed meanwhile do not shift the others.
+/// One page of a list, in the form of both Key Vault and Resource Manager. A page begins after the
+/// last key of the previous one, so items added or removed meanwhile do not shift the others.
 pub(crate) fn page(call: &ServiceCall, mut items: Vec<Keyed>, size: usize) -> Value {
     items.sort_by(|(one, _), (other, _)| one.cmp(other));
     if let Some(last) = call.query.get(SKIP_TOKEN) {

@@ -1,6 +1,7 @@
 //! The filter on requests that faults and interceptions share.
 
-/// Whether a request has this method and this text in its path, both compared case-insensitively. `None` matches any.
+/// Whether a request has this method and this text in its path, both compared case-insensitively.
+/// `None` matches any.
 pub(crate) fn matches(
     wanted_method: Option<&str>,
     wanted_part: Option<&str>,

@@ -25,7 +25,8 @@ pub struct RecordedRequest {
     pub path: String,
     /// The query parameter `api-version`.
     pub api_version: Option<String>,
-    /// The caller, by its token: `site`, `site/slot`, or an identity's name. `None` without a valid token.
+    /// The caller, by its token: `site`, `site/slot`, or an identity's name. `None` without a valid
+    /// token.
     pub caller: Option<String>,
     /// The client program, by its `User-Agent`.
     pub client: Option<String>,

@@ -18,7 +18,7 @@ use serde_json::Value;
 pub(crate) use event_subscription::ListedSubscription;
 pub(crate) use state::{ResourceManagerOptions, ResourceManagerService};
 
-use crate::apps::{LocalApp, Settings};
+use crate::apps::{LocalApp, LocalSettings};
 use crate::azure_cloud::Audience;
 use crate::call::ServiceCall;
 use crate::fault::Effect;
@@ -27,7 +27,8 @@ use crate::response::{self, Response};
 use refusal::ResourceManagerRefusal;
 
 impl ResourceManagerService {
-    /// Authenticates the caller and applies the rate limits. The error is the response to a rejected caller.
+    /// Authenticates the caller and applies the rate limits. The error is the response to a
+    /// rejected caller.
     pub(crate) fn caller(
         &self,
         call: &ServiceCall,
@@ -265,7 +266,7 @@ impl ResourceManagerService {
             Value::Bool(_) | Value::Number(_) => Ok((name, Hidden::from(value.to_string()))),
             _ => Err(ResourceManagerRefusal::InvalidProperties),
         };
-        let wanted: Settings = properties.into_iter().map(text).collect::<Result<_, _>>()?;
+        let wanted: LocalSettings = properties.into_iter().map(text).collect::<Result<_, _>>()?;
         let response = response::ok(&bodies::settings(app, &wanted));
         if !call
             .effects

@@ -1,4 +1,5 @@
-//! The front of blob storage. It checks tokens and applies faults, and Azurite executes the requests.
+//! The front of blob storage. It checks tokens and applies faults, and Azurite executes the
+//! requests.
 
 use axum::body::Body;
 use axum::http::{HeaderName, Response as HttpResponse, StatusCode};

@@ -12,8 +12,8 @@ impl Tasks {
         tokio::spawn(self.0.clone().run_until_cancelled_owned(task));
     }
 
-    /// Runs a task to completion even if the caller is dropped. Returns `None` if the stand-in stops or the task
-    /// panics.
+    /// Runs a task to completion even if the caller is dropped. Returns `None` if the stand-in
+    /// stops or the task panics.
     pub(crate) async fn run_to_completion<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,

@@ -1,4 +1,5 @@
-//! Https for client libraries that reject plain http. The certificate is self-signed and created at every start.
+//! Https for client libraries that reject plain http. The certificate is self-signed and created at
+//! every start.
 
 use std::fmt;
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 pub(crate) use event::SecretOccurrence;
 pub use secret::Attributes;
 pub(crate) use secret::{DeletedSecret, NewVersion, Secret, Version};
-pub(crate) use vault::Vault;
+pub(crate) use vault::LocalVault;
 pub use vault::VaultError;
 
 use crate::published_event::PublishedEvent;
@@ -19,7 +19,7 @@ use crate::world::World;
 /// All vaults of the world.
 #[derive(Debug)]
 pub(crate) struct Vaults {
-    vaults: Vec<Vault>,
+    vaults: Vec<LocalVault>,
     events: mpsc::UnboundedSender<PublishedEvent>,
 }
 
@@ -32,12 +32,12 @@ impl Vaults {
         let vaults = world
             .vaults
             .iter()
-            .map(|vault| Vault::new(vault, &world.subscription, world.cloud, now))
+            .map(|vault| LocalVault::new(vault, &world.subscription, world.cloud, now))
             .collect();
         Self { vaults, events }
     }
 
-    pub(crate) fn named(&self, name: &str) -> Option<&Vault> {
+    pub(crate) fn named(&self, name: &str) -> Option<&LocalVault> {
         self.vaults
             .iter()
             .find(|vault| vault.name.eq_ignore_ascii_case(name))
@@ -51,7 +51,7 @@ impl Vaults {
     }
 
     /// The only vault. `None` if there are several.
-    pub(crate) fn only(&self) -> Option<&Vault> {
+    pub(crate) fn only(&self) -> Option<&LocalVault> {
         match self.vaults.as_slice() {
             [vault] => Some(vault),
             _ => None,
@@ -61,7 +61,7 @@ impl Vaults {
     /// Creates a version of a secret and publishes its event.
     pub(crate) fn set_secret(
         &self,
-        vault: &Vault,
+        vault: &LocalVault,
         name: &str,
         new: NewVersion,
         now: Timestamp,
@@ -80,7 +80,7 @@ impl Vaults {
     /// Hands an event to Event Grid. Without a receiver the event is lost.
     pub(crate) fn publish(
         &self,
-        vault: &Vault,
+        vault: &LocalVault,
         secret: &Secret,
         version: &Version,
         occurrence: SecretOccurrence,

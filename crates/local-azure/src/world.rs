@@ -7,8 +7,8 @@ use serde::Deserialize;
 use crate::azure_cloud::AzureCloud;
 use crate::hidden::Hidden;
 
-/// One subscription with its vaults and sites. In TOML these are the tables `[[vault]]`, `[[site]]`,
-/// `[[site.slot]]` and `[[identity]]`.
+/// One subscription with its vaults and sites. In TOML these are the tables `[[vault]]`,
+/// `[[site]]`, `[[site.slot]]` and `[[identity]]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct World {
@@ -29,7 +29,8 @@ pub struct World {
     /// The user-assigned identities, which every app may use by client id.
     #[serde(default, rename = "identity")]
     pub identities: Vec<UserAssignedIdentity>,
-    /// The roles of identities in Resource Manager. An identity without a role is allowed everything.
+    /// The roles of identities in Resource Manager. An identity without a role is allowed
+    /// everything.
     #[serde(default, rename = "role")]
     pub roles: Vec<Role>,
 }
@@ -61,7 +62,8 @@ pub struct Vault {
     /// The secrets with their initial values.
     #[serde(default)]
     pub secrets: BTreeMap<String, Hidden>,
-    /// The identities without access to the vault: `site`, `site/slot`, or the name of a user-assigned identity.
+    /// The identities without access to the vault: `site`, `site/slot`, or the name of a
+    /// user-assigned identity.
     #[serde(default)]
     pub denies: Vec<String>,
     /// Whether the events of the vault are delivered to the function app.
@@ -135,7 +137,8 @@ pub struct UserAssignedIdentity {
 /// The reason that a world is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
-    /// The text is not TOML of the right form. The error gives the line and not its content, which may be a secret.
+    /// The text is not TOML of the right form. The error gives the line and not its content, which
+    /// may be a secret.
     #[error("the world cannot be read, line {line}: {reason}")]
     Unreadable {
         /// The number of the line, counted from 1.
@@ -162,8 +165,8 @@ impl World {
         Ok(world)
     }
 
-    /// Checks the world for inconsistencies, such as two vaults of one name. [`Cloud::start`](crate::Cloud::start)
-    /// includes this check.
+    /// Checks the world for inconsistencies, such as two vaults of one name.
+    /// [`Cloud::start`](crate::Cloud::start) includes this check.
     pub fn check(&self) -> Result<(), WorldError> {
         let mut problems = Vec::new();
         let mut apps = BTreeSet::new();

@@ -1,10 +1,10 @@
-//! The Resource Manager id of a target.
+//! The Resource Manager id of an app.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-/// The id of a site, or of a slot of a site. Keeps its spelling, compares without case.
+/// The id of a site or slot. Keeps its spelling; compares without case.
 #[derive(Clone)]
 pub struct AppId {
     subscription: String,
@@ -13,7 +13,7 @@ pub struct AppId {
     slot: Option<String>,
 }
 
-/// Why a text is not the id of a site or slot.
+/// An error from parsing the id of a site or slot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not the id of an app: it looks like \
@@ -37,7 +37,7 @@ impl AppId {
         &self.site
     }
 
-    /// The slot's name; none for the production slot.
+    /// The slot's name. `None` for the production slot.
     pub fn slot(&self) -> Option<&str> {
         self.slot.as_deref()
     }
@@ -102,7 +102,8 @@ impl FromStr for AppId {
     }
 }
 
-/// A part of an id that can go into a URL as it is: what Azure allows in names of groups, sites and slots.
+/// Whether a part of an id consists of the characters that Azure allows in names of groups, sites
+/// and slots. Such a part needs no escaping in a URL.
 fn is_segment(text: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')');
     (1..=90).contains(&text.chars().count())
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_id_is_refused() {
+    fn a_malformed_id_is_refused() {
         let broken = [
             "",
             "orders",

@@ -1,15 +1,15 @@
-//! What a policy answers.
+//! The decision of a policy.
 
 use crate::names::SettingName;
-use crate::reference::Target;
 use crate::settings::SettingValue;
+use crate::target::Target;
 
-/// What a policy wants to happen to one app because of one event.
+/// A policy's decision about one app and one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Change settings.
     Patch(Patch),
-    /// Let Azure resolve all references of the app anew.
+    /// Have Azure resolve all references of the app again.
     Refresh,
     /// Change nothing and report this text.
     Notice(String),
@@ -17,19 +17,19 @@ pub enum Decision {
     Skip(String),
 }
 
-/// Names to set and names to remove, as a policy asked for them: not checked yet.
+/// The settings that a policy wants to set and remove. Unchecked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Patch {
-    /// Settings to write, in the order of the policy's answer. A name may not come twice.
+    /// Settings to write, in the policy's order. A name may occur only once.
     pub set: Vec<(SettingName, NewValue)>,
     /// Settings to remove.
     pub remove: Vec<SettingName>,
 }
 
-/// A value that a policy wants a setting to have.
+/// The value that a policy wants to give a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewValue {
-    /// A Key Vault reference; how it is written is decided when the plan is made.
+    /// A Key Vault reference. The plan chooses its spelling.
     Reference(Target),
     /// Plain text.
     Text(SettingValue),

@@ -5,8 +5,8 @@ use std::iter::successors;
 
 /// Joins the messages of an error and its sources with colons.
 ///
-/// A source is left out if an earlier message already contains its text: transparent errors and several libraries
-/// repeat their source.
+/// A source is left out if an earlier message already contains its text: transparent errors and
+/// several libraries repeat their source.
 pub fn error_chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     for source in successors(error.source(), |&source| source.source()) {
@@ -46,8 +46,8 @@ mod tests {
     #[test]
     fn a_message_that_repeats_its_source_is_told_once() {
         assert_eq!(
-            chain_of(&["cannot list", "could not read: no answer", "no answer "]),
-            "cannot list: could not read: no answer"
+            chain_of(&["cannot list", "could not read: no response", "no response "]),
+            "cannot list: could not read: no response"
         );
     }
 }

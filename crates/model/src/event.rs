@@ -1,35 +1,31 @@
-//! One Key Vault event, decoded from every shape in which it reaches a function.
-
-mod decode;
-
-pub use decode::decode_events;
+//! Key Vault events.
 
 use std::fmt;
 
 use crate::names::{SecretName, SecretVersion, VaultHost};
 
-/// What happened to one object of a vault.
+/// One event about an object of a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The id that Event Grid gave the event; a repeated delivery has the same one.
+    /// The id that Event Grid gave the event. A repeated delivery has the same id.
     pub id: String,
     /// The vault, by its host.
     pub vault_host: VaultHost,
-    /// Secret, certificate or key.
+    /// The kind of the object.
     pub kind: ObjectKind,
     /// The object's name.
     pub name: SecretName,
-    /// What happened to it.
+    /// The kind of event.
     pub occurrence: Occurrence,
-    /// The version it happened to.
+    /// The version that the event is about.
     pub version: Option<SecretVersion>,
-    /// When, in seconds since 1970.
+    /// The time of the event, in seconds since 1970.
     pub time: u64,
-    /// The nanoseconds after `time`: they tell versions apart that were made within one second.
+    /// The nanoseconds after `time`. They order versions that were created within one second.
     pub nanoseconds: u32,
-    /// When the version becomes valid, in seconds since 1970.
+    /// The time from which the version is valid, in seconds since 1970.
     pub not_before: Option<u64>,
-    /// When the version expires, in seconds since 1970.
+    /// The time at which the version expires, in seconds since 1970.
     pub expires: Option<u64>,
 }
 
@@ -38,22 +34,24 @@ pub struct Event {
 pub enum ObjectKind {
     /// A secret.
     Secret,
-    /// A certificate. Its value can be read, and referenced, as the secret of the same name and version.
+    /// A certificate. Its value can be read, and referenced, as the secret of the same name and
+    /// version.
     Certificate,
     /// A key. Nothing can reference it from an app setting.
     Key,
 }
 
-/// What can happen to an object.
+/// The kinds of events about an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Occurrence {
     /// A new version exists.
     NewVersionCreated,
-    /// The version expires soon: 30 days ahead for secrets, once.
+    /// The version expires soon. Key Vault sends this once, 30 days ahead for secrets.
     NearExpiry,
     /// The version has expired.
     Expired,
-    /// The version expires in 30, 14, 7 or 1 days: keyrelay's own, once for each. Nobody can send it.
+    /// The version expires in 30, 14, 7 or 1 days. keyrelay creates this event itself, once for
+    /// each; the decoder refuses it.
     ExpiryReminder,
 }
 
@@ -81,7 +79,8 @@ impl ObjectKind {
 }
 
 impl Occurrence {
-    /// The word in event types: `NewVersionCreated` in `Microsoft.KeyVault.SecretNewVersionCreated`.
+    /// The word in event types: `NewVersionCreated` in
+    /// `Microsoft.KeyVault.SecretNewVersionCreated`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NewVersionCreated => "NewVersionCreated",
@@ -91,7 +90,7 @@ impl Occurrence {
         }
     }
 
-    /// What Key Vault has events for.
+    /// The occurrences that Key Vault sends events for.
     pub const OF_KEY_VAULT: [Self; 3] = [Self::NewVersionCreated, Self::NearExpiry, Self::Expired];
 }
 
@@ -108,8 +107,8 @@ impl fmt::Display for Occurrence {
 }
 
 impl Event {
-    /// The type that Event Grid calls the event by: `Microsoft.KeyVault.SecretNewVersionCreated`; one of our own is
-    /// `keyrelay.SecretExpiryReminder`.
+    /// The event type, as in Event Grid: `Microsoft.KeyVault.SecretNewVersionCreated`. The type of
+    /// keyrelay's own event is `keyrelay.SecretExpiryReminder`.
     pub fn event_type(&self) -> String {
         let prefix = if self.occurrence == Occurrence::ExpiryReminder {
             OWN_PREFIX
@@ -119,56 +118,57 @@ impl Event {
         format!("{prefix}{}{}", self.kind, self.occurrence)
     }
 
-    /// When it happened, as precisely as is known: seconds since 1970 and nanoseconds after them.
+    /// The time of the event: seconds since 1970, and the nanoseconds after them.
     pub fn moment(&self) -> (u64, u32) {
         (self.time, self.nanoseconds)
     }
 
-    /// Whether an app setting can reference the object: secrets, and certificates through their secret.
+    /// Whether an app setting can reference the object. This holds for secrets, and for
+    /// certificates through their secret.
     pub fn can_be_referenced(&self) -> bool {
         self.kind != ObjectKind::Key
     }
 }
 
-/// What all Key Vault event types begin with.
-const TYPE_PREFIX: &str = "Microsoft.KeyVault.";
+/// The prefix of Key Vault's event types.
+pub(crate) const TYPE_PREFIX: &str = "Microsoft.KeyVault.";
 
-/// What the types of our own events begin with.
+/// The prefix of keyrelay's own event types.
 const OWN_PREFIX: &str = "keyrelay.";
 
-/// A value that came in place of an event, and why it is refused. It will not get better by delivering it again.
+/// An error from decoding an event. It is permanent: a repeated delivery has the same content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct EventError {
-    /// The event's id, if it had one.
+    /// The event's id, if it has one.
     pub id: Option<String>,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: EventErrorReason,
 }
 
-/// What is wrong with a value that came in place of an event.
+/// The reason why a value is not an event that keyrelay handles.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventErrorReason {
-    /// Not an object at all.
+    /// The value is not an object.
     #[error("expected an event, got {0}")]
     NotAnEvent(String),
-    /// An event of something else than Key Vault.
+    /// The event is not from Key Vault.
     #[error("`{0}` is not a Key Vault event")]
     OfAnotherSource(String),
-    /// A Key Vault event that is not about a version of a secret, certificate or key.
+    /// The Key Vault event is not about a version of a secret, certificate or key.
     #[error(
         "`{0}` events are not handled: subscribe to NewVersionCreated, NearExpiry and Expired only"
     )]
     NotHandled(String),
-    /// A field that must be there is not.
+    /// A required field is missing.
     #[error("the event has no `{0}`")]
     Missing(&'static str),
-    /// A field holds something else than it should.
+    /// A field has an invalid value.
     #[error("the event's `{field}` is not {expected}")]
     Invalid {
         /// The field's documented name.
         field: &'static str,
-        /// What it should be.
+        /// The expected value.
         expected: &'static str,
     },
     /// Two fields contradict each other.
@@ -176,9 +176,9 @@ pub enum EventErrorReason {
     Contradiction {
         /// The field that differs from `data.Id`.
         field: &'static str,
-        /// What it says.
+        /// The value of that field.
         says: String,
-        /// What `data.Id` says.
+        /// The value of `data.Id`.
         id_says: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What a policy may see and touch in an app, beyond the reference to its own secret.
+//! Grants: the rights of a policy in an app, beyond references to the event's secret.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,17 +6,19 @@ use std::str::FromStr;
 use wildmatch::WildMatch;
 
 use crate::names::{NameError, SecretName, SettingName, VaultHost};
-use crate::reference::Target;
+use crate::target::Target;
 
-/// What a rotation grants its policy. The default grants nothing more than every policy has: changing settings that
-/// already reference the event's secret, to another reference to that same secret.
+/// The rights that a rotation grants its policy.
+///
+/// Every policy may change settings that already reference the event's secret to another reference
+/// to the same secret. The default grant adds nothing to that.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Grant {
-    /// Settings the policy may write. Protected names only if they are given exactly.
+    /// Settings that the policy may write. A pattern does not match protected names.
     pub set: Vec<NamePattern>,
-    /// Settings the policy may remove. Protected names only if they are given exactly.
+    /// Settings that the policy may remove. A pattern does not match protected names.
     pub remove: Vec<NamePattern>,
-    /// Settings whose plain text the policy sees.
+    /// Settings whose plain text the policy may see.
     pub reveal: Vec<SettingName>,
     /// Secrets, other than the event's, that the policy may reference in the settings it may write.
     pub secrets: Vec<GrantedSecret>,
@@ -75,7 +77,7 @@ impl FromStr for NamePattern {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        // With the wildcards taken for letters, the rest must be what a name is made of.
+        // With its wildcards replaced by letters, a pattern must be a valid name.
         text.replace(['*', '?'], "x")
             .parse::<SettingName>()
             .map_err(|error| error.of(text))?;
@@ -139,8 +141,9 @@ impl FromStr for GrantedSecret {
     }
 }
 
-/// Settings by which the platform, the runtime or keyrelay itself lives: a wrong value can stop the app, or send its
-/// code or its data elsewhere. Patterns never grant them. In lower case; a `*` at the end stands for anything.
+/// Settings that the platform, the runtime or keyrelay itself depends on. A wrong value can stop
+/// the app, or send its code or its data elsewhere, so patterns never grant them. In lower case; a
+/// `*` at the end matches every suffix.
 const PROTECTED: &[&str] = &[
     "appinsights_*",
     "applicationinsights_*",
@@ -179,7 +182,8 @@ const PROTECTED: &[&str] = &[
     "xdt_*",
 ];
 
-/// Whether a setting can break an app. Compares without case, since some platforms do.
+/// Whether a setting is protected, because a wrong value can break the app. Compares without case,
+/// as some platforms do.
 pub fn is_protected(name: &SettingName) -> bool {
     let name = name.as_str().to_ascii_lowercase();
     PROTECTED

@@ -2,6 +2,7 @@
 
 mod app;
 mod decision;
+mod decode;
 mod error_chain;
 mod event;
 mod grant;
@@ -9,21 +10,26 @@ mod names;
 mod plan;
 mod printable;
 mod reference;
+mod reference_error;
 mod retryability;
 mod settings;
+mod target;
 mod verdict;
 mod versions;
 
 pub use app::{AppId, AppIdError};
 pub use decision::{Decision, NewValue, Patch};
+pub use decode::decode_events;
 pub use error_chain::error_chain;
-pub use event::{Event, EventError, EventErrorReason, ObjectKind, Occurrence, decode_events};
+pub use event::{Event, EventError, EventErrorReason, ObjectKind, Occurrence};
 pub use grant::{Grant, GrantedSecret, NamePattern, is_protected};
 pub use names::{NameError, SecretName, SecretVersion, SettingName, VaultHost};
-pub use plan::{Change, Objection, Plan, Refusal, plan};
-pub use printable::{is_unprintable, printable};
-pub use reference::{Reference, ReferenceError, Target};
+pub use plan::{Change, Objection, Plan, PlanRefusal, plan};
+pub use printable::{is_unprintable, log_line, printable};
+pub use reference::Reference;
+pub use reference_error::ReferenceError;
 pub use retryability::Retryability;
 pub use settings::{SettingValue, Settings};
+pub use target::Target;
 pub use verdict::Verdict;
 pub use versions::{Announced, Standing, VersionAttributes, Versions};

@@ -1,11 +1,11 @@
-//! The names that Key Vault and App Service give to things, each a type of its own.
+//! Validated names of Key Vault and App Service, one type for each kind.
 
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-/// Why a text is not a name of the wanted kind.
+/// An error from parsing a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a {kind}: {reason}")]
 pub struct NameError {
@@ -16,18 +16,18 @@ pub struct NameError {
 
 impl NameError {
     fn new(kind: &'static str, text: &str, reason: &'static str) -> Self {
-        // Whatever came in may be megabytes long; an error is for reading.
+        // The input may be megabytes long.
         let text = text.chars().take(80).collect();
         Self { kind, text, reason }
     }
 
-    /// The same error about the text that the name was taken from.
+    /// The same error, but about the text that contains the name.
     pub(crate) fn of(self, text: &str) -> Self {
         Self::new(self.kind, text, self.reason)
     }
 }
 
-/// A name that keeps its spelling and compares without (ASCII) case, as Key Vault does.
+/// Defines a name that keeps its spelling and compares without ASCII case, as Key Vault does.
 macro_rules! name_without_case {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -129,7 +129,8 @@ impl FromStr for SecretVersion {
     }
 }
 
-/// The host of a vault, always in lower case: `contoso-kv.vault.azure.net`. Its first label is the vault's name.
+/// The host of a vault, always in lower case: `contoso-kv.vault.azure.net`. Its first label is the
+/// vault's name.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VaultHost(String);
 
@@ -156,7 +157,7 @@ impl VaultHost {
         self.0.split('.').next().unwrap_or_default()
     }
 
-    /// What follows the vault's name: `vault.azure.net`.
+    /// The suffix after the vault's name: `vault.azure.net`.
     pub fn suffix(&self) -> &str {
         self.0
             .split_once('.')
@@ -201,12 +202,14 @@ impl fmt::Debug for VaultHost {
     }
 }
 
-/// The name of an app setting, compared exactly: two spellings are two settings, so that none is ever lost.
+/// The name of an app setting. Compares exactly: two spellings are two settings, so that no setting
+/// is lost.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SettingName(String);
 
 impl SettingName {
-    /// The name of a setting that Azure itself listed: whatever it is, it must be written back.
+    /// Wraps the name of a setting that Azure listed. It is not validated, because the setting must
+    /// be written back.
     pub fn listed(name: impl Into<String>) -> Self {
         Self(name.into())
     }
@@ -216,7 +219,7 @@ impl SettingName {
         &self.0
     }
 
-    /// Whether two names differ only in case. App Service on Windows takes such names for the same.
+    /// Whether two names are equal without case. App Service on Windows treats such names as one.
     pub fn same_without_case(&self, other: &Self) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
     }
@@ -225,7 +228,7 @@ impl SettingName {
 impl FromStr for SettingName {
     type Err = NameError;
 
-    /// Parses a name that somebody wants to write: letters, digits, `_`, `.`, `:` and `-`.
+    /// Parses the name of a setting to write: letters, digits, `_`, `.`, `:` and `-`.
     fn from_str(text: &str) -> Result<Self, NameError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | ':' | '-');
         if (1..=256).contains(&text.len()) && text.chars().all(allowed) {
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vault_host_is_taken_apart() {
+    fn a_vault_host_is_split() {
         let host: VaultHost = "Contoso-KV.vault.azure.net".parse().unwrap();
         assert_eq!(
             (host.vault(), host.suffix()),
@@ -285,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn a_malformed_name_is_refused() {
         for text in ["", "a b", "a/b", "é", &"x".repeat(128)] {
             assert!(text.parse::<SecretName>().is_err(), "{text}");
         }

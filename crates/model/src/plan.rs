@@ -1,4 +1,4 @@
-//! From a policy's patch to the smallest checked difference: nothing is written that is not in a plan.
+//! Plans: the checked, minimal changes that a patch makes. Only planned changes are written.
 
 mod refusal;
 
@@ -9,35 +9,36 @@ use crate::decision::{NewValue, Patch};
 use crate::event::Event;
 use crate::grant::{Grant, is_protected};
 use crate::names::SettingName;
-use crate::reference::{Reference, Target};
+use crate::reference::Reference;
 use crate::settings::{SettingValue, Settings};
-pub use refusal::{Objection, Refusal};
+use crate::target::Target;
+pub use refusal::{Objection, PlanRefusal};
 
-/// The checked, minimal difference to apply to an app's settings. Empty: there is nothing to do.
+/// The checked, minimal changes to an app's settings. An empty plan changes nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan(BTreeMap<SettingName, Change>);
 
-/// What happens to one setting. `before` and `after` differ, and are not both absent.
+/// The change of one setting. `before` and `after` differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// The value when the plan was made; none: the setting did not exist.
+    /// The value when the plan was made. `None` if the setting did not exist.
     pub before: Option<SettingValue>,
-    /// The value to write; none: the setting is removed.
+    /// The value to write. `None` removes the setting.
     pub after: Option<SettingValue>,
 }
 
-/// Checks a patch against the grant and the rules, and makes the smallest plan of it.
+/// Checks a patch against the grant and the rules, and computes the smallest plan for it.
 ///
-/// `settings` are all settings of the app, as just read. `vault_suffix` is the one of our cloud; see
-/// [`Reference::parse`]. Every objection is reported, not just the first.
+/// `settings` are all current settings of the app. `vault_suffix` is that of our cloud; see
+/// [`Reference::parse`]. A refusal contains every objection, not just the first.
 pub fn plan(
     patch: &Patch,
     event: &Event,
     settings: &Settings,
     grant: &Grant,
     vault_suffix: &str,
-) -> Result<Plan, Refusal> {
-    let check = Check {
+) -> Result<Plan, PlanRefusal> {
+    let check = PatchCheck {
         event,
         settings,
         grant,
@@ -61,13 +62,13 @@ pub fn plan(
         changes.insert(name.clone(), None);
     }
     if !objections.is_empty() {
-        return Err(Refusal { objections });
+        return Err(PlanRefusal { objections });
     }
     Ok(Plan::between(settings, changes))
 }
 
 impl Plan {
-    /// What has to be done to make `to` of `from`.
+    /// The plan that changes `from` to `to`.
     #[must_use]
     pub fn difference(from: &Settings, to: &Settings) -> Self {
         let names = from.names().chain(to.names()).cloned();
@@ -79,7 +80,7 @@ impl Plan {
         )
     }
 
-    /// A plan that was made before, as it was written down.
+    /// A plan that was made earlier, from its recorded changes.
     #[must_use]
     pub fn recorded(changes: impl IntoIterator<Item = (SettingName, Change)>) -> Self {
         Self(
@@ -90,10 +91,10 @@ impl Plan {
         )
     }
 
-    /// What of this plan is left to do: the settings that are as they were before it. Those that somebody has changed since,
-    /// to whatever value, are theirs.
+    /// The changes of this plan that can still be applied: those of settings that have the value
+    /// from before the plan. Settings that another writer has changed since keep their value.
     #[must_use]
-    pub fn not_overtaken_in(&self, now: &Settings) -> Self {
+    pub fn not_overwritten_in(&self, now: &Settings) -> Self {
         let same = self
             .0
             .iter()
@@ -104,7 +105,8 @@ impl Plan {
         )
     }
 
-    /// This plan and then another, as one: what it takes back is what was there before either of them.
+    /// Combines this plan with a later one. Rolling back the result restores the values from before
+    /// both.
     #[must_use]
     pub fn followed_by(mut self, next: Self) -> Self {
         for (name, mut change) in next.0 {
@@ -119,7 +121,8 @@ impl Plan {
         self
     }
 
-    /// Answers for what an earlier plan, which this one goes on from, has changed in the same settings.
+    /// Moves the changes of the same settings from an earlier plan, which this one continues, into
+    /// this plan.
     pub fn take_over(&mut self, earlier: &mut Self) {
         for (name, change) in &mut self.0 {
             if let Some(first) = earlier.0.get(name)
@@ -132,7 +135,7 @@ impl Plan {
         self.0.retain(|_, change| change.before != change.after);
     }
 
-    /// Keeps those of the wanted values that differ from what is there.
+    /// Keeps the wanted values that differ from the current ones.
     fn between(settings: &Settings, wanted: BTreeMap<SettingName, Option<SettingValue>>) -> Self {
         let change = |(name, after): (SettingName, Option<SettingValue>)| {
             let before = settings.get(&name).cloned();
@@ -141,7 +144,7 @@ impl Plan {
         Self(wanted.into_iter().filter_map(change).collect())
     }
 
-    /// Whether there is nothing to do.
+    /// Whether the plan changes nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -151,8 +154,8 @@ impl Plan {
         self.0.iter()
     }
 
-    /// The whole set to write: `settings` with the changes made. It has every name that `settings` has, but for those
-    /// that the plan removes.
+    /// Applies the changes to `settings` and returns the whole set to write. It contains every name
+    /// of `settings` except those that the plan removes.
     #[must_use]
     pub fn apply_to(&self, settings: &Settings) -> Settings {
         let mut applied = settings.clone();
@@ -165,17 +168,17 @@ impl Plan {
         applied
     }
 
-    /// Whether `settings`, read back after the write, hold what the plan wanted.
+    /// Whether `settings`, read back after the write, contain all changes.
     pub fn is_in(&self, settings: &Settings) -> bool {
         self.0
             .iter()
             .all(|(name, change)| settings.get(name) == change.after.as_ref())
     }
 
-    /// The plan that takes this one back, given the settings as they are now. What somebody else has changed since
-    /// stays as they left it.
+    /// The plan that rolls this one back, for the current settings. It leaves settings alone that
+    /// another writer has changed since.
     #[must_use]
-    pub fn undo(&self, now: &Settings) -> Self {
+    pub fn roll_back(&self, now: &Settings) -> Self {
         let ours = self
             .0
             .iter()
@@ -192,7 +195,8 @@ impl Plan {
         Self(ours.map(back).collect())
     }
 
-    /// The references that the plan writes: what Azure must report as resolved before the rotation is verified.
+    /// The references that the plan writes. Azure must report them as resolved before the rotation
+    /// is verified.
     pub fn references(&self, vault_suffix: &str) -> Vec<(SettingName, Target)> {
         let target =
             |value: &SettingValue| Some(value.reference(vault_suffix).ok()?.target().clone());
@@ -202,7 +206,8 @@ impl Plan {
         self.0.iter().filter_map(written).collect()
     }
 
-    /// The plan in words for logs and records, one text a change: names and references, never plain text.
+    /// Describes the plan for logs and records, one text for each change. Shows names and
+    /// references, never plain text.
     pub fn describe(&self, vault_suffix: &str) -> Vec<String> {
         let shown = |value: &Option<SettingValue>| match value {
             None => "(absent)".to_owned(),
@@ -221,25 +226,26 @@ impl Plan {
     }
 }
 
-/// What one patch is judged by.
-struct Check<'a> {
+/// The inputs for checking one patch.
+struct PatchCheck<'a> {
     event: &'a Event,
     settings: &'a Settings,
     grant: &'a Grant,
     vault_suffix: &'a str,
 }
 
-impl Check<'_> {
+impl PatchCheck<'_> {
     fn current_reference(&self, name: &SettingName) -> Option<Reference> {
         self.settings.get(name)?.reference(self.vault_suffix).ok()
     }
 
-    /// The default grant: a setting that references the event's secret may reference it in another way.
+    /// Whether the change needs no grant: the setting references the event's secret before and
+    /// after it.
     fn follows_its_own_secret(&self, name: &SettingName, value: &NewValue) -> bool {
-        let held = self
+        let references_it = self
             .current_reference(name)
             .is_some_and(|reference| reference.target().is_of(self.event));
-        held && target(value).is_some_and(|target| target.is_of(self.event))
+        references_it && target(value).is_some_and(|target| target.is_of(self.event))
     }
 
     fn objections_to_set(&self, name: &SettingName, value: &NewValue) -> Vec<Objection> {
@@ -292,7 +298,7 @@ impl Check<'_> {
         (!self.grant.may_remove(name)).then(missing)
     }
 
-    /// The value to write: a reference in the form that the setting has already.
+    /// The value to write. A reference keeps the form of the setting's current reference.
     fn render(&self, name: &SettingName, value: &NewValue) -> SettingValue {
         match value {
             NewValue::Text(text) => text.clone(),

@@ -3,9 +3,9 @@
 /// Whether a failure may go away without a change by an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Retryability {
-    /// Another attempt fails in the same way. The failure is recorded and logged as an error, and the event is
-    /// acknowledged with success.
+    /// Another attempt fails in the same way. The failure is recorded and logged as an error, and
+    /// the event is acknowledged with success.
     Permanent,
-    /// Another attempt may succeed later. Event Grid is asked to deliver the event again.
+    /// Another attempt may succeed later. Event Grid must deliver the event again.
     Transient,
 }

@@ -1,12 +1,14 @@
-//! The settings of an app, with values that cannot print themselves.
+//! The settings of an app. Their values do not print themselves.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::names::SettingName;
-use crate::reference::{Reference, ReferenceError};
+use crate::reference::Reference;
+use crate::reference_error::ReferenceError;
 
-/// The value of an app setting. `Debug` hides it and there is no `Display`: it leaves only through [`expose`](Self::expose).
+/// The value of an app setting. `Debug` hides it, and there is no `Display`; only
+/// [`expose`](Self::expose) returns it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SettingValue(String);
 
@@ -16,13 +18,13 @@ impl SettingValue {
         Self(value.into())
     }
 
-    /// The value itself. Callers are the ones who must know it: the parser of references, the writer of settings,
-    /// and the sandbox for names that a grant reveals.
+    /// The value itself. Only three callers need it: the parser of references, the writer of
+    /// settings, and the sandbox for names that a grant reveals.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The value as a Key Vault reference. See [`Reference::parse`].
+    /// Parses the value as a Key Vault reference. See [`Reference::parse`].
     pub fn reference(&self, vault_suffix: &str) -> Result<Reference, ReferenceError> {
         Reference::parse(&self.0, vault_suffix)
     }
@@ -40,7 +42,8 @@ impl fmt::Debug for SettingValue {
     }
 }
 
-/// All settings of one app. Names compare exactly, so that none is lost on the way back.
+/// All settings of one app. Names compare exactly, so that no setting is lost when they are written
+/// back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings(BTreeMap<SettingName, SettingValue>);
 
@@ -50,7 +53,7 @@ impl Settings {
         self.0.get(name)
     }
 
-    /// Sets a value and returns the one that was there.
+    /// Sets a value and returns the previous one.
     pub fn set(&mut self, name: SettingName, value: SettingValue) -> Option<SettingValue> {
         self.0.insert(name, value)
     }
@@ -70,12 +73,12 @@ impl Settings {
         self.0.keys()
     }
 
-    /// How many settings there are.
+    /// The number of settings.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no settings.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

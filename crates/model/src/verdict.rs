@@ -1,25 +1,25 @@
-//! How a rotation ended.
+//! The outcome of a rotation.
 
 use std::fmt;
 
 use crate::retryability::Retryability;
 
-/// The end of a rotation: one event, handled for one app.
+/// The outcome of a rotation: of one event for one app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Azure reports the references as resolved with the event's version, or a newer one.
+    /// Azure reports the references as resolved with the event's version or a newer one.
     Verified,
-    /// Applied, and not yet confirmed by Azure when the time of the invocation was over.
+    /// Applied, but not yet confirmed by Azure at the deadline of the invocation.
     Pending,
-    /// Applied, found not to work, and undone.
+    /// Applied, found not to work, and rolled back.
     RolledBack,
-    /// What the policy asked for goes beyond its grant, or a rule forbids it. Nothing was written.
+    /// The grant does not allow the policy's decision, or a rule forbids it. Nothing was written.
     Refused,
-    /// It went wrong.
+    /// The rotation failed.
     Failed(Retryability),
-    /// There was nothing to do, or the policy wanted nothing done.
+    /// There was nothing to change, or the policy decided to change nothing.
     Unchanged,
-    /// Decided and recorded only, as `mode = "monitor"` says.
+    /// Decided and recorded only, because of `mode = "monitor"`.
     Monitored,
 }
 
@@ -37,7 +37,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict for a word and whether it asks for redelivery, as they are in records.
+    /// Parses a verdict from its word and its request for redelivery, as records store them.
     pub fn from_word(word: &str, asks_for_redelivery: bool) -> Option<Self> {
         let failed = Self::Failed(if asks_for_redelivery {
             Retryability::Transient
@@ -56,7 +56,7 @@ impl Verdict {
         all.into_iter().find(|verdict| verdict.as_str() == word)
     }
 
-    /// How much an operator wants to see it first among the verdicts of one run: more is more.
+    /// The order in which an operator sees the verdicts of one run. Higher verdicts come first.
     pub fn weight(self) -> u8 {
         match self {
             Self::Unchanged => 0,
@@ -70,12 +70,12 @@ impl Verdict {
         }
     }
 
-    /// Whether Event Grid should deliver the event again. This is the only place that decides it.
+    /// Whether Event Grid should deliver the event again. No other function decides this.
     pub fn asks_for_redelivery(self) -> bool {
         self == Self::Failed(Retryability::Transient)
     }
 
-    /// Whether an operator has to look at it.
+    /// Whether the verdict needs an operator's attention.
     pub fn is_error(self) -> bool {
         matches!(self, Self::RolledBack | Self::Refused | Self::Failed(_))
     }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_transient_trouble_is_delivered_again() {
+    fn only_transient_failures_are_delivered_again() {
         let all = [
             Verdict::Verified,
             Verdict::Pending,

@@ -1,19 +1,20 @@
-//! The versions of one secret, and which of them comes after which: an app never goes backwards.
+//! The versions of one secret and their order. An app is never moved to an older version.
 
 use std::collections::BTreeMap;
 
 use crate::names::SecretVersion;
 
-/// What the vault says about one version.
+/// The attributes of one version in the vault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VersionAttributes {
     /// Whether the version may be read.
     pub enabled: bool,
-    /// When it was made, in seconds since 1970. Two versions of one second cannot be told apart.
+    /// The time of creation, in seconds since 1970. It does not order versions that were created
+    /// within one second.
     pub created: u64,
-    /// When it becomes valid, in seconds since 1970.
+    /// The time from which it is valid, in seconds since 1970.
     pub not_before: Option<u64>,
-    /// When it expires, in seconds since 1970.
+    /// The time at which it expires, in seconds since 1970.
     pub expires: Option<u64>,
 }
 
@@ -23,46 +24,46 @@ impl VersionAttributes {
     }
 }
 
-/// What is known of a secret's versions. Empty when the vault's list may not be read: then nothing is known but that
-/// a version equals itself.
+/// The known versions of a secret. Empty if the identity may not list them; then only equal
+/// versions can be compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Versions(BTreeMap<SecretVersion, VersionAttributes>);
 
-/// A version, and the moment of the event that told of it: seconds since 1970 and nanoseconds after them.
+/// A version and the time of its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announced<'a> {
     /// The version.
     pub version: &'a SecretVersion,
-    /// The moment.
+    /// The time of the event: seconds since 1970, and the nanoseconds after them.
     pub moment: (u64, u32),
 }
 
-/// How a version stands among the others of its secret.
+/// The state of a version among the others of its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// It is the newest that can be used, as far as is known.
+    /// The version is the newest usable one, as far as is known.
     Current,
-    /// A newer one can be used.
+    /// A newer version is usable.
     Superseded {
-        /// The newest.
+        /// The newest usable version.
         by: SecretVersion,
     },
-    /// It is disabled.
+    /// The version is disabled.
     Disabled,
-    /// It is not valid yet.
+    /// The version is not valid yet.
     NotYet {
-        /// When it will be, in seconds since 1970.
+        /// The time from which it is valid, in seconds since 1970.
         not_before: u64,
     },
 }
 
 impl Versions {
-    /// Whether nothing is known.
+    /// Whether no version is known.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How a version stands at the time `now`, in seconds since 1970.
+    /// The state of a version at the time `now`, in seconds since 1970.
     pub fn standing(&self, version: &SecretVersion, now: u64) -> Standing {
         let Some(own) = self.0.get(version) else {
             return Standing::Current;
@@ -84,8 +85,8 @@ impl Versions {
         }
     }
 
-    /// Whether `later` comes after `earlier`: by the vault's clock, which counts whole seconds; else, or within one
-    /// second, by the moments of their events.
+    /// Whether `later` was created after `earlier`. The vault's creation times decide, which are
+    /// whole seconds. If they are equal or unknown, the times of the events decide.
     pub fn comes_after(&self, later: &Announced<'_>, earlier: &Announced<'_>) -> bool {
         let created = |announced: &Announced<'_>| Some(self.0.get(announced.version)?.created);
         match (created(later), created(earlier)) {
@@ -94,7 +95,8 @@ impl Versions {
         }
     }
 
-    /// The newest versions that can be used at the time `now`: one, or those that were made within the same second.
+    /// The newest versions that are usable at the time `now`. There are several if they were
+    /// created within one second.
     pub fn newest(&self, now: u64) -> Vec<(&SecretVersion, &VersionAttributes)> {
         let usable = || {
             self.0
@@ -107,12 +109,12 @@ impl Versions {
             .collect()
     }
 
-    /// What the vault says about a version.
+    /// The attributes of a version.
     pub fn get(&self, version: &SecretVersion) -> Option<&VersionAttributes> {
         self.0.get(version)
     }
 
-    /// Whether `version` is `wanted`, or is known to be newer.
+    /// Whether `version` is `wanted` or known to be newer.
     pub fn is_at_least(&self, version: &SecretVersion, wanted: &SecretVersion) -> bool {
         let newer = || Some(self.0.get(version)?.created > self.0.get(wanted)?.created);
         version == wanted || newer().unwrap_or(false)
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_current_and_not_newer() {
+    fn an_unknown_version_is_current_and_not_newer() {
         let none = Versions::default();
         assert_eq!(none.standing(&version("a"), NOW), Standing::Current);
         assert!(none.is_at_least(&version("A"), &version("a")));
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_vaults_clock_puts_versions_in_order_and_events_those_of_one_second() {
+    fn creation_times_order_versions_and_event_times_those_of_one_second() {
         let all = versions(&[(1, true, None), (1, true, None), (2, true, None)]);
         let names = ["a", "b", "c", "unknown"].map(version);
         let at = |index: usize, second| Announced {

@@ -1,9 +1,9 @@
-//! What a policy does with an app.
+//! Methods of [`App`], with the usual decisions.
 
 use crate::{App, Decision, Event, Reference, Setting, Value};
 
 impl App {
-    /// An app without settings and parameters. For tests; add what matters.
+    /// Creates an app without settings and parameters, for tests.
     pub fn new(name: &str) -> Self {
         Self {
             id: format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/{name}"),
@@ -24,7 +24,7 @@ impl App {
         self
     }
 
-    /// The rotation's parameter of this name.
+    /// The value of a parameter of the rotation.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters
             .iter()
@@ -32,7 +32,7 @@ impl App {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The settings that reference the event's secret, in whatever version, with their references.
+    /// The settings that reference the event's secret in any version, with their references.
     pub fn references_to<'a>(
         &'a self,
         event: &'a Event,
@@ -58,17 +58,18 @@ impl App {
         }
     }
 
-    /// Takes the version out of every reference to the event's secret.
+    /// Removes the version from every reference to the event's secret.
     pub fn unpin(&self, event: &Event) -> Decision {
         self.change_references(event, Reference::unpinned)
     }
 
-    /// Points every reference to the event's secret at another one. Needs the other secret in `grant.secrets`.
+    /// Replaces every reference to the event's secret by another reference. Needs the other secret
+    /// in `grant.secrets`.
     pub fn point_at(&self, event: &Event, other: &Reference) -> Decision {
         self.change_references(event, |_| other.clone())
     }
 
-    /// Why there is nothing to do when no setting references the event's secret.
+    /// The skip for an app without a reference to the event's secret.
     pub fn skip_unreferenced(&self, event: &Event) -> Decision {
         Decision::skip(format!(
             "no setting of `{}` references `{}`",
@@ -96,7 +97,7 @@ impl From<Reference> for Value {
 }
 
 impl From<&str> for Value {
-    /// Plain text, as a policy sees it whose rotation reveals it.
+    /// Plain text that the rotation reveals.
     fn from(text: &str) -> Self {
         Self::Text(text.to_owned())
     }

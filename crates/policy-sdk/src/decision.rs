@@ -1,9 +1,9 @@
-//! How a policy makes decisions.
+//! Constructors of [`Decision`].
 
 use crate::{Decision, NewValue, Patch, Reference};
 
 impl Decision {
-    /// A patch that sets these settings to these references.
+    /// Creates a patch that sets settings to references.
     pub fn set<'a>(references: impl IntoIterator<Item = (&'a str, Reference)>) -> Self {
         let set = |(name, reference): (&str, Reference)| {
             (name.to_owned(), NewValue::Reference(reference))
@@ -14,12 +14,12 @@ impl Decision {
         })
     }
 
-    /// A skip, with its reason.
+    /// Creates a skip with a reason.
     pub fn skip(reason: impl Into<String>) -> Self {
         Self::Skip(reason.into())
     }
 
-    /// A notice, with its text.
+    /// Creates a notice with a text.
     pub fn notice(text: impl Into<String>) -> Self {
         Self::Notice(text.into())
     }

@@ -1,9 +1,9 @@
-//! What a policy does with an event.
+//! Methods of [`Event`].
 
 use crate::{Event, ObjectKind, Occurrence, Reference};
 
 impl Event {
-    /// A new version of a secret, as keyrelay hands it to a policy. For tests; change the fields that matter.
+    /// Creates an event about a new version of a secret, for tests.
     pub fn new_version(vault_host: &str, secret: &str, version: &str) -> Self {
         Self {
             id: "00000000-0000-0000-0000-000000000000".to_owned(),
@@ -19,15 +19,16 @@ impl Event {
         }
     }
 
-    /// Whether a reference points at the event's secret, in whatever version. A certificate is referenced as the secret
-    /// of its name; a key cannot be referenced. Names compare without case.
+    /// Whether a reference is to the event's secret, in any version. A certificate is referenced as
+    /// the secret of the same name; a key cannot be referenced. Names compare without case.
     pub fn is_about(&self, reference: &Reference) -> bool {
         self.kind != ObjectKind::Key
             && self.vault_host.eq_ignore_ascii_case(&reference.vault_host)
             && self.name.eq_ignore_ascii_case(&reference.secret)
     }
 
-    /// Days from the event until the version expires, begun ones counted; none if it is not said when it does.
+    /// The days from the event until the version expires, rounded up. `None` if the event has no
+    /// expiry.
     pub fn days_left(&self) -> Option<u64> {
         Some(
             self.expires?

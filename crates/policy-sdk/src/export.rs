@@ -1,10 +1,11 @@
-//! How a crate becomes a policy.
+//! Exports a policy from its crate.
 
 use crate::{About, Policy};
 
-/// Exports a [`Policy`]: one call in a crate of type `cdylib`.
+/// Exports a [`Policy`]. Use it once in a crate of type `cdylib`.
 ///
-/// The policy's name, version and summary are those of the crate: `name`, `version` and `description` in `Cargo.toml`.
+/// The policy's name, version and summary are those of the crate: `name`, `version` and
+/// `description` in `Cargo.toml`.
 #[macro_export]
 macro_rules! export {
     ($policy:ty) => {
@@ -29,15 +30,15 @@ macro_rules! export {
                     app: $crate::App,
                 ) -> Result<$crate::Decision, String> {
                     <$policy as $crate::Policy>::decide(event, app)
-        }
+                }
             }
 
-            $crate::bindings::export!(Exported with_types_in $crate::bindings);
+    $crate::bindings::export!(Exported with_types_in $crate::bindings);
         };
     };
 }
 
-/// What [`export!`] answers for the policy `P`.
+/// The description that [`export!`] returns for the policy `P`.
 #[doc(hidden)]
 pub fn about<P: Policy>(name: &str, version: &str, summary: &str) -> About {
     About {

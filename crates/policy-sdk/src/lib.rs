@@ -7,7 +7,8 @@ mod export;
 mod policy;
 mod reference;
 
-/// What `wit-bindgen` makes of the contract. [`export!`] needs it; policies use the types by their short names.
+/// The bindings that `wit-bindgen` generates from the contract. [`export!`] needs them; policies
+/// use the re-exports.
 #[doc(hidden)]
 pub mod bindings {
     wit_bindgen::generate!({

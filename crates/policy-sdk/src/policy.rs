@@ -1,21 +1,23 @@
-//! What a policy is, in Rust.
+//! The trait of a policy.
 
 use crate::{App, Decision, Event, Occurrence, View};
 
-/// A policy: decides what happens to one app because of one event. Export it with [`export!`](crate::export!).
+/// A policy, which decides what happens to one app because of one event. Export it with
+/// [`export!`](crate::export!).
 pub trait Policy {
-    /// What the policy wants to be asked about. Events of other occurrences are skipped.
+    /// The occurrences that the policy decides about. Events of other occurrences are skipped.
     const OCCURRENCES: &'static [Occurrence] = &[Occurrence::NewVersionCreated];
 
-    /// How much of an app the policy looks at.
+    /// The part of an app that the policy sees.
     const VIEW: View = View::References;
 
-    /// Decides. The same arguments must give the same decision. An error is a sentence for the operator; the rotation
-    /// fails with it, and nothing changes.
+    /// Decides what happens to `app` because of `event`. Equal arguments must give equal decisions.
+    ///
+    /// The error is a sentence for the operator. The rotation fails with it, and nothing changes.
     fn decide(event: Event, app: App) -> Result<Decision, String>;
 
-    /// Checks a rotation's parameters when keyrelay starts. An error is a sentence that names the parameter and the fix.
-    /// Unless overridden, all parameters are fine.
+    /// Checks a rotation's parameters when keyrelay starts. The error is a sentence that names the
+    /// parameter and the fix. The default accepts all parameters.
     fn check_parameters(parameters: &[(String, String)]) -> Result<(), String> {
         let _ = parameters;
         Ok(())

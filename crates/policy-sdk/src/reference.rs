@@ -1,9 +1,9 @@
-//! How a policy makes references.
+//! Constructors of [`Reference`].
 
 use crate::Reference;
 
 impl Reference {
-    /// A reference to the newest version of a secret.
+    /// Creates a reference to the newest version of a secret.
     pub fn to(vault_host: &str, secret: &str) -> Self {
         Self {
             vault_host: vault_host.to_owned(),
@@ -21,7 +21,7 @@ impl Reference {
         }
     }
 
-    /// The same reference without a version: Azure takes the newest.
+    /// The same reference without a version. Azure uses the newest.
     #[must_use]
     pub fn unpinned(&self) -> Self {
         Self {

@@ -1,26 +1,27 @@
-//! What a policy says about itself.
+//! A policy's description of itself.
 
 use keyrelay_model::Occurrence;
 
 use crate::bindings::types;
 use crate::output::printable;
 
-/// What a policy says about itself when it is loaded. Its texts are fit for a log line.
+/// A policy's description of itself, read when it is loaded. Its texts are safe to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
-    /// The policy's own name, whatever its file is called.
+    /// The policy's own name, which may differ from the name of its file.
     pub name: String,
     /// Its version.
     pub version: String,
     /// One sentence for the operator.
     pub summary: String,
-    /// The occurrences it wants to decide about. Others are skipped without asking it.
+    /// The occurrences that it decides about. Events of other occurrences are skipped without
+    /// calling it.
     pub occurrences: Vec<Occurrence>,
-    /// How much of an app it looks at.
+    /// The part of an app that it sees.
     pub view: View,
 }
 
-/// How much of an app a policy looks at before it decides.
+/// The part of an app that a policy sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
     /// The settings that hold references. See [`visible_references`](crate::visible_references).
@@ -30,7 +31,7 @@ pub enum View {
 }
 
 impl About {
-    /// Whether the policy wants to be asked about such an event.
+    /// Whether the policy decides about events of this occurrence.
     pub fn wants(&self, occurrence: Occurrence) -> bool {
         self.occurrences.contains(&occurrence)
     }

@@ -1,4 +1,4 @@
-//! What kind of file a policy is, by its bytes.
+//! Recognises a policy's file by its bytes, and converts it to a component.
 
 use std::borrow::Cow;
 
@@ -8,17 +8,19 @@ use wit_component::ComponentEncoder;
 use crate::error::LoadError;
 use crate::output::printable;
 
-/// How every WebAssembly file begins.
+/// The first bytes of every WebAssembly file.
 const MAGIC: &[u8] = b"\0asm";
-/// What follows in a core module: version 1, layer 0.
+/// The next bytes of a core module: version 1, layer 0.
 const MODULE: [u8; 4] = [1, 0, 0, 0];
-/// What follows in a component: version 13, layer 1.
+/// The next bytes of a component: version 13, layer 1.
 const COMPONENT: [u8; 4] = [13, 0, 1, 0];
-/// How many instances a component may unfold into. The compiler needs about 1 KiB for each, and a file of a few
-/// kilobytes whose components instantiate one another twice unfolds into any number.
-const PARTS: usize = 10_000;
+/// The number of instances that a component may expand to. The compiler needs about 1 KiB for each.
+/// A file of a few kilobytes whose nested components instantiate each other twice expands to any
+/// number.
+const MAX_INSTANCES: usize = 10_000;
 
-/// The file's component: the file itself, or what is made of the core module of a crate that uses `keyrelay-policy`.
+/// Returns the file's component: the file itself, or the component made from a core module. A crate
+/// that uses `keyrelay-policy` compiles to such a module.
 pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     if bytes.is_empty() {
         return Err(LoadError::Empty);
@@ -29,8 +31,10 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     let Some(after_magic) = bytes.strip_prefix(MAGIC) else {
         return Err(LoadError::NotWebAssembly);
     };
-    if parts(bytes)? > PARTS {
-        return Err(LoadError::Parts { limit: PARTS });
+    if instances(bytes)? > MAX_INSTANCES {
+        return Err(LoadError::Instances {
+            limit: MAX_INSTANCES,
+        });
     }
     if after_magic.starts_with(&COMPONENT) {
         Ok(Cow::Borrowed(bytes))
@@ -43,7 +47,7 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     }
 }
 
-/// The names of what the file's component imports, but for the types of the contract.
+/// The names of the component's imports, except the types of the contract.
 pub(crate) fn imports(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
     let component = component(bytes)?;
     let mut imports = Vec::new();
@@ -61,7 +65,7 @@ pub(crate) fn imports(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
             _ => {}
         }
     }
-    // The types of the contract are no way out, and have names without a package.
+    // The types of the contract give no capability, and are imported by names without a package.
     imports.retain(|import| import.contains(':') && !import.starts_with("keyrelay:policy/types"));
     Ok(imports)
 }
@@ -77,7 +81,7 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, LoadError> {
     {
         return Err(LoadError::NoTypes);
     }
-    // It is validated when it is compiled.
+    // The compiler validates it.
     let encoder = ComponentEncoder::default().validate(false);
     encoder
         .module(module)
@@ -85,27 +89,28 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, LoadError> {
         .map_err(no_component)
 }
 
-/// What one component, or module, instantiates.
+/// The numbers of instances that one component or module creates.
 #[derive(Default)]
-struct Level {
+struct InstanceCounts {
     core_instances: usize,
     component_instances: usize,
 }
 
-/// How many instances the file unfolds into at most: every component that is instantiated is taken for the largest one
-/// that is defined before. Walks over the whole file, and finds out whether it is whole.
-fn parts(bytes: &[u8]) -> Result<usize, LoadError> {
+/// The upper bound of the number of instances that the file expands to. It counts every
+/// instantiated component as the largest one defined before it. Parses the whole file, so it also
+/// detects truncation.
+fn instances(bytes: &[u8]) -> Result<usize, LoadError> {
     let mut rest = bytes;
     let mut parser = Parser::new(0);
-    let mut outer: Vec<(Parser, Level)> = Vec::new();
-    let mut level = Level::default();
+    let mut outer: Vec<(Parser, InstanceCounts)> = Vec::new();
+    let mut counts = InstanceCounts::default();
     let mut largest: usize = 0;
     loop {
         let payload = match parser
             .parse(rest, false)
             .map_err(|error| LoadError::Invalid(error.to_string()))?
         {
-            // The parser always asks for more after the last section of a file.
+            // The parser asks for more data even after the last section of a file.
             Chunk::NeedMoreData(_) if rest.is_empty() && outer.is_empty() => break,
             Chunk::NeedMoreData(_) => return Err(LoadError::CutOff),
             Chunk::Parsed { consumed, payload } => {
@@ -118,33 +123,33 @@ fn parts(bytes: &[u8]) -> Result<usize, LoadError> {
             | Payload::ComponentSection { parser: inner, .. } => {
                 outer.push((
                     std::mem::replace(&mut parser, inner),
-                    std::mem::take(&mut level),
+                    std::mem::take(&mut counts),
                 ));
             }
             Payload::InstanceSection(instances) => {
-                level.core_instances += instances.count() as usize
+                counts.core_instances += instances.count() as usize
             }
             Payload::ComponentInstanceSection(instances) => {
-                level.component_instances += instances.count() as usize
+                counts.component_instances += instances.count() as usize
             }
             Payload::CodeSectionStart { size, .. } => {
                 parser.skip_section();
                 rest = rest.get(size as usize..).ok_or(LoadError::CutOff)?;
             }
             Payload::End(_) => {
-                largest = largest.max(level.parts(largest));
-                if let Some((outer_parser, outer_level)) = outer.pop() {
-                    (parser, level) = (outer_parser, outer_level);
+                largest = largest.max(counts.total(largest));
+                if let Some((outer_parser, outer_counts)) = outer.pop() {
+                    (parser, counts) = (outer_parser, outer_counts);
                 }
             }
             _ => {}
         }
     }
-    Ok(level.parts(largest))
+    Ok(counts.total(largest))
 }
 
-impl Level {
-    fn parts(&self, largest: usize) -> usize {
+impl InstanceCounts {
+    fn total(&self, largest: usize) -> usize {
         self.component_instances
             .saturating_mul(largest.saturating_add(1))
             .saturating_add(self.core_instances)

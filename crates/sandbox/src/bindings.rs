@@ -1,7 +1,7 @@
-//! The host's side of the contract, generated from the one copy of the WIT. The types of its arguments borrow, so that
-//! nothing is copied on the way into a policy.
+//! The host's side of the contract, generated from the WIT. The argument types borrow, so arguments
+//! are not copied.
 //!
-//! Generated `Debug` shows everything, plain text too: these types are converted, never printed.
+//! The generated `Debug` shows plain text: convert these types, never print them.
 
 wasmtime::component::bindgen!({
     path: "../policy-sdk/wit",

@@ -1,19 +1,20 @@
-//! Whether a component is a policy, and what it is instead.
+//! Checks a component against the contract of `policy.wit`.
 
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
 use crate::bindings::PolicyPre;
-use crate::cell::Cell;
-use crate::engine::Compiler;
+use crate::compiler::Compiler;
 use crate::error::LoadError;
 use crate::output::printable;
+use crate::store_data::StoreData;
 
 /// The version of the contract in `policy.wit`.
 pub(crate) const VERSION: &str = "0.1.0";
-/// How the imports of our package begin. A policy imports its types by such a name.
+/// The prefix of imports from keyrelay's own package. A policy imports the types of the contract by
+/// such a name.
 const PACKAGE: &str = "keyrelay:policy/";
-/// The functions of the world.
+/// The functions that the world exports.
 const EXPORTS: [&str; 3] = ["describe", "check-parameters", "decide"];
 /// The packages of WASI 0.2 that are linked.
 const LINKED: [&str; 6] = [
@@ -29,7 +30,7 @@ const LINKED: [&str; 6] = [
 pub(crate) fn bind(
     compiler: &Compiler,
     component: &Component,
-) -> Result<PolicyPre<Cell>, LoadError> {
+) -> Result<PolicyPre<StoreData>, LoadError> {
     let engine = compiler.engine();
     let component_type = component.component_type();
     let imports: Vec<&str> = component_type
@@ -39,10 +40,10 @@ pub(crate) fn bind(
     let wanted = imports
         .iter()
         .find_map(|import| Some(import.strip_prefix(PACKAGE)?.split_once('@')?.1));
-    if let Some(wanted) = wanted.filter(|wanted| !is_spoken(wanted)) {
+    if let Some(wanted) = wanted.filter(|wanted| !is_supported(wanted)) {
         return Err(LoadError::OtherVersion {
             wanted: printable(wanted),
-            spoken: VERSION,
+            supported: VERSION,
         });
     }
     let is_exported = |name: &&str| {
@@ -60,7 +61,7 @@ pub(crate) fn bind(
         return Err(LoadError::Import(printable(import)));
     }
     let other_types = |error: wasmtime::Error| LoadError::OtherTypes {
-        spoken: VERSION,
+        supported: VERSION,
         reason: printable(&format!("{error:#}")),
     };
     let linked = if imports.iter().any(|name| !name.starts_with(PACKAGE)) {
@@ -72,8 +73,9 @@ pub(crate) fn bind(
     PolicyPre::new(linked).map_err(other_types)
 }
 
-/// Before 1.0 a change of the contract changes the second number.
-fn is_spoken(version: &str) -> bool {
+/// Whether a policy of this contract version can be run. Before 1.0, incompatible changes raise the
+/// minor version.
+fn is_supported(version: &str) -> bool {
     let start = |version: &str| {
         version
             .split('.')
@@ -95,10 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_release_of_the_contract_is_spoken() {
-        assert!(is_spoken("0.1.0"));
-        assert!(is_spoken("0.1.7"));
-        assert!(!is_spoken("0.2.0"));
-        assert!(!is_spoken("1.1.0"));
+    fn a_patch_release_of_the_contract_is_supported() {
+        assert!(is_supported("0.1.0"));
+        assert!(is_supported("0.1.7"));
+        assert!(!is_supported("0.2.0"));
+        assert!(!is_supported("1.1.0"));
     }
 }

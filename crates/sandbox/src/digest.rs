@@ -1,4 +1,4 @@
-//! The name of a policy's exact bytes.
+//! The SHA-256 digest that identifies a policy's file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ impl Digest {
     }
 }
 
-/// A text that is no digest.
+/// An error from parsing a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a digest has 64 hexadecimal digits")]
 pub struct DigestError;

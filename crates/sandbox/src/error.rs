@@ -1,11 +1,11 @@
-//! Everything that can go wrong with a policy, each with a sentence that says what to do about it.
+//! The errors of loading and running a policy. Each message says what to do.
 
 use std::io;
 use std::time::Duration;
 
 use crate::digest::Digest;
 
-/// The sandbox could not be set up.
+/// An error from setting up the sandbox.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// The engine does not run on this machine.
@@ -16,192 +16,190 @@ pub enum SandboxError {
     Ticker(#[source] io::Error),
 }
 
-/// Why a file is not a policy that can be used.
+/// An error from loading a policy's file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
     #[error("the file cannot be read")]
     Read(#[source] io::Error),
-    /// A device, a pipe or the like.
+    /// The path is a device, a pipe or the like.
     #[error("it is not a regular file")]
     NotAFile,
-    /// Far larger than any policy.
+    /// The file is far larger than any policy.
     #[error("the file is larger than {} MiB: a policy that large is refused, build it smaller", limit >> 20)]
     TooLarge {
         /// The largest file that is loaded, in bytes.
         limit: u64,
     },
-    /// A file without content.
+    /// The file has no content.
     #[error("the file is empty: copy or build the policy again")]
     Empty,
-    /// Something else than WebAssembly.
+    /// The file is not WebAssembly.
     #[error("the file is not WebAssembly: put the `.wasm` there that the build of the policy made")]
     NotWebAssembly,
-    /// Half of a policy.
-    #[error("the file ends in the middle: it was copied or written only in part, do it again")]
+    /// The file is truncated.
+    #[error("the file is truncated: it was copied or written only in part, do it again")]
     CutOff,
-    /// It begins like WebAssembly, and breaks a rule of it.
+    /// The file begins like WebAssembly but is invalid.
     #[error("the file is not valid WebAssembly, build it again: {0}")]
     Invalid(String),
-    /// Small as a file, and far too large when it is put together.
-    #[error("the file unfolds into more than {limit} instances: build it of fewer parts")]
-    Parts {
+    /// The component instantiates too many components and modules.
+    #[error("the file expands to more than {limit} instances: build it from fewer parts")]
+    Instances {
         /// The limit.
         limit: usize,
     },
-    /// A core module that no policy was exported from.
+    /// The file is a core module that exports no policy.
     #[error(
         "the file is a core WebAssembly module without the types of a policy: build it from a crate that uses \
          `keyrelay-policy` and calls its `export!`, or make it a component of the world `keyrelay:policy/policy`"
     )]
     NoTypes,
-    /// A core module with types, of which no component can be made.
+    /// The file is a core module with types, but cannot be converted to a component.
     #[error(
-        "no component can be made of the file's core module, build it for the target `wasm32-unknown-unknown` or \
+        "the file's core module cannot be converted to a component, build it for the target `wasm32-unknown-unknown` or \
          `wasm32-wasip2`: {0}"
     )]
     NoComponent(String),
-    /// A component that is no policy.
+    /// The file is a component that is not a policy.
     #[error(
         "the file is a component of another world: it does not export the function `{export}`, \
          make it a component of the world `keyrelay:policy/policy`"
     )]
     OtherWorld {
-        /// The first function of ours that it lacks.
+        /// The first function of the contract that it does not export.
         export: &'static str,
     },
-    /// A policy for another keyrelay.
+    /// The policy was built for an incompatible version of the contract.
     #[error(
-        "the policy was built for `keyrelay:policy@{wanted}`, this is `keyrelay:policy@{spoken}`: build it again"
+        "the policy was built for `keyrelay:policy@{wanted}`, this is `keyrelay:policy@{supported}`: build it again"
     )]
     OtherVersion {
         /// The version of the contract that the policy was built for.
         wanted: String,
-        /// The version that the sandbox speaks.
-        spoken: &'static str,
+        /// The version that the sandbox supports.
+        supported: &'static str,
     },
-    /// The right names with wrong types.
+    /// The functions have the right names and the wrong types.
     #[error(
-        "the policy's functions are not those of `keyrelay:policy@{spoken}`, build it with its WIT: {reason}"
+        "the policy's functions are not those of `keyrelay:policy@{supported}`, build it with its WIT: {reason}"
     )]
     OtherTypes {
-        /// The version that the sandbox speaks.
-        spoken: &'static str,
+        /// The version that the sandbox supports.
+        supported: &'static str,
         /// The first difference.
         reason: String,
     },
-    /// The lock is for other bytes, or for no file of this name.
+    /// The digest of the file is not the locked one, or the lock has no entry of this name.
     #[error(
-        "`policies.lock` does not vouch for the file: its digest is {found}; if it is meant to run, write the lock again with `keyrelay lock`"
+        "the file is not the one in `policies.lock`: its digest is {found}; if it is meant to run, write the lock again with `keyrelay lock`"
     )]
     NotLocked {
         /// The digest of the file.
         found: Digest,
     },
-    /// It wants something that no policy gets.
+    /// The policy imports an interface that no policy gets.
     #[error("the policy imports `{0}`, which no policy gets: build it without")]
     Import(String),
-    /// The compiler or the linker gave up.
+    /// The compiler or the linker failed.
     #[error("the policy cannot be compiled: {0}")]
     Compile(String),
-    /// It is a policy, and does not say which.
-    #[error("the policy fails to describe itself")]
+    /// The policy's `describe` failed.
+    #[error("the policy's `describe` failed")]
     Describe(#[source] DecideError),
 }
 
-/// Why a policy gave no usable answer. A limit's sentence names its value and what to change.
+/// An error from calling a policy. The message of a limit names its value and what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DecideError {
-    /// It ran, or waited, for too long.
-    #[error("the policy did not answer within {} ms: make it faster, or raise `limits.time_ms`", limit.as_millis())]
+    /// The policy ran, or waited, for too long.
+    #[error("the policy did not decide within {} ms: make it faster, or raise `limits.time_ms`", limit.as_millis())]
     Time {
         /// The limit.
         limit: Duration,
     },
-    /// Its memory grew too large.
+    /// The policy's memory grew too large.
     #[error("the policy needs more than {} KiB of memory: have it use less, or raise `limits.memory_mb`", limit >> 10)]
     Memory {
-        /// The limit of all its memories together, in bytes.
+        /// The limit of the total size of its memories, in bytes.
         limit: usize,
     },
-    /// It has too many memories.
-    #[error("the policy has more than {limit} memories: build it of fewer parts")]
+    /// The policy has too many memories.
+    #[error("the policy has more than {limit} memories: build it from fewer parts")]
     Memories {
         /// The limit.
         limit: usize,
     },
-    /// It has too many tables, or too large ones.
+    /// The policy has too many tables, or its tables have too many elements.
     #[error(
-        "the policy has more than {limit} tables, or more than {elements} elements in them: build it of fewer parts"
+        "the policy has more than {limit} tables, or more than {elements} elements in them: build it from fewer parts"
     )]
     Tables {
-        /// The limit of their number.
+        /// The limit of the number of tables.
         limit: usize,
-        /// The limit of their elements together.
+        /// The limit of the total number of elements.
         elements: usize,
     },
-    /// It consists of too many instances.
-    #[error("the policy consists of more than {limit} instances: build it of fewer parts")]
+    /// The policy consists of too many instances.
+    #[error("the policy consists of more than {limit} instances: build it from fewer parts")]
     Instances {
         /// The limit.
         limit: usize,
     },
-    /// It holds on to too many things of WASI at once.
-    #[error("the policy holds more than {limit} handles of WASI: have it close them")]
+    /// The policy has too many WASI handles open.
+    #[error("the policy has more than {limit} WASI handles open: have it close them")]
     Handles {
         /// The limit.
         limit: usize,
     },
-    /// It called itself too deeply.
-    #[error("the policy needs more than {} KiB of stack: look for a recursion that does not end", limit >> 10)]
+    /// The policy's stack overflowed.
+    #[error("the policy needs more than {} KiB of stack: check for a recursion that does not end", limit >> 10)]
     Stack {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// Its answer is too large.
-    #[error("the policy's answer takes more than {} KiB: have it answer with what changes only", limit >> 10)]
-    Answer {
+    /// The decision is too large.
+    #[error("the policy's decision is larger than {} KiB: have it return only the changes", limit >> 10)]
+    TooLarge {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// It printed too much.
+    /// The policy printed too much.
     #[error("the policy printed more than {} KiB: have it print less", limit >> 10)]
     Log {
         /// The limit, in bytes.
         limit: usize,
     },
-    /// It panicked, or did what WebAssembly forbids.
+    /// The policy panicked or trapped.
     #[error("the policy crashed: {0}")]
     Trap(String),
-    /// It ended its process in place of an answer.
-    #[error(
-        "the policy ended itself with exit code {0} instead of answering: have it return an error"
-    )]
+    /// The policy exited instead of deciding.
+    #[error("the policy exited with code {0} instead of deciding: have it return an error")]
     Exit(i32),
-    /// Its answer cannot be understood.
-    #[error("the policy's answer is not valid: {0}")]
+    /// The decision is malformed.
+    #[error("the policy's decision is not valid: {0}")]
     Invalid(String),
-    /// It answered with an error of its own.
+    /// The policy returned an error.
     #[error("the policy reports: {0}")]
     Policy(String),
 }
 
 impl DecideError {
-    /// The part of the sentence that the policy has a hand in.
-    pub(crate) fn words_mut(&mut self) -> Option<&mut String> {
+    /// The part of the message that the policy controls.
+    pub(crate) fn text_mut(&mut self) -> Option<&mut String> {
         match self {
-            Self::Trap(words) | Self::Invalid(words) | Self::Policy(words) => Some(words),
+            Self::Trap(text) | Self::Invalid(text) | Self::Policy(text) => Some(text),
             _ => None,
         }
     }
 }
 
-/// A policy gave no usable answer; what it printed until then.
+/// A failed decision: the error, and the output until then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct Undecided {
-    /// Why.
+    /// The error.
     pub error: DecideError,
-    /// What the policy printed, as in [`Answer::log`](crate::Answer::log).
+    /// The lines that the policy printed. See [`PolicyDecision::log`](crate::PolicyDecision::log).
     pub log: Vec<String>,
 }

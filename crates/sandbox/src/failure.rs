@@ -1,22 +1,23 @@
-//! What the engine's errors mean for an operator.
+//! Converts the engine's errors to [`DecideError`]s.
 
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::engine::STACK;
 use crate::error::DecideError;
-use crate::limits::{Exceeded, HANDLES, INSTANCES, Limits, MEMORIES, TABLE_ELEMENTS, TABLES};
-use crate::output::{complaint, printable};
+use crate::limits::{
+    Exceeded, HANDLES, INSTANCES, MEMORIES, PolicyLimits, STACK, TABLE_ELEMENTS, TABLES,
+};
+use crate::output::{printable, stderr_text};
 
-/// Limits for which the engine has neither a type nor a hook. Its words are under test for each of them.
+/// The engine's messages for limits that it reports by text only. A test pins each of them.
 const INSTANCE_COUNT: &str = "resource limit exceeded: instance count";
 const TABLE_COUNT: &str = "resource limit exceeded: table count";
 const MEMORY_COUNT: &str = "resource limit exceeded: memory count";
 const HANDLE_COUNT: &str = "store handle limit exceeded";
 const COPIED: &str = "fuel allocated for hostcalls has been exhausted";
 
-/// The error for a limit that was noted when it was hit.
-pub(crate) fn of_limit(exceeded: Exceeded, limits: &Limits) -> DecideError {
+/// The error for a limit that the [`Limiter`](crate::limits::Limiter) recorded.
+pub(crate) fn of_limit(exceeded: Exceeded, limits: &PolicyLimits) -> DecideError {
     match exceeded {
         Exceeded::Time => DecideError::Time { limit: limits.time },
         Exceeded::Memory => DecideError::Memory {
@@ -26,8 +27,12 @@ pub(crate) fn of_limit(exceeded: Exceeded, limits: &Limits) -> DecideError {
     }
 }
 
-/// The error for one of the engine, given what the policy has printed.
-pub(crate) fn of_engine(error: &wasmtime::Error, limits: &Limits, log: &[String]) -> DecideError {
+/// Converts an error of the engine. `log` is the policy's output.
+pub(crate) fn of_engine(
+    error: &wasmtime::Error,
+    limits: &PolicyLimits,
+    log: &[String],
+) -> DecideError {
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return of_trap(*trap, log);
     }
@@ -35,8 +40,8 @@ pub(crate) fn of_engine(error: &wasmtime::Error, limits: &Limits, log: &[String]
         return DecideError::Exit(*code);
     }
     let reason = error.root_cause().to_string();
-    // What fails inside of the policy has a backtrace; what fails while its answer is read has none.
-    let is_about_the_answer = error.downcast_ref::<WasmBacktrace>().is_none();
+    // An error inside the policy has a backtrace. An error while its decision is read has none.
+    let is_about_the_decision = error.downcast_ref::<WasmBacktrace>().is_none();
     if reason.starts_with(INSTANCE_COUNT) {
         DecideError::Instances { limit: INSTANCES }
     } else if reason.starts_with(TABLE_COUNT) {
@@ -45,11 +50,11 @@ pub(crate) fn of_engine(error: &wasmtime::Error, limits: &Limits, log: &[String]
         DecideError::Memories { limit: MEMORIES }
     } else if reason.ends_with(HANDLE_COUNT) {
         DecideError::Handles { limit: HANDLES }
-    } else if is_about_the_answer && reason.contains(COPIED) {
-        DecideError::Answer {
-            limit: limits.answer,
+    } else if is_about_the_decision && reason.contains(COPIED) {
+        DecideError::TooLarge {
+            limit: limits.decision,
         }
-    } else if is_about_the_answer {
+    } else if is_about_the_decision {
         DecideError::Invalid(printable(&reason))
     } else {
         DecideError::Trap(printable(&reason))
@@ -59,8 +64,8 @@ pub(crate) fn of_engine(error: &wasmtime::Error, limits: &Limits, log: &[String]
 fn of_trap(trap: Trap, log: &[String]) -> DecideError {
     match trap {
         Trap::StackOverflow => DecideError::Stack { limit: STACK },
-        Trap::UnreachableCodeReached => DecideError::Trap(complaint(log).unwrap_or_else(|| {
-            "it hit `unreachable`, as a panic does, and printed no reason".to_owned()
+        Trap::UnreachableCodeReached => DecideError::Trap(stderr_text(log).unwrap_or_else(|| {
+            "it executed `unreachable`, as a panic does, and printed no reason".to_owned()
         })),
         trap => DecideError::Trap(trap.to_string()),
     }

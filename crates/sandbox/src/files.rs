@@ -1,4 +1,4 @@
-//! The folder in which policies lie.
+//! The files of a policy folder.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::error::LoadError;
 
-/// The largest policy file that is loaded, in bytes. A component made from Python has 18 MB.
+/// The size of the largest policy file that is loaded, in bytes. A component built from Python has
+/// 18 MB.
 pub(crate) const LARGEST_FILE: u64 = 64 << 20;
 
-/// The policy files of a folder, by the name of the policy, which is the file's name without `.wasm`. Everything else is
-/// ignored: other files, hidden ones, folders.
+/// The policy files of a folder, with the names of the policies. The name is the file's name
+/// without `.wasm`. Ignores other files, hidden files and folders.
 pub fn policy_files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -25,10 +26,10 @@ pub fn policy_files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     Ok(files)
 }
 
-/// Reads a policy's file, which may be anything, and may be replaced meanwhile. What is too large comes back cut, at a
-/// byte more than is loaded.
+/// Reads a policy's file. A file that is too large is truncated at one byte more than the limit, so
+/// that the caller detects it.
 pub fn read_policy(file: &Path) -> Result<Vec<u8>, LoadError> {
-    // Opening a pipe would wait for its writer.
+    // Opening a pipe would block until it has a writer.
     if !file.metadata().map_err(LoadError::Read)?.is_file() {
         return Err(LoadError::NotAFile);
     }

@@ -1,11 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod about;
-mod answer;
 mod binary;
 mod bindings;
-mod cell;
+mod compiler;
 mod contract;
+mod decision;
 mod digest;
 mod engine;
 mod error;
@@ -17,16 +17,18 @@ mod output;
 mod policy;
 mod precompiled;
 mod sandbox;
+mod store_data;
 mod ticker;
 mod view;
-mod world;
+mod wasi_context;
+mod wasi_linker;
 
 pub use about::{About, View};
-pub use answer::Answer;
+pub use decision::PolicyDecision;
 pub use digest::{Digest, DigestError};
 pub use error::{DecideError, LoadError, SandboxError, Undecided};
 pub use files::{policy_files, read_policy};
-pub use limits::Limits;
+pub use limits::PolicyLimits;
 pub use lock::{LOCK_FILE, Lock, LockError, Locked};
 pub use policy::Policy;
 pub use precompiled::{NotUsed, precompiled_file};

@@ -1,46 +1,62 @@
-//! What a policy may use up, and who counts it.
+//! The limits of a policy's resources, and their enforcement.
 
 use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
-/// What one decision may use up.
+/// The resources that one decision may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// How long the policy may run. Time in which the machine runs something else does not count.
+pub struct PolicyLimits {
+    /// The run time of the policy. Time in which other policies run does not count.
     pub time: Duration,
-    /// The size of all its memories together, in bytes.
+    /// The total size of its memories, in bytes.
     pub memory: usize,
-    /// What its answer may take in our memory, in bytes.
-    pub answer: usize,
-    /// What it may print, in bytes.
+    /// The size of its decision in our memory, in bytes.
+    pub decision: usize,
+    /// The amount of output it may print, in bytes.
     pub log: usize,
 }
 
-impl Default for Limits {
+impl Default for PolicyLimits {
     fn default() -> Self {
         Self {
             time: Duration::from_millis(500),
             memory: 64 << 20,
-            answer: 256 << 10,
+            decision: 256 << 10,
             log: 16 << 10,
         }
     }
 }
 
-/// How many core instances, and how many tables, a policy may have. A component made from Python needs over 250.
+impl PolicyLimits {
+    /// The default limits, with another time or memory where one is set.
+    pub fn with(time: Option<Duration>, memory: Option<usize>) -> Self {
+        let default = Self::default();
+        Self {
+            time: time.unwrap_or(default.time),
+            memory: memory.unwrap_or(default.memory),
+            ..default
+        }
+    }
+}
+
+/// The stack of a policy, in bytes.
+pub(crate) const STACK: usize = 1 << 20;
+/// The number of core instances of a policy. A component built from Python needs more than 250.
 pub(crate) const INSTANCES: usize = 512;
-/// See [`INSTANCES`].
+/// The number of tables of a policy. A component built from Python needs more than 250.
 pub(crate) const TABLES: usize = 512;
-/// How many memories a policy may have.
+/// The number of memories of a policy.
 pub(crate) const MEMORIES: usize = 16;
-/// How many elements its tables may have together. An element takes 8 bytes of our memory; there is one for each function
-/// that is called by address, a few thousand in an interpreter.
+/// The total number of elements in the tables of a policy. An element takes 8 bytes of our memory.
+/// Each function that is called by address needs one; an interpreter has a few thousand.
 pub(crate) const TABLE_ELEMENTS: usize = 200_000;
-/// How many handles of WASI a policy may have at once; each is an object in our memory.
+/// The number of WASI handles that a policy may have open at a time. Each is an object in our
+/// memory.
 pub(crate) const HANDLES: usize = 1_000;
 
-/// The limits that the engine does not report by a type of its own: whoever enforces one notes it here.
+/// The limits that are enforced outside the engine. The engine does not report them by a type of
+/// its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exceeded {
     Time,
@@ -48,7 +64,7 @@ pub(crate) enum Exceeded {
     TableElements,
 }
 
-/// Counts what one instance takes, and ends it when that is too much.
+/// Counts the resources of one instance, and ends it when it exceeds a limit.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     memory_limit: usize,
@@ -58,7 +74,7 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &PolicyLimits) -> Self {
         Self {
             memory_limit: limits.memory,
             memory: 0,
@@ -67,7 +83,7 @@ impl Limiter {
         }
     }
 
-    /// The size of all memories together, in bytes. A memory never shrinks, so that is also the peak.
+    /// The total size of all memories, in bytes. A memory never shrinks, so this is also the peak.
     pub(crate) fn memory(&self) -> usize {
         self.memory
     }
@@ -76,7 +92,8 @@ impl Limiter {
         self.exceeded
     }
 
-    /// Notes the limit and ends the instance. Only the first one counts: what follows is a consequence.
+    /// Records the limit and returns the error that ends the instance. Only the first limit is
+    /// kept, because later ones are consequences of it.
     pub(crate) fn exceed(&mut self, limit: Exceeded) -> wasmtime::Error {
         self.exceeded.get_or_insert(limit);
         wasmtime::format_err!("limit exceeded: {limit:?}")

@@ -1,7 +1,7 @@
-//! `policies.lock`: which files may run as policies, by their digests.
+//! `policies.lock`: the digests of the files that may run as policies.
 //!
-//! It lies beside `keyrelay.toml` and not in `policies/`: whoever may drop a policy, which can do nothing but answer,
-//! may not for that reason vouch for machine code.
+//! The file is beside `keyrelay.toml` and not in `policies/`. The right to add a policy, which is
+//! sandboxed, must not imply the right to run machine code, which is not.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -30,11 +30,12 @@ pub struct Lock {
 pub struct Locked {
     /// The digest of its `.wasm`.
     pub digest: Digest,
-    /// The digest of the `.cwasm` that keyrelay made of it. Whatever has this digest runs as machine code.
+    /// The digest of the `.cwasm` that keyrelay compiled from it. A file with this digest runs as
+    /// machine code.
     pub precompiled: Option<Digest>,
 }
 
-/// Why there is no lock.
+/// An error from reading or writing the lock.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// The file cannot be read.
@@ -42,7 +43,7 @@ pub enum LockError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// The file cannot be written.
@@ -50,31 +51,31 @@ pub enum LockError {
     Write {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
-    /// It is not what `keyrelay lock` writes.
-    #[error("{} cannot be understood, write it again with `keyrelay lock`: {reason}", path.display())]
+    /// The file is not one that `keyrelay lock` wrote.
+    #[error("{} is not valid, write it again with `keyrelay lock`: {reason}", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The first problem.
         reason: String,
     },
 }
 
-/// The file.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Content {
+struct LockContent {
     format: u32,
     #[serde(default, rename = "policy")]
-    policies: Vec<Entry>,
+    policies: Vec<LockEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+struct LockEntry {
     name: String,
     sha256: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +83,7 @@ struct Entry {
 }
 
 impl Lock {
-    /// Reads the lock in a folder. None: there is none.
+    /// Reads the lock in a folder. Returns `None` if there is none.
     pub fn read(folder: &Path) -> Result<Option<Self>, LockError> {
         let path = folder.join(LOCK_FILE);
         match std::fs::read_to_string(&path) {
@@ -95,15 +96,15 @@ impl Lock {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let Content { format, policies } =
+        let LockContent { format, policies } =
             toml::from_str(text).map_err(|error| error.to_string())?;
         if format != FORMAT {
             return Err(format!(
-                "it has format {format}, this keyrelay knows {FORMAT}"
+                "it has format {format}, this keyrelay supports {FORMAT}"
             ));
         }
         let mut lock = Self::default();
-        for Entry {
+        for LockEntry {
             name,
             sha256,
             precompiled_sha256,
@@ -118,13 +119,13 @@ impl Lock {
                 precompiled: precompiled_sha256.as_deref().map(digest).transpose()?,
             };
             if lock.policies.insert(name.clone(), locked).is_some() {
-                return Err(format!("policy `{name}` is there twice"));
+                return Err(format!("policy `{name}` is listed twice"));
             }
         }
         Ok(lock)
     }
 
-    /// Writes the lock into a folder, in one step.
+    /// Writes the lock into a folder, atomically.
     pub fn write(&self, folder: &Path) -> Result<(), LockError> {
         let path = folder.join(LOCK_FILE);
         let write = || {
@@ -139,17 +140,17 @@ impl Lock {
         })
     }
 
-    /// What is vouched for under a name.
+    /// The entry of a policy.
     pub fn get(&self, name: &str) -> Option<&Locked> {
         self.policies.get(name)
     }
 
-    /// Vouches for a policy, in the place of what was vouched for under its name.
+    /// Adds the entry of a policy, or replaces it.
     pub fn insert(&mut self, name: &str, locked: Locked) {
         self.policies.insert(name.to_owned(), locked);
     }
 
-    /// All of them, by name.
+    /// All entries, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Locked)> {
         self.policies
             .iter()
@@ -168,7 +169,7 @@ impl std::fmt::Display for Lock {
             },
         ) in &self.policies
         {
-            // A name may hold whatever a file's name may.
+            // A name may contain every character that a file's name may.
             let name = toml::Value::from(name.as_str());
             write!(f, "\n[[policy]]\nname = {name}\nsha256 = \"{digest}\"\n")?;
             if let Some(precompiled) = precompiled {
@@ -179,7 +180,7 @@ impl std::fmt::Display for Lock {
     }
 }
 
-/// A temporary file is only its owner's; this one is to be read by whoever keyrelay-host runs as.
+/// A temporary file that others can read. keyrelay-host may run as another user.
 fn readable_by_all() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
@@ -211,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_lock_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Lock::read(folder.path()).unwrap(), None);
         lock().write(folder.path()).unwrap();
@@ -220,7 +221,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_written_can_be_read_by_the_host_of_another_user() {
+    fn the_host_can_read_the_lock_as_another_user() {
         use std::os::unix::fs::PermissionsExt as _;
 
         let folder = tempfile::tempdir().unwrap();
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_lock_is_refused() {
+    fn an_invalid_lock_is_refused() {
         check("", "format");
         check("format = 2", "format 2");
         check("format = 1\nother = 1", "other");

@@ -1,19 +1,21 @@
-//! What a policy prints: kept, capped, and labelled with where it was printed to.
+//! Captures a policy's output: limited in size, and labelled with its stream.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use keyrelay_model::log_line;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// The longest text of a policy that goes into a message, in characters. A text for an operator is a sentence or two.
+/// The length at which a policy's text is truncated in a message, in characters. A text for an
+/// operator is a sentence or two.
 const TEXT_LENGTH: usize = 1_000;
-/// How much a policy may print in one call, in bytes: what `wasi:io` allows for a write that waits.
+/// The bytes that a policy may print in one call: the limit of `wasi:io` for a blocking write.
 const CHUNK: usize = 4096;
 
-/// Everything one instance has printed. Clones share it.
+/// The captured output of one instance. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Output(Arc<Mutex<Printed>>);
 
@@ -22,7 +24,7 @@ struct Printed {
     bytes_left: usize,
     is_full: bool,
     lines: Vec<String>,
-    /// The last line of each stream, not ended yet.
+    /// The incomplete last line of each stream.
     open: [Vec<u8>; 2],
 }
 
@@ -66,7 +68,7 @@ impl Output {
         }
     }
 
-    /// Whether the policy tried to print more than it may.
+    /// Whether the policy exceeded the limit.
     pub(crate) fn is_full(&self) -> bool {
         self.lock().is_full
     }
@@ -86,7 +88,7 @@ impl Output {
 }
 
 impl Printed {
-    /// Keeps what fits; false if that is not all.
+    /// Keeps the bytes that fit. Returns false if some did not.
     fn print(&mut self, stream: Stream, bytes: &[u8]) -> bool {
         let kept = bytes.get(..self.bytes_left).unwrap_or(bytes);
         self.bytes_left -= kept.len();
@@ -111,8 +113,7 @@ impl Printed {
 
     fn end_line(&mut self, stream: Stream) {
         let line = std::mem::take(self.open_line(stream));
-        let line = keyrelay_model::printable(&String::from_utf8_lossy(&line));
-        let line = line.trim_end();
+        let line = log_line(&String::from_utf8_lossy(&line));
         // Blank lines say nothing, and a flood of them would take far more memory than its bytes.
         if !line.trim().is_empty() {
             self.lines.push(format!("{}{line}", stream.label()));
@@ -120,8 +121,9 @@ impl Printed {
     }
 }
 
-/// What the policy printed to its standard error, as one text: of a language that panics or throws, the reason.
-pub(crate) fn complaint(lines: &[String]) -> Option<String> {
+/// The policy's standard error as one text. Languages print the reason of a panic or an exception
+/// there.
+pub(crate) fn stderr_text(lines: &[String]) -> Option<String> {
     let parts: Vec<&str> = lines
         .iter()
         .filter_map(|line| line.strip_prefix(Stream::Stderr.label()))
@@ -129,13 +131,14 @@ pub(crate) fn complaint(lines: &[String]) -> Option<String> {
     (!parts.is_empty()).then(|| printable(&parts.join(" ")))
 }
 
-/// A policy's text, made fit for a log line: no control characters, at most [`TEXT_LENGTH`] long.
+/// Makes a policy's text safe to log: replaces control characters by spaces, truncates it at
+/// [`TEXT_LENGTH`].
 pub(crate) fn printable(text: &str) -> String {
     let mut start: String = text.chars().take(TEXT_LENGTH).collect();
     if start.len() < text.len() {
         start.push('…');
     }
-    keyrelay_model::printable(&start).trim_end().to_owned()
+    log_line(&start)
 }
 
 struct Printer {
@@ -151,7 +154,7 @@ impl IsTerminal for Printer {
 
 impl StdoutStream for Printer {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        // Asked for by versions of WASI that are not linked.
+        // Called only by versions of WASI that are not linked.
         Box::new(tokio::io::sink())
     }
 
@@ -225,7 +228,7 @@ mod tests {
     fn control_characters_and_broken_characters_do_not_reach_the_log() {
         let output = Output::new(100);
         output.lock().print(Stream::Stdout, b"a\x1b[31mb\r\n\xff\n");
-        assert_eq!(output.take_lines(), ["stdout: a[31mb", "stdout: \u{fffd}"]);
+        assert_eq!(output.take_lines(), ["stdout: a [31mb", "stdout: \u{fffd}"]);
     }
 
     #[test]

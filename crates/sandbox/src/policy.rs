@@ -1,4 +1,4 @@
-//! A loaded policy, and the ways to ask it.
+//! A loaded policy and its calls.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,24 +9,25 @@ use keyrelay_model::{Event, ObjectKind, Occurrence};
 use wasmtime::Store;
 
 use crate::about::About;
-use crate::answer::{self, Answer};
 use crate::bindings::{PolicyPre, types};
-use crate::cell::{self, Cell, Outcome};
+use crate::decision::{self, PolicyDecision};
 use crate::digest::Digest;
 use crate::error::{DecideError, LoadError, Undecided};
-use crate::limits::Limits;
+use crate::limits::PolicyLimits;
 use crate::output::printable;
-use crate::sandbox::{Compiled, Shared};
+use crate::store_data::{self, CallOutcome, StoreData};
+use crate::ticker::Ticker;
 use crate::view::{AppView, VisibleSetting, VisibleValue};
-use crate::world::World;
+use crate::wasi_context::WasiContext;
 
-/// A policy, compiled and ready. Every question goes to a fresh instance: nothing survives between two.
+/// A compiled policy. Every call runs in a fresh instance, so no state survives from one call to
+/// the next.
 pub struct Policy {
     name: String,
     digest: Digest,
     about: About,
-    linked: PolicyPre<Cell>,
-    shared: Arc<Shared>,
+    linked: PolicyPre<StoreData>,
+    ticker: Arc<Ticker>,
 }
 
 impl Policy {
@@ -40,94 +41,95 @@ impl Policy {
         self.digest
     }
 
-    /// What it says about itself.
+    /// The policy's description of itself.
     pub fn about(&self) -> &About {
         &self.about
     }
 
-    /// Asks what should happen to one app because of one event. The same question gets the same answer, always.
+    /// Decides what happens to one app because of one event. Equal arguments always give equal
+    /// decisions.
     pub async fn decide(
         &self,
         event: &Event,
         app: &AppView<'_>,
-        limits: &Limits,
-    ) -> Result<Answer, Undecided> {
+        limits: &PolicyLimits,
+    ) -> Result<PolicyDecision, Undecided> {
         let started = Instant::now();
         let id = app.id.to_string();
         let settings: Vec<types::Setting<'_>> = app.settings.iter().map(setting).collect();
         let parameters = parameters(app.parameters);
-        let seen_app = types::App {
+        let app_argument = types::App {
             id: &id,
             name: app.id.site(),
             slot: app.id.slot(),
             settings: &settings,
             parameters: &parameters,
         };
-        let mut store = self.open(&World::of(event), limits);
+        let mut store = self.open(&WasiContext::of(event), limits);
         let call = async {
             let policy = self.linked.instantiate_async(&mut store).await?;
             policy
-                .call_decide(&mut store, seen_event(event), seen_app)
+                .call_decide(&mut store, event_argument(event), app_argument)
                 .await
         };
-        let answered = cell::within(&self.shared.ticker, limits, call).await;
-        let Outcome {
+        let returned = store_data::within(&self.ticker, limits, call).await;
+        let CallOutcome {
             result,
             mut log,
             memory,
-        } = cell::close(store, answered, limits);
+        } = store_data::close(store, returned, limits);
         log.iter_mut().for_each(|line| app.redact(line));
-        let decided = result.and_then(|answer| {
-            if answer::size(&answer) > limits.answer {
-                return Err(DecideError::Answer {
-                    limit: limits.answer,
+        let decided = result.and_then(|returned| {
+            if decision::size(&returned) > limits.decision {
+                return Err(DecideError::TooLarge {
+                    limit: limits.decision,
                 });
             }
-            let decision = answer.map_err(|reason| DecideError::Policy(printable(&reason)))?;
-            answer::decision(decision, app).map_err(DecideError::Invalid)
+            let decision = returned.map_err(|reason| DecideError::Policy(printable(&reason)))?;
+            decision::convert(decision, app).map_err(DecideError::Invalid)
         });
         match decided {
-            Ok(decision) => Ok(Answer {
+            Ok(decision) => Ok(PolicyDecision {
                 decision,
                 log,
                 elapsed: started.elapsed(),
                 memory,
             }),
             Err(mut error) => {
-                if let Some(words) = error.words_mut() {
-                    app.redact(words);
+                if let Some(text) = error.text_mut() {
+                    app.redact(text);
                 }
                 Err(Undecided { error, log })
             }
         }
     }
 
-    /// Asks whether a rotation's parameters make sense to the policy.
+    /// Has the policy check the parameters of a rotation.
     pub async fn check_parameters(
         &self,
         parameters: &BTreeMap<String, String>,
-        limits: &Limits,
+        limits: &PolicyLimits,
     ) -> Result<(), DecideError> {
         let parameters = self::parameters(parameters);
-        let mut store = self.open(&World::without_event(), limits);
+        let mut store = self.open(&WasiContext::without_event(), limits);
         let call = async {
             let policy = self.linked.instantiate_async(&mut store).await?;
             policy.call_check_parameters(&mut store, &parameters).await
         };
-        let answered = cell::within(&self.shared.ticker, limits, call).await;
-        let checked = cell::close(store, answered, limits).result?;
+        let returned = store_data::within(&self.ticker, limits, call).await;
+        let checked = store_data::close(store, returned, limits).result?;
         checked.map_err(|reason| DecideError::Policy(printable(&reason)))
     }
 
-    /// Makes a policy of a compiled file by asking it what it is.
+    /// Creates a policy from a compiled file. Calls its `describe`.
     pub(crate) async fn describe(
-        shared: Arc<Shared>,
+        ticker: Arc<Ticker>,
         name: &str,
-        compiled: Compiled,
+        digest: Digest,
+        linked: PolicyPre<StoreData>,
     ) -> Result<Self, LoadError> {
-        let Compiled { digest, linked } = compiled;
-        let limits = Limits::default();
-        let mut store = Cell::open(linked.engine(), &World::without_event(), &limits);
+        let limits = PolicyLimits::default();
+        let mut store = StoreData::open(linked.engine(), &WasiContext::without_event(), &limits);
         let call = async {
             linked
                 .instantiate_async(&mut store)
@@ -135,8 +137,8 @@ impl Policy {
                 .call_describe(&mut store)
                 .await
         };
-        let answered = cell::within(&shared.ticker, &limits, call).await;
-        let about = cell::close(store, answered, &limits)
+        let returned = store_data::within(&ticker, &limits, call).await;
+        let about = store_data::close(store, returned, &limits)
             .result
             .map_err(LoadError::Describe)?
             .into();
@@ -145,12 +147,12 @@ impl Policy {
             digest,
             about,
             linked,
-            shared,
+            ticker,
         })
     }
 
-    fn open(&self, world: &World, limits: &Limits) -> Store<Cell> {
-        Cell::open(self.linked.engine(), world, limits)
+    fn open(&self, context: &WasiContext, limits: &PolicyLimits) -> Store<StoreData> {
+        StoreData::open(self.linked.engine(), context, limits)
     }
 }
 
@@ -165,7 +167,7 @@ impl fmt::Debug for Policy {
     }
 }
 
-fn seen_event(event: &Event) -> types::Event<'_> {
+fn event_argument(event: &Event) -> types::Event<'_> {
     types::Event {
         id: &event.id,
         vault: event.vault_host.vault(),

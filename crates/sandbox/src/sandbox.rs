@@ -1,4 +1,4 @@
-//! The sandbox itself: what all policies share.
+//! The sandbox: the engines and the ticker that all policies share.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,42 +8,42 @@ use tokio::sync::Semaphore;
 
 use crate::binary;
 use crate::bindings::PolicyPre;
-use crate::cell::Cell;
 use crate::digest::Digest;
 use crate::engine::Compilers;
 use crate::error::{LoadError, SandboxError};
 use crate::files::{LARGEST_FILE, read_policy};
 use crate::lock::Locked;
 use crate::policy::Policy;
-use crate::precompiled::{self, NotUsed, Vouched, precompiled_file};
+use crate::precompiled::{self, LockedCode, NotUsed, precompiled_file};
+use crate::store_data::StoreData;
 use crate::ticker::Ticker;
 
-/// Loads policies and runs them. Clones share everything; a process needs one.
+/// Loads policies and runs them. Clones share one state, and a process needs only one sandbox.
 #[derive(Clone)]
-pub struct Sandbox(Arc<Shared>);
+pub struct Sandbox(Arc<SandboxState>);
 
-pub(crate) struct Shared {
-    pub(crate) ticker: Ticker,
+struct SandboxState {
+    ticker: Arc<Ticker>,
     compilers: Compilers,
-    /// Compiling takes all processors and much memory: as many at once as there are processors, whoever asks.
+    /// One for each processor: compiling is bound by processor time, and takes much memory.
     permits: Semaphore,
 }
 
-/// A policy that was loaded by its lock.
+/// A policy that was loaded under its entry in the lock.
 #[derive(Debug)]
 pub struct Loaded {
     /// The policy.
     pub policy: Policy,
-    /// Whether its precompiled form was taken: then it is loaded again in no time.
+    /// Whether its precompiled form was used. Loading such a policy again takes next to no time.
     pub was_precompiled: bool,
-    /// Why it was compiled again, if it was although there is a precompiled form.
+    /// The reason why its precompiled form was not used, if there is one.
     pub not_used: Option<NotUsed>,
 }
 
-/// A policy's file, compiled.
-pub(crate) struct Compiled {
-    pub(crate) digest: Digest,
-    pub(crate) linked: PolicyPre<Cell>,
+/// A compiled and linked policy file.
+struct Compiled {
+    digest: Digest,
+    linked: PolicyPre<StoreData>,
 }
 
 impl Sandbox {
@@ -53,35 +53,35 @@ impl Sandbox {
             Compilers::new().map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         let ticker = Ticker::start(compilers.engines()).map_err(SandboxError::Ticker)?;
         let processors = thread::available_parallelism().map_or(1, usize::from);
-        Ok(Self(Arc::new(Shared {
-            ticker,
+        Ok(Self(Arc::new(SandboxState {
+            ticker: Arc::new(ticker),
             compilers,
             permits: Semaphore::new(processors),
         })))
     }
 
-    /// Compiles a policy and asks what it is. Takes some 20 ms for a policy in Rust, seconds for one in a language that
-    /// brings its interpreter along; meanwhile the caller's thread is free.
+    /// Compiles a policy and calls its `describe`. This takes about 20 ms for a policy in Rust, and
+    /// seconds for one that contains an interpreter. It does not block the caller's thread.
     pub async fn load(&self, name: &str, bytes: Vec<u8>) -> Result<Policy, LoadError> {
         self.load_from(name, move || Ok(bytes)).await
     }
 
-    /// Loads a policy from its file; its name is the file's, without `.wasm`.
+    /// Loads a policy from its file. Its name is the file's name without `.wasm`.
     pub async fn load_file(&self, path: &Path) -> Result<Policy, LoadError> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let path = path.to_owned();
         self.load_from(&name, move || read_policy(&path)).await
     }
 
-    /// Loads a policy from its file if the lock vouches for it, and takes the precompiled form beside it if the lock
-    /// vouches for that, too.
+    /// Loads a policy from its file if the digest is the locked one. Uses the precompiled form
+    /// beside the file if its digest is locked too.
     pub async fn load_locked(&self, path: &Path, locked: Locked) -> Result<Loaded, LoadError> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let file = path.to_owned();
         let (compiled, not_used) = self
             .work(move |shared| shared.compile_locked(file, locked))
             .await?;
-        let policy = Policy::describe(Arc::clone(&self.0), &name, compiled).await?;
+        let policy = self.describe(&name, compiled).await?;
         Ok(Loaded {
             policy,
             was_precompiled: locked.precompiled.is_some() && not_used.is_none(),
@@ -89,8 +89,9 @@ impl Sandbox {
         })
     }
 
-    /// Compiles a policy's file ahead. What is returned belongs into [`precompiled_file`], and its digest into the lock.
-    /// The same file gives the same bytes on every machine with this kind of processor.
+    /// Compiles a policy's file ahead of time. The caller writes the result to
+    /// [`precompiled_file`], and its digest to the lock. Equal files give equal bytes on every
+    /// machine of this architecture.
     pub async fn precompile(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
         let path = path.to_owned();
         self.work(move |_| {
@@ -103,7 +104,7 @@ impl Sandbox {
         .await
     }
 
-    /// What a policy's file imports, by the names of the interfaces.
+    /// The names of the interfaces that a policy's file imports.
     pub fn imports(&self, bytes: &[u8]) -> Result<Vec<String>, LoadError> {
         binary::imports(bytes)
     }
@@ -114,15 +115,20 @@ impl Sandbox {
         bytes: impl FnOnce() -> Result<Vec<u8>, LoadError> + Send + 'static,
     ) -> Result<Policy, LoadError> {
         let compiled = self.work(move |shared| shared.compile(&bytes()?)).await?;
-        Policy::describe(Arc::clone(&self.0), name, compiled).await
+        self.describe(name, compiled).await
     }
 
-    /// Does what takes long on a thread of its own.
+    async fn describe(&self, name: &str, compiled: Compiled) -> Result<Policy, LoadError> {
+        let Compiled { digest, linked } = compiled;
+        Policy::describe(Arc::clone(&self.0.ticker), name, digest, linked).await
+    }
+
+    /// Runs long work on a blocking thread.
     async fn work<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Shared) -> Result<T, LoadError> + Send + 'static,
+        work: impl FnOnce(&SandboxState) -> Result<T, LoadError> + Send + 'static,
     ) -> Result<T, LoadError> {
-        // The semaphore is never closed; without a permit it would only be slower.
+        // The semaphore is never closed. An error here would only lift the limit.
         let _permit = self.0.permits.acquire().await;
         let shared = Arc::clone(&self.0);
         let done = tokio::task::spawn_blocking(move || work(&shared)).await;
@@ -136,7 +142,7 @@ impl std::fmt::Debug for Sandbox {
     }
 }
 
-impl Shared {
+impl SandboxState {
     fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
         if bytes.len() as u64 > LARGEST_FILE {
             return Err(LoadError::TooLarge {
@@ -161,10 +167,9 @@ impl Shared {
         if digest != locked.digest {
             return Err(LoadError::NotLocked { found: digest });
         }
-        let not_used = match locked
-            .precompiled
-            .map(|vouched| self.revive(&bytes, digest, beside.clone(), vouched))
-        {
+        let not_used = match locked.precompiled.map(|digest_of_code| {
+            self.load_precompiled(&bytes, digest, beside.clone(), digest_of_code)
+        }) {
             Some(Ok(linked)) => {
                 return Ok((
                     Compiled {
@@ -175,20 +180,20 @@ impl Shared {
                 ));
             }
             Some(Err(not_used)) => Some(not_used),
-            None => beside.exists().then_some(NotUsed::NotVouched),
+            None => beside.exists().then_some(NotUsed::NotLocked),
         };
         Ok((self.compile(&bytes)?, not_used))
     }
 
-    fn revive(
+    fn load_precompiled(
         &self,
         bytes: &[u8],
         digest: Digest,
         file: PathBuf,
-        vouched: Digest,
-    ) -> Result<Result<PolicyPre<Cell>, LoadError>, NotUsed> {
+        locked: Digest,
+    ) -> Result<Result<PolicyPre<StoreData>, LoadError>, NotUsed> {
         let file = read_policy(&file).map_err(|error| NotUsed::Unreadable(error.to_string()))?;
         self.compilers
-            .revive(bytes, &Vouched::check(digest, &file, vouched)?)
+            .deserialize(bytes, &LockedCode::check(digest, &file, locked)?)
     }
 }

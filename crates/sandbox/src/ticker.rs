@@ -1,4 +1,4 @@
-//! The clock by which the time of policies is measured.
+//! Advances the epochs by which the run time of policies is measured.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -7,29 +7,29 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
-/// How long an epoch of the engines lasts.
+/// The length of an epoch of the engines.
 pub(crate) const TICK: Duration = Duration::from_millis(5);
 
-/// A thread that advances the engines' epochs while a policy runs, and sleeps while none does: an idle process has no
-/// wake-ups. The thread ends with the ticker.
+/// A thread that advances the engines' epochs while a policy runs. It sleeps otherwise, so an idle
+/// process has no wake-ups. The thread ends when the ticker is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticker {
-    shared: Arc<Shared>,
+    shared: Arc<TickerShared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Keeps the ticker awake as long as it lives.
+/// Keeps the ticker awake until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Awake<'a>(&'a Shared);
+pub(crate) struct Awake<'a>(&'a TickerShared);
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct TickerShared {
+    state: Mutex<TickerState>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TickerState {
     running: usize,
     asleep: bool,
     stopped: bool,
@@ -37,7 +37,7 @@ struct State {
 
 impl Ticker {
     pub(crate) fn start(engines: [Engine; 2]) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(TickerShared::default());
         let thread = {
             let shared = Arc::clone(&shared);
             thread::Builder::new()
@@ -53,7 +53,7 @@ impl Ticker {
     pub(crate) fn wake(&self) -> Awake<'_> {
         let mut state = self.shared.lock();
         state.running += 1;
-        // Telling a thread that is awake would cost a system call in every decision.
+        // Notifying a thread that is awake would cost a system call in every decision.
         if state.asleep {
             self.shared.changed.notify_one();
         }
@@ -66,7 +66,7 @@ impl Drop for Ticker {
         self.shared.lock().stopped = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
-            // A panic of the thread has been reported by its hook; there is nothing left to do about it.
+            // A panic of the thread has been reported by the panic hook.
             let _ = thread.join();
         }
     }
@@ -78,9 +78,9 @@ impl Drop for Awake<'_> {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nobody panics while holding the lock, and a count is right even if somebody did.
+impl TickerShared {
+    fn lock(&self) -> MutexGuard<'_, TickerState> {
+        // The counts stay correct even if a thread panics while it holds the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,4 +1,4 @@
-//! What a policy sees of an app.
+//! The part of an app that a policy sees.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use keyrelay_model::{AppId, Grant, SettingName, SettingValue, Settings, Target};
 pub struct AppView<'a> {
     /// The site or slot.
     pub id: &'a AppId,
-    /// What the policy sees of its settings, sorted by name.
+    /// The visible settings, sorted by name.
     pub settings: &'a [VisibleSetting],
     /// The rotation's parameters.
     pub parameters: &'a BTreeMap<String, String>,
@@ -20,23 +20,23 @@ pub struct AppView<'a> {
 pub struct VisibleSetting {
     /// The setting's name.
     pub name: SettingName,
-    /// What the policy sees of its value.
+    /// The visible part of its value.
     pub value: VisibleValue,
 }
 
-/// What a policy sees of a setting's value.
+/// The visible part of a setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VisibleValue {
-    /// The value is a reference to this.
+    /// The value is a reference to this secret.
     Reference(Target),
-    /// The plain text, which the grant reveals.
+    /// The value is plain text, and the grant reveals it.
     Text(SettingValue),
-    /// Plain text that the policy may not see.
+    /// The value is plain text that the policy may not see.
     Withheld,
 }
 
-/// What a policy sees that looks at all settings: every name, every reference, and the plain text that `grant` reveals.
-/// `vault_suffix` is the one of our cloud.
+/// The settings that a policy with [`View::Settings`](crate::View::Settings) sees: every name,
+/// every reference, and the plain text that `grant` reveals. `vault_suffix` is that of our cloud.
 pub fn visible_settings(
     settings: &Settings,
     grant: &Grant,
@@ -56,7 +56,8 @@ pub fn visible_settings(
     settings.iter().map(visible).collect()
 }
 
-/// What a policy sees that looks at references only, of which Azure tells without any plain text.
+/// The settings that a policy with [`View::References`](crate::View::References) sees. Azure lists
+/// them without plain text.
 pub fn visible_references(
     references: impl IntoIterator<Item = (SettingName, Target)>,
 ) -> Vec<VisibleSetting> {
@@ -70,11 +71,13 @@ pub fn visible_references(
 }
 
 impl AppView<'_> {
-    /// Takes the plain text that was revealed to the policy out of its words: it may use it, we never log it.
+    /// Replaces plain text that was revealed to the policy in its output. The policy may use it,
+    /// but it is never logged.
     pub(crate) fn redact(&self, text: &mut String) {
         for setting in self.settings {
             if let VisibleValue::Text(value) = &setting.value {
-                // What a policy prints is kept line by line. Of a short line no log could be kept clean.
+                // Output is kept line by line. Replacing very short lines would garble unrelated
+                // text.
                 for line in value
                     .expose()
                     .lines()
@@ -90,7 +93,7 @@ impl AppView<'_> {
     }
 }
 
-/// The shortest text that is taken out of a policy's words, in bytes.
+/// The length of the shortest text that is replaced, in bytes.
 const SHORTEST_REDACTED: usize = 4;
 
 #[cfg(test)]
@@ -114,7 +117,7 @@ mod tests {
         }
     }
 
-    fn check(value: &str, reveal: &[&str], seen: VisibleValue) {
+    fn check(value: &str, reveal: &[&str], expected: VisibleValue) {
         let grant = Grant {
             reveal: reveal.iter().map(|name| name.parse().unwrap()).collect(),
             ..Grant::default()
@@ -124,7 +127,7 @@ mod tests {
             visible,
             [VisibleSetting {
                 name: "A".parse().unwrap(),
-                value: seen
+                value: expected
             }]
         );
     }
@@ -141,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_is_seen_as_what_it_points_at() {
+    fn a_reference_is_shown_as_what_it_points_at() {
         let reference = "@Microsoft.KeyVault(VaultName=v;SecretName=sql)";
         check(reference, &[], VisibleValue::Reference(target("sql")));
         check(reference, &["A"], VisibleValue::Reference(target("sql")));
     }
 
     #[test]
-    fn what_only_begins_like_a_reference_is_plain_text() {
+    fn a_malformed_reference_is_plain_text() {
         check("@Microsoft.KeyVault(oops", &[], VisibleValue::Withheld);
     }
 
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn revealed_text_is_taken_out_of_a_policys_words() {
+    fn revealed_text_is_redacted_in_output() {
         let grant = Grant {
             reveal: vec!["A".parse().unwrap(), "B".parse().unwrap()],
             ..Grant::default()

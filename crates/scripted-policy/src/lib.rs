@@ -4,7 +4,7 @@ use keyrelay_policy::{
     App, Decision, Event, NewValue, Occurrence, Patch, Policy, Reference, Value, View,
 };
 
-/// The policy.
+/// The scripted policy.
 #[derive(Debug)]
 pub struct Scripted;
 
@@ -50,22 +50,22 @@ impl Policy for Scripted {
                 }
                 ["remove", name] => patch.remove.push((*name).to_owned()),
                 ["notice", text] => return Ok(Decision::Notice((*text).to_owned())),
-                ["tell", name] => return Ok(Decision::Notice(seen(&app, name))),
-                ["fail", name] => return Err(seen(&app, name)),
-                #[expect(clippy::panic, reason = "the script says so")]
-                ["panic", name] => panic!("{}", seen(&app, name)),
+                ["tell", name] => return Ok(Decision::Notice(visible(&app, name))),
+                ["fail", name] => return Err(visible(&app, name)),
+                #[expect(clippy::panic, reason = "the script requests a panic")]
+                ["panic", name] => panic!("{}", visible(&app, name)),
                 ["loop"] => loop {
                     std::hint::spin_loop();
                 },
-                _ => return Err(format!("`{line}` is no command")),
+                _ => return Err(format!("`{line}` is not a command")),
             }
         }
         Ok(Decision::Patch(patch))
     }
 }
 
-/// What the policy sees of a setting.
-fn seen(app: &App, name: &str) -> String {
+/// Describes the visible part of a setting.
+fn visible(app: &App, name: &str) -> String {
     match app
         .settings
         .iter()

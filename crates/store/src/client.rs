@@ -1,5 +1,5 @@
-//! The program's own HTTP client in the hands of `object_store`: a second one would read all root certificates again, and
-//! keep connections of its own.
+//! Lets `object_store` use the program's HTTP client. A second client would load all root
+//! certificates again and keep its own connections.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use object_store::client::{
 };
 use tokio::time::timeout;
 
-/// How long the store may take to begin its answer to one request. It is asked again then.
+/// The timeout for the response headers of one request. The request is retried then.
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// The client, with a limit for each request.
+/// The shared client, with a timeout for each request.
 #[derive(Debug, Clone)]
-pub(crate) struct Shared(pub(crate) reqwest::Client);
+pub(crate) struct SharedClient(pub(crate) reqwest::Client);
 
-impl HttpConnector for Shared {
+impl HttpConnector for SharedClient {
     fn connect(&self, _options: &ClientOptions) -> object_store::Result<HttpClient> {
         Ok(HttpClient::new(self.clone()))
     }
 }
 
 #[async_trait]
-impl HttpService for Shared {
+impl HttpService for SharedClient {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let answered = timeout(REQUEST, self.0.call(request)).await;
-        answered.unwrap_or_else(|elapsed| Err(HttpError::new(HttpErrorKind::Timeout, elapsed)))
+        let response = timeout(REQUEST, self.0.call(request)).await;
+        response.unwrap_or_else(|elapsed| Err(HttpError::new(HttpErrorKind::Timeout, elapsed)))
     }
 }

@@ -1,4 +1,4 @@
-//! A blob container as a store.
+//! The blob container behind a store.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,15 +10,15 @@ use object_store::azure::{AzureCredential, MicrosoftAzure, MicrosoftAzureBuilder
 use object_store::{BackoffConfig, ClientOptions, CredentialProvider, RetryConfig};
 use url::{Host, Url};
 
-use crate::client::Shared;
+use crate::client::SharedClient;
 
-/// Where bearer tokens for the store come from.
+/// The source of bearer tokens for the store.
 #[async_trait]
-pub trait Tokens: fmt::Debug + Send + Sync {
-    /// A token that is good now.
+pub trait TokenProvider: fmt::Debug + Send + Sync {
+    /// Returns a valid token.
     async fn token(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>>;
 
-    /// The store has refused the last token: it is not to be given again.
+    /// Discards the last token, because the store has refused it.
     async fn refused(&self);
 }
 
@@ -33,27 +33,27 @@ pub struct ContainerUrl {
     container: String,
 }
 
-/// Why there is no such container.
+/// An error from parsing the URL of a container, or from creating its client.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
-    /// The text is no URL.
+    /// The text is not a URL.
     #[error("it is not a URL like `https://contoso.blob.core.windows.net/keyrelay`")]
     NotAUrl(#[from] url::ParseError),
-    /// The URL is not one of a container.
+    /// The URL does not name a container.
     #[error(
         "it must be https (http on 127.0.0.1 only), with a host and the name of a container, and nothing else"
     )]
     NotAContainer,
-    /// The name of the container.
-    #[error("`{0}` is not a name of a container: 3 to 63 lower-case letters, digits and dashes")]
+    /// The name of the container is not valid.
+    #[error("`{0}` is not a container name: it has 3 to 63 lower-case letters, digits and dashes")]
     Name(String),
-    /// There is no client for it.
-    #[error("cannot make a client for it")]
+    /// The client cannot be created.
+    #[error("cannot create a client for it")]
     Client(#[from] object_store::Error),
 }
 
 impl ContainerUrl {
-    /// The container of this name in a blob service.
+    /// The URL of a container in a blob service.
     pub fn in_service(service: &Url, container: &str) -> Result<Self, ContainerError> {
         let mut url = service.clone();
         url.path_segments_mut()
@@ -96,7 +96,7 @@ impl TryFrom<Url> for ContainerUrl {
             .filter(|it| !it.is_empty())
             .map(str::to_owned)
             .collect();
-        // On this machine the account is in the path, elsewhere it is the first part of the host.
+        // Azurite has the account in the path. In Azure it is the first label of the host.
         let (account, container) = match (local, segments.as_slice()) {
             (true, [account, container]) => (account.clone(), container.clone()),
             (false, [container]) => {
@@ -135,10 +135,10 @@ impl fmt::Display for ContainerUrl {
 
 pub(crate) fn open(
     url: &ContainerUrl,
-    tokens: Arc<dyn Tokens>,
+    tokens: Arc<dyn TokenProvider>,
     client: &reqwest::Client,
 ) -> Result<MicrosoftAzure, ContainerError> {
-    // Plain http gets no further than this machine: see `ContainerUrl`.
+    // `ContainerUrl` allows plain http only on this machine.
     let options = ClientOptions::new().with_allow_http(url.service.scheme() == "http");
     let retry = RetryConfig {
         backoff: BackoffConfig {
@@ -153,20 +153,20 @@ pub(crate) fn open(
         .with_account(&url.account)
         .with_container_name(&url.container)
         .with_endpoint(url.service.as_str().trim_end_matches('/').to_owned())
-        .with_credentials(Arc::new(Bearer(tokens)))
+        .with_credentials(Arc::new(BearerTokens(tokens)))
         .with_client_options(options)
-        .with_http_connector(Shared(client.clone()))
+        .with_http_connector(SharedClient(client.clone()))
         .with_retry(retry)
         .build()?;
     Ok(objects)
 }
 
-/// Our tokens in the form that `object_store` asks for.
+/// Adapts a [`TokenProvider`] to `object_store`.
 #[derive(Debug)]
-struct Bearer(Arc<dyn Tokens>);
+struct BearerTokens(Arc<dyn TokenProvider>);
 
 #[async_trait]
-impl CredentialProvider for Bearer {
+impl CredentialProvider for BearerTokens {
     type Credential = AzureCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AzureCredential>> {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_is_found_in_azure_and_on_this_machine() {
+    fn urls_of_azure_and_of_azurite_are_parsed() {
         check(
             "https://contoso.blob.core.windows.net/keyrelay",
             "https://contoso.blob.core.windows.net/",
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_container_is_refused() {
+    fn a_url_that_names_no_container_is_refused() {
         for text in [
             "keyrelay",
             "https://contoso.blob.core.windows.net",

@@ -1,50 +1,51 @@
-//! What can go wrong with the store.
+//! The errors of store operations.
 
-/// Why the store did not do what it was asked to.
+/// An error from a store operation.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else has created or replaced the object. Nothing was written.
-    #[error("somebody else has changed `{key}` in the store")]
+    /// A conditional write failed, because another writer has created or replaced the object.
+    /// Nothing was written.
+    #[error("another writer has changed `{key}` in the store")]
     Conflict {
         /// The object.
         key: String,
     },
-    /// The store refuses the identity.
+    /// The identity has no access to the store.
     #[error(
-        "the store does not let us {operation} `{key}`: grant the identity `Storage Blob Data Contributor` on it"
+        "access denied: cannot {operation} `{key}` in the store, assign the identity the role `Storage Blob Data Contributor` on it"
     )]
     Denied {
-        /// A verb.
+        /// The operation, as a verb.
         operation: &'static str,
         /// The object.
         key: String,
-        /// What it said.
+        /// The error of the store.
         #[source]
         source: object_store::Error,
     },
-    /// The store could not be asked, or did not answer as it should.
-    #[error("the store is out of reach: could not {operation} `{key}`")]
-    OutOfReach {
-        /// A verb.
+    /// The store could not be reached, or failed to respond.
+    #[error("the store is unavailable: could not {operation} `{key}`")]
+    Unavailable {
+        /// The operation, as a verb.
         operation: &'static str,
         /// The object.
         key: String,
-        /// Why.
+        /// The reason.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The object is not what we write there.
-    #[error("`{key}` in the store cannot be read: {reason}; delete it to go on without it")]
+    /// The object is not valid JSON of the expected shape.
+    #[error("`{key}` in the store cannot be parsed: {reason}; delete it to continue without it")]
     Unreadable {
         /// The object.
         key: String,
-        /// Line and column, never the content.
+        /// The line and the column, never the content.
         reason: String,
     },
 }
 
 impl StoreError {
-    /// Whether somebody else was there first.
+    /// Whether a conditional write failed.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Conflict { .. })
     }
@@ -60,7 +61,7 @@ impl StoreError {
                 key,
                 source,
             },
-            source => Self::OutOfReach {
+            source => Self::Unavailable {
                 operation,
                 key,
                 source: source.into(),

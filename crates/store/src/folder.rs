@@ -1,5 +1,8 @@
-//! A folder as a store. `object_store` writes files atomically but knows no conditions on folders: writers take turns by
-//! a lock on a file, which the operating system frees when a process dies.
+//! The folder behind a store.
+//!
+//! `object_store` writes files atomically, but supports no conditional writes in folders. Writers
+//! are therefore serialised by a lock on a file, which the operating system releases when a process
+//! dies.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,47 +15,48 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::error::StoreError;
 
-/// The file whose lock is held while something is written.
+/// The file that is locked during a write.
 const LOCK_FILE: &str = ".lock";
 
-/// The queue of those who want to write.
+/// The lock that serialises the writers of a folder.
 #[derive(Debug, Clone)]
 pub(crate) struct FolderLock {
     file: PathBuf,
-    /// Those of this process: the operating system's lock would cost a thread for each that waits.
-    own: Arc<Mutex<()>>,
+    /// Serialises the writers of this process. Waiting for the operating system's lock blocks a
+    /// thread.
+    in_process: Arc<Mutex<()>>,
 }
 
-/// The right to write, until it is dropped.
-pub(crate) struct Turn {
+/// The right to write. Dropping it releases the lock.
+pub(crate) struct WriteGuard {
     _file: File,
-    _own: OwnedMutexGuard<()>,
+    _in_process: OwnedMutexGuard<()>,
 }
 
 pub(crate) fn open(folder: &Path) -> Result<(LocalFileSystem, FolderLock), StoreError> {
-    let out_of_reach = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::OutOfReach {
+    let unavailable = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Unavailable {
         operation: "open",
         key: folder.display().to_string(),
         source,
     };
-    std::fs::create_dir_all(folder).map_err(|error| out_of_reach(error.into()))?;
+    std::fs::create_dir_all(folder).map_err(|error| unavailable(error.into()))?;
     let objects =
-        LocalFileSystem::new_with_prefix(folder).map_err(|error| out_of_reach(error.into()))?;
-    // A container has no empty folders.
+        LocalFileSystem::new_with_prefix(folder).map_err(|error| unavailable(error.into()))?;
+    // A container has no empty folders, so a folder should have none either.
     let objects = objects.with_automatic_cleanup(true);
     Ok((
         objects,
         FolderLock {
             file: folder.join(LOCK_FILE),
-            own: Arc::default(),
+            in_process: Arc::default(),
         },
     ))
 }
 
 impl FolderLock {
-    /// An error if the store's folder is gone: whoever writes would make it anew, and empty.
-    pub(crate) fn is_there(&self) -> Result<(), object_store::Error> {
-        // Looking takes a microsecond, which is less than another thread does.
+    /// Returns an error if the store's folder is gone. A write would create it again, and empty.
+    pub(crate) fn check_exists(&self) -> Result<(), object_store::Error> {
+        // This blocks for a microsecond, which is less than `spawn_blocking` costs.
         match self.file.parent().is_some_and(Path::is_dir) {
             true => Ok(()),
             false => Err(object_store::Error::Generic {
@@ -62,8 +66,8 @@ impl FolderLock {
         }
     }
 
-    pub(crate) async fn turn(&self) -> Result<Turn, object_store::Error> {
-        let own = Arc::clone(&self.own).lock_owned().await;
+    pub(crate) async fn lock(&self) -> Result<WriteGuard, object_store::Error> {
+        let in_process = Arc::clone(&self.in_process).lock_owned().await;
         let file = self.file.clone();
         let locked = tokio::task::spawn_blocking(move || {
             let file = File::options()
@@ -82,14 +86,15 @@ impl FolderLock {
             .await
             .map_err(|error| failed(error.into()))?
             .map_err(|error| failed(error.into()))?;
-        Ok(Turn {
+        Ok(WriteGuard {
             _file: file,
-            _own: own,
+            _in_process: in_process,
         })
     }
 }
 
-/// Whether an object is still in the state that was read. Only sure during a [`Turn`].
+/// Checks that an object has not changed since it was read. Reliable only while a [`WriteGuard`] is
+/// held.
 pub(crate) async fn check(
     objects: &dyn ObjectStore,
     key: &Key,

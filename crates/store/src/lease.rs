@@ -1,11 +1,15 @@
-//! The right to be the only one, for a while.
+//! Leases: exclusive rights that expire.
 //!
-//! A lease is an object with the holder's name and the end of its time; whoever replaces the object under the condition that it
-//! is unchanged has the lease. That works the same in a container and in a folder. The end is told by the clocks of the
-//! instances, which Azure keeps together to well under a second: a holder counts on three quarters of the time only,
-//! so a clock may be wrong by the last quarter.
+//! A lease is an object with the name of its holder and the time of its expiry. A conditional write
+//! acquires it, so this works alike in a container and in a folder. The fencing is the conditional
+//! write too: a former holder cannot renew or release a lease that another instance has acquired.
+//!
+//! The clocks of the instances decide when a lease has expired. Azure keeps their skew well under a
+//! second. A holder relies on three quarters of the duration only, so a skew of up to the last
+//! quarter is harmless.
 
 use std::fmt;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,54 +21,55 @@ use uuid::Uuid;
 use crate::error::StoreError;
 use crate::store::{ObjectVersion, Store};
 
-/// A lease that is held, with the document that belongs to it.
+/// A held lease and its document.
 ///
-/// Dropping it does not give it back: it ends when its time is over. [`release`](Self::release) gives it back.
+/// Dropping it does not release it: it stays held until it expires. [`release`](Self::release)
+/// releases it.
 pub struct Lease<T> {
     /// The document. It is written when the lease is renewed or released.
     pub document: T,
     store: Store,
     key: String,
-    holder: Holder,
+    holder: LeaseHolder,
     duration: Duration,
     version: ObjectVersion,
-    /// Until when the holder may count on it.
+    /// The time until which the holder may rely on it.
     until: Instant,
 }
 
-/// What came of asking for a lease.
+/// The outcome of an attempt to acquire a lease.
 #[derive(Debug)]
 pub enum Acquired<T> {
-    /// We have it.
+    /// The lease was acquired.
     Held(Box<Lease<T>>),
-    /// Somebody else has it.
+    /// Another holder has it.
     Busy {
-        /// Who.
+        /// The name of the holder.
         holder: String,
-        /// For how much longer, unless they renew it.
+        /// The time until it expires, unless the holder renews it.
         remaining: Duration,
     },
 }
 
-/// Why a lease could not be renewed or given back.
+/// An error from renewing or releasing a lease.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Its time was over and somebody else has taken it.
-    #[error("the lease is lost: its time was over, and {by} has it now")]
+    /// The lease expired, and another holder has acquired it.
+    #[error("the lease is lost: it expired, and {by} has acquired it")]
     Lost {
-        /// Who has it, or had it last.
+        /// The current holder, or the last one.
         by: String,
     },
-    /// The store did not do it.
+    /// The store operation failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// The object in the store.
+/// The object in the store that represents a lease.
 #[derive(Serialize, Deserialize)]
-struct Leased<T> {
-    lease: Option<Holder>,
-    /// Who gave it back last.
+struct LeaseObject<T> {
+    lease: Option<LeaseHolder>,
+    /// The id of the holder that released it last.
     #[serde(default)]
     released: Option<Uuid>,
     #[serde(flatten)]
@@ -72,43 +77,44 @@ struct Leased<T> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Holder {
-    /// For people.
+struct LeaseHolder {
+    /// A name for logs and messages.
     name: String,
-    /// One for every time that a lease is acquired: the same holder may ask twice.
+    /// A unique id of this acquisition. One holder may acquire a lease several times.
     id: Uuid,
-    /// When others may take it.
+    /// The time of its expiry.
     until: Timestamp,
 }
 
-/// The longest lease, with what the clocks of two holders may be apart. An end further away is one that a wrong clock
-/// wrote: to believe it would keep everybody out for as long.
+/// The duration of the longest lease, including clock skew. A later expiry was written by a wrong
+/// clock and is ignored, because it would block all others until then.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// Whether a lease that ends then is somebody's now.
+/// Whether a lease with this expiry is held now.
 fn is_held(until: Timestamp, now: Timestamp) -> bool {
     until > now && left(until, now) <= LONGEST
 }
 
 impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
-    /// Asks once for the lease at `key`.
+    /// Makes one attempt to acquire the lease at `key`.
     ///
-    /// It can be had if nobody holds it, or if the time of who did is over. `duration` is how long others leave it to us
-    /// when we are never heard of again.
+    /// It succeeds if the lease is free or has expired. `duration` is the time until the lease
+    /// expires if it is not renewed. The deadline of `store` applies to this attempt only; see
+    /// [`set_deadline`](Self::set_deadline).
     pub async fn acquire(
         store: &Store,
         key: &str,
         name: &str,
         duration: Duration,
     ) -> Result<Acquired<T>, StoreError> {
-        let asked = Instant::now();
+        let started = Instant::now();
         let now = Timestamp::now();
-        let found = store.read_json::<Leased<T>>(key).await?;
+        let found = store.read_json::<LeaseObject<T>>(key).await?;
         let (document, version) = match found {
             None => (T::default(), None),
             Some((
-                Leased {
-                    lease: Some(Holder { name, until, .. }),
+                LeaseObject {
+                    lease: Some(LeaseHolder { name, until, .. }),
                     ..
                 },
                 _,
@@ -118,14 +124,14 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
                     remaining: left(until, now),
                 });
             }
-            Some((Leased { document, .. }, version)) => (document, Some(version)),
+            Some((LeaseObject { document, .. }, version)) => (document, Some(version)),
         };
-        let holder = Holder {
+        let holder = LeaseHolder {
             name: name.to_owned(),
             id: Uuid::new_v4(),
             until: end(now, duration),
         };
-        let leased = Leased {
+        let leased = LeaseObject {
             lease: Some(holder.clone()),
             released: None,
             document,
@@ -136,72 +142,59 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
         };
         let version = match written {
             Ok(version) => version,
-            Err(error) if error.is_conflict() => match state(store, key).await? {
-                // The answer to our own write was lost, and it was repeated.
-                Some((
-                    Leased {
-                        lease: Some(now), ..
-                    },
-                    version,
-                )) if now.id == holder.id => version,
-                Some((
-                    Leased {
-                        lease: Some(Holder { name, until, .. }),
-                        ..
-                    },
-                    _,
-                )) => {
-                    return Ok(Acquired::Busy {
-                        holder: name,
-                        remaining: left(until, now),
-                    });
+            Err(error) if error.is_conflict() => {
+                match after_conflict(store, key, holder.id, now).await? {
+                    ControlFlow::Continue(version) => version,
+                    ControlFlow::Break(busy) => return Ok(busy),
                 }
-                _ => {
-                    return Ok(Acquired::Busy {
-                        holder: "somebody".to_owned(),
-                        remaining: Duration::ZERO,
-                    });
-                }
-            },
+            }
             Err(error) => return Err(error),
         };
         Ok(Acquired::Held(Box::new(Self {
             document: leased.document,
-            store: store.clone(),
+            store: store.with_deadline(None),
             key: key.to_owned(),
             holder,
             duration,
             version,
-            until: asked + counted_on(duration),
+            until: started + reliable(duration),
         })))
     }
 
-    /// For how much longer the holder may count on the lease without asking. Zero: it may be somebody else's.
+    /// The time for which the holder may still rely on the lease. Zero if another holder may have
+    /// acquired it.
     pub fn remaining(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
 
-    /// Begins the time of the lease anew, and writes the document. Whoever has done so is the only one at that moment.
+    /// Sets the deadline of the next [`renew`](Self::renew) and [`release`](Self::release). By
+    /// default there is none: each takes up to two store operations.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.store = self.store.with_deadline(deadline);
+    }
+
+    /// Renews the lease for its full duration, and writes the document. Success means that no other
+    /// instance has acquired it.
     pub async fn renew(&mut self) -> Result<(), LeaseError> {
-        let asked = Instant::now();
-        let holder = Holder {
+        let started = Instant::now();
+        let holder = LeaseHolder {
             until: end(Timestamp::now(), self.duration),
             ..self.holder.clone()
         };
         self.write(Some(holder)).await?;
-        self.until = asked + counted_on(self.duration);
+        self.until = started + reliable(self.duration);
         Ok(())
     }
 
-    /// Gives the lease back, and writes the document.
+    /// Releases the lease, and writes the document.
     pub async fn release(mut self) -> Result<(), LeaseError> {
         self.write(None).await
     }
 
-    async fn write(&mut self, holder: Option<Holder>) -> Result<(), LeaseError> {
+    async fn write(&mut self, holder: Option<LeaseHolder>) -> Result<(), LeaseError> {
         let own = self.holder.id;
         let released = holder.is_none().then_some(own);
-        let leased = Leased {
+        let leased = LeaseObject {
             lease: holder,
             released,
             document: &self.document,
@@ -211,10 +204,11 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
                 self.version = version;
                 Ok(())
             }
-            // Only the holder writes while the lease is its own: then it was our own write whose answer was lost.
+            // Only the holder writes a held lease, so the conflict may be with our own write whose
+            // response was lost.
             Err(error) if error.is_conflict() => match state(&self.store, &self.key).await? {
                 Some((
-                    Leased {
+                    LeaseObject {
                         lease: Some(holder),
                         ..
                     },
@@ -224,7 +218,7 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
                     Ok(())
                 }
                 Some((
-                    Leased {
+                    LeaseObject {
                         lease: None,
                         released: Some(id),
                         ..
@@ -232,14 +226,14 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
                     _,
                 )) if id == own && released.is_some() => Ok(()),
                 Some((
-                    Leased {
+                    LeaseObject {
                         lease: Some(holder),
                         ..
                     },
                     _,
                 )) => Err(LeaseError::Lost { by: holder.name }),
                 _ => Err(LeaseError::Lost {
-                    by: "nobody".to_owned(),
+                    by: "no other instance".to_owned(),
                 }),
             },
             Err(error) => Err(error.into()),
@@ -247,11 +241,41 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
     }
 }
 
-/// Who has the lease, by what the object says now. The document is left aside.
+/// Resolves the conflict of a write that acquires a lease. Continues with the version of our own
+/// write if its response was lost and the retry found its result; otherwise another holder was
+/// first.
+async fn after_conflict<T>(
+    store: &Store,
+    key: &str,
+    own: Uuid,
+    now: Timestamp,
+) -> Result<ControlFlow<Acquired<T>, ObjectVersion>, StoreError> {
+    let holder = match state(store, key).await? {
+        Some((LeaseObject { lease, .. }, version)) => {
+            if lease.as_ref().is_some_and(|holder| holder.id == own) {
+                return Ok(ControlFlow::Continue(version));
+            }
+            lease
+        }
+        None => None,
+    };
+    Ok(ControlFlow::Break(match holder {
+        Some(LeaseHolder { name, until, .. }) => Acquired::Busy {
+            holder: name,
+            remaining: left(until, now),
+        },
+        None => Acquired::Busy {
+            holder: "another instance".to_owned(),
+            remaining: Duration::ZERO,
+        },
+    }))
+}
+
+/// Reads the current state of the lease, without its document.
 async fn state(
     store: &Store,
     key: &str,
-) -> Result<Option<(Leased<IgnoredAny>, ObjectVersion)>, StoreError> {
+) -> Result<Option<(LeaseObject<IgnoredAny>, ObjectVersion)>, StoreError> {
     store.read_json(key).await
 }
 
@@ -263,7 +287,7 @@ fn end(now: Timestamp, duration: Duration) -> Timestamp {
     now.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
-fn counted_on(duration: Duration) -> Duration {
+fn reliable(duration: Duration) -> Duration {
     duration * 3 / 4
 }
 

@@ -7,7 +7,7 @@ mod folder;
 mod lease;
 mod store;
 
-pub use container::{ContainerError, ContainerUrl, Tokens};
+pub use container::{ContainerError, ContainerUrl, TokenProvider};
 pub use error::StoreError;
 pub use lease::{Acquired, Lease, LeaseError};
 pub use store::{Object, ObjectVersion, Store};

@@ -1,4 +1,4 @@
-//! Objects by key, and what may be done with them.
+//! The store and its operations on objects.
 
 use std::fmt;
 use std::path::Path;
@@ -12,57 +12,61 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersi
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use crate::container::{self, ContainerError, ContainerUrl, Tokens};
+use crate::container::{self, ContainerError, ContainerUrl, TokenProvider};
 use crate::error::StoreError;
 use crate::folder::FolderLock;
 
-/// How long one operation may take, its repetitions included. An invocation has 25 s for everything.
+/// The timeout of one operation, including its retries. A whole invocation has 25 s.
 const OPERATION: Duration = Duration::from_secs(8);
 
-/// A blob container, or a folder. Clones are the same store.
+/// A blob container or a folder. Clones are the same store.
 ///
-/// Keys look like paths, with `/` between their parts. Every operation ends within 8 seconds.
+/// Keys look like paths, with `/` between their parts. Every operation ends within 8 seconds, or at
+/// the deadline of [`with_deadline`](Self::with_deadline) if that is earlier.
 #[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
-    /// A folder knows no conditions, so its writers take turns.
+    /// Serialises the writers of a folder, which supports no conditional writes.
     lock: Option<FolderLock>,
-    tokens: Option<Arc<dyn Tokens>>,
-    place: String,
+    tokens: Option<Arc<dyn TokenProvider>>,
+    location: String,
+    deadline: Option<Instant>,
 }
 
-/// An object as it was when it was read.
+/// An object, as read.
 #[derive(Debug, Clone)]
 pub struct Object {
-    /// Its content.
+    /// The content.
     pub bytes: Bytes,
-    /// Which state of the object this is, for [`Store::replace`].
+    /// The version of the object, for [`Store::replace`].
     pub version: ObjectVersion,
 }
 
-/// One state of an object: it is another one after every write.
+/// The version of an object. Every write changes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectVersion(UpdateVersion);
 
 impl Store {
-    /// The store in a folder, which is made if it is not there.
+    /// Opens the store in a folder, and creates the folder if necessary.
     pub fn folder(folder: &Path) -> Result<Self, StoreError> {
         let (objects, lock) = crate::folder::open(folder)?;
-        let place = folder.display().to_string();
+        let location = folder.display().to_string();
         Ok(Self {
             objects: Arc::new(objects),
             lock: Some(lock),
             tokens: None,
-            place,
+            location,
+            deadline: None,
         })
     }
 
-    /// The store in a blob container, reached through `client`. Asks nothing of it yet.
+    /// Opens the store in a blob container, with requests through `client`. Sends no request yet.
     pub fn container(
         url: &ContainerUrl,
-        tokens: Arc<dyn Tokens>,
+        tokens: Arc<dyn TokenProvider>,
         client: &reqwest::Client,
     ) -> Result<Self, ContainerError> {
         let objects = container::open(url, Arc::clone(&tokens), client)?;
@@ -70,11 +74,22 @@ impl Store {
             objects: Arc::new(objects),
             lock: None,
             tokens: Some(tokens),
-            place: url.to_string(),
+            location: url.to_string(),
+            deadline: None,
         })
     }
 
-    /// Reads an object; none if it is not there.
+    /// The same store, whose operations end at `deadline` at the latest. `None` removes an earlier
+    /// deadline.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Option<Instant>) -> Self {
+        Self {
+            deadline,
+            ..self.clone()
+        }
+    }
+
+    /// Reads an object. Returns `None` if it does not exist.
     pub async fn read(&self, key: &str) -> Result<Option<Object>, StoreError> {
         let path = Key::from(key);
         let read = self.attempt("read", key, || async {
@@ -90,12 +105,12 @@ impl Store {
         });
         match read.await {
             Ok(object) => Ok(Some(object)),
-            Err(Failed::Missing) => Ok(None),
-            Err(Failed::Other(error)) => Err(error),
+            Err(OperationError::Missing) => Ok(None),
+            Err(OperationError::Other(error)) => Err(error),
         }
     }
 
-    /// Reads an object that is JSON; none if it is not there.
+    /// Reads a JSON object. Returns `None` if it does not exist.
     pub async fn read_json<T: DeserializeOwned>(
         &self,
         key: &str,
@@ -108,9 +123,9 @@ impl Store {
         Ok(Some((value, version)))
     }
 
-    /// Creates an object; a [conflict](StoreError::Conflict) if it is there.
+    /// Creates an object. Fails with a [conflict](StoreError::Conflict) if it exists.
     ///
-    /// When an answer gets lost and the operation is repeated, our own first write is such a conflict too.
+    /// If a response is lost, the retry conflicts with our own first write.
     pub async fn create(
         &self,
         key: &str,
@@ -119,9 +134,10 @@ impl Store {
         self.put(key, value, PutMode::Create).await
     }
 
-    /// Replaces an object; a [conflict](StoreError::Conflict) if it is no longer in the state that was read.
+    /// Replaces an object. Fails with a [conflict](StoreError::Conflict) if it has changed since it
+    /// was read.
     ///
-    /// When an answer gets lost and the operation is repeated, our own first write is such a conflict too.
+    /// If a response is lost, the retry conflicts with our own first write.
     pub async fn replace(
         &self,
         key: &str,
@@ -131,25 +147,25 @@ impl Store {
         self.put(key, value, PutMode::Update(read.0.clone())).await
     }
 
-    /// Writes an object, whatever was there.
+    /// Writes an object unconditionally.
     pub async fn write(&self, key: &str, value: &impl Serialize) -> Result<(), StoreError> {
         self.put(key, value, PutMode::Overwrite).await.map(drop)
     }
 
-    /// Deletes an object. One that is not there is as good as deleted.
+    /// Deletes an object. Succeeds if it does not exist.
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let path = Key::from(key);
         let deleted = self.attempt("delete", key, || async {
-            let _turn = self.turn().await?;
+            let _guard = self.write_guard().await?;
             self.objects.delete(&path).await
         });
         match deleted.await {
-            Ok(()) | Err(Failed::Missing) => Ok(()),
-            Err(Failed::Other(error)) => Err(error),
+            Ok(()) | Err(OperationError::Missing) => Ok(()),
+            Err(OperationError::Other(error)) => Err(error),
         }
     }
 
-    /// The keys of all objects below a folder, in the order of their names.
+    /// Lists the keys of all objects below a folder, sorted.
     pub async fn list(&self, folder: &str) -> Result<Vec<String>, StoreError> {
         let path = Key::from(folder);
         let listed = self.attempt("list", folder, || async {
@@ -164,7 +180,7 @@ impl Store {
         Ok(keys)
     }
 
-    /// The names of the folders right below a folder, in order.
+    /// Lists the names of the folders directly below a folder, sorted.
     pub async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
         let path = Key::from(folder);
         let listed = self.attempt("list", folder, || async {
@@ -191,10 +207,10 @@ impl Store {
             serde_json::to_vec(value).map_err(|error| StoreError::unreadable(key, &error))?,
         );
         let put = self.attempt("write", key, || async {
-            // Creating is atomic in a folder, too, and harms nobody whose turn it is.
-            let _turn = match (&mode, &self.lock) {
-                (PutMode::Create, Some(lock)) => lock.is_there().map(|()| None)?,
-                _ => self.turn().await?,
+            // Creating a file is atomic and cannot break another writer's condition.
+            let _guard = match (&mode, &self.lock) {
+                (PutMode::Create, Some(lock)) => lock.check_exists().map(|()| None)?,
+                _ => self.write_guard().await?,
             };
             let mode = match (&mode, &self.lock) {
                 (PutMode::Update(read), Some(_)) => {
@@ -217,32 +233,33 @@ impl Store {
             }))
         });
         put.await.map_err(|failed| match failed {
-            // Replacing what somebody has deleted.
-            Failed::Missing => StoreError::Conflict {
+            // The object to replace was deleted.
+            OperationError::Missing => StoreError::Conflict {
                 key: key.to_owned(),
             },
-            Failed::Other(error) => error,
+            OperationError::Other(error) => error,
         })
     }
 
-    async fn turn(&self) -> Result<Option<crate::folder::Turn>, object_store::Error> {
+    async fn write_guard(&self) -> Result<Option<crate::folder::WriteGuard>, object_store::Error> {
         match &self.lock {
-            Some(lock) => lock.turn().await.map(Some),
+            Some(lock) => lock.lock().await.map(Some),
             None => Ok(None),
         }
     }
 
-    /// Does something within the time for one operation; once more if the store has refused the token.
+    /// Runs an operation until its timeout or the deadline. Retries it once if the store refuses
+    /// the token.
     async fn attempt<T, F>(
         &self,
         operation: &'static str,
         key: &str,
         work: impl Fn() -> F,
-    ) -> Result<T, Failed>
+    ) -> Result<T, OperationError>
     where
         F: Future<Output = Result<T, object_store::Error>>,
     {
-        let both = async {
+        let with_retry = async {
             match (work().await, &self.tokens) {
                 (Err(object_store::Error::Unauthenticated { .. }), Some(tokens)) => {
                     tokens.refused().await;
@@ -253,13 +270,29 @@ impl Store {
         };
         // Spans of all crates have this target: see `keyrelay_azure::SPANS`.
         let span = tracing::info_span!(target: "keyrelay::trace", "store", otel.name = %format_args!("store {operation}"), otel.kind = "client", store.key = key);
-        match tokio::time::timeout(OPERATION, both).instrument(span).await {
+        let now = Instant::now();
+        let timeout = now + OPERATION;
+        let end = self
+            .deadline
+            .map_or(timeout, |deadline| deadline.min(timeout));
+        // A timeout polls the operation first, and could still write.
+        if end <= now {
+            return Err(OperationError::Other(StoreError::Unavailable {
+                operation,
+                key: key.to_owned(),
+                source: "the deadline has passed".into(),
+            }));
+        }
+        match tokio::time::timeout_at(end, with_retry)
+            .instrument(span)
+            .await
+        {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(object_store::Error::NotFound { source, .. })) if !names_container(&*source) => {
-                Err(Failed::Missing)
+                Err(OperationError::Missing)
             }
-            Ok(Err(error)) => Err(Failed::Other(StoreError::of(operation, key, error))),
-            Err(elapsed) => Err(Failed::Other(StoreError::OutOfReach {
+            Ok(Err(error)) => Err(OperationError::Other(StoreError::of(operation, key, error))),
+            Err(elapsed) => Err(OperationError::Other(StoreError::Unavailable {
                 operation,
                 key: key.to_owned(),
                 source: Box::new(elapsed),
@@ -268,26 +301,29 @@ impl Store {
     }
 }
 
-/// A key as it was given: places have fewer characters than keys, so some are written with `%`.
-fn decoded(place: &str) -> String {
-    percent_decode_str(place).decode_utf8_lossy().into_owned()
+/// Decodes a key from its path. Paths allow fewer characters than keys, so some are
+/// percent-encoded.
+fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
-/// How one operation failed.
-enum Failed {
+/// The failure of one operation.
+enum OperationError {
     Missing,
     Other(StoreError),
 }
 
-fn missing_is_empty(listed: Result<Vec<String>, Failed>) -> Result<Vec<String>, StoreError> {
+fn missing_is_empty(
+    listed: Result<Vec<String>, OperationError>,
+) -> Result<Vec<String>, StoreError> {
     match listed {
         Ok(names) => Ok(names),
-        Err(Failed::Missing) => Ok(Vec::new()),
-        Err(Failed::Other(error)) => Err(error),
+        Err(OperationError::Missing) => Ok(Vec::new()),
+        Err(OperationError::Other(error)) => Err(error),
     }
 }
 
-/// Whether a 404 is about the container: then it is not the object that is missing.
+/// Whether a 404 says that the container is missing, and not the object.
 fn names_container(source: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(source), |error| error.source()).any(|error| {
         let text = error.to_string();
@@ -297,13 +333,13 @@ fn names_container(source: &(dyn std::error::Error + 'static)) -> bool {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Store").field(&self.place).finish()
+        f.debug_tuple("Store").field(&self.location).finish()
     }
 }
 
 impl fmt::Display for Store {
-    /// Where it is: a folder or a URL.
+    /// Writes the location: a folder or a URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.place)
+        f.write_str(&self.location)
     }
 }

@@ -1,5 +1,5 @@
-//! Puts the function app together as it is deployed: `host.json`, the function folders, the configuration, the
-//! policies and the custom handler, in `target/app`.
+//! The function app as it is deployed, in `target/app`: `host.json`, the function folders, the
+//! configuration, the policies and the custom handler.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub(crate) fn assemble() -> anyhow::Result<PathBuf> {
     Ok(app)
 }
 
-/// Where cargo puts a binary of this workspace.
+/// The path of a binary of this workspace.
 pub(crate) fn binary(name: &str) -> PathBuf {
     policies::target_folder().join("debug").join(name)
 }

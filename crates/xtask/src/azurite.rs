@@ -1,4 +1,4 @@
-//! Installs Azurite, Microsoft's storage emulator, for the tests that need a real blob container.
+//! Azurite, Microsoft's storage emulator, for the tests that need a real blob container.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,8 +9,8 @@ use crate::{policies, shell};
 /// The version that the tests were written against.
 const VERSION: &str = "3.35.0";
 
-/// Returns the script of Azurite's blob service, after installing it if need be. The error says what is missing: Node, or
-/// a way to npm's registry.
+/// Returns the script of Azurite's blob service, and installs it first if needed. The error names
+/// the missing tool.
 pub(crate) fn script() -> Result<PathBuf, String> {
     let folder = policies::target_folder().join(format!("azurite-{VERSION}"));
     let script = folder.join("node_modules/azurite/dist/src/blob/main.js");
@@ -40,7 +40,7 @@ pub(crate) fn script() -> Result<PathBuf, String> {
         "--prefix",
     ])
     .arg(&folder);
-    // Its output would be in the middle of the tests' on standard output.
+    // Standard output is for the results of the tests.
     npm.arg(format!("azurite@{VERSION}")).stdout(Stdio::null());
     shell::run(&mut npm).map_err(|error| format!("{error:#}"))?;
     if !script.is_file() {
@@ -49,7 +49,7 @@ pub(crate) fn script() -> Result<PathBuf, String> {
             script.display()
         ));
     }
-    // Whatever is half there without this file was cut short.
+    // Written last: without this file, an installation is incomplete.
     fs::write(&finished, VERSION)
         .map_err(|error| format!("cannot write {}: {error}", finished.display()))?;
     Ok(script)

@@ -1,4 +1,5 @@
-//! Lets Microsoft's own Python libraries use the stand-in. Needs Python 3 with pip, so it is not part of the tests.
+//! Microsoft's Python libraries against the stand-in for Azure. Not part of the tests, because it
+//! needs Python 3 with pip.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -13,18 +14,18 @@ const LIBRARIES: [&str; 3] = ["azure-identity", "azure-keyvault-secrets", "azure
 const SCRIPT: &str = "crates/local-azure/tests/clients.py";
 const WORLD: &str = "crates/local-azure/tests/clients.toml";
 
-/// The stand-in, which is not to outlive us.
+/// The process of the stand-in. It is killed on drop.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Fails if the process has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Installs the libraries in a virtual environment of ours, starts the stand-in, and runs the script.
+/// Installs the libraries in a virtual environment, starts the stand-in, and runs the script.
 pub(crate) fn run() -> anyhow::Result<()> {
     let function_app = app::assemble()?;
     let folder = policies::target_folder().join("clients");
@@ -56,7 +57,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         .context("`keyrelay local` has no output")?;
     let mut output = BufReader::new(output);
     let announced = announced(&mut output)?;
-    // Its log must not fill the pipe.
+    // The pipe has to be drained, or the stand-in would block.
     std::thread::spawn(move || io::copy(&mut output, &mut io::sink()));
 
     shell::step("running the libraries against it");
@@ -85,7 +86,7 @@ fn install(folder: &Path) -> anyhow::Result<std::path::PathBuf> {
     Ok(python)
 }
 
-/// Reads where the stand-in is from the lines it prints, and turns that into the variables that the script wants.
+/// Reads the endpoints from the output of the stand-in, as environment variables for the script.
 fn announced(output: &mut impl BufRead) -> anyhow::Result<Vec<(String, String)>> {
     let mut variables = Vec::new();
     for line in output.lines() {
@@ -112,5 +113,5 @@ fn announced(output: &mut impl BufRead) -> anyhow::Result<Vec<(String, String)>>
             return Ok(variables);
         }
     }
-    bail!("`keyrelay local` did not say where it is");
+    bail!("`keyrelay local` did not print its endpoints");
 }

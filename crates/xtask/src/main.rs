@@ -2,12 +2,17 @@
 
 mod app;
 mod azurite;
+mod binaries;
+mod ci;
 mod clients;
+mod output;
 mod policies;
 mod shell;
 mod shipped;
 mod terraform;
 mod tests;
+#[cfg(test)]
+mod words;
 
 use std::process::ExitCode;
 
@@ -16,33 +21,39 @@ use clap::{Parser, Subcommand};
 /// The commands of this repository.
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
-struct Arguments {
+struct TaskArguments {
     #[command(subcommand)]
-    command: Command,
+    command: Task,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    /// Build everything and show a rotation, from the event to the proof
+enum Task {
+    /// Build everything and show a rotation, from the event to the verdict
     Demo {
-        /// Leave everything running afterwards, to play with
+        /// Leave everything running afterwards
         #[arg(long)]
         stay: bool,
     },
     /// Build everything and run all tests
     Test {
+        /// Only the tests that need no policies, no Node.js and no other process
+        #[arg(long)]
+        fast: bool,
         /// Only the tests whose names contain this
         filter: Option<String>,
     },
     /// Build `policies/*.wasm` from their sources
     Policies,
-    /// Put the function app together in `target/app`
+    /// Assemble the function app in `target/app`
     App,
-    /// Make the pages in `docs/reference` of the code
+    /// Check everything that must hold before a change lands: formatting, lints, documentation,
+    /// tests
+    Ci,
+    /// Generate the pages in `docs/reference` from the code
     Reference,
-    /// Make `dist/keyrelay.zip`, the package that is deployed
+    /// Make `dist/keyrelay.zip`, the deployment package
     Package,
-    /// Run the benchmarks, of the program that is shipped
+    /// Run the benchmarks of the shipped program
     Bench {
         /// Only this group, and options of criterion
         arguments: Vec<String>,
@@ -52,15 +63,17 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
-        Command::Demo { stay } => demo(stay),
-        Command::Test { filter } => tests::run(filter.as_deref()),
-        Command::Policies => policies::build(),
-        Command::App => app::assemble().map(drop),
-        Command::Reference => reference(),
-        Command::Package => shipped::package().map(drop),
-        Command::Bench { arguments } => shipped::bench(&arguments),
-        Command::Clients => clients::run(),
+    let result = match TaskArguments::parse().command {
+        Task::Demo { stay } => demo(stay),
+        Task::Test { fast: true, filter } => tests::fast(filter.as_deref()),
+        Task::Test { filter, .. } => tests::run(filter.as_deref()),
+        Task::Ci => ci::run(),
+        Task::Policies => policies::build(),
+        Task::App => app::assemble().map(drop),
+        Task::Reference => reference(),
+        Task::Package => shipped::package().map(drop),
+        Task::Bench { arguments } => shipped::bench(&arguments),
+        Task::Clients => clients::run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,15 +95,24 @@ fn demo(stay: bool) -> anyhow::Result<()> {
     shell::run(&mut command)
 }
 
+/// Runs the test that compares the pages with the code, and has it write them instead.
 fn reference() -> anyhow::Result<()> {
-    shell::run(shell::cargo().args([
-        "run",
-        "--quiet",
-        "--package",
-        "keyrelay",
-        "--bin",
-        "keyrelay",
-        "--",
-        "reference",
-    ]))
+    shell::step("generating docs/reference");
+    let mut cargo = shell::cargo();
+    cargo
+        .args([
+            "test",
+            "--quiet",
+            "--package",
+            "keyrelay",
+            "--bin",
+            "keyrelay",
+        ])
+        .args([
+            "--",
+            "--exact",
+            "reference::the_reference_pages_are_up_to_date",
+        ])
+        .env("KEYRELAY_UPDATE_REFERENCE", "1");
+    shell::run(&mut cargo)
 }

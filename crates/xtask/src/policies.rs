@@ -1,4 +1,4 @@
-//! Builds the shipped policies: `policies/<name>/` becomes `policies/<name>.wasm`.
+//! The shipped policies: `policies/<name>/` is built to `policies/<name>.wasm`.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,10 +9,11 @@ use crate::shell;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The policy that only tests use. They take it from where cargo puts it.
+/// The policy that only tests use. They load it from cargo's target folder.
 const FOR_TESTS: &str = "scripted-policy";
 
-/// Builds every policy that has its source in `policies/`, and puts the module beside it; and the one for tests.
+/// Builds the policy for tests, and every policy in `policies/`, whose module is copied beside its
+/// source.
 pub(crate) fn build() -> anyhow::Result<()> {
     install_target(TARGET)?;
     let names = names()?;
@@ -26,9 +27,9 @@ pub(crate) fn build() -> anyhow::Result<()> {
     let built = target_folder().join(TARGET).join("policy");
     let policies = shell::root().join("policies");
     for name in names {
-        // Crates are named with dashes, modules with underscores; a policy is named like its folder.
+        // Cargo replaces dashes in the names of modules.
         let module = built.join(format!("{}.wasm", name.replace('-', "_")));
-        // Written beside and renamed, so that nobody ever loads half a file.
+        // Renamed into place, because a running host may load the file at any time.
         let beside = policies.join(format!(".{name}.wasm.new"));
         fs::copy(&module, &beside).with_context(|| format!("cannot copy {}", module.display()))?;
         fs::rename(&beside, policies.join(format!("{name}.wasm")))?;
@@ -36,9 +37,9 @@ pub(crate) fn build() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where cargo builds to.
+/// The target folder of cargo.
 pub(crate) fn target_folder() -> PathBuf {
-    // Our own binary lies in `<target>/<profile>/`.
+    // This program is in `<target>/<profile>/`.
     let own = std::env::current_exe()
         .ok()
         .and_then(|path| Some(path.ancestors().nth(2)?.to_owned()));
@@ -60,7 +61,7 @@ fn names() -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Asks rustup for a target, unless the compiler has it.
+/// Installs a target with rustup, unless the compiler has it.
 pub(crate) fn install_target(target: &str) -> anyhow::Result<()> {
     let output = shell::command("rustc")
         .args(["--print", "target-libdir", "--target", target])

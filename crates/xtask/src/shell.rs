@@ -1,4 +1,4 @@
-//! Running other programs, and saying so.
+//! Other programs, and the messages about them.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ pub(crate) fn root() -> PathBuf {
         .to_owned()
 }
 
-/// Prints a line for the person who waits.
+/// Prints a message on standard error.
 #[expect(
     clippy::print_stderr,
-    reason = "the words of this program; data goes to standard output"
+    reason = "messages of this program; data goes to standard output"
 )]
 pub(crate) fn say(line: &str) {
     eprintln!("{line}");
 }
 
-/// Says what is about to be done.
+/// Announces a step.
 pub(crate) fn step(what: &str) {
     say(&format!("xtask: {what}"));
 }
@@ -37,12 +37,12 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Cargo itself, the one that runs us.
+/// The cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     command(env!("CARGO"))
 }
 
-/// Runs a program to its end; anything but success is an error.
+/// Runs a program, and returns an error unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let status = command
@@ -55,7 +55,7 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a program is installed, and does this without an error.
+/// Whether a program is installed, and succeeds with these arguments.
 pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
     let done = command(program)
         .args(arguments)

@@ -1,4 +1,4 @@
-//! The custom handler as it is shipped, and the package around it.
+//! The shipped custom handler, and its package.
 
 use std::env;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use anyhow::{Context, bail, ensure};
 
 use crate::{app, policies, shell};
 
-/// Nobody says which C library a function app finds: the program brings its own.
+/// A target with static linking, because Azure does not document the C library of a function app.
 const TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// Makes `dist/keyrelay.zip`. The same commit gives the same bytes.
+/// Builds `dist/keyrelay.zip`. The same commit gives the same bytes.
 pub(crate) fn package() -> anyhow::Result<PathBuf> {
     let host = host()?;
     let app = app::assemble()?;
@@ -31,7 +31,7 @@ pub(crate) fn package() -> anyhow::Result<PathBuf> {
     Ok(file)
 }
 
-/// Builds keyrelay-host as it is shipped: without anything that it needs from where it runs.
+/// Builds keyrelay-host as it is shipped: statically linked, and without local paths.
 pub(crate) fn host() -> anyhow::Result<PathBuf> {
     ensure!(
         can_build(),
@@ -40,13 +40,13 @@ pub(crate) fn host() -> anyhow::Result<PathBuf> {
     policies::install_target(TARGET)?;
     shell::step("building keyrelay-host as it is shipped (the first time takes some ten minutes)");
     let (root, target, home) = (shell::root(), policies::target_folder(), cargo_home()?);
-    // No path of this machine gets into the program.
-    let places = [
+    // Local paths would make the build irreproducible.
+    let prefixes = [
         (home.as_path(), "/cargo"),
         (target.as_path(), "/target"),
         (root.as_path(), "/keyrelay"),
     ];
-    let map = |option: &str| places.map(|(from, to)| format!("{option}={}={to}", from.display()));
+    let map = |option: &str| prefixes.map(|(from, to)| format!("{option}={}={to}", from.display()));
     let mut cargo = shell::cargo();
     cargo.args([
         "build",
@@ -61,8 +61,8 @@ pub(crate) fn host() -> anyhow::Result<PathBuf> {
         "CARGO_ENCODED_RUSTFLAGS",
         map("--remap-path-prefix").join("\u{1f}"),
     );
-    // The compiler of this machine will do for the few C files: they ask nothing of a C library but what all have. The
-    // checked functions of `_FORTIFY_SOURCE` are glibc's own.
+    // The local compiler is good enough for the few C files, which use no special function of a C
+    // library. Only the checked functions of `_FORTIFY_SOURCE` exist in glibc alone.
     let flags = format!("-U_FORTIFY_SOURCE {}", map("-ffile-prefix-map").join(" "));
     cargo
         .env("CC_x86_64_unknown_linux_musl", "cc")
@@ -71,12 +71,12 @@ pub(crate) fn host() -> anyhow::Result<PathBuf> {
     Ok(target.join(TARGET).join("dist").join("keyrelay-host"))
 }
 
-/// Whether this is the kind of machine that the package is made on.
+/// Whether the package can be built on this machine.
 pub(crate) const fn can_build() -> bool {
     cfg!(all(target_os = "linux", target_arch = "x86_64"))
 }
 
-/// Where cargo keeps the sources of libraries.
+/// The folder in which cargo keeps the sources of dependencies.
 #[expect(clippy::disallowed_methods, reason = "cargo's own variable")]
 fn cargo_home() -> anyhow::Result<PathBuf> {
     if let Some(home) = env::var_os("CARGO_HOME") {
@@ -84,11 +84,11 @@ fn cargo_home() -> anyhow::Result<PathBuf> {
     }
     match env::home_dir() {
         Some(home) => Ok(home.join(".cargo")),
-        None => bail!("nobody says where cargo keeps its files: set CARGO_HOME"),
+        None => bail!("cargo's home folder is unknown: set CARGO_HOME"),
     }
 }
 
-/// Runs the benchmarks, of the program that is shipped.
+/// Runs the benchmarks of the shipped program.
 pub(crate) fn bench(arguments: &[String]) -> anyhow::Result<()> {
     policies::build()?;
     let mut cargo = shell::cargo();

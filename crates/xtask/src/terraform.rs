@@ -1,13 +1,14 @@
-//! Checks the Terraform module as far as that goes here: its form, its names, and its own tests where the provider is.
+//! The checks of the Terraform module: formatting, names, and its own tests if the provider can be
+//! downloaded.
 
 use std::path::PathBuf;
 
 use crate::{policies, shell};
 
-/// What `terraform validate` and `terraform test` are run in.
+/// The folder of the module.
 const FOLDER: &str = "terraform";
 
-/// Runs every check that can be run. Returns what could not be, and why.
+/// Runs every check that is possible here. Returns a message for each that is not.
 pub(crate) fn check() -> anyhow::Result<Vec<String>> {
     let mut left_out = Vec::new();
     if shell::succeeds("npm", &["--version"]) {
@@ -36,7 +37,7 @@ pub(crate) fn check() -> anyhow::Result<Vec<String>> {
     }
     shell::run(shell::command("terraform").args(["fmt", "-check", "-recursive", FOLDER]))?;
     let folder = format!("-chdir={FOLDER}");
-    // Some machines have no way to the registry of providers.
+    // Some machines cannot reach the registry of providers.
     if shell::succeeds(
         "terraform",
         &[&folder, "init", "-backend=false", "-input=false"],

@@ -1,23 +1,31 @@
-//! Runs all tests, and looks through everything they printed for values that nobody may ever see.
+//! The tests of the workspace: all of them, or the fast ones.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::time::Instant;
 
-use anyhow::{Context, bail};
+use crate::output::{Results, print};
+use crate::{azurite, binaries, policies, shell, shipped, terraform};
 
-use crate::{azurite, policies, shell, shipped, terraform};
-
-/// What every planted value begins with: the tests put it into plain-text settings and secrets.
-const PLANTED: &str = "planted-value-";
-
-/// Counts of one or more test binaries.
-#[derive(Default)]
-struct Counts {
-    passed: u64,
-    failed: u64,
+/// The integration tests of a package that start no process.
+enum InProcess {
+    None,
+    /// Those whose names contain this.
+    Only(&'static str),
+    /// Those whose names contain none of these.
+    Without(&'static [&'static str]),
 }
 
-/// Builds what the tests need and runs them all.
+/// The packages with integration tests that start processes.
+const IN_PROCESS: [(&str, InProcess); 4] = [
+    ("keyrelay", InProcess::None),
+    ("keyrelay-azure", InProcess::Without(&["process::"])),
+    ("keyrelay-host", InProcess::Only("pages::")),
+    (
+        "keyrelay-local-azure",
+        InProcess::Without(&["functions_host::", "handler_app", "app_process::"]),
+    ),
+];
+
+/// Builds everything that the tests need, and runs all of them.
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     policies::build()?;
     let package = if shipped::can_build() {
@@ -36,51 +44,24 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     let mut cargo = shell::cargo();
     cargo
         .args(["test", "--workspace", "--no-fail-fast"])
-        .args(filter)
-        .stdout(Stdio::piped());
+        .args(filter);
     if let Ok(script) = &azurite {
         cargo.env("KEYRELAY_AZURITE", script);
     }
     if let Some(package) = &package {
         cargo.env("KEYRELAY_PACKAGE", package);
     }
-    let mut child = cargo.spawn().context("cannot run cargo")?;
-    let output = child.stdout.take().context("cargo has no output")?;
-    let mut counts = Counts::default();
-    let mut planted = Vec::new();
-    for line in BufReader::new(output).lines() {
-        let line = line?;
-        print(&line);
-        counts.add(&line);
-        if line.contains(PLANTED) {
-            planted.push(line);
-        }
-    }
-    let status = child.wait()?;
-    if !planted.is_empty() {
-        bail!(
-            "{} lines above show a value that was planted to be kept secret",
-            planted.len()
-        );
-    }
-    if !status.success() {
-        bail!(
-            "cargo test ended with {status}: {} passed, {} failed",
-            counts.passed,
-            counts.failed
-        );
-    }
-    if counts.passed == 0 {
-        bail!("no test was run");
-    }
+    let mut results = Results::default();
+    let status = results.run(&mut cargo)?;
+    results.check((!status.success()).then_some(status))?;
     if let Err(missing) = azurite {
-        // A green run is not to look like more than it is.
+        // A green run must not look like more than it is.
         print(&format!(
             "the store was tested in folders only, not in a blob container: {missing}"
         ));
     }
-    for what in left_out {
-        print(&what);
+    for check in left_out {
+        print(&check);
     }
     if package.is_none() {
         print("no package was made: that takes Linux on x86-64");
@@ -91,33 +72,50 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     if !shell::succeeds("python3", &["-c", "import ensurepip, venv"]) {
         print("no policy was made in Python: `python3` is not installed, or has no `venv`");
     }
-    print(&format!(
-        "{} passed, {} failed",
-        counts.passed, counts.failed
-    ));
+    results.print();
     Ok(())
 }
 
-impl Counts {
-    /// Adds a line like `test result: ok. 12 passed; 0 failed; ...`, if it is one.
-    fn add(&mut self, line: &str) {
-        let Some(result) = line.strip_prefix("test result: ") else {
-            return;
-        };
-        let number_before = |word: &str| -> u64 {
-            let before = result.split(word).next().unwrap_or_default();
-            before
-                .split_whitespace()
-                .next_back()
-                .and_then(|number| number.parse().ok())
-                .unwrap_or(0)
-        };
-        self.passed += number_before(" passed");
-        self.failed += number_before(" failed");
+/// Runs the unit tests, and the integration tests that start no process. The binaries are those of
+/// a full run.
+pub(crate) fn fast(filter: Option<&str>) -> anyhow::Result<()> {
+    shell::step("building the tests (the first time takes some minutes: wasmtime is large)");
+    let binaries = binaries::build()?;
+    let started = Instant::now();
+    let (mut results, mut failure) = (Results::default(), None);
+    for binary in &binaries {
+        let listed = IN_PROCESS
+            .iter()
+            .find(|(package, _)| binary.is_integration_test && *package == binary.package);
+        let mut command = binary.command();
+        // Without the variable, the tests of the store use folders only.
+        command.env_remove("KEYRELAY_AZURITE");
+        match listed.map(|(_, in_process)| in_process) {
+            Some(InProcess::None) => continue,
+            // A test runs if any filter matches, so there can be only one.
+            Some(InProcess::Only(_)) if filter.is_some() => continue,
+            Some(InProcess::Only(name)) => {
+                command.arg(name);
+            }
+            Some(InProcess::Without(names)) => {
+                command.args(names.iter().flat_map(|name| ["--skip", name]));
+                command.args(filter);
+            }
+            None => {
+                command.args(filter);
+            }
+        }
+        print(&format!("\n{} ({})", binary.package, binary.target));
+        let status = results.run(&mut command)?;
+        if !status.success() {
+            failure = Some(status);
+        }
     }
-}
-
-#[expect(clippy::print_stdout, reason = "the output of the test run")]
-fn print(line: &str) {
-    println!("{line}");
+    results.check(failure)?;
+    print(&format!(
+        "the fast tests took {} s; `cargo xtask test` runs all",
+        started.elapsed().as_secs()
+    ));
+    results.print();
+    Ok(())
 }

@@ -1,4 +1,4 @@
-// Slots follow the newest version, production is pinned to it; what expires is reported to its owner.
+// Slots follow the newest version, production is pinned to it; the owner of a secret is told when it expires.
 
 export function describe() {
   return {
@@ -40,7 +40,7 @@ function newVersion(event, app) {
   if (event.version === null) {
     throw "the event has no version";
   }
-  // In a slot without one, so that it follows; in production the one of the event.
+  // References in a slot get no version, those in production the version of the event.
   const version = app.slot === null ? event.version : null;
   const set = references
     .filter(({ value }) => value.val.version !== version)
@@ -51,7 +51,7 @@ function newVersion(event, app) {
   return app.slot === null ? { tag: "skip", val: `already pinned to ${version}` } : { tag: "refresh" };
 }
 
-/** Times are numbers, or BigInt in other engines. */
+/** Describes the time until the expiry. Times are numbers, or BigInt in other engines. */
 function when(event) {
   if (event.expires === null) {
     return "soon";

@@ -1,4 +1,4 @@
-"""Slots follow the newest version, production is pinned to it; what expires is reported to its owner."""
+"""Slots follow the newest version, production is pinned to it; the owner of a secret is told when it expires."""
 
 from componentize_py_types import Err
 from wit_world.imports import types
@@ -45,7 +45,7 @@ def new_version(event: types.Event, app: types.App) -> types.Decision:
         return types.Decision_Skip(f"{app.name} does not reference `{event.name}`")
     if event.version is None:
         raise Err("the event has no version")
-    # In a slot without one, so that it follows; in production the one of the event.
+    # References in a slot get no version, those in production the version of the event.
     version = event.version if app.slot is None else None
     stale = [
         (name, types.NewValue_Reference(types.Reference(reference.vault_host, reference.secret, version)))

@@ -1,12 +1,12 @@
-//! Two secrets take turns: an app uses one while the other can be rotated.
+//! Alternates an app between two secrets: it uses one while the other can be rotated.
 
-mod turns;
+mod secret_pair;
 
 use keyrelay_policy::{App, Decision, Event, Occurrence, Policy, Reference};
 
-use turns::Turns;
+use secret_pair::SecretPair;
 
-/// The policy.
+/// The `alternate` policy.
 #[derive(Debug)]
 pub struct Alternate;
 
@@ -19,10 +19,10 @@ impl Policy for Alternate {
     ];
 
     fn decide(event: Event, app: App) -> Result<Decision, String> {
-        let turns = Turns::read(&app.parameters)?;
-        let partner = turns.partner_of(&event.name)?;
+        let pair = SecretPair::read(&app.parameters)?;
+        let partner = pair.partner_of(&event.name)?;
         Ok(match event.occurrence {
-            Occurrence::NewVersionCreated => move_to(&event, partner, turns.pin, &app),
+            Occurrence::NewVersionCreated => move_to(&event, partner, pair.pin, &app),
             Occurrence::NearExpiry | Occurrence::Expired | Occurrence::ExpiryReminder => {
                 app.point_at(&event, &Reference::to(&event.vault_host, partner))
             }
@@ -30,11 +30,11 @@ impl Policy for Alternate {
     }
 
     fn check_parameters(parameters: &[(String, String)]) -> Result<(), String> {
-        Turns::read(parameters).map(drop)
+        SecretPair::read(parameters).map(drop)
     }
 }
 
-/// Moves an app to the event's secret, which was rotated, wherever it uses either of the two.
+/// Changes every reference to either secret of the pair to the event's secret, which was rotated.
 fn move_to(event: &Event, partner: &str, pin: bool, app: &App) -> Decision {
     let version = event.version.as_deref().filter(|_| pin);
     if pin && version.is_none() {

@@ -1,4 +1,4 @@
-//! What `alternate` decides.
+//! Decisions of `alternate`.
 
 use keyrelay_policy::{ObjectKind, Value};
 
@@ -21,7 +21,7 @@ fn to(secret: &str) -> Reference {
     Reference::to(HOST, secret)
 }
 
-/// An app whose setting `SQL` holds this, under a rotation of `a` and `b`.
+/// An app with this value in its setting `SQL`, under a rotation of `a` and `b`.
 fn app(sql: impl Into<Value>) -> App {
     let parameters =
         [("first", "a"), ("second", "b")].map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -191,7 +191,7 @@ fn a_third_secret_is_an_error() {
 }
 
 #[test]
-fn wrong_parameters_are_found_before_an_event_comes() {
+fn wrong_parameters_are_found_by_the_check() {
     assert!(Alternate::check_parameters(&[]).is_err());
     assert_eq!(
         Alternate::check_parameters(&app(to("a")).parameters),

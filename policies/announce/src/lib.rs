@@ -2,7 +2,7 @@
 
 use keyrelay_policy::{App, Decision, Event, ObjectKind, Occurrence, Policy};
 
-/// The policy.
+/// The `announce` policy.
 #[derive(Debug)]
 pub struct Announce;
 
@@ -31,7 +31,7 @@ impl Policy for Announce {
     }
 }
 
-/// What the event says about the end of the version.
+/// Describes the expiry of the version.
 fn end(event: &Event) -> String {
     let is_over = event.occurrence == Occurrence::Expired || event.days_left() == Some(0);
     match (is_over, event.expires.map(date), event.days_left()) {
@@ -43,10 +43,10 @@ fn end(event: &Event) -> String {
     }
 }
 
-/// The day of a time in seconds since 1970, in UTC: `2026-03-01`.
+/// Formats the UTC day of a time in seconds since 1970: `2026-03-01`.
 ///
-/// Years are counted from March here, so that the leap day is the last of its year, and in eras of 400 years, which all
-/// have as many days: the algorithm of Howard Hinnant's `civil_from_days`.
+/// This is the algorithm of Howard Hinnant's `civil_from_days`. Years begin in March, so that the
+/// leap day is the last of its year. Eras have 400 years, and all have the same number of days.
 fn date(seconds: u64) -> String {
     const DAYS_OF_ERA: u64 = 146_097;
     // From the first of March of the year 0 to the first of January of 1970.
@@ -56,7 +56,7 @@ fn date(seconds: u64) -> String {
     let year_of_era =
         (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // Five months from March have 153 days, whichever five they are.
+    // Counted from March, every five months have 153 days.
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = if month_from_march < 10 {

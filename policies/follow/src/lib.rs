@@ -1,8 +1,8 @@
-//! Follows the secret: the default policy.
+//! Follows the newest version of the secret. This is the default policy.
 
 use keyrelay_policy::{App, Decision, Event, Policy, Reference};
 
-/// The policy.
+/// The `follow` policy.
 #[derive(Debug)]
 pub struct Follow;
 
@@ -22,7 +22,8 @@ impl Policy for Follow {
             .map(|(name, reference)| (*name, reference.at(version)))
             .collect();
         Ok(if !moved.is_empty() {
-            // Azure resolves all references of the app anew when its settings are written: those without a version too.
+            // A write of settings makes Azure resolve all references of the app again, including
+            // those without a version.
             Decision::set(moved)
         } else if references
             .iter()

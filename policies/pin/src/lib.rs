@@ -1,8 +1,9 @@
-//! Pins every reference to the secret to the version of the event, as the Logic App did that keyrelay replaces.
+//! Pins every reference to the secret to the version of the event. The Logic App that keyrelay
+//! replaces did the same.
 
 use keyrelay_policy::{App, Decision, Event, Policy};
 
-/// The policy.
+/// The `pin` policy.
 #[derive(Debug)]
 pub struct Pin;
 

@@ -1,8 +1,9 @@
-//! Takes the version out of every reference to the secret, so that Azure follows it by itself.
+//! Removes the version from every reference to the secret, so that Azure follows the newest version
+//! by itself.
 
 use keyrelay_policy::{App, Decision, Event, Policy, Reference};
 
-/// The policy.
+/// The `unpin` policy.
 #[derive(Debug)]
 pub struct Unpin;
 
@@ -18,7 +19,8 @@ impl Policy for Unpin {
         let freed: Vec<(&str, Reference)> = pinned
             .map(|(name, reference)| (*name, reference.unpinned()))
             .collect();
-        // Azure resolves all references of the app anew when its settings are written: those without a version too.
+        // A write of settings makes Azure resolve all references of the app again, including those
+        // without a version.
         Ok(if freed.is_empty() {
             Decision::Refresh
         } else {

@@ -55,7 +55,8 @@ impl TokenSource {
         }
     }
 
-    /// Requests a token. `azure_identity` retries for longer than a call lasts, so the caller must bound the time.
+    /// Requests a token. `azure_identity` retries for longer than a call lasts, so the caller must
+    /// bound the time.
     pub(super) async fn fetch(&self, audience: &str) -> Result<AccessToken, TokenError> {
         // Version 2 of the token endpoint takes an audience as the scope `<resource>/.default`.
         let scope = format!("{}/.default", audience.trim_end_matches('/'));
@@ -67,8 +68,8 @@ impl TokenSource {
         })
     }
 
-    /// Creates a new credential for each request, because those of `azure_identity` cache a token until it expires and would
-    /// return a rejected one again.
+    /// Creates a new credential for each request, because those of `azure_identity` cache a token
+    /// until it expires and would return a rejected one again.
     fn open(&self) -> azure_core::Result<Arc<dyn TokenCredential>> {
         match self {
             Self::Managed {
@@ -133,8 +134,9 @@ impl fmt::Debug for TokenSource {
 
 /// Classifies an error of `azure_identity`.
 ///
-/// A 400 of the identity endpoint means that the app does not have the identity, and a developer who is not logged in must
-/// log in: both are permanent. Connections, time-outs and the endpoint's own failures are transient.
+/// A 400 of the identity endpoint means that the app does not have the identity, and a developer
+/// who is not logged in must log in: both are permanent. Connections, time-outs and the endpoint's
+/// own failures are transient.
 fn retryability(error: &Error) -> Retryability {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut retryability = Retryability::Transient;

@@ -25,20 +25,20 @@ enum Play {
 #[derive(Debug)]
 struct Script {
     plays: Mutex<VecDeque<Play>>,
-    asked: Mutex<Vec<String>>,
+    requested: Mutex<Vec<String>>,
 }
 
 impl Script {
     fn of(plays: &[Play]) -> (Arc<Self>, Credential) {
         let script = Arc::new(Self {
             plays: Mutex::new(plays.iter().copied().collect()),
-            asked: Mutex::default(),
+            requested: Mutex::default(),
         });
         (script.clone(), Credential::from_source(script))
     }
 
     fn requests(&self) -> usize {
-        self.asked.lock().unwrap().len()
+        self.requested.lock().unwrap().len()
     }
 }
 
@@ -50,9 +50,9 @@ impl TokenCredential for Script {
         _: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
         let number = {
-            let mut asked = self.asked.lock().unwrap();
-            asked.push(scopes.join(" "));
-            asked.len()
+            let mut requested = self.requested.lock().unwrap();
+            requested.push(scopes.join(" "));
+            requested.len()
         };
         let play = {
             let mut plays = self.plays.lock().unwrap();
@@ -79,7 +79,7 @@ fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(25))
 }
 
-async fn ask(credential: &Credential) -> Result<String, TokenError> {
+async fn token(credential: &Credential) -> Result<String, TokenError> {
     credential
         .token(ARM, soon())
         .await
@@ -94,7 +94,7 @@ fn check(got: Result<String, TokenError>, expected: &str) {
 #[tokio::test(start_paused = true)]
 async fn two_hundred_callers_make_one_request() {
     let (script, credential) = Script::of(&[Play::Token(3600)]);
-    for token in join_all((0..200).map(|_| ask(&credential))).await {
+    for token in join_all((0..200).map(|_| token(&credential))).await {
         check(token, "token-1");
     }
     assert_eq!(script.requests(), 1);
@@ -103,7 +103,7 @@ async fn two_hundred_callers_make_one_request() {
 #[tokio::test(start_paused = true)]
 async fn two_hundred_callers_share_one_failure() {
     let (script, credential) = Script::of(&[Play::Hang]);
-    for token in join_all((0..200).map(|_| ask(&credential))).await {
+    for token in join_all((0..200).map(|_| token(&credential))).await {
         assert_eq!(token.unwrap_err().retryability(), Retryability::Transient);
     }
     assert_eq!(script.requests(), 1);
@@ -112,22 +112,22 @@ async fn two_hundred_callers_share_one_failure() {
 #[tokio::test(start_paused = true)]
 async fn a_token_is_renewed_five_minutes_before_its_end() {
     let (script, credential) = Script::of(&[Play::Token(3600)]);
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     advance(Duration::from_secs(3290)).await;
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     assert_eq!(script.requests(), 1);
     advance(Duration::from_secs(15)).await;
-    check(ask(&credential).await, "token-2");
+    check(token(&credential).await, "token-2");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_lives_for_a_minute_is_renewed_half_way() {
     let (_, credential) = Script::of(&[Play::Token(60)]);
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     advance(Duration::from_secs(25)).await;
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     advance(Duration::from_secs(10)).await;
-    check(ask(&credential).await, "token-2");
+    check(token(&credential).await, "token-2");
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,35 +137,35 @@ async fn a_valid_token_is_used_after_a_failed_renewal() {
         Play::Fail(|| ErrorKind::Io),
         Play::Token(3600),
     ]);
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     advance(Duration::from_secs(3400)).await;
-    check(ask(&credential).await, "token-1");
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     assert_eq!(
         script.requests(),
         2,
         "a failed renewal is not retried for a while"
     );
     advance(RENEWAL_PAUSE + Duration::from_secs(1)).await;
-    check(ask(&credential).await, "token-3");
+    check(token(&credential).await, "token-3");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_renewal_is_not_waited_for_while_the_token_is_valid() {
     let (_, credential) = Script::of(&[Play::Token(3600), Play::Hang]);
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     advance(Duration::from_secs(3400)).await;
     let started = Instant::now();
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     assert!(started.elapsed() <= RENEWAL_LIMIT + Duration::from_millis(10));
 }
 
 #[tokio::test(start_paused = true)]
 async fn other_callers_use_the_valid_token_during_a_renewal() {
     let (script, credential) = Script::of(&[Play::Token(3600)]);
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     advance(Duration::from_secs(3400)).await;
-    let tokens = join_all((0..10).map(|_| ask(&credential))).await;
+    let tokens = join_all((0..10).map(|_| token(&credential))).await;
     check(tokens[0].clone(), "token-2");
     for token in &tokens[1..] {
         check(token.clone(), "token-1");
@@ -176,9 +176,9 @@ async fn other_callers_use_the_valid_token_during_a_renewal() {
 #[tokio::test(start_paused = true)]
 async fn an_expired_token_is_not_used() {
     let (_, credential) = Script::of(&[Play::Token(3600), Play::Fail(|| ErrorKind::Credential)]);
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     advance(Duration::from_secs(3601)).await;
-    let error = ask(&credential).await.unwrap_err();
+    let error = token(&credential).await.unwrap_err();
     assert_eq!(error.retryability(), Retryability::Permanent);
     assert_eq!(
         error.to_string(),
@@ -192,7 +192,7 @@ async fn a_rejected_token_is_replaced_once() {
     let rejected = credential.token(ARM, soon()).await.unwrap();
     credential.rejected(ARM, &rejected);
     let tokens = join_all((0..100).map(|_| async {
-        let token = ask(&credential).await;
+        let token = token(&credential).await;
         // Another caller's late rejection of the old token.
         credential.rejected(ARM, &rejected);
         token
@@ -217,16 +217,16 @@ async fn no_caller_waits_past_its_deadline() {
 async fn a_failure_is_not_cached() {
     let (_, credential) = Script::of(&[Play::Fail(|| ErrorKind::Io), Play::Token(3600)]);
     assert_eq!(
-        ask(&credential).await.unwrap_err().retryability(),
+        token(&credential).await.unwrap_err().retryability(),
         Retryability::Transient
     );
-    check(ask(&credential).await, "token-2");
+    check(token(&credential).await, "token-2");
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_audience_has_its_own_token() {
     let (script, credential) = Script::of(&[Play::Token(3600)]);
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     let other = credential
         .token("https://vault.azure.net/", soon())
         .await
@@ -236,13 +236,13 @@ async fn each_audience_has_its_own_token() {
         "https://management.azure.com/.default",
         "https://vault.azure.net/.default",
     ];
-    assert_eq!(*script.asked.lock().unwrap(), scopes);
+    assert_eq!(*script.requested.lock().unwrap(), scopes);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_does_not_print_itself() {
     let (_, credential) = Script::of(&[Play::Token(3600)]);
-    check(ask(&credential).await, "token-1");
+    check(token(&credential).await, "token-1");
     assert_eq!(
         format!("{credential:?}"),
         "Credential { source: Custom, .. }"

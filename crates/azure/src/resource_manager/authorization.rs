@@ -13,7 +13,8 @@ use crate::rights::{Permission, Rights};
 const API_VERSION: &str = "2022-04-01";
 
 impl ResourceManager {
-    /// Reads the caller's own permissions on an app or a scope. Needs `Microsoft.Authorization/permissions/read`.
+    /// Reads the caller's own permissions on an app or a scope. Needs
+    /// `Microsoft.Authorization/permissions/read`.
     pub async fn rights(&self, at: &str, call: &Call) -> Result<Rights, AzureError> {
         let path = format!("{at}/providers/Microsoft.Authorization/permissions");
         let request = self.resource_request(Operation::ReadRights, at, &path, API_VERSION);

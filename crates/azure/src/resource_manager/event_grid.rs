@@ -28,7 +28,8 @@ pub struct EventSubscription {
     pub name: String,
     /// The endpoint: the id of a function, a base URL, or the type of any other endpoint.
     pub endpoint: String,
-    /// The provisioning state: `Succeeded`, unless it is being created or awaits the validation of its endpoint.
+    /// The provisioning state: `Succeeded`, unless it is being created or awaits the validation of
+    /// its endpoint.
     pub state: String,
     /// The event types that are delivered; an empty list means all.
     pub included_event_types: Vec<String>,
@@ -36,8 +37,8 @@ pub struct EventSubscription {
     pub subject_begins_with: String,
     /// The required suffix of an event's subject, case-insensitive.
     pub subject_ends_with: String,
-    /// The fields of an event, such as `data.ObjectName`, that the advanced filters examine. Event Grid delivers an event only
-    /// if all advanced filters match.
+    /// The fields of an event, such as `data.ObjectName`, that the advanced filters examine. Event
+    /// Grid delivers an event only if all advanced filters match.
     pub advanced_filter_keys: Vec<String>,
     /// Whether undeliverable events are stored (dead-lettered).
     pub has_dead_letter: bool,
@@ -69,7 +70,8 @@ impl ResourceManager {
         self.transport.list(request, call, topic).await
     }
 
-    /// Lists the event subscriptions of a system topic. Needs `Microsoft.EventGrid/systemTopics/eventSubscriptions/read`.
+    /// Lists the event subscriptions of a system topic. Needs
+    /// `Microsoft.EventGrid/systemTopics/eventSubscriptions/read`.
     pub async fn event_subscriptions(
         &self,
         topic: &SystemTopic,
@@ -92,7 +94,7 @@ struct Topic {
 struct Subscription {
     destination: Option<Destination>,
     provisioning_state: Option<String>,
-    filter: Option<Filter>,
+    filter: Option<SubscriptionFilter>,
     dead_letter_destination: Option<serde_json::Value>,
     dead_letter_with_resource_identity: Option<serde_json::Value>,
     expiration_time_utc: Option<String>,
@@ -114,7 +116,7 @@ struct Endpoint {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Filter {
+struct SubscriptionFilter {
     included_event_types: Option<Vec<String>>,
     subject_begins_with: Option<String>,
     subject_ends_with: Option<String>,

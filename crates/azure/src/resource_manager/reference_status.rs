@@ -48,7 +48,8 @@ pub enum Status {
     SecretNotFound,
     /// The version of the secret does not exist.
     SecretVersionNotFound,
-    /// The app's identity lacks the permission to read the secret, or the vault's firewall blocks the app.
+    /// The app's identity lacks the permission to read the secret, or the vault's firewall blocks
+    /// the app.
     AccessToKeyVaultDenied,
     /// The vault did not respond in time.
     FetchTimedOut,
@@ -175,15 +176,15 @@ impl fmt::Display for Status {
 
 /// A reference as Resource Manager writes it.
 #[derive(Deserialize)]
-pub(super) struct ReferenceRow {
+pub(super) struct ReferenceStatusRow {
     id: Option<String>,
     name: Option<String>,
-    properties: Option<Properties>,
+    properties: Option<ReferenceProperties>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Properties {
+struct ReferenceProperties {
     reference: Option<String>,
     status: Option<String>,
     vault_name: Option<String>,
@@ -195,9 +196,10 @@ struct Properties {
     identity_type: Option<Value>,
 }
 
-impl ReferenceRow {
-    /// Reads the row. The setting is `asked`, or in a list the name of the row or else the end of its id.
-    pub(super) fn read(self, asked: Option<&SettingName>) -> Option<ReferenceStatus> {
+impl ReferenceStatusRow {
+    /// Reads the row. The setting is `requested`, or in a list the name of the row or else the end
+    /// of its id.
+    pub(super) fn read(self, requested: Option<&SettingName>) -> Option<ReferenceStatus> {
         let row = self.properties?;
         let listed = || {
             let from_id = || Some(self.id.as_deref()?.rsplit('/').next()?.to_owned());
@@ -208,20 +210,20 @@ impl ReferenceRow {
                 .map(SettingName::listed)
         };
         let version = |text: Option<String>| text?.trim().parse().ok();
-        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let non_empty = |text: Option<String>| text.filter(|text| !text.is_empty());
         let identity_type = row
             .identity_type
             .as_ref()
             .and_then(|it| it.as_str().or_else(|| it.get("type")?.as_str()));
         Some(ReferenceStatus {
-            setting: asked.cloned().or_else(listed)?,
+            setting: requested.cloned().or_else(listed)?,
             reference: row.reference.unwrap_or_default(),
             status: Status::from(row.status.unwrap_or_default().as_str()),
-            vault_name: given(row.vault_name),
-            secret_name: given(row.secret_name),
+            vault_name: non_empty(row.vault_name),
+            secret_name: non_empty(row.secret_name),
             secret_version: version(row.secret_version),
             active_version: version(row.active_version),
-            details: given(row.details).map(|details| excerpt(&details, 500)),
+            details: non_empty(row.details).map(|details| excerpt(&details, 500)),
             identity_type: identity_type.map(str::to_owned),
         })
     }
@@ -262,7 +264,7 @@ mod tests {
     fn details_are_cut_to_excerpt() {
         let long = format!("a\r\nb {}", "x".repeat(1000));
         let row = serde_json::json!({ "name": "A", "properties": { "status": "OtherReasons", "details": long } });
-        let status = serde_json::from_value::<ReferenceRow>(row)
+        let status = serde_json::from_value::<ReferenceStatusRow>(row)
             .unwrap()
             .read(None)
             .unwrap();

@@ -3,7 +3,7 @@
 use keyrelay_model::{AppId, SettingName};
 
 use super::client::ResourceManager;
-use super::reference_status::{ReferenceRow, ReferenceStatus};
+use super::reference_status::{ReferenceStatus, ReferenceStatusRow};
 use crate::call::Call;
 use crate::error::AzureError;
 use crate::paging::read_json;
@@ -11,7 +11,8 @@ use crate::request_log::Operation;
 use crate::transport::Action;
 
 impl ResourceManager {
-    /// Reads the statuses of all references in the settings of an app. They contain no plain text. Needs `config/Read`.
+    /// Reads the statuses of all references in the settings of an app. They contain no plain text.
+    /// Needs `config/Read`.
     pub async fn reference_statuses(
         &self,
         app: &AppId,
@@ -20,11 +21,12 @@ impl ResourceManager {
         let path = format!("{app}/config/configreferences/appsettings");
         let request = self.app_request(Operation::ReadReferences, app, &path, Action::Get);
         self.transport
-            .list(request, call, |row: ReferenceRow| row.read(None))
+            .list(request, call, |row: ReferenceStatusRow| row.read(None))
             .await
     }
 
-    /// Reads the status of one reference; `None` if the setting holds no reference or does not exist.
+    /// Reads the status of one reference; `None` if the setting holds no reference or does not
+    /// exist.
     pub async fn reference_status(
         &self,
         app: &AppId,
@@ -43,7 +45,7 @@ impl ResourceManager {
         }
         match self.transport.send(&request, call).await {
             Ok(body) => {
-                let row: ReferenceRow =
+                let row: ReferenceStatusRow =
                     read_json(&body).map_err(|failure| request.failed(failure))?;
                 Ok(row.read(Some(setting)))
             }
@@ -52,8 +54,8 @@ impl ResourceManager {
         }
     }
 
-    /// Makes Azure resolve all references of an app again. The permission that Azure checks below `config` is not
-    /// documented, and neither is whether the app restarts.
+    /// Makes Azure resolve all references of an app again. The permission that Azure checks below
+    /// `config` is not documented, and neither is whether the app restarts.
     pub async fn refresh_references(&self, app: &AppId, call: &Call) -> Result<(), AzureError> {
         let path = format!("{app}/config/configreferences/appsettings/refresh");
         let mut request = self.app_request(Operation::RefreshReferences, app, &path, Action::Post);
@@ -65,7 +67,8 @@ impl ResourceManager {
     }
 }
 
-/// Whether a 404 is about the app or its parents. That of a missing setting has another code, or none.
+/// Whether a 404 is about the app or its parents. That of a missing setting has another code, or
+/// none.
 fn names_missing_resource(error: &AzureError) -> bool {
     let codes = [
         "ResourceNotFound",

@@ -46,7 +46,8 @@ struct SettingsDocument {
     properties: BTreeMap<String, Value>,
 }
 
-/// Reads a complete set of settings. A partial set is an error, because writing it back would delete the rest.
+/// Reads a complete set of settings. A partial set is an error, because writing it back would
+/// delete the rest.
 pub(super) fn read_settings(body: &[u8]) -> Result<Settings, Failure> {
     let SettingsDocument { properties } = read_json(body)?;
     let setting = |(name, value): (String, Value)| match value {

@@ -17,8 +17,9 @@ const REQUESTS: u32 = 3;
 
 /// The permit to write the settings of an app.
 ///
-/// Azure has no conditional write, so another writer's change between the last read and the write is lost. The writer has
-/// already waited for its tokens and its permit, which keeps that time short.
+/// Azure has no conditional write, so another writer's change between the last read and the write
+/// is lost. The writer has already waited for its tokens and its permit, which keeps that time
+/// short.
 #[derive(Debug)]
 pub struct SettingsWriter<'a> {
     resource_manager: &'a ResourceManager,
@@ -29,9 +30,11 @@ pub struct SettingsWriter<'a> {
 /// The outcome of a write.
 #[derive(Debug)]
 pub struct WriteOutcome {
-    /// The settings that a read sent together with the write returned, most often as they were right before it.
+    /// The settings that a read sent together with the write returned, most often as they were
+    /// right before it.
     pub concurrent_read: Option<Settings>,
-    /// Azure's response. See [`AzureError::plan_again_after`] and [`AzureError::may_have_been_written`].
+    /// Azure's response. See [`AzureError::plan_again_after`] and
+    /// [`AzureError::may_have_been_written`].
     pub response: Result<Settings, AzureError>,
 }
 

@@ -26,7 +26,8 @@ pub struct Site {
     pub enabled: bool,
     /// The kinds of its identities: `SystemAssigned`, `UserAssigned`, or both separated by a comma.
     pub identity: Option<String>,
-    /// The identity that resolves its references: `SystemAssigned`, or the id of a user-assigned one.
+    /// The identity that resolves its references: `SystemAssigned`, or the id of a user-assigned
+    /// one.
     pub reference_identity: Option<String>,
 }
 
@@ -44,7 +45,8 @@ impl ResourceManager {
         self.transport.list(request, call, SiteRow::read).await
     }
 
-    /// Lists the slots of a site, or of the site that a slot belongs to. The production slot is not included.
+    /// Lists the slots of a site, or of the site that a slot belongs to. The production slot is not
+    /// included.
     pub async fn slots(&self, app: &AppId, call: &Call) -> Result<Vec<Site>, AzureError> {
         let site = Scope::group_of(app);
         let path = format!("{site}/providers/Microsoft.Web/sites/{}/slots", app.site());
@@ -52,8 +54,8 @@ impl ResourceManager {
         self.transport.list(request, call, SiteRow::read).await
     }
 
-    /// Reads the object id of an app's identity: that of a user-assigned one if there is any, else that of the
-    /// system-assigned one. Needs `sites/Read`.
+    /// Reads the object id of an app's identity: that of a user-assigned one if there is any, else
+    /// that of the system-assigned one. Needs `sites/Read`.
     pub async fn principal(&self, app: &AppId, call: &Call) -> Result<Option<String>, AzureError> {
         let request = self.app_request(Operation::ListSites, app, &app.to_string(), Action::Get);
         let body = self.transport.send(&request, call).await?;
@@ -71,7 +73,7 @@ struct SiteRow {
     id: String,
     kind: Option<String>,
     identity: Option<IdentityRow>,
-    properties: Option<Properties>,
+    properties: Option<SiteProperties>,
 }
 
 #[derive(Deserialize)]
@@ -82,7 +84,7 @@ struct IdentityRow {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Properties {
+struct SiteProperties {
     state: Option<String>,
     enabled: Option<bool>,
     key_vault_reference_identity: Option<String>,
@@ -90,7 +92,7 @@ struct Properties {
 
 impl SiteRow {
     fn read(self) -> Option<Site> {
-        let Properties {
+        let SiteProperties {
             state,
             enabled,
             key_vault_reference_identity,

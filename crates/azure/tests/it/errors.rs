@@ -82,7 +82,7 @@ async fn a_long_message_is_cut() {
 }
 
 #[tokio::test]
-async fn a_denial_is_permanent_and_may_be_role_propagation() {
+async fn an_authorization_failure_is_permanent_and_may_be_role_propagation() {
     let error = read(respond(
         403,
         json!({ "error": { "code": "AuthorizationFailed", "message": "no" } }),
@@ -99,7 +99,7 @@ async fn a_denial_is_permanent_and_may_be_role_propagation() {
 }
 
 #[tokio::test]
-async fn a_denial_names_action_and_scope_and_then_the_fix() {
+async fn an_authorization_failure_names_action_and_scope_and_then_the_fix() {
     let message = "The client 'keyrelay' with object id 'oid-1' does not have authorization to perform action \
                    'Microsoft.Web/sites/config/list/action' over scope '/subscriptions/s' or the scope is invalid. \
                    If access was recently granted, please refresh your credentials.";

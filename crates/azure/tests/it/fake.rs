@@ -28,7 +28,8 @@ pub(crate) struct Seen {
     pub(crate) body: String,
 }
 
-/// The reaction of the server to a request. `{origin}` in a body stands for the server's own origin.
+/// The reaction of the server to a request. `{origin}` in a body stands for the server's own
+/// origin.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Response {

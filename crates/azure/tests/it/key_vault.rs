@@ -77,7 +77,7 @@ async fn a_vault_of_another_cloud_gets_no_token() {
 }
 
 #[tokio::test]
-async fn a_denial_names_the_operation_and_its_subject() {
+async fn an_authorization_failure_names_the_operation_and_its_subject() {
     let body = json!({ "error": { "code": "Forbidden", "message": "Caller is not authorized.",
         "innererror": { "code": "ForbiddenByRbac" } } });
     let fake = Fake::start([respond(403, body)]).await;

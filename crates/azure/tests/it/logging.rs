@@ -21,8 +21,8 @@ impl Write for Lines {
     }
 }
 
-/// Set in the test's own process. `tracing` caches the interest in an event for the whole process, and the other tests have
-/// no subscriber.
+/// Set in the test's own process. `tracing` caches the interest in an event for the whole process,
+/// and the other tests have no subscriber.
 const ALONE: &str = "TEST_ALONE";
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The managed identity of App Service.
 //!
-//! The environment of the process names its endpoint. Each test therefore starts itself in a second process with that
-//! environment: the second process is the client, and the first plays Azure.
+//! The environment of the process names its endpoint. Each test therefore starts itself in a second
+//! process with that environment: the second process is the client, and the first plays Azure.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

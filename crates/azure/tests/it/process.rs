@@ -1,9 +1,11 @@
-//! Processes for tests that need their own environment or must not share global state with other tests.
+//! Processes for tests that need their own environment or must not share global state with other
+//! tests.
 
 use std::process::Stdio;
 use std::time::Duration;
 
-/// Runs one test of this binary (`module::test`) in a process with these variables and waits for its success.
+/// Runs one test of this binary (`module::test`) in a process with these variables and waits for
+/// its success.
 pub(crate) async fn run_in_own_process(test: &str, variables: &[(&str, &str)]) {
     let output = tokio::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])

@@ -209,7 +209,8 @@ async fn the_deadline_does_not_hide_an_earlier_failure() {
     );
 }
 
-/// Checks whether a second call, of this subscription, waits while the first meets `reply`, with one request in flight.
+/// Checks whether a second call, of this subscription, waits while the first meets `reply`, with
+/// one request in flight.
 async fn check_waits(reply: Reply, subscription: &str, waits: bool) {
     let fake = Fake::start([reply, empty()]).await;
     let manager = fake.resource_manager_with(RequestLimits {

@@ -1,4 +1,4 @@
-//! A function app in a folder, as it is deployed, and what the Functions host sends to it.
+//! A deployed function app in a folder, and invocations by the Functions host.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,17 +17,17 @@ fn root() -> &'static Path {
         .unwrap()
 }
 
-/// The file of a policy that keyrelay comes with.
+/// The file of a shipped policy.
 pub(crate) fn shipped_policy(name: &str) -> PathBuf {
     let file = root().join(format!("policies/{name}.wasm"));
     assert!(
         file.exists(),
-        "there is no policies/{name}.wasm: `cargo xtask policies` makes it"
+        "policies/{name}.wasm is missing: build it with `cargo xtask policies`"
     );
     file
 }
 
-/// The folder of a function app.
+/// Creates the folder of a function app.
 pub(crate) fn folder(configuration: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let app = folder.path();
@@ -74,7 +74,7 @@ pub(crate) fn with_precompiled_policies(app: &Path, count: usize) {
     lock.write(app).unwrap();
 }
 
-/// The body of an invocation by Event Grid: something has happened to an object of a vault.
+/// The body of an invocation by Event Grid, with an event about an object of a vault.
 pub(crate) fn invocation(object: &str, occurrence: &str) -> String {
     let (kind, name) = object.split_once('/').unwrap();
     let event = json!({

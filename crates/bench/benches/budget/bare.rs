@@ -1,4 +1,4 @@
-//! The floor: a policy run by wasmtime, with nothing around it: no limits, no clock, no WASI.
+//! The floor of a decision: bare wasmtime, without limits, clock and WASI.
 
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
@@ -7,13 +7,13 @@ wasmtime::component::bindgen!({ path: "../policy-sdk/wit", world: "policy" });
 
 pub(crate) use keyrelay::policy::types;
 
-/// A policy that is ready to be instantiated.
-pub(crate) struct Bare {
+/// A compiled and linked policy.
+pub(crate) struct BarePolicy {
     engine: Engine,
     linked: PolicyPre<()>,
 }
 
-impl Bare {
+impl BarePolicy {
     pub(crate) fn new(module: &[u8]) -> wasmtime::Result<Self> {
         let encoder = wit_component::ComponentEncoder::default();
         let component = encoder
@@ -26,7 +26,7 @@ impl Bare {
         Ok(Self { engine, linked })
     }
 
-    /// A new store, an instance in it, the call, and the end of both.
+    /// Decides in a new instance, like the sandbox.
     pub(crate) fn decide(
         &self,
         event: &types::Event,

@@ -1,5 +1,5 @@
-//! Many events for one app, many apps with one secret, and bad ones among good ones: the real keyrelay-host, before the
-//! stand-in for Azure.
+//! Many events for one app, many apps with one secret, and invalid events among valid ones. Runs
+//! the real keyrelay-host against the stand-in for Azure.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -19,19 +19,19 @@ const VAULT: &str = "contoso-kv";
 const MANY: usize = 1_000;
 const GOOD: usize = 20;
 
-/// What was counted.
+/// The results of this group.
 pub(crate) struct Crowd {
-    /// Writes to one app because of a thousand events.
+    /// The number of writes to one app because of a thousand events.
     pub(crate) writes: usize,
-    /// How long it took until a thousand apps were fresh.
+    /// The time until a thousand apps had the new version.
     pub(crate) took: Duration,
-    /// What Resource Manager was asked in a second, on average.
+    /// The average number of requests per second to Resource Manager.
     pub(crate) requests_a_second: f64,
-    /// How often it said that this was too much.
+    /// The number of requests that it throttled.
     pub(crate) throttled: usize,
-    /// The memory of keyrelay-host with one app, and at its largest with a thousand, in bytes.
+    /// The memory of keyrelay-host with one app, and its peak with a thousand, in bytes.
     pub(crate) memory: [u64; 2],
-    /// Rotations beside bad ones, and how many of them came to their end.
+    /// The number of verified rotations among failing ones, and the number of all of them.
     pub(crate) good: [usize; 2],
 }
 
@@ -138,7 +138,7 @@ fn sites<'a>(names_and_secrets: impl Iterator<Item = (String, &'a str)>) -> Stri
     })
 }
 
-/// A thousand versions of a secret that one app is pinned to.
+/// Creates a thousand versions of a secret that one app is pinned to.
 async fn many_events() -> (usize, u64) {
     let rule = "[[rotation]]\nsecret = \"*\"\npolicy = \"pin\"\n";
     let one = sites([("orders".to_owned(), "sql")].into_iter());
@@ -161,7 +161,7 @@ impl Running {
     }
 }
 
-/// Good events between a policy that is none, an app whose reference leads nowhere, and an event that is none.
+/// Mixes valid events with an invalid policy, an app with a broken reference, and invalid events.
 async fn among_bad() -> usize {
     let good: Vec<String> = (0..GOOD).map(|number| format!("good-{number}")).collect();
     let secrets: Vec<String> = good
@@ -218,12 +218,12 @@ async fn among_bad() -> usize {
     fresh()
 }
 
-/// One secret that a thousand apps use, with Resource Manager's limits.
+/// Rotates one secret that a thousand apps use, with Resource Manager's rate limits.
 async fn many_apps() -> Crowd {
     let all = sites((0..MANY).map(|number| (format!("app-{number}"), "sql")));
     let app = Running::start("", &["sql".to_owned()], &all, |options, folder| {
         options.cloud.limits_requests = true;
-        // In a function app that has been running, the hourly comparison does not fall on the rotation.
+        // As in a running function app, the hourly comparison does not coincide with the rotation.
         fs::create_dir_all(folder.join("store")).unwrap();
         let progress = json!({ "compared": now(), "after": null });
         fs::write(folder.join("store/reconcile.json"), progress.to_string()).unwrap();
@@ -244,7 +244,7 @@ async fn many_apps() -> Crowd {
         left.retain(|number| !app.has(&format!("app-{number}"), &version));
         seconds += 1;
         if seconds % 20 == 0 {
-            // The timer, which comes every minute in Azure.
+            // In Azure the timer fires every minute.
             app.azure
                 .functions_host
                 .run_timer("Reconcile")
@@ -276,7 +276,7 @@ fn has_files(folder: &Path) -> bool {
     paths.any(|path| path.is_file() || has_files(&path))
 }
 
-/// This moment, as JSON has it.
+/// The current time as JSON.
 fn now() -> Value {
     json!(jiff::Timestamp::now().to_string())
 }

@@ -1,4 +1,4 @@
-//! From the bytes of an invocation to a plan, without network.
+//! The computations of a rotation without network: decoding, decision and plan.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,16 +9,16 @@ use keyrelay_model::{
     AppId, Decision, Event, Grant, SettingName, SettingValue, Settings, decode_events, plan,
 };
 use keyrelay_sandbox::{
-    AppView, Limits, Policy, Sandbox, VisibleSetting, VisibleValue, visible_settings,
+    AppView, Policy, PolicyLimits, Sandbox, VisibleSetting, VisibleValue, visible_settings,
 };
 use serde_json::Value;
 
 use crate::app;
-use crate::bare::{Bare, types};
+use crate::bare::{BarePolicy, types};
 
 const SUFFIX: &str = "vault.azure.net";
 
-/// How many settings an app has: few, as usual, and more than anybody should have.
+/// The numbers of settings of an app: usual ones, and far more than usual.
 pub(crate) const SETTINGS: [usize; 3] = [10, 50, 500];
 
 pub(crate) fn measure(criterion: &mut Criterion) {
@@ -31,7 +31,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     let policy = runtime
         .block_on(sandbox.load("pin", module.clone()))
         .unwrap();
-    let bare = Bare::new(&module).unwrap();
+    let bare = BarePolicy::new(&module).unwrap();
 
     let body = app::invocation("secrets/sql", "SecretNewVersionCreated");
     criterion.bench_function("decision/decode", |bencher| {
@@ -43,29 +43,29 @@ pub(crate) fn measure(criterion: &mut Criterion) {
 
     let mut group = criterion.benchmark_group("decision");
     for count in SETTINGS {
-        let subject = Subject::new(count);
-        let (event, seen) = (subject.bare_event(), subject.bare_app());
+        let input = DecisionInput::new(count);
+        let (event, seen) = (input.bare_event(), input.bare_app());
         group.bench_function(BenchmarkId::new("bare", count), |bencher| {
             bencher.iter(|| bare.decide(&event, &seen))
         });
         group.bench_function(BenchmarkId::new("sandbox", count), |bencher| {
-            bencher.iter(|| runtime.block_on(subject.ask(&policy)));
+            bencher.iter(|| runtime.block_on(input.decide(&policy)));
         });
     }
     group.finish();
 
     let mut group = criterion.benchmark_group("decision/plan");
     for count in SETTINGS {
-        let subject = Subject::new(count);
-        let Decision::Patch(patch) = runtime.block_on(subject.ask(&policy)) else {
+        let input = DecisionInput::new(count);
+        let Decision::Patch(patch) = runtime.block_on(input.decide(&policy)) else {
             panic!("not a patch")
         };
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
             bencher.iter(|| {
                 plan(
                     &patch,
-                    &subject.event,
-                    &subject.settings,
+                    &input.event,
+                    &input.settings,
                     &Grant::default(),
                     SUFFIX,
                 )
@@ -76,15 +76,15 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What is asked: an app of whose settings every fifth references the secret.
-struct Subject {
+/// The input of a decision: an app in which every fifth setting references the secret.
+struct DecisionInput {
     event: Event,
     app: AppId,
     settings: Settings,
     visible: Vec<VisibleSetting>,
 }
 
-impl Subject {
+impl DecisionInput {
     fn new(count: usize) -> Self {
         let envelope: Value =
             serde_json::from_str(&app::invocation("secrets/sql", "SecretNewVersionCreated"))
@@ -115,14 +115,14 @@ impl Subject {
         }
     }
 
-    async fn ask(&self, policy: &Policy) -> Decision {
+    async fn decide(&self, policy: &Policy) -> Decision {
         let view = AppView {
             id: &self.app,
             settings: &self.visible,
             parameters: &BTreeMap::new(),
         };
         policy
-            .decide(&self.event, &view, &Limits::default())
+            .decide(&self.event, &view, &PolicyLimits::default())
             .await
             .unwrap()
             .decision

@@ -1,4 +1,4 @@
-//! A whole invocation, over HTTP, of which nothing comes.
+//! A whole invocation over HTTP that changes nothing.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     });
     drop(floor);
 
-    // Keys cannot be referenced: the event is decoded, admitted, recorded and answered, and nobody is asked.
+    // Keys cannot be referenced, so the event is decoded and recorded without a request to Azure.
     let folder = app::folder("");
     app::with_precompiled_policies(folder.path(), 10);
     let store = store();
@@ -42,7 +42,8 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A folder in memory, if there is such a place: a disk would be what is measured, and in Azure the store is no disk.
+/// Creates a folder in memory, if possible. The time of a disk would distort the result, and in
+/// Azure the store is not on disk.
 fn store() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {
@@ -53,7 +54,7 @@ fn store() -> TempDir {
     .unwrap()
 }
 
-/// A connection that is kept, as the Functions host keeps its own.
+/// A persistent connection, as the Functions host uses.
 struct Caller(SendRequest<Full<Bytes>>);
 
 impl Caller {
@@ -76,8 +77,8 @@ impl Caller {
             .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
             .unwrap();
         self.0.ready().await.unwrap();
-        let answer = self.0.send_request(request).await.unwrap();
-        assert_eq!(answer.status(), 200);
-        answer.into_body().collect().await.unwrap().to_bytes()
+        let response = self.0.send_request(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        response.into_body().collect().await.unwrap().to_bytes()
     }
 }

@@ -1,10 +1,13 @@
-//! The budget: each thing that keyrelay does, beside the least that it could cost, in one run.
+//! The budget: measures the cost of keyrelay and its floor in one run.
 //!
-//! `cargo bench --package keyrelay-bench` measures, and prints the table at its end. With `-- GROUP` behind it, it measures
-//! one group: decision, invocation, start, memory or crowd.
+//! `cargo bench --package keyrelay-bench` measures everything and prints a table. With `-- GROUP`
+//! it measures one group: decision, invocation, start, memory or crowd.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot be made ends")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot be set up panics"
+)]
 
 mod app;
 mod bare;
@@ -25,7 +28,7 @@ fn main() {
     let estimates = process::target_folder().join("criterion");
     #[expect(
         clippy::disallowed_methods,
-        reason = "what was measured before this moment is not shown"
+        reason = "the table leaves out earlier measurements"
     )]
     let began = SystemTime::now();
     let mut table = Table::new(&estimates, began);

@@ -1,4 +1,4 @@
-//! Servers that are programs of their own, and what they take.
+//! Server processes and their memory.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,20 +9,20 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to answer. Far beyond what it needs.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout for a server to become ready. It usually needs far less.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A store as in Azure. Nothing is asked of it by a process that has nothing to do.
+/// The URL of a container that does not exist. An idle process sends it no request.
 pub(crate) const NO_CONTAINER: &str = "http://127.0.0.1:9/account/keyrelay";
 
-/// A server, until it is dropped.
+/// A server process. Dropping it kills the process.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    /// The axum server that links wasmtime and loads nothing.
+    /// Starts the floor: the axum server that links wasmtime and loads nothing.
     pub(crate) fn floor() -> Self {
         let address = free_address();
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay-floor"));
@@ -35,7 +35,7 @@ impl Server {
         }
     }
 
-    /// keyrelay-host in the folder of a function app, started as the Functions host does it.
+    /// Starts keyrelay-host in the folder of a function app, like the Functions host.
     pub(crate) fn keyrelay(app: &Path) -> Self {
         Self::keyrelay_to(app, NO_CONTAINER, Stdio::null())
     }
@@ -47,7 +47,7 @@ impl Server {
         command.env("FUNCTIONS_CUSTOMHANDLER_PORT", address.port().to_string());
         command.env("FUNCTIONS_APP_ROOT_PATH", app);
         command.env("KEYRELAY_STORE", store);
-        // There is nobody, and nobody is asked.
+        // The endpoint does not exist, and is never requested.
         command
             .env("IDENTITY_ENDPOINT", "http://127.0.0.1:9/token")
             .env("IDENTITY_HEADER", "none");
@@ -57,24 +57,24 @@ impl Server {
         }
     }
 
-    /// keyrelay-host, once it has done what it does on its own after the start.
+    /// Starts keyrelay-host and waits until its start-up work is done.
     pub(crate) fn keyrelay_at_rest(app: &Path, store: &str) -> Self {
         let mut server = Self::keyrelay_to(app, store, Stdio::piped());
         let lines = BufReader::new(server.child.stdout.take().unwrap());
         wait_for_line(lines, "policies are loaded");
         server.until_ready();
-        // What it has given back by then stays given back.
+        // The allocator returns memory to the system during this time.
         thread::sleep(Duration::from_secs(1));
         server
     }
 
-    /// Waits for the first answer to `GET /`.
+    /// Waits for the first response to `GET /`.
     pub(crate) fn until_ready(&self) {
         let began = Instant::now();
         while !self.is_ready() {
             assert!(
-                began.elapsed() < PATIENCE,
-                "nobody answers on {}",
+                began.elapsed() < READY_TIMEOUT,
+                "no response from {}",
                 self.address
             );
             thread::sleep(Duration::from_micros(100));
@@ -85,21 +85,21 @@ impl Server {
         let Ok(mut stream) = TcpStream::connect(self.address) else {
             return false;
         };
-        let mut answer = [0; 12];
+        let mut status_line = [0; 12];
         stream
             .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
             .is_ok()
-            && stream.read_exact(&mut answer).is_ok()
-            && answer.ends_with(b" 200")
+            && stream.read_exact(&mut status_line).is_ok()
+            && status_line.ends_with(b" 200")
     }
 
-    /// The memory that it has, in bytes, shared pages included.
+    /// The resident memory of the process in bytes, including shared pages.
     pub(crate) fn memory(&self) -> u64 {
         resident(&PathBuf::from(format!("/proc/{}", self.child.id()))).unwrap()
     }
 }
 
-/// The memory of the largest process that runs a program in a folder, in bytes.
+/// The resident memory of the largest process whose program is in a folder, in bytes.
 pub(crate) fn memory_of_programs_in(folder: &Path) -> u64 {
     let processes = fs::read_dir("/proc")
         .unwrap()
@@ -114,7 +114,7 @@ pub(crate) fn memory_of_programs_in(folder: &Path) -> u64 {
         .unwrap_or(0)
 }
 
-/// What Linux says a process has in memory, in bytes.
+/// The resident memory of a process, as Linux reports it, in bytes.
 fn resident(process: &Path) -> Option<u64> {
     let status = fs::read_to_string(process.join("status")).ok()?;
     let line = status
@@ -125,7 +125,7 @@ fn resident(process: &Path) -> Option<u64> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -140,7 +140,7 @@ fn wait_for_line(mut lines: BufReader<ChildStdout>, words: &str) {
             "keyrelay-host ended before it said `{words}`"
         );
     }
-    // Somebody has to read the rest.
+    // The process would block on a full pipe.
     thread::spawn(move || std::io::copy(&mut lines, &mut std::io::sink()));
 }
 
@@ -151,9 +151,9 @@ fn free_address() -> SocketAddr {
         .unwrap()
 }
 
-/// Where cargo builds to.
+/// The target folder of cargo.
 pub(crate) fn target_folder() -> PathBuf {
-    // This program lies in `<target>/release/deps`.
+    // This program is in `<target>/release/deps`.
     std::env::current_exe()
         .unwrap()
         .ancestors()
@@ -162,8 +162,9 @@ pub(crate) fn target_folder() -> PathBuf {
         .to_owned()
 }
 
-/// keyrelay-host: the one that `KEYRELAY_HOST` names, as `cargo xtask bench` does; else built like this program.
-#[expect(clippy::disallowed_methods, reason = "how `cargo xtask bench` says it")]
+/// The program keyrelay-host. `cargo xtask bench` names it in `KEYRELAY_HOST`; otherwise it is
+/// built like this program.
+#[expect(clippy::disallowed_methods, reason = "`cargo xtask bench` sets it")]
 pub(crate) fn keyrelay_host() -> PathBuf {
     if let Some(shipped) = std::env::var_os("KEYRELAY_HOST") {
         return shipped.into();

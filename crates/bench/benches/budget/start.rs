@@ -1,4 +1,4 @@
-//! From the start of the process to its first answer, and what it takes when it rests.
+//! The time from the start of the process to its first response, and its memory at rest.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion};
 use crate::app;
 use crate::process::{NO_CONTAINER, Server};
 
-/// How many policies there are.
+/// The numbers of policies.
 pub(crate) const POLICIES: [usize; 3] = [10, 100, 1_000];
 
 pub(crate) fn measure(criterion: &mut Criterion) {
@@ -38,13 +38,13 @@ fn time(times: u64, start: impl Fn() -> Server) -> Duration {
 }
 
 /// The memory of a server at rest, in bytes.
-pub(crate) struct Memory {
+pub(crate) struct MemoryAtRest {
     pub(crate) floor: u64,
     /// By the number of its policies.
     pub(crate) keyrelay: Vec<(usize, u64)>,
 }
 
-pub(crate) fn memory() -> Memory {
+pub(crate) fn memory() -> MemoryAtRest {
     let floor = Server::floor();
     floor.until_ready();
     let keyrelay = POLICIES.map(|count| {
@@ -55,7 +55,7 @@ pub(crate) fn memory() -> Memory {
             Server::keyrelay_at_rest(folder.path(), NO_CONTAINER).memory(),
         )
     });
-    Memory {
+    MemoryAtRest {
         floor: floor.memory(),
         keyrelay: keyrelay.into(),
     }

@@ -1,4 +1,4 @@
-//! The table: each line of the budget, what was measured in this run, and the ratio to its floor.
+//! The table of results: the budget, the measurement, the floor and their ratio.
 
 use std::fmt;
 use std::fs;
@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::crowd::Crowd;
 use crate::decision::SETTINGS;
-use crate::start::{Memory, POLICIES};
+use crate::start::{MemoryAtRest, POLICIES};
 
-/// What one run has measured.
+/// The results of one run.
 pub(crate) struct Table {
     estimates: PathBuf,
     began: SystemTime,
@@ -19,7 +19,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The measurements that are in this folder since this moment.
+    /// Creates the table of the measurements in a folder that were made since `began`.
     pub(crate) fn new(estimates: &Path, began: SystemTime) -> Self {
         Self {
             estimates: estimates.to_owned(),
@@ -28,7 +28,7 @@ impl Table {
         }
     }
 
-    pub(crate) fn memory(&mut self, memory: &Memory) {
+    pub(crate) fn memory(&mut self, memory: &MemoryAtRest) {
         let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
         for (count, bytes) in &memory.keyrelay {
             let budget = match count {
@@ -57,7 +57,7 @@ impl Table {
             good,
         } = crowd;
         let [at_rest, largest] = memory.map(|bytes| bytes as f64 / 1e6);
-        let [came_to_their_end, all] = good;
+        let [verified_count, all] = good;
         let mut row = |what: &str, measured: String, budget: &str| {
             self.rows.push([
                 what.to_owned(),
@@ -73,7 +73,7 @@ impl Table {
             "3 writes",
         );
         let requests =
-            format!("{requests_a_second:.0} requests a second, {throttled} answered 429");
+            format!("{requests_a_second:.0} requests a second, {throttled} throttled (429)");
         let seconds = took.as_secs();
         row(
             "1,000 apps using one secret",
@@ -85,7 +85,7 @@ impl Table {
             format!("{largest:.1} MB; with one app {at_rest:.1} MB"),
             "flat",
         );
-        let verified = format!("{came_to_their_end} of {all} others verified");
+        let verified = format!("{verified_count} of {all} others verified");
         row(
             "bad events, a bad policy and a bad setting among good ones",
             verified,
@@ -93,7 +93,7 @@ impl Table {
         );
     }
 
-    /// The median of a benchmark, if this run made it.
+    /// The median of a benchmark, if it belongs to this run.
     fn median(&self, benchmark: &str) -> Option<Duration> {
         let file = self.estimates.join(benchmark).join("new/estimates.json");
         if fs::metadata(&file).ok()?.modified().ok()? < self.began {
@@ -160,7 +160,7 @@ impl Table {
             };
             let name = format!("start/keyrelay/{count}");
             rows.push(row(
-                format!("start to first answer, {count} precompiled policies"),
+                format!("start to first response, {count} precompiled policies"),
                 name,
                 "start/floor",
                 budget,

@@ -1,4 +1,4 @@
-//! A policy that answers without looking: the least that a decision can cost.
+//! A policy that always returns the same decision: the minimal cost of a decision.
 
 use anyhow::Context;
 use wit_component::{StringEncoding, embed_component_metadata};
@@ -6,8 +6,8 @@ use wit_parser::Resolve;
 
 const WIT: &str = include_str!("../../../policy-sdk/wit/policy.wit");
 
-/// Answers every question with `refresh`. What it answers is in its memory from the beginning: `about` at 16, a good
-/// result at 96, and the answer at 112. Whatever it is given is put behind that.
+/// A module that always decides `refresh`. Its results are in its initial memory: `about` at 16, an
+/// empty success at 96, and the decision at 112. Arguments are allocated behind that.
 const TEXT: &str = r#"
 (module
   (memory (export "memory") 4)
@@ -35,7 +35,7 @@ const TEXT: &str = r#"
   (func (export "decide") (param i32) (result i32) (i32.const 112)))
 "#;
 
-/// The file of the policy.
+/// The binary of the policy.
 pub(super) fn module() -> anyhow::Result<Vec<u8>> {
     let mut module = wat::parse_str(TEXT).context("the empty policy cannot be assembled")?;
     let mut resolve = Resolve::default();

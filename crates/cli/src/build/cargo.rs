@@ -44,13 +44,13 @@ pub(super) fn build(project: &Path) -> anyhow::Result<PathBuf> {
                 .find(|file| file.ends_with(".wasm"))
                 .map(PathBuf::from)
         });
-    // Dependencies come first.
+    // Cargo reports dependencies first.
     files
         .next_back()
         .context("cargo has made no `.wasm`: the crate needs `crate-type = [\"cdylib\", \"rlib\"]`")
 }
 
-/// Asks rustc: the target may have been installed by something else than rustup.
+/// Checks that the target is installed. Queries rustc, because rustup may not be in use.
 fn ensure_target(project: &Path) -> anyhow::Result<()> {
     let output = tool::command("rustc", project)
         .args(["--print", "target-libdir", "--target", TARGET])

@@ -1,4 +1,5 @@
-//! Policies in JavaScript: QuickJS with the policy in it, made by the WebAssembly project's `componentize-qjs`.
+//! Policies in JavaScript: QuickJS and the policy, built by the WebAssembly project's
+//! `componentize-qjs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -57,7 +58,7 @@ pub(super) fn build(project: &Path) -> anyhow::Result<PathBuf> {
             "--wit", "wit", "--world", "policy", "--js", source, "--output",
         ])
         .arg(&made);
-    // A policy is synchronous, and has nothing of WASI that it could use.
+    // A policy is synchronous, and has no WASI.
     componentize.args(["--sync", "--stub-wasi", "--opt-size"]);
     tool::run("building with componentize-qjs", componentize)?;
     Ok(project.join(made))

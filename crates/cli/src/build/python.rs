@@ -1,4 +1,5 @@
-//! Policies in Python: CPython with the policy in it, made by the WebAssembly project's `componentize-py`.
+//! Policies in Python: CPython and the policy, built by the WebAssembly project's
+//! `componentize-py`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +7,7 @@ use anyhow::{Context, ensure};
 
 use super::tool;
 
-/// The version that is installed: what a component does depends on it.
+/// The tool with its version, because the component depends on it.
 const TOOL: &str = "componentize-py==0.25.1";
 
 /// The module with the class `WitWorld`.

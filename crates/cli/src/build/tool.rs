@@ -1,4 +1,4 @@
-//! Running the tools of a language.
+//! The tools of a language.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -8,14 +8,14 @@ use anyhow::{Context, bail};
 
 use crate::out;
 
-/// A program to run in the folder of a project. What it says is for the person who waits.
+/// A program to run in the folder of a project.
 pub(super) fn command(program: impl AsRef<OsStr>, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).stdin(Stdio::null());
     command
 }
 
-/// Makes sure that a program is there; the fix is the command that installs it.
+/// Checks that a program is installed. `fix` tells how to install it.
 pub(super) fn ensure(program: &str, fix: &str) -> anyhow::Result<()> {
     let found = Command::new(program)
         .arg("--version")
@@ -27,12 +27,12 @@ pub(super) fn ensure(program: &str, fix: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a program to its end; anything but success is an error. Its output goes to standard error.
+/// Runs a program, and returns an error unless it succeeds. Its output goes to standard error.
 pub(super) fn run(what: &str, mut command: Command) -> anyhow::Result<()> {
     out::note(what);
     let name = command.get_program().to_string_lossy().into_owned();
     let failed = || format!("cannot run `{name}`");
-    // Standard output is for what was asked for.
+    // Standard output is for the result of the command.
     let output = command
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

@@ -1,14 +1,14 @@
-//! The event of a case, and the kinds of events that there are.
+//! The event of a case, and the kinds of events.
 
 use anyhow::anyhow;
 use jiff::Timestamp;
 use keyrelay_model::{Event, ObjectKind, Occurrence, VaultHost};
 use serde::Deserialize;
 
-/// The vaults of the public cloud.
+/// The DNS suffix of vaults in the public cloud.
 pub(crate) const VAULT_SUFFIX: &str = "vault.azure.net";
 
-/// `[event]`
+/// The table `[event]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventTable {
@@ -42,10 +42,10 @@ fn time() -> String {
     "2026-03-01T10:20:30Z".to_owned()
 }
 
-/// A kind of event: what happened to what.
+/// A kind of event: the kind of object, and the occurrence.
 pub(crate) type Kind = (ObjectKind, Occurrence);
 
-/// All kinds of events: those of Key Vault, and our own.
+/// All kinds of events: those of Key Vault, and keyrelay's own.
 pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
     let of_key_vault = ObjectKind::ALL
         .into_iter()
@@ -58,7 +58,7 @@ pub(crate) fn name((object, occurrence): Kind) -> String {
     format!("{object}{occurrence}")
 }
 
-/// The kind of a name, with or without what comes before it in the event's type.
+/// The kind with this name. The text may also be the whole event type.
 pub(crate) fn kind_of(text: &str) -> Result<Kind, String> {
     let short = text.rsplit('.').next().unwrap_or(text);
     kinds()

@@ -1,21 +1,21 @@
-//! What should come out, and what did.
+//! The expected and the actual outcome of a case.
 
 use std::collections::BTreeMap;
 
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 
-use crate::ask::Outcome;
+use crate::evaluate::EvaluationOutcome;
 
-/// `[expect]`, with only what the decision has.
+/// The table `[expect]`, with the keys that its decision has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expect {
-    decision: Word,
+    decision: ExpectedDecision,
     /// The exact text of a notice, a skip or an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
-    /// Why the check refuses the patch.
+    /// The reason for which the check refuses the patch.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -26,7 +26,7 @@ pub(crate) struct Expect {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Word {
+enum ExpectedDecision {
     Patch,
     Refresh,
     Notice,
@@ -35,10 +35,10 @@ enum Word {
 }
 
 impl Expect {
-    /// What came out, in the words of a case. The plain text in it is what the case itself holds.
-    pub(crate) fn of(outcome: &Outcome) -> Self {
+    /// The expectation that an outcome meets. Plain text in it comes from the case itself.
+    pub(crate) fn of(outcome: &EvaluationOutcome) -> Self {
         let empty = Self {
-            decision: Word::Patch,
+            decision: ExpectedDecision::Patch,
             message: None,
             refused: None,
             remove: Vec::new(),
@@ -50,7 +50,7 @@ impl Expect {
             ..empty.clone()
         };
         match outcome {
-            Outcome::Patch(plan) => {
+            EvaluationOutcome::Patch(plan) => {
                 let mut expect = empty.clone();
                 for (name, change) in plan.changes() {
                     match &change.after {
@@ -64,34 +64,40 @@ impl Expect {
                 }
                 expect
             }
-            Outcome::Refused(reason) => Self {
+            EvaluationOutcome::Refused(reason) => Self {
                 refused: Some(reason.clone()),
                 ..empty
             },
-            Outcome::Refresh => Self {
-                decision: Word::Refresh,
+            EvaluationOutcome::Refresh => Self {
+                decision: ExpectedDecision::Refresh,
                 ..empty
             },
-            Outcome::Notice(text) => with(Word::Notice, text),
-            Outcome::Skip(reason) => with(Word::Skip, reason),
-            Outcome::Error(reason) => with(Word::Error, reason),
+            EvaluationOutcome::Notice(text) => with(ExpectedDecision::Notice, text),
+            EvaluationOutcome::Skip(reason) => with(ExpectedDecision::Skip, reason),
+            EvaluationOutcome::Error(reason) => with(ExpectedDecision::Error, reason),
         }
     }
 
-    /// Whether the parts fit together: an expectation that can never come true is a mistake.
+    /// Checks that the keys are consistent: an expectation that no outcome can meet is an error.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         let has_plan = !self.set.is_empty() || !self.remove.is_empty();
         match self.decision {
-            Word::Patch if self.message.is_some() => bail!("expect: a patch has no `message`"),
-            Word::Patch if has_plan && self.refused.is_some() => {
+            ExpectedDecision::Patch if self.message.is_some() => {
+                bail!("expect: a patch has no `message`")
+            }
+            ExpectedDecision::Patch if has_plan && self.refused.is_some() => {
                 bail!("expect: a patch that is refused sets and removes nothing")
             }
-            Word::Patch => Ok(()),
+            ExpectedDecision::Patch => Ok(()),
             _ if has_plan || self.refused.is_some() => {
                 bail!("expect: only a patch has `set`, `remove` or `refused`")
             }
-            Word::Refresh if self.message.is_some() => bail!("expect: a refresh has no `message`"),
-            Word::Notice | Word::Skip | Word::Error if self.message.is_none() => {
+            ExpectedDecision::Refresh if self.message.is_some() => {
+                bail!("expect: a refresh has no `message`")
+            }
+            ExpectedDecision::Notice | ExpectedDecision::Skip | ExpectedDecision::Error
+                if self.message.is_none() =>
+            {
                 bail!(
                     "expect: `message` is missing: the exact text, or let `keyrelay test --update` write it"
                 )
@@ -100,7 +106,7 @@ impl Expect {
         }
     }
 
-    /// The lines of it, as they are in a case.
+    /// The lines of the expectation, as a case has them.
     pub(crate) fn lines(&self) -> Vec<String> {
         let text = toml::to_string(&Wrapped { expect: self }).unwrap_or_default();
         text.lines()
@@ -115,15 +121,15 @@ struct Wrapped<'a> {
     expect: &'a Expect,
 }
 
-/// The lines of both: what was expected and did not come with `-`, what came unexpectedly with `+`.
-pub(crate) fn difference(expected: Option<&Expect>, came: &Expect) -> Vec<String> {
+/// The difference between two expectations: missing lines start with `-`, unexpected ones with `+`.
+pub(crate) fn difference(expected: Option<&Expect>, actual: &Expect) -> Vec<String> {
     let expected = expected.map(Expect::lines).unwrap_or_default();
-    let came = came.lines();
+    let actual = actual.lines();
     let missing = expected
         .iter()
-        .filter(|line| !came.contains(line))
+        .filter(|line| !actual.contains(line))
         .map(|line| format!("- {line}"));
-    let both = came.iter().map(|line| {
+    let both = actual.iter().map(|line| {
         if expected.contains(line) {
             format!("  {line}")
         } else {
@@ -133,8 +139,8 @@ pub(crate) fn difference(expected: Option<&Expect>, came: &Expect) -> Vec<String
     missing.chain(both).collect()
 }
 
-/// The text of a case with another expectation. Everything before `[expect]` stays as it is.
-pub(crate) fn replaced(text: &str, came: &Expect) -> String {
+/// The text of a case with another expectation. Everything before `[expect]` is kept.
+pub(crate) fn replaced(text: &str, actual: &Expect) -> String {
     let is_expect = |line: &str| {
         let line = line.trim_start();
         line.starts_with("[expect]") || line.starts_with("[expect.")
@@ -155,7 +161,8 @@ pub(crate) fn replaced(text: &str, came: &Expect) -> String {
     format!(
         "{}\n\n{}\n",
         kept.join("\n"),
-        came.lines()
+        actual
+            .lines()
             .join("\n")
             .replace("\n[expect.set]", "\n\n[expect.set]")
     )
@@ -166,11 +173,11 @@ mod tests {
     use super::*;
 
     fn skip(message: &str) -> Expect {
-        Expect::of(&Outcome::Skip(message.to_owned()))
+        Expect::of(&EvaluationOutcome::Skip(message.to_owned()))
     }
 
     #[test]
-    fn what_came_out_is_written_in_the_place_of_what_was_expected() {
+    fn the_actual_outcome_replaces_the_expected_one() {
         let text = "# About.\n[event]\nsecret = \"sql\"\n\n[expect]\ndecision = \"refresh\"\n\n[expect.set]\nA = \"1\"\n";
         let updated = replaced(text, &skip("why"));
         let expected = "# About.\n[event]\nsecret = \"sql\"\n\n[expect]\ndecision = \"skip\"\nmessage = \"why\"\n";

@@ -1,4 +1,4 @@
-//! Watching the handler through its log, as an operator would.
+//! The observation of the handler through its log.
 
 use std::future::Future;
 use std::time::Duration;
@@ -48,7 +48,7 @@ impl HandlerLines {
     }
 }
 
-/// Waits for something, but not for ever.
+/// Waits for `work` with a timeout.
 pub(super) async fn until<T>(
     patience: Duration,
     what: &str,

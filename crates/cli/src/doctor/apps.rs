@@ -1,14 +1,14 @@
-//! The apps of the scope: whether they are found, how their references are, and with which identity.
+//! Checks of the apps in the scope: their references, and the identity that resolves those.
 
 use futures::{StreamExt, stream};
 use keyrelay_azure::{AzureError, Call, Progress, ReferenceStatus, Scope, Site};
 use keyrelay_model::AppId;
 
+use super::environment::Environment;
 use super::finding::Findings;
-use super::surroundings::Surroundings;
 use crate::out;
 
-/// How many apps are asked about side by side.
+/// The number of apps that are checked concurrently.
 const AT_ONCE: usize = 8;
 
 /// An app that has references.
@@ -17,50 +17,20 @@ pub(super) struct App {
     pub(super) references: Vec<ReferenceStatus>,
 }
 
-/// Looks at all apps of the scope, and at those that rules name; returns those with references.
-pub(super) async fn look(
-    surroundings: &Surroundings,
+/// Checks all apps of the scope, and returns those with references.
+pub(super) async fn check(
+    environment: &Environment,
     call: &Call,
     findings: &mut Findings,
 ) -> Vec<App> {
-    let mut sites = Vec::new();
-    for scope in &surroundings.config.scope {
-        match surroundings.resource_manager.sites(scope, call).await {
-            Ok(found) => {
-                findings.good(
-                    "scope",
-                    format!("{scope} has {}", out::counted(found.len(), "app", "apps")),
-                );
-                sites.extend(found);
-            }
-            Err(error) => findings.bad(
-                "scope",
-                format!("{scope}: {}", out::chain(&error)),
-                fix(surroundings, scope, &error),
-            ),
-        }
-    }
-    if surroundings.config.scope.is_empty()
-        && surroundings
-            .config
-            .rules
-            .iter()
-            .all(|rule| rule.apps.is_empty())
-    {
-        let fix = "set `scope` (KEYRELAY_SCOPE) to subscriptions or resource groups, or name apps in a rotation";
-        findings.bad(
-            "scope",
-            "it is empty, and no rotation names apps: no app will ever be found",
-            fix,
-        );
-    }
-    let looked_at = stream::iter(&sites)
-        .map(|site| of_site(surroundings, site, call))
+    let sites = sites(environment, call, findings).await;
+    let checked = stream::iter(&sites)
+        .map(|site| of_site(environment, site, call))
         .buffered(AT_ONCE);
-    let looked_at: Vec<_> = looked_at.collect().await;
+    let checked: Vec<_> = checked.collect().await;
     let mut apps = Vec::new();
-    for (site, answer) in sites.iter().zip(looked_at) {
-        match answer {
+    for (site, checked) in sites.iter().zip(checked) {
+        match checked {
             Ok(found) => {
                 for app in found {
                     report(site, &app, findings);
@@ -79,25 +49,58 @@ pub(super) async fn look(
     }
     if apps.is_empty() && !sites.is_empty() {
         let fix = "write a reference into an app's settings: @Microsoft.KeyVault(VaultName=VAULT;SecretName=SECRET)";
-        findings.bad(
-            "references",
-            format!(
-                "none of {} references a secret",
-                out::counted(sites.len(), "app", "apps")
-            ),
-            fix,
+        let words = format!(
+            "none of {} references a secret",
+            out::counted(sites.len(), "app", "apps")
         );
+        findings.bad("references", words, fix);
     }
     apps
 }
 
-/// The site and its slots, those of them that have references.
+/// The sites in the scope.
+async fn sites(environment: &Environment, call: &Call, findings: &mut Findings) -> Vec<Site> {
+    let mut sites = Vec::new();
+    for scope in &environment.config.scope {
+        match environment.resource_manager.sites(scope, call).await {
+            Ok(found) => {
+                findings.good(
+                    "scope",
+                    format!("{scope} has {}", out::counted(found.len(), "app", "apps")),
+                );
+                sites.extend(found);
+            }
+            Err(error) => findings.bad(
+                "scope",
+                format!("{scope}: {}", out::chain(&error)),
+                fix(environment, scope, &error),
+            ),
+        }
+    }
+    if environment.config.scope.is_empty()
+        && environment
+            .config
+            .rules
+            .iter()
+            .all(|rule| rule.apps.is_empty())
+    {
+        let fix = "set `scope` (KEYRELAY_SCOPE) to subscriptions or resource groups, or name apps in a rotation";
+        findings.bad(
+            "scope",
+            "it is empty, and no rotation names apps: no app can be found",
+            fix,
+        );
+    }
+    sites
+}
+
+/// The site and its slots, if they have references.
 async fn of_site(
-    surroundings: &Surroundings,
+    environment: &Environment,
     site: &Site,
     call: &Call,
 ) -> Result<Vec<App>, AzureError> {
-    let azure = &surroundings.resource_manager;
+    let azure = &environment.resource_manager;
     let slots = azure.slots(&site.id, call).await?;
     let mut apps = Vec::new();
     for id in [&site.id]
@@ -115,9 +118,9 @@ async fn of_site(
     Ok(apps)
 }
 
-fn fix(surroundings: &Surroundings, scope: &Scope, error: &AzureError) -> String {
+fn fix(environment: &Environment, scope: &Scope, error: &AzureError) -> String {
     if error.is_forbidden() {
-        let principal = surroundings.principal_or_placeholder();
+        let principal = environment.principal_or_placeholder();
         return format!(
             "az role assignment create --assignee-object-id {principal} --assignee-principal-type ServicePrincipal \
              --role \"keyrelay patch (NAME)\" --scope {scope}  (the role is made by the Terraform module; see `rights`)"
@@ -153,9 +156,9 @@ fn report(site: &Site, app: &App, findings: &mut Findings) {
     identity(site, app, findings);
 }
 
-/// Whether the identity that references are resolved with is one that the app has.
+/// Checks that the app has the identity that resolves its references.
 fn identity(site: &Site, app: &App, findings: &mut Findings) {
-    // A list tells of the site; slots have identities of their own.
+    // The list has the identity of the site only.
     if app.id != site.id {
         return;
     }

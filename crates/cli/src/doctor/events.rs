@@ -1,4 +1,4 @@
-//! Whether the vaults' events reach keyrelay.
+//! Checks that the vaults' events reach keyrelay.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,49 +6,30 @@ use jiff::Timestamp;
 use keyrelay_azure::{AzureError, Call, EventSubscription, SystemTopic};
 
 use super::apps::App;
+use super::environment::Environment;
 use super::finding::Findings;
-use super::surroundings::Surroundings;
 use crate::out;
 
 /// The event that starts a rotation.
 const NEW_VERSION: &str = "Microsoft.KeyVault.SecretNewVersionCreated";
 
-/// The function that events go to.
+/// The function that receives events, at the end of its resource id.
 const FUNCTION: &str = "/functions/SecretEvent";
 
-pub(super) async fn look(
-    surroundings: &Surroundings,
+pub(super) async fn check(
+    environment: &Environment,
     apps: &[App],
     call: &Call,
     findings: &mut Findings,
 ) {
-    let named = surroundings
-        .config
-        .vaults
-        .iter()
-        .map(|vault| vault.to_lowercase());
-    let referenced = apps
-        .iter()
-        .flat_map(|app| &app.references)
-        .filter_map(|it| it.vault_name.as_deref());
-    let allowed = |vault: &String| {
-        surroundings.config.vaults.is_empty()
-            || surroundings
-                .config
-                .vaults
-                .iter()
-                .any(|it| it.eq_ignore_ascii_case(vault))
-    };
-    let vaults: BTreeSet<String> = named
-        .chain(referenced.map(str::to_lowercase).filter(allowed))
-        .collect();
+    let vaults = vaults(environment, apps);
     if vaults.is_empty() {
         return;
     }
-    let topics = match topics(surroundings, call).await {
+    let topics = match topics(environment, call).await {
         Ok(topics) => topics,
         Err(error) => {
-            let fix = "run this as somebody with the role Reader: keyrelay itself needs no right to see subscriptions";
+            let fix = "run this with the role Reader: keyrelay itself needs no right to see event subscriptions";
             return findings.bad(
                 "events",
                 format!("system topics cannot be listed: {}", out::chain(&error)),
@@ -62,20 +43,20 @@ pub(super) async fn look(
             .filter(|topic| source_of(topic).is_some_and(|it| it.eq_ignore_ascii_case(&vault)));
         let mut subscriptions = Vec::new();
         for topic in topic {
-            match surroundings
+            match environment
                 .resource_manager
                 .event_subscriptions(topic, call)
                 .await
             {
                 Ok(found) => subscriptions.extend(found),
                 Err(error) => {
-                    let fix = "run this as somebody with the role Reader";
+                    let fix = "run this with the role Reader";
                     findings.bad("events", format!("{vault}: {}", out::chain(&error)), fix);
                 }
             }
         }
         report(
-            surroundings,
+            environment,
             &vault,
             &secrets(apps, &vault),
             &subscriptions,
@@ -84,20 +65,36 @@ pub(super) async fn look(
     }
 }
 
+/// The vaults of the configuration, or those that apps reference, in lower case.
+fn vaults(environment: &Environment, apps: &[App]) -> BTreeSet<String> {
+    let configured = &environment.config.vaults;
+    let referenced = apps
+        .iter()
+        .flat_map(|app| &app.references)
+        .filter_map(|it| it.vault_name.as_deref());
+    let is_allowed = |vault: &&str| {
+        configured.is_empty() || configured.iter().any(|it| it.eq_ignore_ascii_case(vault))
+    };
+    let configured = configured.iter().map(|vault| vault.to_lowercase());
+    configured
+        .chain(referenced.filter(is_allowed).map(str::to_lowercase))
+        .collect()
+}
+
 /// All system topics in the subscriptions of the scope and of keyrelay itself.
-async fn topics(surroundings: &Surroundings, call: &Call) -> Result<Vec<SystemTopic>, AzureError> {
-    let scopes = surroundings
+async fn topics(environment: &Environment, call: &Call) -> Result<Vec<SystemTopic>, AzureError> {
+    let scopes = environment
         .config
         .scope
         .iter()
         .map(|scope| scope.subscription().to_lowercase());
-    let own = surroundings
+    let own = environment
         .own
         .iter()
         .map(|own| own.subscription().to_lowercase());
     let mut topics = BTreeMap::new();
     for subscription in scopes.chain(own).collect::<BTreeSet<_>>() {
-        let found = surroundings
+        let found = environment
             .resource_manager
             .system_topics(&subscription, call)
             .await?;
@@ -110,7 +107,7 @@ async fn topics(surroundings: &Surroundings, call: &Call) -> Result<Vec<SystemTo
     Ok(topics.into_values().collect())
 }
 
-/// The vault whose events a topic has.
+/// The vault that is the source of a topic.
 fn source_of(topic: &SystemTopic) -> Option<&str> {
     let (kind, name) = topic.source.rsplit_once('/')?;
     let is_vault = kind
@@ -133,7 +130,7 @@ fn secrets<'a>(apps: &'a [App], vault: &str) -> BTreeSet<&'a str> {
 }
 
 fn report(
-    surroundings: &Surroundings,
+    environment: &Environment,
     vault: &str,
     secrets: &BTreeSet<&str>,
     subscriptions: &[EventSubscription],
@@ -141,27 +138,10 @@ fn report(
 ) {
     let ours: Vec<&EventSubscription> = subscriptions
         .iter()
-        .filter(|it| is_ours(surroundings, it))
+        .filter(|it| is_ours(environment, it))
         .collect();
     let Some(first) = ours.first() else {
-        let elsewhere: Vec<String> = subscriptions
-            .iter()
-            .map(|it| format!("{} to {}", it.name, it.endpoint))
-            .collect();
-        let words = match elsewhere.is_empty() {
-            true => format!("{vault}: nobody has subscribed to its events"),
-            false => format!("{vault}: its events go elsewhere: {}", elsewhere.join(", ")),
-        };
-        let function = match &surroundings.own {
-            Some(own) => format!("{own}{FUNCTION}"),
-            None => format!("ID-OF-KEYRELAYS-FUNCTION-APP{FUNCTION}"),
-        };
-        let fix = format!(
-            "az eventgrid system-topic event-subscription create --name keyrelay --resource-group GROUP \
-             --system-topic-name TOPIC-OF-{vault} --endpoint-type azurefunction --endpoint {function}  \
-             (or let the Terraform module do it)"
-        );
-        return findings.bad("events", words, fix);
+        return report_missing(environment, vault, subscriptions, findings);
     };
     let starting: Vec<&EventSubscription> = ours
         .iter()
@@ -196,6 +176,38 @@ fn report(
         let fix = update(good, "--subject-begins-with \"\" --subject-ends-with \"\"");
         return findings.bad("events", words, fix);
     }
+    report_state(vault, good, findings);
+}
+
+/// Reports that no event subscription delivers the vault's events to keyrelay.
+fn report_missing(
+    environment: &Environment,
+    vault: &str,
+    subscriptions: &[EventSubscription],
+    findings: &mut Findings,
+) {
+    let elsewhere: Vec<String> = subscriptions
+        .iter()
+        .map(|it| format!("{} to {}", it.name, it.endpoint))
+        .collect();
+    let words = match elsewhere.is_empty() {
+        true => format!("{vault}: there is no event subscription"),
+        false => format!("{vault}: its events go elsewhere: {}", elsewhere.join(", ")),
+    };
+    let function = match &environment.own {
+        Some(own) => format!("{own}{FUNCTION}"),
+        None => format!("ID-OF-KEYRELAYS-FUNCTION-APP{FUNCTION}"),
+    };
+    let fix = format!(
+        "az eventgrid system-topic event-subscription create --name keyrelay --resource-group GROUP \
+         --system-topic-name TOPIC-OF-{vault} --endpoint-type azurefunction --endpoint {function}  \
+         (or let the Terraform module do it)"
+    );
+    findings.bad("events", words, fix);
+}
+
+/// Reports the state of an event subscription whose filters are right.
+fn report_state(vault: &str, good: &EventSubscription, findings: &mut Findings) {
     if !good.state.eq_ignore_ascii_case("Succeeded") {
         let words = format!("{vault}: {} is in the state {}", good.name, good.state);
         return findings.bad(
@@ -226,17 +238,17 @@ fn report(
         format!(
             "{vault}: {} delivers them{}{kept}",
             good.name,
-            not_judged(good)
+            not_checked(good)
         ),
     );
 }
 
-/// What may keep events out without being found here: an advanced filter can look at any field of an event.
-fn not_judged(subscription: &EventSubscription) -> String {
+/// A remark about advanced filters, which are not checked: they can drop events by any field.
+fn not_checked(subscription: &EventSubscription) -> String {
     match &subscription.advanced_filter_keys[..] {
         [] => String::new(),
         keys => format!(
-            " as far as its advanced filters on {}, not judged here, let them pass",
+            " as far as its advanced filters on {}, which are not checked here, let them pass",
             keys.join(", ")
         ),
     }
@@ -278,11 +290,11 @@ fn update(subscription: &EventSubscription, change: &str) -> String {
     )
 }
 
-/// Whether the events go to keyrelay: to its function, or to its webhook, which no id tells of.
-fn is_ours(surroundings: &Surroundings, subscription: &EventSubscription) -> bool {
+/// Whether the events go to keyrelay: to its function, or to a webhook, which has no resource id.
+fn is_ours(environment: &Environment, subscription: &EventSubscription) -> bool {
     let endpoint = subscription.endpoint.to_lowercase();
     let function = FUNCTION.to_lowercase();
-    match &surroundings.own {
+    match &environment.own {
         Some(own) => {
             endpoint == format!("{own}{FUNCTION}").to_lowercase() || endpoint.ends_with("/events")
         }
@@ -313,10 +325,10 @@ mod tests {
     }
 
     #[test]
-    fn says_which_filters_it_does_not_judge() {
-        assert_eq!(not_judged(&subscription(&[])), "");
+    fn filters_that_are_not_checked_are_named() {
+        assert_eq!(not_checked(&subscription(&[])), "");
         assert!(
-            not_judged(&subscription(&["data.ObjectName", "data.EXP"]))
+            not_checked(&subscription(&["data.ObjectName", "data.EXP"]))
                 .contains("on data.ObjectName, data.EXP,")
         );
     }

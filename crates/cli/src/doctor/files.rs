@@ -1,25 +1,25 @@
-//! The function app's files: host.json, functions, policies, and the times that have to fit.
+//! Checks of the function app's files: host.json, functions, policies, and time limits.
 
 use std::path::Path;
 use std::time::Duration;
 
-use keyrelay_host::config::{Config, Mode};
-use keyrelay_sandbox::{LOCK_FILE, Limits, Lock, Policy, Sandbox, policy_files};
+use keyrelay_config::{Config, Mode};
+use keyrelay_sandbox::{LOCK_FILE, Lock, Policy, PolicyLimits, Sandbox, policy_files};
 use serde_json::Value;
 
 use super::finding::Findings;
 use crate::out;
 
-/// How long one call of the reconcile timer may take.
+/// The time limit of one call of the reconcile timer.
 const RECONCILE: Duration = Duration::from_secs(5 * 60);
 
-/// What the function folders are called, and the kind of trigger that is in each.
+/// The folders of the functions, each with the type of its trigger.
 const FUNCTIONS: [(&str, &str); 2] = [
     ("SecretEvent", "eventGridTrigger"),
     ("Reconcile", "timerTrigger"),
 ];
 
-pub(super) async fn look(folder: &Path, config: Option<&Config>, findings: &mut Findings) {
+pub(super) async fn check(folder: &Path, config: Option<&Config>, findings: &mut Findings) {
     host(folder, findings);
     for (function, trigger) in FUNCTIONS {
         let file = folder.join(function).join("function.json");
@@ -79,7 +79,7 @@ fn host(folder: &Path, findings: &mut Findings) {
             "set it to \"keyrelay-host\"",
         ),
     }
-    // Left out, Flex Consumption gives 30 minutes.
+    // The default of Flex Consumption is 30 minutes.
     let words = json.get("functionTimeout").and_then(Value::as_str);
     match words.map(|words| (words, duration(words))) {
         Some((words, Some(limit))) if limit < RECONCILE => findings.bad(
@@ -94,7 +94,7 @@ fn host(folder: &Path, findings: &mut Findings) {
     }
 }
 
-/// `hh:mm:ss`, or with days before it.
+/// Parses `hh:mm:ss`, or `d.hh:mm:ss`.
 fn duration(words: &str) -> Option<Duration> {
     let (days, rest) = words.split_once('.').unwrap_or(("0", words));
     let parts: Vec<u64> = rest
@@ -131,90 +131,92 @@ fn has_trigger(json: &Value, trigger: &str) -> bool {
     })
 }
 
-/// Loads the policies as keyrelay-host would.
+/// Loads the policies as keyrelay-host does.
 async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Findings) -> Vec<Policy> {
-    let place = folder.join("policies");
-    let files = match policy_files(&place) {
+    let policies = folder.join("policies");
+    let files = match policy_files(&policies) {
         Ok(files) if !files.is_empty() => files,
         _ => {
             let fix = "put policies there: those of the package, or your own";
-            findings.bad(
-                "policies",
-                format!("there is no policy in {}", place.display()),
-                fix,
-            );
+            let words = format!("there is no policy in {}", policies.display());
+            findings.bad("policies", words, fix);
             return Vec::new();
         }
     };
     let wants_lock = config.and_then(|config| config.locked);
-    let lock = match (wants_lock, Lock::read(folder)) {
-        (Some(false), _) => None,
-        (_, Err(error)) => {
-            findings.bad(
-                "policies",
-                out::chain(&error),
-                "write it again with `keyrelay lock`",
-            );
+    let lock = match lock(folder, wants_lock) {
+        Ok(lock) => lock,
+        Err((words, fix)) => {
+            findings.bad("policies", words, fix);
             return Vec::new();
         }
-        (Some(true), Ok(None)) => {
-            findings.bad(
-                "policies",
-                format!("`locked` is true, and there is no {LOCK_FILE}"),
-                "write it with `keyrelay lock`: keyrelay-host does not start without",
-            );
-            return Vec::new();
-        }
-        (_, Ok(lock)) => lock,
     };
     let sandbox = match Sandbox::new() {
         Ok(sandbox) => sandbox,
         Err(error) => {
-            findings.bad(
-                "policies",
-                out::chain(&error),
-                "use a machine that WebAssembly can run on",
-            );
+            let fix = "use a machine that WebAssembly can run on";
+            findings.bad("policies", out::chain(&error), fix);
             return Vec::new();
         }
     };
     let mut loaded = Vec::new();
     for (name, file) in files {
         let what = format!("policy {name}");
-        let result = match lock.as_ref().map(|lock| lock.get(&name)) {
-            None => sandbox
-                .load_file(&file)
-                .await
-                .map(|policy| (policy, "not locked: `keyrelay lock` vouches for it")),
-            Some(None) => {
-                findings.bad(
-                    &what,
-                    format!("{LOCK_FILE} does not know it, so it does not run"),
-                    "look at it, then run `keyrelay lock`",
-                );
-                continue;
-            }
-            Some(Some(locked)) => sandbox.load_locked(&file, *locked).await.map(|loaded| {
-                let words = if loaded.was_precompiled {
-                    "locked, precompiled"
-                } else {
-                    "locked"
-                };
-                (loaded.policy, words)
-            }),
-        };
-        match result {
+        match load(&sandbox, &name, &file, lock.as_ref()).await {
             Ok((policy, words)) => {
                 findings.good(&what, words);
                 loaded.push(policy);
             }
-            Err(error) => {
-                let fix = "replace the file: `keyrelay inspect` shows more; if the change was meant, run `keyrelay lock`";
-                findings.bad(&what, format!("quarantined: {}", out::chain(&error)), fix);
-            }
+            Err((words, fix)) => findings.bad(&what, words, fix),
         }
     }
     loaded
+}
+
+/// Loads a policy, and tells whether it is locked. An error has its message and the fix.
+async fn load(
+    sandbox: &Sandbox,
+    name: &str,
+    file: &Path,
+    lock: Option<&Lock>,
+) -> Result<(Policy, &'static str), (String, &'static str)> {
+    let loaded = match lock.map(|lock| lock.get(name)) {
+        None => sandbox
+            .load_file(file)
+            .await
+            .map(|policy| (policy, "not locked: run `keyrelay lock`")),
+        Some(None) => {
+            return Err((
+                format!("{LOCK_FILE} does not name it, so it does not run"),
+                "review it, then run `keyrelay lock`",
+            ));
+        }
+        Some(Some(locked)) => sandbox.load_locked(file, *locked).await.map(|loaded| {
+            let words = if loaded.was_precompiled {
+                "locked, precompiled"
+            } else {
+                "locked"
+            };
+            (loaded.policy, words)
+        }),
+    };
+    loaded.map_err(|error| {
+        let fix = "replace the file: `keyrelay inspect` shows more; if the change was meant, run `keyrelay lock`";
+        (format!("quarantined: {}", out::chain(&error)), fix)
+    })
+}
+
+/// The lock that applies, if any. An error has its message and the fix.
+fn lock(folder: &Path, wants_lock: Option<bool>) -> Result<Option<Lock>, (String, &'static str)> {
+    match (wants_lock, Lock::read(folder)) {
+        (Some(false), _) => Ok(None),
+        (_, Err(error)) => Err((out::chain(&error), "write it again with `keyrelay lock`")),
+        (Some(true), Ok(None)) => Err((
+            format!("`locked` is true, and there is no {LOCK_FILE}"),
+            "write it with `keyrelay lock`: keyrelay-host does not start without",
+        )),
+        (_, Ok(lock)) => Ok(lock),
+    }
 }
 
 fn mode(config: &Config, findings: &mut Findings) {
@@ -232,7 +234,7 @@ fn mode(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Whether the rotations of the configuration can work.
+/// Checks the policy and the parameters of each rotation.
 async fn rules(config: &Config, loaded: &[Policy], findings: &mut Findings) {
     for (index, rule) in config.rules.iter().enumerate() {
         let what = format!("rotation[{index}]");
@@ -248,7 +250,7 @@ async fn rules(config: &Config, loaded: &[Policy], findings: &mut Findings) {
             continue;
         };
         match policy
-            .check_parameters(&rule.parameters, &Limits::default())
+            .check_parameters(&rule.parameters, &PolicyLimits::default())
             .await
         {
             Ok(()) => findings.good(&what, format!("{name} takes its parameters")),

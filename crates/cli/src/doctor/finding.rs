@@ -1,15 +1,13 @@
-//! What was found: a line each.
+//! The findings of the checks, a line each.
 
-use std::io::{IsTerminal, stdout};
-
+use anstyle::AnsiColor;
 use serde_json::json;
 
 use crate::out;
 
-/// What was found so far. Each is printed at once: the next may take a while.
+/// The findings so far. Each is printed immediately, because the next check may be slow.
 pub(super) struct Findings {
     json: bool,
-    colours: bool,
     count: usize,
     failed: usize,
 }
@@ -18,18 +16,17 @@ impl Findings {
     pub(super) fn new(json: bool) -> Self {
         Self {
             json,
-            colours: stdout().is_terminal(),
             count: 0,
             failed: 0,
         }
     }
 
-    /// Something is as it should be.
+    /// Reports a check that passed.
     pub(super) fn good(&mut self, what: &str, words: impl AsRef<str>) {
         self.say(what, words.as_ref(), None);
     }
 
-    /// Something is not, and this is what to do.
+    /// Reports a check that failed, with its fix.
     pub(super) fn bad(&mut self, what: &str, words: impl AsRef<str>, fix: impl AsRef<str>) {
         self.failed += 1;
         self.say(what, words.as_ref(), Some(fix.as_ref()));
@@ -49,21 +46,16 @@ impl Findings {
             let line = json!({ "what": what, "ok": fix.is_none(), "message": words, "fix": fix });
             return out::line(&line.to_string());
         }
-        let (word, colour) = if fix.is_none() {
-            ("ok  ", "32")
+        let (word, style) = if fix.is_none() {
+            ("ok  ", AnsiColor::Green.on_default())
         } else {
-            ("FAIL", "31")
-        };
-        let word = if self.colours {
-            format!("\u{1b}[{colour}m{word}\u{1b}[0m")
-        } else {
-            word.to_owned()
+            ("FAIL", AnsiColor::Red.on_default())
         };
         let fix = fix
             .map(|fix| format!(" | fix: {}", out::printable(fix)))
             .unwrap_or_default();
-        out::line(&format!(
-            "{word}  {}: {}{fix}",
+        out::styled_line(&format!(
+            "{style}{word}{style:#}  {}: {}{fix}",
             out::printable(what),
             out::printable(words)
         ));

@@ -1,18 +1,18 @@
-//! Whether the identity may do what keyrelay does: to each app that references a secret, and in each vault.
+//! Checks of the identity's rights to each app that references a secret, and in each vault.
 
 use std::collections::BTreeMap;
 
 use keyrelay_azure::Call;
-use keyrelay_host::route::route;
+use keyrelay_config::route;
 use keyrelay_model::{AppId, SecretName, VaultHost};
 use keyrelay_sandbox::policy_files;
 
 use super::apps::App;
+use super::environment::Environment;
 use super::finding::Findings;
-use super::surroundings::Surroundings;
 use crate::out;
 
-/// Actions that every rotation needs, and what for.
+/// The actions that every rotation needs, each with its purpose.
 const ALWAYS: [(&str, &str); 3] = [
     ("Microsoft.Web/sites/Read", "find apps"),
     (
@@ -24,7 +24,7 @@ const ALWAYS: [(&str, &str); 3] = [
         "have references resolved again",
     ),
 ];
-/// Actions that writing settings needs.
+/// The actions that a patch needs.
 const PATCH: [(&str, &str); 2] = [
     (
         "Microsoft.Web/sites/config/list/Action",
@@ -32,35 +32,35 @@ const PATCH: [(&str, &str); 2] = [
     ),
     ("Microsoft.Web/sites/config/Write", "write the settings"),
 ];
-/// What is needed of slots besides.
+/// The action that slots need.
 const SLOTS: (&str, &str) = ("Microsoft.Web/sites/slots/Read", "find slots");
 
 /// Policies that never write settings of references without a version.
 const READERS: [&str; 2] = ["follow", "announce"];
 
-pub(super) async fn look(
-    surroundings: &Surroundings,
+pub(super) async fn check(
+    environment: &Environment,
     apps: &[App],
     call: &Call,
     findings: &mut Findings,
 ) {
     for app in apps {
-        let wanted = wanted(surroundings, app);
-        let place = app.id.to_string();
-        let rights = match &surroundings.principal {
+        let wanted = wanted(environment, app);
+        let app_id = app.id.to_string();
+        let rights = match &environment.principal {
             Some(principal) => {
-                surroundings
+                environment
                     .resource_manager
-                    .rights_of(principal, &place, call)
+                    .rights_of(principal, &app_id, call)
                     .await
             }
-            None => surroundings.resource_manager.rights(&place, call).await,
+            None => environment.resource_manager.rights(&app_id, call).await,
         };
         let rights = match rights {
             Ok(rights) => rights,
             Err(error) => {
-                let fix = "give whoever runs this the role Reader; keyrelay's own role has Microsoft.Authorization/permissions/read";
-                findings.bad("rights", format!("{place}: {}", out::chain(&error)), fix);
+                let fix = "assign the role Reader to the account that runs this; keyrelay's own role has Microsoft.Authorization/permissions/read";
+                findings.bad("rights", format!("{app_id}: {}", out::chain(&error)), fix);
                 continue;
             }
         };
@@ -74,7 +74,7 @@ pub(super) async fn look(
             } else {
                 "refresh"
             };
-            findings.good("rights", format!("{place}: may {what}"));
+            findings.good("rights", format!("{app_id}: may {what}"));
             continue;
         }
         let words: Vec<String> = missing
@@ -84,16 +84,16 @@ pub(super) async fn look(
         let actions: Vec<&str> = missing.iter().map(|(action, _)| action.as_str()).collect();
         findings.bad(
             "rights",
-            format!("{place}: missing {}", words.join(", ")),
-            grant(surroundings, &app.id, &actions),
+            format!("{app_id}: missing {}", words.join(", ")),
+            grant(environment, &app.id, &actions),
         );
     }
-    vaults(surroundings, apps, call, findings).await;
+    vaults(environment, apps, call, findings).await;
 }
 
 /// The actions that rotations of this app need.
-fn wanted(surroundings: &Surroundings, app: &App) -> Vec<(String, &'static str)> {
-    let policies = policy_files(&surroundings.folder.join("policies")).unwrap_or_default();
+fn wanted(environment: &Environment, app: &App) -> Vec<(String, &'static str)> {
+    let policies = policy_files(&environment.folder.join("policies")).unwrap_or_default();
     let policies: Vec<String> = policies.into_iter().map(|(name, _)| name).collect();
     let writes = app.references.iter().any(|reference| {
         let is_pinned = reference.secret_version.is_some();
@@ -101,7 +101,7 @@ fn wanted(surroundings: &Surroundings, app: &App) -> Vec<(String, &'static str)>
             .secret_name
             .as_deref()
             .and_then(|name| name.parse::<SecretName>().ok());
-        let policy = secret.map(|secret| route(&surroundings.config, &policies, &secret).policy);
+        let policy = secret.map(|secret| route(&environment.config, &policies, &secret).policy);
         is_pinned || policy.is_some_and(|policy| !READERS.contains(&policy.as_str()))
     });
     let patch = PATCH.iter().filter(|_| writes);
@@ -116,15 +116,15 @@ fn wanted(surroundings: &Surroundings, app: &App) -> Vec<(String, &'static str)>
     all.map(|(action, why)| (of_slot(action), *why)).collect()
 }
 
-/// The line that grants what is missing, and nothing else.
-fn grant(surroundings: &Surroundings, app: &AppId, actions: &[&str]) -> String {
+/// The command that grants the missing actions, and nothing else.
+fn grant(environment: &Environment, app: &AppId, actions: &[&str]) -> String {
     let name = format!("keyrelay for {}", app.site());
     let group = keyrelay_azure::Scope::group_of(app);
     let list: Vec<String> = actions
         .iter()
         .map(|action| format!("\"{action}\""))
         .collect();
-    let principal = surroundings.principal_or_placeholder();
+    let principal = environment.principal_or_placeholder();
     format!(
         "az role definition create --role-definition '{{\"Name\":\"{name}\",\"IsCustom\":true,\"Actions\":[{}],\
          \"AssignableScopes\":[\"{group}\"]}}' && az role assignment create --assignee-object-id {principal} \
@@ -133,9 +133,9 @@ fn grant(surroundings: &Surroundings, app: &AppId, actions: &[&str]) -> String {
     )
 }
 
-/// Whether the versions of secrets can be listed, in each vault that apps reference.
-async fn vaults(surroundings: &Surroundings, apps: &[App], call: &Call, findings: &mut Findings) {
-    let suffix = &surroundings.config.cloud.vault_suffix;
+/// Checks that the versions of secrets can be listed, in each vault that apps reference.
+async fn vaults(environment: &Environment, apps: &[App], call: &Call, findings: &mut Findings) {
+    let suffix = &environment.config.cloud.vault_suffix;
     let mut secrets: BTreeMap<String, (VaultHost, SecretName)> = BTreeMap::new();
     for reference in apps.iter().flat_map(|app| &app.references) {
         let (Some(vault), Some(secret)) = (&reference.vault_name, &reference.secret_name) else {
@@ -148,12 +148,12 @@ async fn vaults(surroundings: &Surroundings, apps: &[App], call: &Call, findings
         }
     }
     for (vault, (host, secret)) in secrets {
-        match surroundings.key_vault.versions(&host, &secret, call).await {
+        match environment.key_vault.versions(&host, &secret, call).await {
             Ok(versions) => {
                 findings.good("vault", format!("{vault}: the versions of {secret} can be listed: {}", versions.len()))
             }
             Err(error) if error.is_forbidden() => {
-                let principal = surroundings.principal_or_placeholder();
+                let principal = environment.principal_or_placeholder();
                 findings.bad(
                     "vault",
                     format!("{vault}: the versions of {secret} cannot be listed: {}", out::chain(&error)),

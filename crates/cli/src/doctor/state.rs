@@ -1,39 +1,39 @@
-//! The store: whether it can be reached, the last event, and what is pending.
+//! Checks of the store: its reachability, the last event, and pending work.
 
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use keyrelay_host::config::StorePlace;
-use keyrelay_host::history::History;
-use keyrelay_host::pending::{OpenWork, Pending};
-use keyrelay_host::record::Cause;
-use keyrelay_host::store;
+use keyrelay_config::StoreLocation;
+use keyrelay_records::history::History;
+use keyrelay_records::pending::{Pending, PendingWork};
+use keyrelay_records::record::Cause;
+use keyrelay_records::store;
 
+use super::environment::Environment;
 use super::finding::Findings;
-use super::surroundings::Surroundings;
 use crate::out;
 
-/// From when on pending work should have been looked at often enough.
+/// The age from which pending work is reported: the timer should have finished it.
 const TOO_LONG: SignedDuration = SignedDuration::from_hours(1);
 
-/// How many of the last runs are looked at to find one of an event.
+/// The number of runs that are searched for the last event.
 const RUNS: usize = 50;
 
-pub(super) async fn look(surroundings: &Surroundings, findings: &mut Findings) {
-    let Surroundings {
+pub(super) async fn check(environment: &Environment, findings: &mut Findings) {
+    let Environment {
         config,
         folder,
         credential,
         http,
         ..
-    } = surroundings;
-    if let StorePlace::Folder(place) = &config.store
-        && !folder.join(place).is_dir()
+    } = environment;
+    if let StoreLocation::Folder(path) = &config.store
+        && !folder.join(path).is_dir()
     {
         let fix = "in Azure, set AzureWebJobsStorage__accountName or KEYRELAY_STORE; here, keyrelay-host makes the folder with its first event";
         return findings.bad(
             "store",
-            format!("the folder {} is not there", folder.join(place).display()),
+            format!("the folder {} is not there", folder.join(path).display()),
             fix,
         );
     }
@@ -64,7 +64,7 @@ pub(super) async fn look(surroundings: &Surroundings, findings: &mut Findings) {
             last_event(&history, &days, findings).await;
         }
         Err(error) => {
-            let principal = surroundings.principal_or_placeholder();
+            let principal = environment.principal_or_placeholder();
             let fix = format!(
                 "make the container, and give the identity its role: az role assignment create --assignee-object-id \
                  {principal} --assignee-principal-type ServicePrincipal --role \"Storage Blob Data Contributor\" --scope \
@@ -81,14 +81,14 @@ pub(super) async fn look(surroundings: &Surroundings, findings: &mut Findings) {
 }
 
 async fn last_event(history: &History, days: &[String], findings: &mut Findings) {
-    let mut looked_at = 0;
+    let mut examined = 0;
     for day in days.iter().rev() {
         let Ok(runs) = history.of_day(day).await else {
             continue;
         };
         for id in runs.iter().rev() {
-            looked_at += 1;
-            if looked_at > RUNS {
+            examined += 1;
+            if examined > RUNS {
                 return findings.good("last event", format!("none among the last {RUNS} runs"));
             }
             let Ok(run) = history.read(id).await else {
@@ -100,22 +100,21 @@ async fn last_event(history: &History, days: &[String], findings: &mut Findings)
             }
         }
     }
-    let fix =
-        "set a new version of any secret in the vault, and look again; if none comes, see `events`";
-    findings.bad("last event", "no event has come yet", fix);
+    let fix = "set a new version of any secret in the vault, and run this again; if no event arrives, see `events`";
+    findings.bad("last event", "no event has arrived yet", fix);
 }
 
 async fn pending(pending: &Pending, findings: &mut Findings) {
-    let keys = match pending.open_work().await {
+    let keys = match pending.work_keys().await {
         Ok(keys) => keys,
         Err(error) => return findings.bad("pending", out::chain(&error), "see `store`"),
     };
     let mut late = Vec::new();
     for key in &keys {
-        let Ok(Some(entry)) = pending.read::<OpenWork>(key).await else {
+        let Ok(Some(entry)) = pending.read::<PendingWork>(key).await else {
             continue;
         };
-        let oldest = entry.value.works.iter().min_by_key(|work| work.since);
+        let oldest = entry.value.rotations.iter().min_by_key(|work| work.since);
         if let Some(work) =
             oldest.filter(|work| Timestamp::now().duration_since(work.since) > TOO_LONG)
         {
@@ -134,6 +133,6 @@ async fn pending(pending: &Pending, findings: &mut Findings) {
             ),
         );
     }
-    let fix = "look at the reason; the function `Reconcile` goes on with them every 5 minutes: does it run?";
+    let fix = "check the reason; the function `Reconcile` retries them every 5 minutes: check that it runs";
     findings.bad("pending", late.join("; "), fix);
 }

@@ -1,4 +1,4 @@
-//! Zip files that are the same, byte for byte, whenever and wherever they are made.
+//! Reproducible zip files: the same input gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,12 +9,14 @@ use anyhow::{Context, ensure};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
-use super::contents::HOST;
+use super::file::read;
+use super::layout::HOST;
 
-/// The most that is unpacked, in bytes: of one file, and of all.
+/// The limit for the unpacked size of a package, in bytes.
 const LARGEST: u64 = 512 << 20;
 
-/// Packs a folder: files in the order of their names, all of the same time, `keyrelay-host` executable.
+/// Packs a folder. Files are sorted by name and have the same timestamp; `keyrelay-host` is
+/// executable.
 pub(super) fn pack(folder: &Path) -> anyhow::Result<Vec<u8>> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
@@ -45,7 +47,7 @@ fn files(folder: &Path, prefix: &str) -> anyhow::Result<BTreeMap<String, Vec<u8>
         if path.is_dir() {
             found.append(&mut files(&path, &format!("{name}/"))?);
         } else {
-            found.insert(name, super::read(&path)?);
+            found.insert(name, read(&path)?);
         }
     }
     Ok(found)

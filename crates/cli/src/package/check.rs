@@ -1,18 +1,19 @@
-//! Whether a package would work in Azure, as far as that can be seen without it.
+//! Checks of a package's contents that do not need Azure.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
-use keyrelay_host::config::Config;
+use keyrelay_config::Config;
 use object::Endianness;
 use object::elf::{EM_X86_64, FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
 use serde_json::Value;
 
-use super::contents::{Contents, HOST};
+use super::contents::Contents;
+use super::layout::HOST;
 use crate::out;
 
-/// Whether this machine is of the kind on which a function app on Flex Consumption runs.
+/// Whether this machine has the platform of a function app on Flex Consumption.
 pub(super) const IS_THIS_MACHINE: bool = cfg!(all(target_os = "linux", target_arch = "x86_64"));
 
 pub(super) fn all(contents: &Contents) -> anyhow::Result<()> {
@@ -62,7 +63,7 @@ fn host_json(bytes: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the host would say at its start is said now.
+/// Checks the configuration as keyrelay-host does when it starts.
 fn configuration(bytes: &[u8], policies: &[&str]) -> anyhow::Result<()> {
     let text = std::str::from_utf8(bytes).context("keyrelay.toml is no text")?;
     let config = match Config::read(text, &BTreeMap::new()) {
@@ -85,7 +86,8 @@ fn configuration(bytes: &[u8], policies: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Azure does not say which C library a function app finds: the program brings its own.
+/// Checks that the handler is statically linked, because Azure does not document the C library of a
+/// function app.
 fn executable(bytes: &[u8]) -> anyhow::Result<()> {
     const FIX: &str = "take one for x86_64-unknown-linux-musl, such as `cargo xtask package` makes";
     let header = FileHeader64::<Endianness>::parse(bytes).ok();

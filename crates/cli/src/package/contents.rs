@@ -1,4 +1,4 @@
-//! What is in a package, before it is compiled and locked.
+//! The contents of a package, before policies are compiled and locked.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,16 +7,15 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use keyrelay_sandbox::{Digest, Lock, policy_files, read_policy};
 
-use super::{archive, read};
+use super::archive;
+use super::file::read;
+use super::layout::belongs;
 
-/// The custom handler.
-pub(super) const HOST: &str = "keyrelay-host";
-
-/// Files by their names, which have `/` between their parts.
+/// Files by path, with `/` as the separator.
 pub(super) struct Contents(BTreeMap<String, Vec<u8>>);
 
 impl Contents {
-    /// What belongs into a package, of a folder or of a package.
+    /// Reads the files of a folder or of a package that belong into a package.
     pub(super) fn read(base: &Path) -> anyhow::Result<Self> {
         let files = if base.is_dir() {
             folder(base)?
@@ -41,7 +40,7 @@ impl Contents {
         Ok(contents)
     }
 
-    /// Puts all policies of a folder in.
+    /// Adds all policies of a folder.
     pub(super) fn put_policies(&mut self, folder: &Path) -> anyhow::Result<()> {
         let files =
             policy_files(folder).with_context(|| format!("cannot read {}", folder.display()))?;
@@ -70,7 +69,7 @@ impl Contents {
         self.0.get(name).map(Vec::as_slice)
     }
 
-    /// Files whose names end like this, with what is before.
+    /// The files whose paths have this suffix, by the path without it.
     pub(super) fn ending<'a>(&'a self, end: &'a str) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         self.0
             .iter()
@@ -87,7 +86,7 @@ impl Contents {
         Ok(())
     }
 
-    /// If somebody has vouched for the policies of a folder, nothing else is packed.
+    /// Checks the policies against the lock of their folder, if it has one.
     fn check_lock(&self, folder: &Path) -> anyhow::Result<()> {
         let Some(lock) = Lock::read(folder)? else {
             return Ok(());
@@ -95,7 +94,7 @@ impl Contents {
         for (path, bytes) in self.ending(".wasm") {
             let name = path.trim_start_matches("policies/");
             let hint = format!(
-                "look at it, then vouch for it with `keyrelay lock {}`",
+                "review it, then lock it with `keyrelay lock {}`",
                 folder.display()
             );
             match lock.get(name) {
@@ -109,17 +108,6 @@ impl Contents {
             }
         }
         Ok(())
-    }
-}
-
-/// Whether a file is part of a package. What is compiled and locked is made anew.
-fn belongs(name: &str) -> bool {
-    let parts: Vec<&str> = name.split('/').collect();
-    match parts.as_slice() {
-        ["host.json" | "keyrelay.toml" | HOST] => true,
-        [function, "function.json"] => !function.starts_with('.'),
-        ["policies", policy] => policy.ends_with(".wasm") && !policy.starts_with('.'),
-        _ => false,
     }
 }
 

@@ -1,16 +1,17 @@
-//! Which runs are wanted.
+//! The filters of runs.
 
 use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use keyrelay_host::config::SecretPattern;
-use keyrelay_host::record::Run;
+use keyrelay_config::SecretPattern;
 use keyrelay_model::{AppId, SecretName, Verdict};
+use keyrelay_records::record::Run;
 
-use super::cause_word;
+use super::lines::cause_word;
 
-/// The options that say which runs are wanted. All that are given hold; of the values of one option any does.
+/// The options that filter runs. A run has to match every option that is given, and any of its
+/// values.
 #[derive(Debug, Args)]
 #[command(
     next_help_heading = "Filters (each may be repeated, or take several values with commas between them)"
@@ -25,19 +26,20 @@ pub(super) struct Filter {
     /// Runs about objects of this vault: its name, or its host
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     vault: Vec<String>,
-    /// Runs that handled this app: a site (with its slots), site/slot, or the app's id. `--verdict` is then about it
+    /// Runs that handled this app: a site (with its slots), site/slot, or the app's id. `--verdict`
+    /// then applies to it
     #[arg(long, value_delimiter = ',', value_name = "NAME|ID")]
     app: Vec<AppName>,
-    /// Runs that this made happen
+    /// Runs with this cause
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(CAUSES))]
     cause: Vec<String>,
 }
 
-/// How somebody names an app.
+/// An app as the user names it.
 #[derive(Debug, Clone)]
 enum AppName {
     Id(AppId),
-    /// Without a slot: the site and all its slots.
+    /// A site or a slot. Without a slot, the site and all its slots.
     Name {
         site: String,
         slot: Option<String>,
@@ -77,7 +79,7 @@ impl Filter {
     fn matches_verdict(&self, run: &Run) -> bool {
         let wanted = |verdict: Verdict| any(&self.verdict, |wanted| verdict.as_str() == wanted);
         if self.app.is_empty() {
-            // A run without any app has a verdict all the same.
+            // A run without an app has a verdict, too.
             return wanted(run.verdict()) || run.outcomes().any(|outcome| wanted(outcome.verdict));
         }
         let of_app = |app: &AppId| self.app.iter().any(|wanted| wanted.is_of(app));
@@ -87,7 +89,7 @@ impl Filter {
     }
 }
 
-/// Whether any value is the one; an option that is not given asks for nothing.
+/// Whether any value matches. An option that is not given matches everything.
 fn any<T>(values: &[T], is_it: impl Fn(&T) -> bool) -> bool {
     values.is_empty() || values.iter().any(is_it)
 }

@@ -1,20 +1,20 @@
-//! `keyrelay runs follow`
+//! `keyrelay runs follow`: new runs as they appear.
 
 use anyhow::Context;
 use clap::Args;
-use keyrelay_host::history::History;
+use keyrelay_records::history::History;
 
-use super::failed;
 use super::filter::Filter;
 use super::lines::Lines;
-use super::place::StoreOption;
+use super::read::failed;
+use super::store_option::StoreOption;
 use super::watch::Watch;
 use crate::out;
 
-/// Print runs as they appear, until Ctrl-C
+/// Print new runs until Ctrl-C
 ///
-/// A run appears when it has ended. The lines are those of `keyrelay runs list`, the oldest first. The store is asked
-/// once a second.
+/// A run appears when it has ended. The format is that of `keyrelay runs list`, oldest first. The
+/// store is polled once a second.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Follow {
@@ -23,7 +23,7 @@ pub(super) struct Follow {
     /// Print the record of each run, as JSON on one line
     #[arg(long)]
     json: bool,
-    // Last, because the heading of its options holds for all that follow.
+    // Last, because its heading applies to all options after it.
     #[command(flatten)]
     filter: Filter,
 }
@@ -53,7 +53,7 @@ impl Follow {
     }
 }
 
-/// Prints new runs until nobody reads them.
+/// Prints new runs until standard output is closed.
 async fn print(mut watch: Watch, filter: &Filter, mut lines: Lines) {
     loop {
         for run in watch.next().await.iter().filter(|run| filter.matches(run)) {

@@ -1,19 +1,18 @@
-//! Runs, one a line: for people, or as JSON.
+//! Runs as lines of text or JSON.
 
 use std::io;
 
-use keyrelay_host::record::{EventRecord, Run};
 use keyrelay_model::AppId;
+use keyrelay_records::record::{Cause, EventRecord, Run};
 use serde_json::Value;
 
-use super::cause_word;
 use crate::out;
 
-/// Prints runs one after the other.
+/// Prints runs one by one.
 #[derive(Debug)]
 pub(super) struct Lines {
     json: bool,
-    /// How many have been printed.
+    /// The number of printed runs.
     pub(super) printed: usize,
 }
 
@@ -22,7 +21,7 @@ impl Lines {
         Self { json, printed: 0 }
     }
 
-    /// Prints a run. An error says that nobody reads it.
+    /// Prints a run. Returns an error if standard output is closed.
     pub(super) fn print(&mut self, run: &Run) -> io::Result<()> {
         if self.json {
             out::data(&escaped(&serde_json::to_string(run)?))?;
@@ -40,13 +39,13 @@ impl Lines {
     }
 }
 
-/// A record as JSON over many lines.
+/// A record as indented JSON.
 pub(super) fn indented(record: &Value) -> String {
     escaped(&format!("{record:#}"))
 }
 
-/// Writes the characters that a terminal would act upon as JSON can: nothing is lost. Those below U+0020 are escaped
-/// already, or between tokens.
+/// Escapes the characters that a terminal would interpret, as JSON allows. Those below U+0020 are
+/// escaped already, or between tokens.
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
@@ -59,7 +58,7 @@ fn escaped(json: &str) -> String {
     text
 }
 
-/// An app's name for people: `orders`, or `orders/staging`.
+/// The short name of an app: `orders`, or `orders/staging`.
 pub(super) fn app_name(app: &AppId) -> String {
     let slot = app
         .slot()
@@ -68,11 +67,22 @@ pub(super) fn app_name(app: &AppId) -> String {
     format!("{}{slot}", app.site())
 }
 
-/// How long something took.
+/// A duration with its unit.
 pub(super) fn duration(milliseconds: u64) -> String {
     match milliseconds {
         short @ ..10_000 => format!("{short} ms"),
         long => format!("{}.{} s", long / 1_000, long % 1_000 / 100),
+    }
+}
+
+/// The name of a cause, as in records.
+pub(super) fn cause_word(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Event => "event",
+        Cause::Pending => "pending",
+        Cause::Drift => "drift",
+        Cause::Reminder => "reminder",
+        Cause::Resubmit => "resubmit",
     }
 }
 
@@ -113,7 +123,7 @@ fn row([run, began, cause, event, apps, verdict, took]: [&str; 7], message: &str
     line.trim_end().to_owned()
 }
 
-/// What happened to what: `new version contoso-kv/sql`.
+/// The occurrence and the object of an event: `new version contoso-kv/sql`.
 fn event(event: &EventRecord) -> String {
     let what = match event.occurrence.as_str() {
         "NewVersionCreated" => "new version",

@@ -1,4 +1,4 @@
-//! `keyrelay runs list`
+//! `keyrelay runs list`: the latest runs.
 
 use std::num::NonZeroUsize;
 
@@ -7,26 +7,26 @@ use futures::{StreamExt, stream};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
-use keyrelay_host::history::{History, HistoryError};
-use keyrelay_host::run_id::RunId;
+use keyrelay_records::history::{History, HistoryError};
+use keyrelay_records::run_id::RunId;
 
 use super::filter::Filter;
 use super::lines::Lines;
-use super::place::StoreOption;
-use super::{AT_ONCE, failed, read};
+use super::read::{AT_ONCE, failed, read};
+use super::store_option::StoreOption;
 use crate::out;
 
 /// List runs, newest first
 ///
-/// A line has the run's id, when it began (UTC), its cause, the event, the app (or how many there were), the verdict
-/// that matters most, how long it took, and, of an error, what is wrong.
+/// A line has the run's id, start time (UTC), cause, event, app (or the number of apps), most
+/// severe verdict and duration, and the message of an error.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct List {
-    /// How many runs are listed at most
+    /// Maximum number of runs
     #[arg(long, default_value = "20", value_name = "N")]
     limit: NonZeroUsize,
-    /// Only runs that began since then: 90m, 2h, 3d, 2026-11-01 or 2026-11-01T12:00:00
+    /// Only runs that started after this: 90m, 2h, 3d, 2026-11-01 or 2026-11-01T12:00:00
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     since: Option<Timestamp>,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub(super) struct List {
     /// Print the record of each run, as JSON on one line
     #[arg(long)]
     json: bool,
-    // Last, because the heading of its options holds for all that follow.
+    // Last, because its heading applies to all options after it.
     #[command(flatten)]
     filter: Filter,
 }
@@ -73,7 +73,7 @@ impl List {
     }
 }
 
-/// Prints runs until there are enough, or nobody reads them.
+/// Prints runs up to the limit, or until standard output is closed.
 async fn list(
     history: &History,
     limit: usize,
@@ -107,7 +107,7 @@ async fn list(
     Ok(())
 }
 
-/// The part of a run's name that says when it began.
+/// The start time in a run's id.
 fn began(id: &RunId) -> &str {
     id.as_str().split('-').next().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! `keyrelay runs resubmit`
+//! `keyrelay runs resubmit`: handles the event of a run again.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,24 +6,24 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use jiff::Timestamp;
-use keyrelay_host::history::History;
-use keyrelay_host::pending::{Pending, Postponed};
-use keyrelay_host::record::{Cause, Run};
-use keyrelay_host::run_id::RunId;
+use keyrelay_records::history::History;
+use keyrelay_records::pending::{Pending, PostponedEvent};
+use keyrelay_records::record::{Cause, Run};
+use keyrelay_records::run_id::RunId;
 use reqwest::{StatusCode, Url};
 use serde_json::json;
 
-use super::failed;
-use super::place::StoreOption;
+use super::read::failed;
 use super::show;
+use super::store_option::StoreOption;
 use super::watch::Watch;
 use crate::out;
 
-/// Have the event of a run handled again
+/// Resubmit the event of a run
 ///
-/// The event is put into the store, and keyrelay-host handles it when its reconcile timer runs next: within 5 minutes, if
-/// its schedule is the default. What is decided depends on how things are then: a version that is no longer the
-/// newest does not replace a newer one.
+/// The event is written to the store, and keyrelay-host handles it when its reconcile timer runs
+/// next: within 5 minutes with the default schedule. The decision depends on the state at that
+/// time: a version that is no longer the newest does not replace a newer one.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Resubmit {
@@ -31,13 +31,13 @@ pub(super) struct Resubmit {
     id: RunId,
     #[command(flatten)]
     store: StoreOption,
-    /// Ask this Functions host (`https://keyrelay.azurewebsites.net`) to run the reconcile timer now
+    /// Run the reconcile timer of this Functions host (`https://keyrelay.azurewebsites.net`) now
     #[arg(long, value_name = "URL", requires = "key", value_parser = parse_functions_host)]
     functions_host: Option<Url>,
     /// The master key of the Functions host
     #[arg(long, env = "FUNCTIONS_MASTER_KEY", hide_env_values = true)]
     key: Option<MasterKey>,
-    /// Wait until the event has been handled, and show the new run. Ends with 1 if that failed
+    /// Wait until the event has been handled, and show the new run. Exits with 1 if that failed
     #[arg(long)]
     wait: bool,
     /// With `--wait`: print the record of the new run, as JSON
@@ -45,7 +45,7 @@ pub(super) struct Resubmit {
     json: bool,
 }
 
-/// A key that does not print itself.
+/// A key that is hidden in debug output.
 #[derive(Clone)]
 struct MasterKey(String);
 
@@ -54,15 +54,15 @@ Examples:
   keyrelay runs resubmit 20261123T054539123Z-1f3a9c2d
       within 5 minutes
   keyrelay runs resubmit 20261123T054539123Z-1f3a9c2d --wait
-      and see what came of it
+      and show the new run
   export FUNCTIONS_MASTER_KEY=$(az functionapp keys list -g shop -n keyrelay --query masterKey -o tsv)
   keyrelay runs resubmit 20261123T054539123Z-1f3a9c2d --functions-host https://keyrelay.azurewebsites.net --wait
       now";
 
-/// How long the new run is waited for: two rounds of the timer.
+/// The time limit for the new run: two rounds of the timer.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long the Functions host may take to answer. An app that has scaled to nothing starts first.
+/// The time limit for the Functions host to respond. An app that is scaled to zero starts first.
 const START: Duration = Duration::from_secs(60);
 
 impl Resubmit {
@@ -74,12 +74,12 @@ impl Resubmit {
             .read(&id)
             .await
             .map_err(|error| failed("resubmit the run from", &store, error))?;
-        let Some(postponed) = Postponed::resubmission(&run, Timestamp::now()) else {
+        let Some(postponed) = PostponedEvent::resubmission(&run, Timestamp::now()) else {
             bail!(
-                "run {id} has no event that could be handled again: what came in its place was none"
+                "run {id} has no event that could be handled again: its input was not a valid event"
             );
         };
-        // Before the event is there to be handled, so that the new run cannot be missed.
+        // Starts before the event is written, so that the new run cannot be missed.
         let watch = if self.wait {
             Some(Watch::begin(history).await)
         } else {
@@ -94,8 +94,8 @@ impl Resubmit {
             "the event of run {id} waits in the store {store}: it is handled when the reconcile timer runs next, every 5 minutes by default"
         ));
         if let (Some(functions_host), Some(key)) = (&self.functions_host, &self.key) {
-            let asked = run_timer(functions_host, key).await;
-            asked.with_context(|| {
+            let started = run_timer(functions_host, key).await;
+            started.with_context(|| {
                 format!("cannot run the timer now, so the event waits: {functions_host}")
             })?;
             out::note(&format!(
@@ -105,7 +105,7 @@ impl Resubmit {
         let Some(watch) = watch else { return Ok(()) };
         let Ok(new) = tokio::time::timeout(PATIENCE, new_run(watch, &id)).await else {
             bail!(
-                "no new run after {} minutes: see that the function app runs and that its mode is not `off`; \
+                "no new run after {} minutes: check that the function app runs and that its mode is not `off`; \
                  `keyrelay runs --cause resubmit` shows the run when it is there",
                 PATIENCE.as_secs() / 60
             );
@@ -133,9 +133,10 @@ async fn new_run(mut watch: Watch, id: &RunId) -> Run {
     }
 }
 
-/// Has the Functions host run the timer: `POST /admin/functions/<name>` with the master key, answered with 202.
+/// Runs the timer through the Functions host: `POST /admin/functions/<name>` with the master key
+/// returns 202.
 async fn run_timer(functions_host: &Url, key: &MasterKey) -> anyhow::Result<()> {
-    // The key is for this host and for nobody it may point to.
+    // The key must not follow a redirect to another host.
     let client = reqwest::Client::builder()
         .timeout(START)
         .redirect(reqwest::redirect::Policy::none())
@@ -154,7 +155,7 @@ async fn run_timer(functions_host: &Url, key: &MasterKey) -> anyhow::Result<()> 
         StatusCode::NOT_FOUND => {
             bail!("it has no function `Reconcile`: is keyrelay deployed there?")
         }
-        other => bail!("it answered {other}"),
+        other => bail!("it responded with {other}"),
     }
 }
 
@@ -166,7 +167,7 @@ fn parse_functions_host(text: &str) -> Result<Url, String> {
             "it must be https: the master key is sent there (http on this machine only)".to_owned(),
         );
     }
-    // Without the last slash the last segment would be replaced instead of continued.
+    // Without a slash at the end, `join` would replace the last segment.
     let mut folder = url;
     folder.set_path(&format!("{}/", folder.path().trim_end_matches('/')));
     Ok(folder)

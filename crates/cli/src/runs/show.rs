@@ -1,22 +1,23 @@
-//! `keyrelay runs show`
+//! `keyrelay runs show`: all details of a run.
 
 use std::fmt::Display;
 
 use clap::Args;
 use jiff::Timestamp;
-use keyrelay_host::history::History;
-use keyrelay_host::outcome::Outcome;
-use keyrelay_host::record::{EventRecord, Request, RotationRecord, Run};
-use keyrelay_host::run_id::RunId;
+use keyrelay_records::history::History;
+use keyrelay_records::outcome::Outcome;
+use keyrelay_records::record::{AzureRequest, EventRecord, RotationRecord, Run};
+use keyrelay_records::run_id::RunId;
 
-use super::lines::{app_name, duration, indented};
-use super::place::StoreOption;
-use super::{cause_word, failed};
+use super::lines::{app_name, cause_word, duration, indented};
+use super::read::failed;
+use super::store_option::StoreOption;
 use crate::out;
 
-/// Show everything that is known about a run
+/// Show all details of a run
 ///
-/// The ids of a request are those that Azure's support asks for: x-ms-request-id and x-ms-correlation-request-id.
+/// The ids of requests are those that Azure support asks for: x-ms-request-id and
+/// x-ms-correlation-request-id.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Show {
@@ -45,7 +46,7 @@ impl Show {
     }
 }
 
-/// Prints all of a run.
+/// Prints all details of a run.
 pub(super) fn print(run: &Run, json: bool) -> anyhow::Result<()> {
     let lines = match json {
         true => indented(&serde_json::to_value(run)?)
@@ -62,7 +63,7 @@ pub(super) fn print(run: &Run, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The lines about something: names on the left, what is known on the right.
+/// Lines of names and values in two columns.
 struct Page(Vec<String>);
 
 impl Page {
@@ -76,13 +77,13 @@ impl Page {
         }
     }
 
-    /// Several values under one name, each on lines of its own.
+    /// Adds several values with one name, each on lines of its own.
     fn list(&mut self, name: &str, values: impl IntoIterator<Item = impl AsRef<str>>) {
         let mut name = name;
         for value in values {
             for line in value.as_ref().lines() {
                 self.field(name, line);
-                // The next lines stand below this one.
+                // The name is on the first line only.
                 name = "";
             }
         }
@@ -185,11 +186,11 @@ fn in_words(outcome: &Outcome) -> String {
     format!("{}: {}{again}", outcome.verdict, outcome.message)
 }
 
-/// A request and what was answered, with its ids on a line below.
-fn request(request: &Request) -> String {
+/// A request and its response, with the ids on lines below.
+fn request(request: &AzureRequest) -> String {
     let status = request
         .status
-        .map_or_else(|| "no answer".to_owned(), |status| status.to_string());
+        .map_or_else(|| "no response".to_owned(), |status| status.to_string());
     let attempts = match request.attempts {
         0 | 1 => String::new(),
         attempts => format!(", sent {attempts} times"),

@@ -1,44 +1,44 @@
-//! Waiting for runs that are not there yet.
+//! Polling for new runs.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use keyrelay_host::history::{History, HistoryError};
-use keyrelay_host::record::Run;
-use keyrelay_host::run_id::RunId;
+use keyrelay_records::history::{History, HistoryError};
+use keyrelay_records::record::Run;
+use keyrelay_records::run_id::RunId;
 
-use super::{AT_ONCE, read};
+use super::read::{AT_ONCE, read};
 use crate::out;
 
-/// How often the store is asked.
+/// The polling interval.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How many days are looked at, newest first. A run is kept when it ends, under the day on which it began.
+/// The number of latest days that are polled. A run is recorded when it ends, under the day on
+/// which it began.
 const DAYS: usize = 2;
 
 /// The runs that appear from now on.
 #[derive(Debug)]
 pub(super) struct Watch {
     history: History,
-    /// A run that took long appears after shorter ones that began later: a last id would not be enough.
-    seen: HashSet<RunId>,
+    /// A set and not the last id, because a long run appears after shorter ones that began later.
+    known: HashSet<RunId>,
 }
 
 impl Watch {
-    /// Begins to watch: what is there now is not new.
+    /// Starts to watch. Runs that exist now are not new.
     pub(super) async fn begin(history: History) -> Result<Self, HistoryError> {
-        let seen = present(&history).await?.into_iter().collect();
-        Ok(Self { history, seen })
+        let known = present(&history).await?.into_iter().collect();
+        Ok(Self { history, known })
     }
 
-    /// Waits until there are new runs, and returns them in the order in which they began. A store that is out of reach
-    /// is waited for.
+    /// Waits for new runs, and returns them by start time. Retries while the store is out of reach.
     pub(super) async fn next(&mut self) -> Vec<Run> {
         let mut out_of_reach = false;
         loop {
             tokio::time::sleep(EVERY).await;
-            match self.look().await {
+            match self.poll().await {
                 Ok(runs) if runs.is_empty() => out_of_reach = false,
                 Ok(runs) => return runs,
                 Err(error) => {
@@ -51,16 +51,16 @@ impl Watch {
         }
     }
 
-    async fn look(&mut self) -> Result<Vec<Run>, HistoryError> {
+    async fn poll(&mut self) -> Result<Vec<Run>, HistoryError> {
         let mut ids = present(&self.history).await?;
-        ids.retain(|id| !self.seen.contains(id));
+        ids.retain(|id| !self.known.contains(id));
         ids.sort();
         let history = &self.history;
         let runs = stream::iter(&ids)
             .map(async |id| read(history, id).await)
             .buffered(AT_ONCE);
         let runs: Vec<Option<Run>> = runs.try_collect().await?;
-        self.seen.extend(ids);
+        self.known.extend(ids);
         Ok(runs.into_iter().flatten().collect())
     }
 }

@@ -1,4 +1,4 @@
-//! The results of cases: for people, as JSON, and in the format of JUnit.
+//! The results of cases: as text, as JSON, and in JUnit format.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -10,22 +10,22 @@ use crate::out;
 
 /// The result of one case.
 #[derive(Debug)]
-pub(super) struct Result {
+pub(super) struct CaseResult {
     pub(super) case: String,
-    /// Nothing, if it came out as expected.
+    /// The lines of the difference; empty if the outcome is as expected.
     pub(super) difference: Vec<String>,
     pub(super) is_updated: bool,
-    /// What the policy printed.
+    /// The output of the policy.
     pub(super) log: Vec<String>,
     pub(super) elapsed: Duration,
 }
 
 /// The results of all cases, by policy.
 #[derive(Debug, Default)]
-pub(super) struct Report(Vec<(String, Result)>);
+pub(super) struct TestReport(Vec<(String, CaseResult)>);
 
-impl Result {
-    /// What could not even be tried.
+impl CaseResult {
+    /// The result of a case that could not be evaluated.
     pub(super) fn failed(case: &str, error: &anyhow::Error, began: Instant) -> Self {
         Self {
             case: case.to_owned(),
@@ -54,7 +54,7 @@ impl Result {
     pub(super) fn text(&self) -> String {
         let mut text = format!("  {:6}  {}", self.word(), self.case);
         if !self.is_good() {
-            // What the policy printed helps with what is not as expected only.
+            // The output of the policy helps only with a failure.
             for line in self.difference.iter().chain(&self.log) {
                 let _ = write!(text, "\n          {line}");
             }
@@ -75,8 +75,8 @@ impl Result {
     }
 }
 
-impl Report {
-    pub(super) fn add(&mut self, policy: &str, result: Result) {
+impl TestReport {
+    pub(super) fn add(&mut self, policy: &str, result: CaseResult) {
         self.0.push((policy.to_owned(), result));
     }
 
@@ -114,7 +114,7 @@ impl Report {
         )
     }
 
-    /// The text of a file in the format of JUnit: a suite for each policy.
+    /// The results in JUnit format, with a suite for each policy.
     pub(super) fn junit(&self) -> anyhow::Result<String> {
         let mut report = quick_junit::Report::new("keyrelay");
         let mut names: Vec<&str> = self.0.iter().map(|(policy, _)| policy.as_str()).collect();

@@ -1,7 +1,7 @@
-// Pins every reference to the secret to the version that the event tells of.
+// Pins every reference to the secret to the version of the event.
 //
-// The contract is in wit/policy.wit. There is no console, no network and no file: everything that the rule may know is in
-// its arguments, and everything it can do is answer.
+// The contract is wit/policy.wit. There is no console, no network and no file system: a policy gets its arguments, and
+// returns a decision.
 
 /** Says what this policy is. */
 export function describe() {
@@ -23,7 +23,7 @@ export function checkParameters(parameters) {
 
 /** Decides about one app. The same event and app give the same decision, always. */
 export function decide(event, app) {
-  // What is not there is null.
+  // Missing values are null.
   if (event.version === null) {
     throw "the event has no version";
   }
@@ -33,7 +33,7 @@ export function decide(event, app) {
   if (set.length === 0) {
     return { tag: "skip", val: `no setting references \`${event.name}\`` };
   }
-  // What it changes must be granted in keyrelay.toml, but for references to the event's own secret.
+  // Other changes than references to the event's secret need a grant in keyrelay.toml.
   return { tag: "patch", val: { set, remove: [] } };
 }
 

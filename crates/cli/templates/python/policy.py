@@ -1,7 +1,7 @@
-"""Pins every reference to the secret to the version that the event tells of.
+"""Pins every reference to the secret to the version of the event.
 
-The contract is in wit/policy.wit. There is no network and no file: everything that the rule may know is in its
-arguments, and everything it can do is answer. What it prints is in the log.
+The contract is wit/policy.wit. There is no network and no file system: a policy gets its arguments, and returns a
+decision. Its output goes to the log.
 """
 
 from componentize_py_types import Err
@@ -10,7 +10,7 @@ from wit_world.imports import types
 
 class WitWorld:
     def describe(self) -> types.About:
-        """Says what this policy is."""
+        """Describes this policy."""
         return types.About(
             name="{{name}}",
             version="0.1.0",
@@ -20,12 +20,12 @@ class WitWorld:
         )
 
     def check_parameters(self, parameters: list[tuple[str, str]]) -> None:
-        """Checks the `parameters` of a rotation. What it raises is the sentence that the operator reads."""
+        """Checks the `parameters` of a rotation. The operator reads the message of the error."""
         for name, _ in parameters:
             raise Err(f"there is no parameter `{name}`")
 
     def decide(self, event: types.Event, app: types.App) -> types.Decision:
-        """Decides about one app. The same event and app give the same decision, always."""
+        """Decides about one app. The decision depends on the event and the app only."""
         if event.version is None:
             raise Err("the event has no version")
         changes = []
@@ -36,7 +36,7 @@ class WitWorld:
                     changes.append((setting.name, types.NewValue_Reference(pinned)))
         if not changes:
             return types.Decision_Skip(f"no setting references `{event.name}`")
-        # What it changes must be granted in keyrelay.toml, but for references to the event's own secret.
+        # Other changes than references to the event's secret need a grant in keyrelay.toml.
         return types.Decision_Patch(types.Patch(set=changes, remove=[]))
 
 

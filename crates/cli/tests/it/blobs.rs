@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use keyrelay_host::record::Run;
+use keyrelay_records::record::Run;
 use serde_json::json;
 
 use crate::harness::serve;
@@ -13,7 +13,7 @@ use crate::harness::serve;
 const TOKEN: &str = "planted-value-token";
 const IDENTITY_HEADER: &str = "planted-value-identity-header";
 
-/// One run in the container `keyrelay`, for whoever has the token of the identity.
+/// One run in the container `keyrelay`, for requests with the token of the identity.
 #[derive(Clone)]
 pub(crate) struct Blobs {
     run: Run,

@@ -5,19 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use keyrelay_host::history::History;
-use keyrelay_host::outcome::Outcome;
-use keyrelay_host::record::{Cause, EventRecord, RotationRecord, Run};
-use keyrelay_host::run_id::RunId;
 use keyrelay_model::{Event, ObjectKind, Occurrence, Verdict};
+use keyrelay_records::history::History;
+use keyrelay_records::outcome::Outcome;
+use keyrelay_records::record::{Cause, EventRecord, RotationRecord, Run};
+use keyrelay_records::run_id::RunId;
 use keyrelay_store::Store;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
-/// How long anything is waited for before a test has failed.
+/// The time limit of each wait.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the program reads of its environment.
+/// The environment variables that the program reads.
 const VARIABLES: [&str; 7] = [
     "KEYRELAY_STORE",
     "KEYRELAY_CLOUD",
@@ -28,13 +28,13 @@ const VARIABLES: [&str; 7] = [
     "FUNCTIONS_MASTER_KEY",
 ];
 
-/// A current folder, with a store where the program looks for it if it is not told.
-pub(crate) struct Place {
+/// A working folder, with a store in the default location.
+pub(crate) struct WorkingFolder {
     folder: tempfile::TempDir,
     pub(crate) history: History,
 }
 
-/// What the program did.
+/// The result of the program.
 pub(crate) struct Done {
     pub(crate) code: Option<i32>,
     pub(crate) output: String,
@@ -48,7 +48,7 @@ pub(crate) struct Running {
     pub(crate) errors: Lines<BufReader<ChildStderr>>,
 }
 
-impl Place {
+impl WorkingFolder {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let history = history(&folder.path().join(".keyrelay/store"));
@@ -73,7 +73,7 @@ impl Place {
         }
     }
 
-    /// `keyrelay runs` in this folder, with nothing from outside that could say where the store is.
+    /// `keyrelay runs` in this folder, without environment variables that configure the store.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
         command
@@ -134,7 +134,7 @@ impl Running {
             .expect("the program has ended")
     }
 
-    /// Goes away, as `head -1` does.
+    /// Closes the pipe, as `head -1` does.
     pub(crate) async fn stop_reading(self) -> Option<i32> {
         let Self {
             mut child, output, ..
@@ -209,7 +209,8 @@ pub(crate) fn run(started: &str, object: &str, rotations: &[(&str, Verdict, &str
     }
 }
 
-/// Serves on a free port of this machine until the test ends, and returns the URL without a slash at its end.
+/// Serves on a free port of this machine until the test ends, and returns the URL without a slash
+/// at its end.
 pub(crate) async fn serve(router: axum::Router) -> String {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
         .await

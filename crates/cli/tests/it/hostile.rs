@@ -1,4 +1,5 @@
-//! Hostile and broken guests, through the commands that authors use: each gets a clear message, and harms nothing.
+//! Hostile and broken guests, through the commands that authors use: each gets a clear message, and
+//! harms nothing.
 
 use std::fs;
 use std::path::Path;
@@ -110,7 +111,7 @@ async fn one_that_does_not_end_is_stopped() {
     decides(
         "loop",
         "[limits]\ntime_ms = 100\n",
-        "did not answer within 100 ms",
+        "did not decide within 100 ms",
     )
     .await;
 }
@@ -173,7 +174,7 @@ async fn files_that_are_no_policies_are_named_for_what_they_are() {
     is_quarantined(b"", "empty").await;
     is_quarantined(b"#!/bin/sh\n", "not WebAssembly").await;
     is_quarantined(b"\0asm\x01\0\0\0", "without the types of a policy").await;
-    is_quarantined(b"\0asm\x01\0", "ends in the middle").await;
+    is_quarantined(b"\0asm\x01\0", "is truncated").await;
     is_quarantined(
         &wat::parse_str("(component)").unwrap(),
         "component of another world",
@@ -187,7 +188,7 @@ async fn files_that_are_no_policies_are_named_for_what_they_are() {
 async fn half_a_policy_is_refused() {
     let whole =
         fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/pin.wasm")).unwrap();
-    is_quarantined(&whole[..whole.len() / 2], "ends in the middle").await;
+    is_quarantined(&whole[..whole.len() / 2], "is truncated").await;
 }
 
 /// Has a guest that loads well, and decides badly, inspected, tested and run.
@@ -271,7 +272,7 @@ async fn one_that_lies_about_where_its_answer_is_is_ended() {
 async fn one_that_answers_too_much_is_ended() {
     let giant = "(drop (memory.grow (i32.const 16)))
                  (call $answer (i32.const 3) (i32.const 0) (i32.const 1000000) (i32.const 0) (i32.const 0))";
-    is_ended(&Module::deciding(giant), "answer").await;
+    is_ended(&Module::deciding(giant), "decision is larger").await;
 }
 
 #[tokio::test]
@@ -295,7 +296,7 @@ async fn one_that_floods_the_log_is_ended() {
 }
 
 #[tokio::test]
-async fn one_that_asks_for_ever_more_is_ended() {
+async fn one_that_never_stops_printing_is_ended() {
     let imports = r#"(import "wasi:cli/stdout@0.2.0" "get-stdout" (func $stdout (result i32)))"#;
     let decide = "(loop $again (drop (call $stdout)) (br $again)) (unreachable)";
     is_ended(
@@ -317,7 +318,7 @@ async fn one_that_never_says_what_it_is_is_quarantined() {
             ..Module::refreshing()
         }
         .component(),
-        "did not answer within",
+        "did not decide within",
     )
     .await;
 }

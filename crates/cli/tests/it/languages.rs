@@ -1,6 +1,7 @@
 //! From nothing to passing cases in each language, with the language's own tools.
 //!
-//! What is not installed is not tried: `cargo xtask test` says so at its end.
+//! A language whose tools are not installed is skipped, and `cargo xtask test` reports that at its
+//! end.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -22,7 +23,7 @@ impl Project {
             .current_dir(self.0.path().join(folder))
             .kill_on_drop(true)
             .stdin(Stdio::null());
-        // The target folder is the project's own, as it is for whoever tries it.
+        // Cargo uses the project's own target folder, as for an author.
         command.env_remove("CARGO_TARGET_DIR");
         let output = tokio::time::timeout(PATIENCE, command.output())
             .await
@@ -109,7 +110,8 @@ async fn a_policy_in_python() {
     }
 }
 
-/// A project of the folder `examples`, copied with what its links lead to and without what was built.
+/// A project of the folder `examples`, copied with what its links lead to and without what was
+/// built.
 fn example(name: &str) -> Project {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../examples")

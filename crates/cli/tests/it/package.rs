@@ -1,6 +1,7 @@
 //! The package: what goes in, what is refused, and that it works as it is deployed.
 //!
-//! `cargo xtask test` makes it and says where it is; without that there is no static keyrelay-host to pack.
+//! `cargo xtask test` makes it and says where it is; without that there is no static keyrelay-host
+//! to pack.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -16,7 +17,7 @@ use zip::{ZipArchive, ZipWriter};
 
 use crate::harness::{Done, done};
 
-/// Where somebody packs.
+/// A folder to build packages in.
 struct Desk {
     folder: TempDir,
     package: PathBuf,
@@ -131,7 +132,7 @@ async fn the_package_rotates_a_secret_as_it_is_deployed() {
         "{}",
         inspected.output
     );
-    // Every policy is precompiled for this kind of machine, and vouched for.
+    // Every policy is precompiled for this platform, and locked.
     assert_eq!(
         inspected.output.matches("precompiled").count(),
         5,
@@ -291,7 +292,7 @@ async fn what_would_not_work_is_not_packed() {
 }
 
 #[tokio::test]
-async fn what_the_lock_does_not_vouch_for_is_not_packed() {
+async fn a_policy_that_does_not_match_the_lock_is_not_packed() {
     let Some(desk) = Desk::new() else { return };
     fs::create_dir_all(desk.path("mine/policies")).unwrap();
     fs::write(desk.path("mine/policies/sql.wasm"), shipped("pin")).unwrap();

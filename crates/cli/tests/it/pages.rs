@@ -62,7 +62,8 @@ impl Reader {
         self.folder.path().join("clone")
     }
 
-    /// A shell that ends at the first command which fails, with what the page exports at its beginning.
+    /// A shell that ends at the first command which fails, with what the page exports at its
+    /// beginning.
     fn shell(&self, script: &str) -> Command {
         let mut command = Command::new("sh");
         let begin = "export PATH=\"$KEYRELAY/target/debug:$PATH\"\n";

@@ -1,103 +1,110 @@
-//! Events that were left to later: versions that were not valid yet, resubmitted runs, reminders.
+//! Handles postponed events: versions that were not valid yet, resubmitted runs, and reminders.
 
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use keyrelay_model::{Event, Verdict};
+use keyrelay_model::{Event, Verdict, error_chain};
+use keyrelay_records::{Cause, Outcome, PendingEntry, PostponedEvent, Run};
 use keyrelay_store::StoreError;
 
-use super::{PATIENCE, Pass, Summary, cause_of, elapsed, is_final, reminders};
-use crate::outcome::{Outcome, chain};
-use crate::pending::{Entry, Postponed};
-use crate::record::{Cause, Run};
-use crate::relay::Trigger;
+use super::pass::{GIVE_UP_AFTER, Pass, elapsed, is_final};
+use super::reminders;
+use super::summary::Summary;
+use crate::pipeline::run::{TimeBudget, Trigger, run};
 
-/// How many events are handled at once.
-const AT_ONCE: usize = 16;
+/// Largest number of events that are handled at once.
+const CONCURRENCY: usize = 16;
 
-impl Pass<'_> {
-    /// Handles all postponed events that are due.
-    pub(super) async fn handle_postponed(&self, summary: &mut Summary) -> Result<(), StoreError> {
-        let keys = self.relay.pending.events().await?;
-        let under_way =
-            stream::iter(keys).map(|key| async move { (self.handle_entry(&key).await, key) });
-        let mut under_way = under_way.buffer_unordered(AT_ONCE);
-        let mut waiting = 0;
-        while let Some((handled, key)) = under_way.next().await {
-            match handled {
-                Ok(true) => summary.finished += 1,
-                Ok(false) => waiting += 1,
-                Err(message) => summary.problem(format!("{key}: {message}")),
-            }
+/// Longest pause between two attempts at an event.
+const LONGEST_PAUSE: Duration = Duration::from_mins(30);
+
+/// Handles all postponed events that are due.
+pub(super) async fn handle(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
+    let keys = pass.pending.event_keys().await?;
+    let handling =
+        stream::iter(keys).map(|key| async move { (handle_entry(pass, &key).await, key) });
+    let mut handling = handling.buffer_unordered(CONCURRENCY);
+    while let Some((handled, key)) = handling.next().await {
+        match handled {
+            Ok(true) => summary.finished += 1,
+            Ok(false) => summary.waiting += 1,
+            Err(message) => summary.problem(format!("{key}: {message}")),
         }
-        summary.waiting += waiting;
-        Ok(())
     }
+    Ok(())
+}
 
-    /// Handles one, if it is due. Returns whether it is done with.
-    async fn handle_entry(&self, key: &str) -> Result<bool, String> {
-        let words = |error: StoreError| chain(&error);
-        let entry: Option<Entry<Postponed>> = self.relay.pending.read(key).await.map_err(words)?;
-        let Some(entry) = entry else { return Ok(true) };
-        let Postponed {
-            run,
-            event,
-            cause,
-            due,
-            tried_since,
-            ..
-        } = &entry.value;
-        if *due > Timestamp::now() || self.deadline.has_passed() {
-            return Ok(false);
-        }
-        let event = Event::try_from(event).map_err(|error| error.to_string())?;
-        if *cause == Cause::Reminder {
-            // Before it is handled, so that it is not found again after it was.
-            reminders::mark(&self.relay.store, &event)
-                .await
-                .map_err(words)?;
-        }
-        let trigger = Trigger {
-            invocation: self.invocation.to_owned(),
-            cause: cause_of(*cause),
-            of: run.clone(),
-            apps: None,
-            carried: None,
-        };
-        let later = self.relay.run(trigger, Ok(event), self.deadline).await;
-        let now = Timestamp::now();
-        let first_tried = tried_since.unwrap_or(now);
-        let tried_for = elapsed(first_tried, now);
-        if later.asks_for_redelivery() && tried_for < PATIENCE {
-            let mut entry = entry;
-            entry.value.tried_since = Some(first_tried);
-            entry.value.due = now + pause_after(tried_for);
-            self.relay.pending.leave(entry).await.map_err(words)?;
-            return Ok(false);
-        }
-        if later.asks_for_redelivery() {
-            let hours = PATIENCE.as_secs() / 3_600;
-            tracing::error!(run.id = %later.id, "a postponed event is given up after {hours} hours: see the run");
-        }
-        if let (Cause::Pending, Some(first)) = (*cause, run) {
-            self.relay
-                .history
-                .amend(first, |first| settle(first, &later))
-                .await
-                .map_err(words)?;
-        }
-        self.relay.pending.done(entry).await.map_err(words)?;
-        Ok(true)
+/// Handles one event, if it is due. Returns whether it is finished.
+async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
+    let reason = |error: StoreError| error_chain(&error);
+    let services = pass.services;
+    let entry: Option<PendingEntry<PostponedEvent>> =
+        pass.pending.read(key).await.map_err(reason)?;
+    let Some(mut entry) = entry else {
+        return Ok(true);
+    };
+    let PostponedEvent {
+        run: of,
+        event,
+        cause,
+        due,
+        tried_since,
+        ..
+    } = entry.value.clone();
+    if due > Timestamp::now() || pass.deadline.has_passed() {
+        return Ok(false);
+    }
+    let event = Event::try_from(&event).map_err(|error| error.to_string())?;
+    if cause == Cause::Reminder {
+        // Before it is handled, so that the next comparison does not find it again.
+        let marked = reminders::mark(&pass.store, &event).await;
+        marked.map_err(reason)?;
+    }
+    let trigger = Trigger {
+        invocation: pass.invocation.to_owned(),
+        cause: cause_of(cause),
+        of: of.clone(),
+        apps: None,
+        resumed: None,
+    };
+    let budget = TimeBudget::of_timer(pass.deadline);
+    let later = run(services, trigger, Ok(event), budget).await;
+    let now = Timestamp::now();
+    let first_tried = tried_since.unwrap_or(now);
+    let tried_for = elapsed(first_tried, now);
+    if later.asks_for_redelivery() && tried_for < GIVE_UP_AFTER {
+        entry.value.tried_since = Some(first_tried);
+        entry.value.due = now + (tried_for / 2).min(LONGEST_PAUSE);
+        pass.pending.replace(entry).await.map_err(reason)?;
+        return Ok(false);
+    }
+    if later.asks_for_redelivery() {
+        let hours = GIVE_UP_AFTER.as_secs() / 3_600;
+        tracing::error!(
+            run.id = %later.id,
+            "a postponed event is given up after {hours} hours: see the run"
+        );
+    }
+    if let (Cause::Pending, Some(first)) = (cause, &of) {
+        let settle = |first: &mut Run| settle(first, &later);
+        let amended = pass.history.amend(first, settle).await;
+        amended.map_err(reason)?;
+    }
+    pass.pending.remove(entry).await.map_err(reason)?;
+    Ok(true)
+}
+
+/// The cause of the run for a postponed event.
+fn cause_of(cause: Cause) -> Cause {
+    match cause {
+        Cause::Resubmit | Cause::Reminder => cause,
+        Cause::Event | Cause::Pending | Cause::Drift => Cause::Pending,
     }
 }
 
-/// How long an event is left alone that has been tried for so long.
-fn pause_after(tried_for: Duration) -> Duration {
-    (tried_for / 2).min(Duration::from_mins(30))
-}
-
-/// Says in the run that left the event to later what came of it. What is still open then is told by the later run.
+/// Writes the verdict of the later run into the one that postponed the event. The later run shows
+/// what is still pending then.
 fn settle(first: &mut Run, later: &Run) {
     if let Some(ended) = first.ended.as_mut().filter(|ended| !ended.is_final()) {
         let message = format!("{}; then run {} handled it", ended.message, later.id);

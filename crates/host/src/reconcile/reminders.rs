@@ -1,19 +1,18 @@
-//! Secrets that expire soon: the policy is told 30, 14, 7 and 1 days before, once each.
+//! Reminders of secrets that expire soon: 30, 14, 7 and 1 days ahead, once each.
 
 use jiff::Timestamp;
 use keyrelay_model::{Event, ObjectKind, Occurrence, SecretName, SecretVersion, VaultHost};
+use keyrelay_records::{Cause, EventRecord, Pending, PostponedEvent};
 use keyrelay_store::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 
-use crate::pending::{Pending, Postponed};
-use crate::record::{Cause, EventRecord};
-
-/// Days before the end at which a policy is reminded.
+/// Days before the expiry at which a policy is reminded.
 const DAYS: [u64; 4] = [30, 14, 7, 1];
 
+/// A day in seconds.
 const DAY: u64 = 24 * 60 * 60;
 
-/// A secret's newest version, which expires.
+/// The newest version of a secret that expires.
 #[derive(Debug, Clone)]
 pub(super) struct Expiring {
     pub(super) vault_host: VaultHost,
@@ -22,15 +21,17 @@ pub(super) struct Expiring {
     pub(super) expires: u64,
 }
 
-/// `reminders/<vault>/<secret>.json`: of which days before its end the newest version was reminded.
+/// The reminders for the newest version: `reminders/<vault>/<secret>.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Reminded {
     version: String,
     days: Vec<u64>,
 }
 
-/// Leaves the reminder that is due, if there is one, to be handled like any postponed event. A secret that is first seen
-/// shortly before its end is reminded of once, and not of all days that have passed.
+/// Postpones the reminder that is due, if there is one. A secret that is first seen shortly before
+/// its expiry causes one reminder, and not one for each day that has passed.
+///
+/// `now` is in seconds since 1970.
 pub(super) async fn remind(
     store: &Store,
     pending: &Pending,
@@ -52,7 +53,7 @@ pub(super) async fn remind(
     let at = Timestamp::now();
     let reason = format!("the version expires within {days} days");
     let event_record = EventRecord::from(&event);
-    let postponed = Postponed {
+    let postponed = PostponedEvent {
         run: None,
         event: event_record,
         cause: Cause::Reminder,
@@ -66,7 +67,7 @@ pub(super) async fn remind(
     Ok(true)
 }
 
-/// Notes that a reminder is on its way.
+/// Marks a reminder as postponed.
 pub(super) async fn mark(store: &Store, event: &Event) -> Result<(), StoreError> {
     let version = event
         .version
@@ -89,7 +90,7 @@ pub(super) async fn mark(store: &Store, event: &Event) -> Result<(), StoreError>
             days: Vec::new(),
         }
     };
-    // The further ones have passed with it.
+    // The earlier reminders have passed with it.
     for passed in DAYS.into_iter().filter(|passed| *passed >= days) {
         if !reminded.days.contains(&passed) {
             reminded.days.push(passed);
@@ -98,7 +99,8 @@ pub(super) async fn mark(store: &Store, event: &Event) -> Result<(), StoreError>
     store.write(&key(event), &reminded).await
 }
 
-/// The day before the end that was passed last. None: it is further away, or the end has come.
+/// The reminder that is due, in days before the expiry. None: the expiry is further away, or has
+/// passed.
 fn due(expires: u64, now: u64) -> Option<u64> {
     let left = expires.checked_sub(now).filter(|left| *left > 0)?;
     DAYS.into_iter().filter(|days| left <= days * DAY).min()
@@ -134,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_day_that_was_passed_is_due() {
+    fn the_reminder_that_passed_last_is_due() {
         let at = |days: u64| due(100 * DAY, 100 * DAY - days * DAY);
         assert_eq!(
             [
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_day_is_reminded_of_once_and_a_new_version_begins_anew() {
+    async fn each_reminder_is_sent_once_for_each_version() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::folder(folder.path()).unwrap();
         let pending = Pending::new(store.clone());
@@ -193,6 +195,6 @@ mod tests {
             );
         }
         assert_eq!(sent, [false, true, false, true, true, false, true, false]);
-        assert_eq!(pending.events().await.unwrap().len(), 4);
+        assert_eq!(pending.event_keys().await.unwrap().len(), 4);
     }
 }

@@ -1,4 +1,4 @@
-//! The way to a receiver: this program's own HTTP client, from the threads of OpenTelemetry's SDK.
+//! Sends telemetry with this program's own HTTP client, from the threads of OpenTelemetry's SDK.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,41 +9,41 @@ use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-/// How long a receiver may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest time for a response of the receiver.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most that is read of an answer, in bytes: it is a short message.
-const ANSWER: usize = 64 << 10;
+/// Largest part of a response that is read, in bytes. It is a short message.
+const MAX_RESPONSE: usize = 64 << 10;
 
-/// How often it is said that the receiver is away.
-const SILENCE: Duration = Duration::from_secs(60 * 60);
+/// Shortest time between two warnings that the receiver cannot be reached.
+const WARN_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// Sends what was gathered. The SDK waits for it on threads of its own, which know no runtime.
+/// Sends telemetry. The SDK waits for it on its own threads, which have no runtime.
 #[derive(Debug, Clone)]
 pub(super) struct Sender {
     client: reqwest::Client,
     runtime: Handle,
-    /// When it was last said that nothing arrives.
-    said: Arc<Mutex<Option<Instant>>>,
+    /// The time of the last warning.
+    warned: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Sender {
-    /// Has to be made inside of the runtime.
+    /// Makes a sender for the current runtime.
     pub(super) fn new(client: reqwest::Client) -> Self {
         Self {
             client,
             runtime: Handle::current(),
-            said: Arc::default(),
+            warned: Arc::default(),
         }
     }
 
-    /// Says that what was sent has not arrived, unless that was said a while ago.
-    fn complain(&self, reason: &str) {
-        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.is_none_or(|since| since.elapsed() > SILENCE) {
-            *said = Some(Instant::now());
-            drop(said);
-            tracing::warn!("telemetry does not arrive (this is said once an hour): {reason}");
+    /// Warns that telemetry does not arrive, at most once in [`WARN_EVERY`].
+    fn warn(&self, reason: &str) {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.is_none_or(|at| at.elapsed() > WARN_EVERY) {
+            *warned = Some(Instant::now());
+            drop(warned);
+            tracing::warn!("telemetry does not arrive (this is logged once an hour): {reason}");
         }
     }
 }
@@ -54,25 +54,28 @@ impl HttpClient for Sender {
         let client = self.client.clone();
         let sending = self.runtime.spawn(async move {
             let request: reqwest::Request = request.try_into()?;
-            let mut answer = tokio::time::timeout(PATIENCE, client.execute(request)).await??;
-            let (status, headers) = (answer.status(), std::mem::take(answer.headers_mut()));
+            let mut response =
+                tokio::time::timeout(RESPONSE_TIMEOUT, client.execute(request)).await??;
+            let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
             let mut body = Vec::new();
-            while let Some(chunk) = tokio::time::timeout(PATIENCE, answer.chunk()).await?? {
-                if body.len() + chunk.len() > ANSWER {
+            while let Some(chunk) =
+                tokio::time::timeout(RESPONSE_TIMEOUT, response.chunk()).await??
+            {
+                if body.len() + chunk.len() > MAX_RESPONSE {
                     break;
                 }
                 body.extend_from_slice(&chunk);
             }
-            let mut response = Response::new(Bytes::from(body));
-            *response.status_mut() = status;
-            *response.headers_mut() = headers;
-            Ok::<_, HttpError>(response)
+            let mut received = Response::new(Bytes::from(body));
+            *received.status_mut() = status;
+            *received.headers_mut() = headers;
+            Ok::<_, HttpError>(received)
         });
         let sent = sending.await.map_err(HttpError::from).flatten();
         match &sent {
-            Ok(answer) if answer.status().is_success() => {}
-            Ok(answer) => self.complain(&format!("the receiver answers {}", answer.status())),
-            Err(error) => self.complain(&error.to_string()),
+            Ok(response) if response.status().is_success() => {}
+            Ok(response) => self.warn(&format!("the receiver responds with {}", response.status())),
+            Err(error) => self.warn(&error.to_string()),
         }
         sent
     }

@@ -1,4 +1,4 @@
-//! What is counted and measured, as data: the instruments are made of it, and so is docs/reference/metrics.md.
+//! The metrics as data: the instruments and docs/reference/metrics.md are made from it.
 
 use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 
@@ -7,30 +7,30 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter};
 pub struct Instrument {
     /// Its name.
     pub name: &'static str,
-    /// How it is measured.
-    pub kind: Kind,
-    /// Its unit, as UCUM has it.
+    /// Its kind.
+    pub kind: InstrumentKind,
+    /// Its unit, in UCUM.
     pub unit: &'static str,
-    /// By what it is told apart.
+    /// Its attributes.
     pub attributes: &'static [&'static str],
-    /// What it says.
+    /// Its meaning, for the reference.
     pub meaning: &'static str,
 }
 
-/// How something is measured.
+/// The kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// It only grows.
+pub enum InstrumentKind {
+    /// A count that only grows.
     Counter,
-    /// It is as it was last seen.
+    /// The last value.
     Gauge,
-    /// Durations, by how many were within which bounds.
+    /// Durations, counted by their bounds.
     Histogram,
 }
 
 const fn instrument(
     name: &'static str,
-    kind: Kind,
+    kind: InstrumentKind,
     unit: &'static str,
     attributes: &'static [&'static str],
     meaning: &'static str,
@@ -46,63 +46,63 @@ const fn instrument(
 
 pub(super) const EVENTS: Instrument = instrument(
     "keyrelay.events",
-    Kind::Counter,
+    InstrumentKind::Counter,
     "{event}",
     &["event.type", "verdict"],
     "events that were handled; the verdict is `handled`, or that of an event that came to no rotation",
 );
 pub(super) const ROTATIONS: Instrument = instrument(
     "keyrelay.rotations",
-    Kind::Counter,
+    InstrumentKind::Counter,
     "{rotation}",
     &["verdict", "policy.name"],
     "rotations that came to an end, or were left pending",
 );
 pub(super) const DECISION: Instrument = instrument(
     "keyrelay.decision.duration",
-    Kind::Histogram,
+    InstrumentKind::Histogram,
     "s",
     &["policy.name"],
     "how long a policy took, its sandbox included",
 );
 pub(super) const EVENT_TO_VERIFIED: Instrument = instrument(
     "keyrelay.event_to_verified.duration",
-    Kind::Histogram,
+    InstrumentKind::Histogram,
     "s",
     &[],
     "from the moment of the event, as the vault says it, to the proof",
 );
 pub(super) const PENDING: Instrument = instrument(
     "keyrelay.pending",
-    Kind::Gauge,
+    InstrumentKind::Gauge,
     "{rotation}",
     &[],
     "open rotations, when the timer last looked",
 );
 pub(super) const LOADED: Instrument = instrument(
     "keyrelay.policies.loaded",
-    Kind::Gauge,
+    InstrumentKind::Gauge,
     "{policy}",
     &[],
     "policies that can be used",
 );
 pub(super) const QUARANTINED: Instrument = instrument(
     "keyrelay.policies.quarantined",
-    Kind::Gauge,
+    InstrumentKind::Gauge,
     "{policy}",
     &[],
     "policies that cannot",
 );
 pub(super) const REQUESTS: Instrument = instrument(
     "keyrelay.requests",
-    Kind::Counter,
+    InstrumentKind::Counter,
     "{request}",
     &["service", "operation", "status"],
     "requests to Resource Manager and Key Vault; the status is `2xx`, `4xx`, `5xx`, or `none`",
 );
 pub(super) const THROTTLED: Instrument = instrument(
     "keyrelay.requests.throttled",
-    Kind::Counter,
+    InstrumentKind::Counter,
     "{answer}",
     &["service"],
     "answers that were 429",

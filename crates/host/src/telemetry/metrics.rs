@@ -1,4 +1,4 @@
-//! Counts and measures.
+//! The instruments, and the values that they record.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider as 
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 
 use super::instruments;
-use crate::record::Run;
+use keyrelay_records::Run;
 
-/// What is counted and measured.
+/// The instruments.
 #[derive(Debug)]
 pub struct Metrics {
     events: Counter<u64>,
@@ -30,7 +30,7 @@ impl Metrics {
     pub(super) fn new(provider: Option<&SdkMeterProvider>) -> Self {
         let meter: Meter = match provider {
             Some(provider) => provider.meter("keyrelay"),
-            // Nobody has set a global one: its instruments do nothing.
+            // No global provider is set: its instruments do nothing.
             None => opentelemetry::global::meter("keyrelay"),
         };
         Self {
@@ -46,7 +46,7 @@ impl Metrics {
         }
     }
 
-    /// A run has come to its end.
+    /// Counts a run and its rotations.
     pub(crate) fn run(&self, run: &Run) {
         let kind = run
             .event
@@ -81,7 +81,7 @@ impl Metrics {
         }
     }
 
-    /// A policy has decided, or failed to.
+    /// Records the duration of a decision, successful or not.
     pub(crate) fn decision(&self, policy: &str, took: Duration) {
         self.decision.record(
             took.as_secs_f64(),
@@ -89,13 +89,13 @@ impl Metrics {
         );
     }
 
-    /// The policies have been looked through.
+    /// Records the numbers of loaded and quarantined policies.
     pub(crate) fn policies(&self, loaded: usize, quarantined: usize) {
         self.loaded.record(count(loaded), &[]);
         self.quarantined.record(count(quarantined), &[]);
     }
 
-    /// The reconcile timer has seen how many rotations are open.
+    /// Records the number of pending rotations.
     pub(crate) fn pending(&self, open: usize) {
         self.pending.record(count(open), &[]);
     }
@@ -114,7 +114,7 @@ impl Metrics {
             KeyValue::new("status", status),
         ];
         self.requests.add(1, &attributes);
-        // Also when there is none, so that an alert has something to look at.
+        // Zero is recorded too, so that an alert rule finds the metric.
         self.throttled.add(
             u64::from(record.throttled),
             &[KeyValue::new("service", service)],

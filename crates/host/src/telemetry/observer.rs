@@ -1,12 +1,13 @@
-//! What Azure is asked, seen from outside of the crate that asks: it knows nothing of OpenTelemetry.
+//! Observes requests to Azure, for a crate that knows nothing of OpenTelemetry.
 
 use std::sync::Arc;
 
 use keyrelay_azure::{RequestObserver, RequestRecord};
 
 use super::metrics::Metrics;
+use super::trace_context::traceparent;
 
-/// Has requests carry the trace that they belong to, and counts them.
+/// Counts requests, and passes the trace context on to them.
 #[derive(Debug)]
 pub struct Observer(Arc<Metrics>);
 
@@ -18,7 +19,7 @@ impl Observer {
 
 impl RequestObserver for Observer {
     fn traceparent(&self) -> Option<String> {
-        super::traceparent()
+        traceparent()
     }
 
     fn finished(&self, record: &RequestRecord) {

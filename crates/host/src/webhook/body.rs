@@ -1,4 +1,4 @@
-//! The body of a delivery: not larger than it may be, and not slower.
+//! Reads the body of a delivery, within limits of size and time.
 
 use std::time::Duration;
 
@@ -7,17 +7,19 @@ use axum::http::{HeaderMap, header};
 use futures::StreamExt;
 use tokio::time::timeout;
 
-use super::refusal::Refusal;
+use super::refusal::WebhookRefusal;
 
-/// How long a body may take. Event Grid sends it at once, and at most 1 MB.
-const WITHIN: Duration = Duration::from_secs(10);
+/// Longest time for a body. Event Grid sends it at once, and 1 MB at most.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is read and dropped of the body of a refused request, and for how long, so that its sender sees the answer and not a
-/// broken connection.
-const DISCARDED: usize = 256 * 1024;
-const DISCARDED_WITHIN: Duration = Duration::from_secs(1);
+/// Largest part of a refused body that is read and dropped, in bytes, so that the sender gets the
+/// response instead of a broken connection.
+const MAX_DISCARDED: usize = 256 * 1024;
 
-/// A body of which not all may have been read yet.
+/// Longest time for reading and dropping it.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A body that may be partly read.
 pub(super) struct Incoming(BodyDataStream);
 
 impl Incoming {
@@ -25,39 +27,39 @@ impl Incoming {
         Self(body.into_data_stream())
     }
 
-    /// Reads all of it, chunked or not; what is larger is refused when that shows, and not read further.
+    /// Reads the whole body, chunked or not. A larger one is refused as soon as that is known.
     pub(super) async fn read(
         &mut self,
         headers: &HeaderMap,
         limit: usize,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Vec<u8>, WebhookRefusal> {
         let length = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if length.is_some_and(|length| usize::try_from(length).is_ok_and(|length| length > limit)) {
-            return Err(Refusal::TooLarge { limit });
+            return Err(WebhookRefusal::TooLarge { limit });
         }
-        timeout(WITHIN, self.read_up_to(limit))
+        timeout(TIMEOUT, self.read_up_to(limit))
             .await
-            .unwrap_or(Err(Refusal::TooSlow))
+            .unwrap_or(Err(WebhookRefusal::TooSlow))
     }
 
-    async fn read_up_to(&mut self, limit: usize) -> Result<Vec<u8>, Refusal> {
+    async fn read_up_to(&mut self, limit: usize) -> Result<Vec<u8>, WebhookRefusal> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.0.next().await {
-            let chunk = chunk.map_err(|_| Refusal::Incomplete)?;
+            let chunk = chunk.map_err(|_| WebhookRefusal::Incomplete)?;
             if bytes.len().saturating_add(chunk.len()) > limit {
-                return Err(Refusal::TooLarge { limit });
+                return Err(WebhookRefusal::TooLarge { limit });
             }
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes)
     }
 
-    /// Reads and drops the rest, if it is not much.
+    /// Reads and drops a short rest of the body.
     pub(super) async fn discard(mut self) {
         let discarding = async {
-            let mut left = DISCARDED;
+            let mut left = MAX_DISCARDED;
             while let Some(Ok(chunk)) = self.0.next().await {
                 let Some(rest) = left.checked_sub(chunk.len()) else {
                     break;
@@ -65,8 +67,8 @@ impl Incoming {
                 left = rest;
             }
         };
-        // Whoever is too slow gets the answer without it.
-        let _ = timeout(DISCARDED_WITHIN, discarding).await;
+        // A slow sender gets the response without it.
+        let _ = timeout(DISCARD_TIMEOUT, discarding).await;
     }
 }
 
@@ -96,7 +98,7 @@ mod tests {
         let mut body = Incoming::new(Body::from_stream(endless));
         assert!(matches!(
             body.read(&HeaderMap::new(), 4096).await,
-            Err(Refusal::TooLarge { limit: 4096 })
+            Err(WebhookRefusal::TooLarge { limit: 4096 })
         ));
         body.discard().await;
     }
@@ -106,7 +108,7 @@ mod tests {
         let headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, "4097".parse().unwrap())]);
         assert!(matches!(
             chunks(0).read(&headers, 4096).await,
-            Err(Refusal::TooLarge { .. })
+            Err(WebhookRefusal::TooLarge { .. })
         ));
     }
 
@@ -117,7 +119,7 @@ mod tests {
         >()));
         assert!(matches!(
             body.read(&HeaderMap::new(), 4096).await,
-            Err(Refusal::TooSlow)
+            Err(WebhookRefusal::TooSlow)
         ));
     }
 
@@ -127,7 +129,7 @@ mod tests {
         let mut body = Incoming::new(Body::from_stream(broken));
         assert!(matches!(
             body.read(&HeaderMap::new(), 4096).await,
-            Err(Refusal::Incomplete)
+            Err(WebhookRefusal::Incomplete)
         ));
     }
 }

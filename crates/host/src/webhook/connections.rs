@@ -1,7 +1,8 @@
-//! Connections: how they are accepted, how long they may keep silent, and how they end.
+//! Accepts connections, limits their idle time, and closes them at shutdown.
 //!
-//! `axum::serve` has no time limit for the head of a request, so whoever connects and says nothing would stay for ever;
-//! hence hyper underneath it, with a timer. HTTP/1.1 is what an ingress speaks to a container unless it is told otherwise.
+//! `axum::serve` has no time limit for the head of a request: a silent connection would stay
+//! indefinitely. So hyper is used directly, with a timer. An ingress speaks HTTP/1.1 to a container
+//! by default.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,38 +17,40 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::limits::Limits;
+use super::limits::DeliveryLimits;
 
-/// How long the head of a request may take, and how long a connection may be idle: longer than the minute that ingresses
-/// keep one for the next request, so that it is they who close it.
-const HEAD_WITHIN: Duration = Duration::from_secs(75);
+/// Longest time for the head of a request, and longest idle time of a connection. It is longer than
+/// the minute for which an ingress keeps a connection, so that the ingress closes it.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// Connections at once beside those of the deliveries that are handled: for probes, for those between two requests, and for
-/// those that are told to come later. Further ones wait in the system's queue.
-const FURTHER_CONNECTIONS: usize = 1_000;
+/// Largest number of connections in addition to the concurrent deliveries: for probes, idle
+/// connections, and deliveries that are refused by a limit. Further connections wait in the backlog
+/// of the operating system.
+const EXTRA_CONNECTIONS: usize = 1_000;
 
-/// How long deliveries may take that were begun when the word to stop came. Kubernetes and Container Apps kill after 30 s.
-const FINISH_WITHIN: Duration = Duration::from_secs(25);
+/// Longest time for deliveries in progress at shutdown. Kubernetes and Container Apps kill the
+/// process after 30 s.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 
-/// Answers requests until the word to stop comes, and what was begun is finished.
+/// Serves requests until the shutdown, and until the deliveries in progress are finished.
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
-    limits: &Limits,
-    stop: &CancellationToken,
+    limits: &DeliveryLimits,
+    shutdown: &CancellationToken,
 ) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(limits.at_once() + FURTHER_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(limits.concurrency() + EXTRA_CONNECTIONS));
     let next = async || {
-        // Nobody closes it.
-        let place = Arc::clone(&places).acquire_owned().await;
-        (place, listener.accept().await)
+        // The semaphore is never closed.
+        let permit = Arc::clone(&permits).acquire_owned().await;
+        (permit, listener.accept().await)
     };
-    while let Some((place, accepted)) = stop.run_until_cancelled(next()).await {
+    while let Some((permit, accepted)) = shutdown.run_until_cancelled(next()).await {
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Out of file descriptors, mostly: the next attempt must not come at once.
+                // Mostly, the process is out of file descriptors: the next attempt has to wait.
                 tracing::warn!(%error, "a connection was not accepted");
                 sleep(Duration::from_millis(50)).await;
                 continue;
@@ -55,25 +58,25 @@ pub(super) async fn serve(
         };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_WITHIN)
+            .header_read_timeout(HEAD_TIMEOUT)
             .serve_connection(
                 TokioIo::new(stream),
                 TowerToHyperService::new(router.clone()),
             );
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // An error is a sender that went away, or that did not speak HTTP.
+            // An error means that the sender disconnected, or does not speak HTTP.
             let _ = connection.await;
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);
     let finished = async {
         graceful.shutdown().await;
-        // Those whose sender did not wait for the answer.
+        // Deliveries whose sender did not wait for the response.
         limits.idle().await;
     };
-    if timeout(FINISH_WITHIN, finished).await.is_err() {
-        tracing::warn!("stopped in the middle of deliveries: Event Grid delivers them again");
+    if timeout(DRAIN_TIMEOUT, finished).await.is_err() {
+        tracing::warn!("shut down with deliveries in progress: Event Grid delivers them again");
     }
 }

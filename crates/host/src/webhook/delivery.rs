@@ -1,23 +1,23 @@
-//! From the body of a delivery to the relay: which events are in it, which of them are replays, and what came of the rest.
+//! Decodes the events of a delivery, deduplicates them, and runs the others.
 //!
-//! Sources: Event Grid's event schema, and "Structured Content Mode" and "Batched Content Mode" of the CloudEvents
-//! specification's HTTP protocol binding. Event Grid does not use the binary mode.
+//! Sources: Event Grid's event schema; "Structured Content Mode" and "Batched Content Mode" of the
+//! CloudEvents specification's HTTP protocol binding. Event Grid does not use the binary mode.
 
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use futures::future::join_all;
 use jiff::Timestamp;
-use keyrelay_azure::Deadline;
 use keyrelay_model::{Event, EventError, decode_events};
+use keyrelay_records::Outcome;
 use serde_json::Value;
 
-use super::refusal::Refusal;
-use super::replay::{Done, Fingerprint, is_too_old};
-use crate::relay::Relay;
-use crate::server::run_apart;
+use super::deduplication::{Fingerprint, HandledEvents, is_too_old};
+use super::refusal::WebhookRefusal;
+use crate::pipeline::run::{TimeBudget, Trigger, run_detached};
+use crate::services::Services;
 
-/// In what form events come, by the content type.
+/// The form of the events in a body, by the content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// Event Grid's schema: always an array.
@@ -28,18 +28,21 @@ pub(super) enum Form {
     CloudEvents,
 }
 
-/// What came of a delivery: how many events were handled, were done with before, and were too old.
+/// The result of a delivery.
 #[derive(Debug, Default)]
 pub(super) struct Report {
+    /// The number of events that were handled.
     pub(super) handled: usize,
+    /// The number of events that an earlier delivery has handled.
     pub(super) known: usize,
+    /// The number of events that were refused because of their age.
     pub(super) too_old: usize,
-    /// Whether Event Grid should deliver it again.
-    pub(super) redeliver: bool,
+    /// The outcomes of the events that were handled.
+    pub(super) outcomes: Vec<Outcome>,
 }
 
 impl Form {
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, WebhookRefusal> {
         let content_type = headers
             .get(header::CONTENT_TYPE)
             .and_then(|it| it.to_str().ok())
@@ -54,42 +57,44 @@ impl Form {
             "application/json" => Ok(Self::EventGrid),
             "application/cloudevents+json" => Ok(Self::CloudEvent),
             "application/cloudevents-batch+json" => Ok(Self::CloudEvents),
-            _ => Err(Refusal::ContentType),
+            _ => Err(WebhookRefusal::ContentType),
         }
     }
 
-    /// The events in a body. What each of them is worth, `decode_events` says.
-    pub(super) fn events(self, body: Value) -> Result<Vec<Value>, Refusal> {
+    /// The events in a body, not decoded yet.
+    pub(super) fn events(self, body: Value) -> Result<Vec<Value>, WebhookRefusal> {
         let events = match (self, body) {
             (Self::EventGrid | Self::CloudEvents, Value::Array(events)) => events,
             (Self::CloudEvent, event @ Value::Object(_)) => vec![event],
-            (Self::EventGrid, _) => return Err(Refusal::NotEvents("an array of events")),
-            (Self::CloudEvent, _) => return Err(Refusal::NotEvents("a CloudEvent")),
-            (Self::CloudEvents, _) => return Err(Refusal::NotEvents("an array of CloudEvents")),
+            (Self::EventGrid, _) => return Err(WebhookRefusal::NotEvents("an array of events")),
+            (Self::CloudEvent, _) => return Err(WebhookRefusal::NotEvents("a CloudEvent")),
+            (Self::CloudEvents, _) => {
+                return Err(WebhookRefusal::NotEvents("an array of CloudEvents"));
+            }
         };
         if events.is_empty() {
-            return Err(Refusal::NotEvents("an array with an event in it"));
+            return Err(WebhookRefusal::NotEvents("an array with an event in it"));
         }
         let is_cloud_event =
             |event: &Value| event.get("specversion").and_then(Value::as_str) == Some("1.0");
         if self != Self::EventGrid && !events.iter().all(is_cloud_event) {
-            return Err(Refusal::NotEvents("a CloudEvent of version 1.0"));
+            return Err(WebhookRefusal::NotEvents("a CloudEvent of version 1.0"));
         }
         Ok(events)
     }
 }
 
-/// Handles the events of a delivery side by side.
+/// Handles the events of a delivery concurrently.
 pub(super) async fn deliver(
-    relay: &Arc<Relay>,
-    done: &Done,
+    services: &Arc<Services>,
+    handled: &HandledEvents,
     delivery: &str,
     events: Vec<Value>,
-    deadline: Deadline,
+    budget: TimeBudget,
 ) -> Report {
     let now = Timestamp::now();
     let fingerprints: Vec<Fingerprint> = events.iter().map(Fingerprint::of).collect();
-    // One result for each event, in their order.
+    // One result for each event, in the same order.
     let decoded = decode_events(&Value::Array(events));
     let mut report = Report::default();
     let mut runs = Vec::new();
@@ -102,46 +107,38 @@ pub(super) async fn deliver(
             tracing::warn!(
                 invocation.id = delivery,
                 event.id = event.id,
-                "an event of {age} s ago was refused: Event Grid keeps none for so long, so this is a replay"
+                "an event is {age} s old and was refused: Event Grid keeps no event for so long, \
+                 so this is a replay"
             );
-        } else if done.contains(&fingerprint) {
+        } else if handled.contains(&fingerprint) {
             report.known += 1;
-            let id = id(&event);
             tracing::info!(
                 invocation.id = delivery,
-                event.id = id,
-                "an event came again that is done with"
+                event.id = event_id(&event),
+                "a redelivered event was handled before"
             );
         } else {
-            runs.push(handle(relay, delivery, event, fingerprint, deadline));
+            runs.push(async move {
+                let run = run_detached(services, Trigger::event(delivery), event, budget).await;
+                (fingerprint, run)
+            });
         }
     }
     report.handled = runs.len();
-    for (fingerprint, redeliver) in join_all(runs).await {
-        if redeliver {
-            report.redeliver = true;
-        } else {
-            done.note(fingerprint);
+    for (fingerprint, run) in join_all(runs).await {
+        if !run.asks_for_redelivery() {
+            handled.insert(fingerprint);
         }
+        report.outcomes.extend(run.outcomes().cloned());
     }
     report
 }
 
-async fn handle(
-    relay: &Arc<Relay>,
-    delivery: &str,
-    event: Result<Event, EventError>,
-    fingerprint: Fingerprint,
-    deadline: Deadline,
-) -> (Fingerprint, bool) {
-    let answer = run_apart(Arc::clone(relay), delivery.to_owned(), event, deadline).await;
-    (fingerprint, answer.redeliver)
-}
-
-fn id(event: &Result<Event, EventError>) -> Option<&str> {
-    event
-        .as_ref()
-        .map_or_else(|error| error.id.as_deref(), |event| Some(event.id.as_str()))
+fn event_id(event: &Result<Event, EventError>) -> Option<&str> {
+    match event {
+        Ok(event) => Some(&event.id),
+        Err(error) => error.id.as_deref(),
+    }
 }
 
 #[cfg(test)]

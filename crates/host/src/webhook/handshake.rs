@@ -1,10 +1,11 @@
-//! The handshakes by which a webhook says that it wants the events.
+//! The handshakes that validate a subscription.
 //!
-//! Event Grid's own schema: an event with a code, which is sent back ("Webhook Event Delivery" in Event Grid's
-//! documentation). The other way, to fetch a URL out of the body, is not taken: nobody makes keyrelay ask an address.
-//! CloudEvents: `OPTIONS` with the sender's name, which is sent back ("Abuse Protection" in the CloudEvents specification
-//! "HTTP 1.1 Web Hooks for Event Delivery"). It has no token by that specification, so it is answered to whoever asks, and
-//! tells nothing but the rate.
+//! In Event Grid's own schema, an event holds a code, and the response repeats it ("Webhook Event
+//! Delivery" in Event Grid's documentation). The alternative, to fetch a URL from the body, is not
+//! used: no request makes keyrelay connect to an address. With CloudEvents, an `OPTIONS` request
+//! holds the sender's name, and the response repeats it ("Abuse Protection" in the CloudEvents
+//! specification "HTTP 1.1 Web Hooks for Event Delivery"). By that specification the request has no
+//! token, so every sender gets a response; it tells nothing but the rate.
 
 use std::num::NonZeroU32;
 
@@ -13,41 +14,41 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::refusal::Refusal;
+use super::refusal::WebhookRefusal;
 
 const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
 const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
 const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
 
-/// What Event Grid calls itself: in the public cloud, for the US Government, in China.
+/// The origins of Event Grid: in the public cloud, in that of the US Government, and in China.
 const ORIGINS: [&str; 3] = [
     "eventgrid.azure.net",
     "eventgrid.azure.us",
     "eventgrid.azure.cn",
 ];
 
-/// The header that tells a validation from a notification.
+/// The header that distinguishes a validation from a notification.
 const EVENT_TYPE: HeaderName = HeaderName::from_static("aeg-event-type");
 
 const VALIDATION: &str = "SubscriptionValidation";
 const VALIDATION_EVENT: &str = "Microsoft.EventGrid.SubscriptionValidationEvent";
 
-/// The longest code that is sent back. Event Grid's are GUIDs.
+/// Longest code that is repeated, in bytes. Those of Event Grid are GUIDs.
 const MAX_CODE: usize = 512;
 
-/// Answers `OPTIONS`.
-pub(super) fn permission(headers: &HeaderMap, a_minute: NonZeroU32) -> Response {
-    let asked = headers
+/// The response to an `OPTIONS` request.
+pub(super) fn permission(headers: &HeaderMap, rate_per_minute: NonZeroU32) -> Response {
+    let requested = headers
         .get(REQUEST_ORIGIN)
         .and_then(|origin| origin.to_str().ok())
         .map(str::trim);
     let origin = ORIGINS
         .into_iter()
-        .find(|origin| asked.is_some_and(|asked| asked.eq_ignore_ascii_case(origin)));
+        .find(|origin| requested.is_some_and(|requested| requested.eq_ignore_ascii_case(origin)));
     let Some(origin) = origin else {
         return StatusCode::FORBIDDEN.into_response();
     };
-    let rate = HeaderValue::from(a_minute.get());
+    let rate = HeaderValue::from(rate_per_minute.get());
     [
         (ALLOWED_ORIGIN, HeaderValue::from_static(origin)),
         (ALLOWED_RATE, rate),
@@ -55,8 +56,11 @@ pub(super) fn permission(headers: &HeaderMap, a_minute: NonZeroU32) -> Response 
     .into_response()
 }
 
-/// The answer to a validation. None: the body holds events.
-pub(super) fn validation(headers: &HeaderMap, body: &Value) -> Option<Result<Response, Refusal>> {
+/// The response to a validation. None: the body holds events.
+pub(super) fn validation(
+    headers: &HeaderMap,
+    body: &Value,
+) -> Option<Result<Response, WebhookRefusal>> {
     let kind = headers.get(EVENT_TYPE)?.to_str().ok()?;
     if !kind.eq_ignore_ascii_case(VALIDATION) {
         return None;
@@ -72,7 +76,7 @@ pub(super) fn validation(headers: &HeaderMap, body: &Value) -> Option<Result<Res
         .filter(|code| is_validation && code.len() <= MAX_CODE);
     Some(
         code.map(|code| Json(json!({ "validationResponse": code })).into_response())
-            .ok_or(Refusal::NoCode),
+            .ok_or(WebhookRefusal::NoCode),
     )
 }
 
@@ -86,19 +90,19 @@ mod tests {
 
     #[test]
     fn only_event_grid_gets_permission() {
-        let ask = |origin: &str| permission(&headers(REQUEST_ORIGIN, origin), NonZeroU32::MIN);
-        let answer = ask("EventGrid.azure.net");
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()[ALLOWED_ORIGIN], "eventgrid.azure.net");
-        assert_eq!(answer.headers()[ALLOWED_RATE], "1");
+        let request = |origin: &str| permission(&headers(REQUEST_ORIGIN, origin), NonZeroU32::MIN);
+        let response = request("EventGrid.azure.net");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()[ALLOWED_ORIGIN], "eventgrid.azure.net");
+        assert_eq!(response.headers()[ALLOWED_RATE], "1");
         for other in ["", "*", "example.com", "eventgrid.azure.net.example.com"] {
-            assert_eq!(ask(other).status(), 403, "{other}");
+            assert_eq!(request(other).status(), 403, "{other}");
         }
         assert_eq!(permission(&HeaderMap::new(), NonZeroU32::MIN).status(), 403);
     }
 
     #[test]
-    fn a_validation_is_told_by_its_header_and_needs_a_code() {
+    fn a_validation_is_known_by_its_header_and_needs_a_code() {
         let event = |kind: &str, data: Value| json!([{ "eventType": kind, "data": data }]);
         let good = event(
             VALIDATION_EVENT,
@@ -117,7 +121,7 @@ mod tests {
             json!(7),
         ] {
             assert!(
-                matches!(validation(&header, &bad), Some(Err(Refusal::NoCode))),
+                matches!(validation(&header, &bad), Some(Err(WebhookRefusal::NoCode))),
                 "{bad}"
             );
         }

@@ -1,4 +1,4 @@
-//! Why a delivery is refused, and how Event Grid is told.
+//! Refusals of deliveries, and their HTTP responses.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::gate::TokenProblem;
+use super::token_error::TokenError;
 
-/// Why a delivery is refused.
+/// The reason why a delivery is refused.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
-    /// The token is not good, and never will be.
+pub(super) enum WebhookRefusal {
+    /// The token is not valid, and never will be.
     #[error("{0}")]
-    Token(#[from] TokenProblem),
-    /// Whether the token is good cannot be told now.
-    #[error("the token cannot be judged now: {0}")]
+    Token(#[from] TokenError),
+    /// The token cannot be validated now.
+    #[error("the token cannot be validated now: {0}")]
     NoKey(String),
     #[error("too many deliveries")]
     TooMany { retry_after: Duration },
@@ -26,7 +26,7 @@ pub(super) enum Refusal {
     ContentType,
     #[error("the body has more than {limit} bytes")]
     TooLarge { limit: usize },
-    #[error("the body did not come in time")]
+    #[error("the body did not arrive in time")]
     TooSlow,
     #[error("the body ended early")]
     Incomplete,
@@ -40,11 +40,11 @@ pub(super) enum Refusal {
     NotReady,
 }
 
-impl Refusal {
+impl WebhookRefusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Token(_) => StatusCode::UNAUTHORIZED,
-            // A body that was cut off may be whole the next time, and 400 is final.
+            // A body that was cut off may be complete the next time, and 400 is final.
             Self::NoKey(_) | Self::NotReady | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -63,20 +63,20 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for WebhookRefusal {
     fn into_response(self) -> Response {
-        // Whoever has no good token does not learn what is wrong with it.
+        // A sender without a valid token does not learn the reason.
         let message = match &self {
             Self::Token(_) => "a token for this webhook is needed".to_owned(),
-            Self::NoKey(_) => "the token cannot be judged now".to_owned(),
+            Self::NoKey(_) => "the token cannot be validated now".to_owned(),
             other => other.to_string(),
         };
         let mut response = (self.status(), Json(json!({ "error": message }))).into_response();
         let headers = response.headers_mut();
-        if let Self::Token(problem) = &self {
-            // RFC 6750, section 3: no error code if there was no token at all.
-            let challenge = match problem {
-                TokenProblem::Missing => "Bearer",
+        if let Self::Token(error) = &self {
+            // RFC 6750, section 3: no error code if there is no token.
+            let challenge = match error {
+                TokenError::Missing => "Bearer",
                 _ => "Bearer error=\"invalid_token\"",
             };
             headers.insert(

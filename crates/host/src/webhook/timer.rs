@@ -1,7 +1,8 @@
-//! The timer that calls `reconcile`, in the place of the Functions host's: see `Reconcile/function.json`.
+//! The reconcile timer of the webhook. It replaces that of the Functions host: see
+//! `Reconcile/function.json`.
 //!
-//! Each replica has one of its own. They may run side by side, as instances of a function app may: what they do is under
-//! the leases of the apps. That they do not begin in step is what the jitter is for.
+//! Each replica has its own. They may run concurrently, like the instances of a function app: the
+//! leases of the apps serialise their changes. Jitter keeps them from running in step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +13,31 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::reconcile::reconcile;
-use crate::relay::Relay;
+use crate::services::Services;
 
-/// How often it runs: `0 */5 * * * *`.
-const EVERY: Duration = Duration::from_mins(5);
+/// Interval of the timer, as in `0 */5 * * * *`.
+const INTERVAL: Duration = Duration::from_mins(5);
 
-/// By how much of `EVERY` a pause may be longer or shorter.
+/// Largest deviation from the interval, as a part of it.
 const JITTER: f64 = 0.1;
 
-/// Until when the first run comes: a replica that was killed may have left something behind.
+/// Latest time of the first run: a replica that was killed may have left pending work.
 const FIRST_WITHIN: Duration = Duration::from_secs(10);
 
-/// Runs until the process is told to stop, and then waits for ever: whoever serves decides when it is over.
-pub(super) async fn run(relay: &SetOnce<Arc<Relay>>, stop: &CancellationToken) {
-    let relay = relay.wait().await;
+/// Runs until the shutdown, and then waits: the server decides when the process ends.
+pub(super) async fn run(services: &SetOnce<Arc<Services>>, shutdown: &CancellationToken) {
+    let services = services.wait().await;
     let mut pause = FIRST_WITHIN.mul_f64(rand::random());
-    while stop.run_until_cancelled(sleep(pause)).await.is_some() {
-        let relay = Arc::clone(relay);
-        // A task of its own: a panic ends nothing but itself. What went wrong is in the log already.
+    while shutdown.run_until_cancelled(sleep(pause)).await.is_some() {
+        let services = Arc::clone(services);
+        // A task of its own: a panic ends only this run. Failures are in the log already.
         let done =
-            tokio::spawn(async move { reconcile(&relay, &Uuid::new_v4().to_string()).await }).await;
+            tokio::spawn(async move { reconcile(&services, &Uuid::new_v4().to_string()).await })
+                .await;
         if done.is_err() {
-            tracing::error!("reconciling made keyrelay panic: please report this");
+            tracing::error!("a panic occurred in the reconcile timer: please report this");
         }
-        pause = EVERY.mul_f64(1.0 + JITTER * (2.0 * rand::random::<f64>() - 1.0));
+        pause = INTERVAL.mul_f64(1.0 + JITTER * (2.0 * rand::random::<f64>() - 1.0));
     }
     std::future::pending().await
 }

@@ -1,4 +1,4 @@
-//! Several instances at once, and every event more than once and in the wrong order.
+//! Several instances at once, with every event delivered more than once and out of order.
 
 use std::time::Duration;
 

@@ -33,24 +33,24 @@ pub(crate) const fn step(
 }
 
 impl Step {
-    /// Whether the step is a request: a folder that is the store is not asked by requests.
+    /// Whether the step makes a request. A store in a folder gets none.
     pub(crate) fn can_be_met(&self, rig: &Rig) -> bool {
         self.service != Service::Storage || rig.app.azurite.is_some()
     }
 }
 
-/// A request about the app's settings.
+/// The path of requests about the app's settings.
 pub(crate) const SETTINGS: &str = "app-0/config/appsettings";
-/// A read of the app's settings.
+/// The path of reads of the app's settings.
 pub(crate) const SETTINGS_LIST: &str = "app-0/config/appsettings/list";
-/// A request about the app's references.
+/// The path of requests about the app's references.
 const REFERENCES: &str = "app-0/config/configreferences";
-/// The document of the app in the store: its lease and its applied versions.
+/// The document of the app in the store, with its lease and its applied versions.
 pub(crate) const STATE: &str = "shop/app-0.json";
-/// What is pending for the app, in the store.
+/// The pending work of the app in the store.
 const PENDING: &str = "shop/app-0/";
 
-/// The steps of a rotation that patches, in their order.
+/// The steps of a rotation that patches, in order.
 const PATCH: &[Step] = &[
     step("admit", Service::KeyVault, "GET", "/versions", 1),
     step(
@@ -76,7 +76,7 @@ const PATCH: &[Step] = &[
         2,
     ),
     step("read", Service::ResourceManager, "POST", SETTINGS_LIST, 1),
-    step("intend", Service::Storage, "PUT", PENDING, 1),
+    step("record the intent", Service::Storage, "PUT", PENDING, 1),
     step("fence", Service::Storage, "PUT", STATE, 2),
     step(
         "read again",
@@ -87,7 +87,7 @@ const PATCH: &[Step] = &[
     ),
     step("write", Service::ResourceManager, "PUT", SETTINGS, 1),
     step(
-        "witness",
+        "check for an overwrite",
         Service::ResourceManager,
         "POST",
         SETTINGS_LIST,
@@ -122,7 +122,7 @@ const REFRESH: &[Step] = &[
     step("record a refresh", Service::Storage, "PUT", "/runs/", 1),
 ];
 
-/// The time after which a refresh has been carried out.
+/// The time that a refresh takes.
 const REFRESHED: Duration = Duration::from_millis(250);
 
 fn plan() -> Plan {
@@ -135,9 +135,10 @@ fn plan() -> Plan {
     }
 }
 
-/// Kills the handler when the request of a step arrives, or when it was carried out and before its answer.
+/// Kills the handler when the request of a step arrives, or after it was carried out and before its
+/// response.
 pub(crate) async fn kill_at(rig: &Rig, step: &Step, moment: Moment, secret: usize) -> bool {
-    // A refresh that the process before was killed after would take up the new version, and leave nothing to do.
+    // A refresh of the killed process would resolve the new version, and leave nothing to do.
     tokio::time::sleep(REFRESHED).await;
     let kill = rig.app.azure.functions_host.handler_kill(0).unwrap();
     let intercept = Intercept::new(step.service, moment)
@@ -150,7 +151,8 @@ pub(crate) async fn kill_at(rig: &Rig, step: &Step, moment: Moment, secret: usiz
         .cloud
         .intercept(intercept, move || async move {
             kill.killed().await;
-            // What was sent arrives, whatever becomes of the sender; what had not been carried out may get lost as well.
+            // A request that was carried out stays so without its sender; one that was not is lost
+            // with it.
             if moment == Moment::Arrived {
                 Then::Drop
             } else {
@@ -200,7 +202,7 @@ pub(crate) async fn at_random() -> Report {
         configuration: "",
     };
     let rig = Rig::start(plan, |_| {}).await;
-    // A linear congruence: the same points in every run.
+    // A linear congruential generator, so that every run has the same points.
     let mut seed = 20_261_123_u32;
     let mut random = move |below: u32| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -215,7 +217,7 @@ pub(crate) async fn at_random() -> Report {
                 tokio::time::sleep(Duration::from_millis(u64::from(random(250)))).await;
                 host.handler_kill(point % 2).unwrap().killed().await;
                 if point % 6 == 5 {
-                    // The timer's work is no safer than that of an event.
+                    // The timer has to survive a kill as well as an event does.
                     let kill = async {
                         tokio::time::sleep(Duration::from_millis(u64::from(random(150)))).await;
                         for instance in 0..2 {

@@ -1,18 +1,19 @@
-//! What must be true when everything is over, told without keyrelay.
+//! The invariants that must hold after a scenario, checked without keyrelay's code.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 
 use serde_json::Value;
 
-use crate::harness::{Harness, PLANTED};
+use crate::fixtures::PLANTED;
+use crate::harness::Harness;
 use crate::report::Report;
 use crate::rig::Rig;
 
-/// What is expected of apps, and which versions were made.
+/// The expected settings of apps, and the versions of secrets.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    /// The settings of each app that keyrelay has no business with.
+    /// The settings of each app that keyrelay must not change.
     settings: Mutex<BTreeMap<String, BTreeMap<String, String>>>,
     /// The secret that each setting of each app references.
     references: Vec<(String, String, String)>,
@@ -37,7 +38,7 @@ impl Ledger {
             .push((app.to_owned(), setting.to_owned(), secret.to_owned()));
     }
 
-    /// Somebody else has set a setting.
+    /// Records that another writer has set a setting.
     pub(crate) fn set_by_others(&self, app: &str, setting: &str, value: &str) {
         self.settings
             .lock()
@@ -63,8 +64,8 @@ impl Ledger {
             .unwrap()
     }
 
-    /// Looks at every reference once, for the order of versions.
-    pub(crate) fn look(&self, harness: &Harness) {
+    /// Observes every reference once, for the order of versions.
+    pub(crate) fn observe(&self, harness: &Harness) {
         let mut seen = self.seen.lock().unwrap();
         for app in self.settings.lock().unwrap().keys() {
             for row in harness.azure.cloud.references(app).unwrap() {
@@ -79,24 +80,24 @@ impl Ledger {
         }
     }
 
-    /// Looks again and again until `work` is done.
+    /// Observes repeatedly until `work` is done.
     pub(crate) async fn watch<T>(&self, harness: &Harness, work: impl Future<Output = T>) -> T {
-        let looking = async {
+        let observing = async {
             loop {
-                self.look(harness);
+                self.observe(harness);
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
             }
         };
         tokio::select! {
             done = work => done,
-            () = looking => unreachable!("it never ends"),
+            () = observing => unreachable!("it never ends"),
         }
     }
 
-    /// Checks everything, and counts it.
+    /// Checks every invariant, and counts the checks.
     pub(crate) async fn check(&self, rig: &Rig, kills: usize) -> Report {
         let harness = &rig.app;
-        self.look(harness);
+        self.observe(harness);
         let mut report = Report {
             kills,
             writes: harness.writes(),
@@ -139,7 +140,7 @@ impl Ledger {
             assert_eq!(
                 settings.len(),
                 expected.len() + ours,
-                "{app} has settings that nobody made"
+                "{app} has settings that were not expected"
             );
         }
     }
@@ -167,7 +168,7 @@ impl Ledger {
         }
     }
 
-    /// Every version has a run with a verdict, and nothing was given up by Event Grid.
+    /// Checks that every version has a run, and that Event Grid has dead-lettered no event.
     async fn check_events(&self, rig: &Rig, report: &mut Report) {
         let runs = rig.store().runs().await;
         let on_record: HashSet<&str> = runs

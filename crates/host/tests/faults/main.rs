@@ -1,7 +1,7 @@
-//! The fault suite: the real `keyrelay-host` under everything that can go wrong, and what must be true when it is over.
+//! The fault suite: the real `keyrelay-host` under faults, kills and concurrent writers, and the
+//! invariants that must hold afterwards.
 //!
-//! It is a program of its own, so that it can print what it counted. Scenarios run one after the other, but for those
-//! that mostly wait: they run beside the others.
+//! It has a runner of its own, because it prints what it counted.
 //!
 //! `cargo test --package keyrelay-host --test faults -- [FILTER]`
 
@@ -10,115 +10,141 @@
     clippy::indexing_slicing,
     reason = "a test fails by panicking"
 )]
-#![expect(clippy::print_stdout, reason = "what the suite counted is its result")]
+#![expect(
+    clippy::print_stdout,
+    reason = "the counts are the result of the suite"
+)]
 
+#[path = "../it/fixtures.rs"]
+#[expect(dead_code, reason = "the other tests use the rest of it")]
+mod fixtures;
 #[path = "../it/harness.rs"]
-#[expect(dead_code, reason = "the other tests need more of it")]
+#[expect(dead_code, reason = "the other tests use the rest of it")]
 mod harness;
+#[path = "../it/setup.rs"]
+#[expect(dead_code, reason = "the other tests use the rest of it")]
+mod setup;
 
 mod crowd;
+mod failures;
 mod kill;
 mod ledger;
 mod outage;
 mod report;
 mod rig;
+mod rollback;
 mod stored;
 mod thousand;
-mod trouble;
-mod undo;
 mod writers;
 
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use futures::future::BoxFuture;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Runtime;
 
 use report::Report;
 
-type Scenario = (
-    &'static str,
-    fn() -> futures::future::BoxFuture<'static, Report>,
-);
+struct Scenario {
+    name: &'static str,
+    run: fn() -> BoxFuture<'static, Report>,
+    is_concurrent: bool,
+}
 
-/// Every scenario, by name.
-const SCENARIOS: &[Scenario] = &[
-    ("killed_at_every_step", || Box::pin(kill::at_every_step())),
-    ("killed_at_random", || Box::pin(kill::at_random())),
-    ("three_instances_and_every_event_twice", || {
+impl Scenario {
+    /// A scenario that loads the machine: it does not run beside another one of them.
+    const fn alone(name: &'static str, run: fn() -> BoxFuture<'static, Report>) -> Self {
+        Self {
+            name,
+            run,
+            is_concurrent: false,
+        }
+    }
+
+    /// A scenario that mostly waits: it runs beside the others.
+    const fn concurrent(name: &'static str, run: fn() -> BoxFuture<'static, Report>) -> Self {
+        Self {
+            name,
+            run,
+            is_concurrent: true,
+        }
+    }
+}
+
+/// Every scenario. The concurrent ones come first, so that they start at once.
+const SCENARIOS: [Scenario; 9] = [
+    Scenario::concurrent("a_thousand_apps_with_one_secret", || {
+        Box::pin(thousand::apps())
+    }),
+    Scenario::concurrent(
+        "killed_while_it_rolls_back",
+        || Box::pin(rollback::killed()),
+    ),
+    Scenario::alone("killed_at_every_step", || Box::pin(kill::at_every_step())),
+    Scenario::alone("killed_at_random", || Box::pin(kill::at_random())),
+    Scenario::alone("three_instances_and_every_event_twice", || {
         Box::pin(crowd::three_instances())
     }),
-    ("a_second_writer", || Box::pin(writers::hammering())),
-    ("every_trouble", || Box::pin(trouble::each())),
-    ("the_store_is_away", || Box::pin(outage::of_the_store())),
-    ("a_thousand_events_for_one_app", || {
+    Scenario::alone("a_second_writer", || Box::pin(writers::hammering())),
+    Scenario::alone("every_failure", || Box::pin(failures::each())),
+    Scenario::alone("the_store_is_away", || Box::pin(outage::of_the_store())),
+    Scenario::alone("a_thousand_events_for_one_app", || {
         Box::pin(thousand::events())
     }),
 ];
 
-/// The scenarios that run beside the others: they mostly wait.
-const BESIDE: &[Scenario] = &[
-    ("a_thousand_apps_with_one_secret", || {
-        Box::pin(thousand::apps())
-    }),
-    ("killed_while_it_rolls_back", || Box::pin(undo::killed())),
-];
-
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // What the test runner asks of a program that it does not know.
-    if arguments.iter().any(|argument| argument == "--list") {
-        return ExitCode::SUCCESS;
-    }
-    let filter = arguments
-        .into_iter()
-        .find(|argument| !argument.starts_with('-'))
-        .unwrap_or_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(run(&filter))
+/// State that the scenarios share.
+struct Suite {
+    runtime: Runtime,
+    started: Instant,
+    /// Held by the scenario that runs alone.
+    alone: Mutex<()>,
+    total: Mutex<Report>,
 }
 
-async fn run(filter: &str) -> ExitCode {
-    let started = Instant::now();
-    let wanted = |(name, _): &&Scenario| name.contains(filter);
-    let beside = BESIDE
-        .iter()
-        .filter(wanted)
-        .map(|(name, scenario)| (*name, tokio::spawn(scenario())));
-    // They begin now.
-    let beside: Vec<_> = beside.collect();
-    let (mut passed, mut failed) = (0, 0);
-    let mut total = Report::default();
-    let mut count = |name: &str, ended: Result<Report, tokio::task::JoinError>| match ended {
-        Ok(report) => {
-            passed += 1;
-            println!("scenario {name} ... ok\n{report}");
-            total.add(&report);
-        }
-        Err(_) => {
-            failed += 1;
-            println!("scenario {name} ... FAILED");
-        }
-    };
-    for (name, scenario) in SCENARIOS.iter().filter(wanted) {
+impl Suite {
+    fn run(&self, scenario: &Scenario) -> Result<(), Failed> {
+        let _alone = (!scenario.is_concurrent).then(|| lock(&self.alone));
+        let name = scenario.name;
         println!(
             "scenario {name} begins, at {} s",
-            started.elapsed().as_secs()
+            self.started.elapsed().as_secs()
         );
-        count(name, tokio::spawn(scenario()).await);
+        let ended = self.runtime.block_on(self.runtime.spawn((scenario.run)()));
+        let report = ended.map_err(|error| format!("scenario {name}: {error}"))?;
+        println!("scenario {name} ... ok\n{report}");
+        lock(&self.total).add(&report);
+        Ok(())
     }
-    for (name, scenario) in beside {
-        count(name, scenario.await);
+}
+
+/// A scenario that fails panics, which must not fail the next one.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    let concurrent = SCENARIOS.iter().filter(|it| it.is_concurrent).count();
+    arguments.test_threads.get_or_insert(concurrent + 1);
+    let suite = Arc::new(Suite {
+        runtime: tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .unwrap(),
+        started: Instant::now(),
+        alone: Mutex::default(),
+        total: Mutex::default(),
+    });
+    let trials = SCENARIOS.map(|scenario| {
+        let suite = Arc::clone(&suite);
+        Trial::test(scenario.name, move || suite.run(&scenario))
+    });
+    let conclusion = libtest_mimic::run(&arguments, trials.into());
+    if !arguments.list {
+        println!("all scenarios\n{}", lock(&suite.total));
     }
-    println!("all scenarios\n{total}");
-    let word = if failed == 0 { "ok" } else { "FAILED" };
-    println!(
-        "test result: {word}. {passed} passed; {failed} failed; finished in {} s",
-        started.elapsed().as_secs()
-    );
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    conclusion.exit_code()
 }

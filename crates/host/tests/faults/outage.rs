@@ -1,4 +1,4 @@
-//! The store is away for a while.
+//! An outage of the store.
 
 use std::time::Duration;
 

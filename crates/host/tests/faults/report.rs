@@ -1,8 +1,8 @@
-//! What a scenario counted.
+//! The counts of a scenario.
 
 use std::fmt;
 
-/// What happened in a scenario, and that everything was right afterwards: a scenario that finds something wrong fails.
+/// The counts of a scenario that passed. A violated invariant fails the scenario instead.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Report {
     /// Versions that were made, each with an event.
@@ -11,19 +11,19 @@ pub(crate) struct Report {
     pub(crate) runs: usize,
     /// Rotations on record: one for each app of each run.
     pub(crate) rotations: usize,
-    /// How often a handler was killed.
+    /// Kills of a handler.
     pub(crate) kills: usize,
     /// Writes of settings.
     pub(crate) writes: usize,
-    /// References that were checked, each right.
+    /// References that were checked, each correct.
     pub(crate) references: usize,
-    /// Settings that were checked, each as it was, or as somebody else left it.
+    /// Settings that were checked, each as it was, or as another writer left it.
     pub(crate) settings: usize,
-    /// Changes of versions that were seen, each forwards.
+    /// Observed changes of versions, each to a newer one.
     pub(crate) steps: usize,
     /// Log lines and records that were searched for values.
     pub(crate) searched: usize,
-    /// What else is worth saying.
+    /// Further results, a line each.
     pub(crate) notes: Vec<String>,
 }
 

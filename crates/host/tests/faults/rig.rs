@@ -1,4 +1,4 @@
-//! Apps and secrets, a function app with one or more instances, and the ways to make them busy.
+//! The setup of a scenario: apps, secrets, and a function app with one or more instances.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -6,23 +6,25 @@ use std::time::Duration;
 
 use keyrelay_local_azure::LocalAzureOptions;
 
-use crate::harness::{Harness, PLANTED, Setup, VAULT, reference};
+use crate::fixtures::{PLANTED, VAULT, reference};
+use crate::harness::Harness;
 use crate::ledger::Ledger;
+use crate::setup::Setup;
 use crate::stored::Stored;
 
-/// How a rig is set up.
+/// The setup of a rig.
 pub(crate) struct Plan {
-    /// How many apps there are. Every second one follows a rule that pins.
+    /// The number of apps. Every second one has a rule that pins.
     pub(crate) apps: usize,
-    /// How many secrets there are. Each app references two of them.
+    /// The number of secrets. Each app references two of them.
     pub(crate) secrets: usize,
-    /// How many instances of the function app.
+    /// The number of instances of the function app.
     pub(crate) instances: usize,
-    /// More of `keyrelay.toml`, before its rules.
+    /// Further lines of `keyrelay.toml`, before its rules.
     pub(crate) configuration: &'static str,
 }
 
-/// A running world with apps that reference secrets.
+/// A running stand-in for Azure with apps that reference secrets.
 pub(crate) struct Rig {
     pub(crate) app: Arc<Harness>,
     pub(crate) ledger: Arc<Ledger>,
@@ -71,7 +73,7 @@ impl Rig {
             setup = setup.site(&format!("app-{app}"), &settings);
         }
         let rules = "[[rotation]]\nsecret = \"pin-*\"\npolicy = \"pin\"\n";
-        // A dead instance's lease is over after a second.
+        // The lease of a killed instance expires after a second.
         let configuration = format!("lease_ms = 1000\n{}\n{rules}", plan.configuration);
         let setup = setup.configured(&configuration);
         let instances = plan.instances;
@@ -88,7 +90,7 @@ impl Rig {
         }
         for number in 0..plan.secrets {
             let secret = plan.secret(number);
-            // The versions that there are from the beginning have no event.
+            // The first versions have no event.
             let version = app
                 .azure
                 .cloud
@@ -122,7 +124,7 @@ impl Rig {
         Stored::of(&self.app)
     }
 
-    /// Waits until nothing is under way and nothing is pending.
+    /// Waits until no rotation is running and none is pending.
     pub(crate) async fn settle(&self) {
         self.app.settled().await;
         let store = self.store();
@@ -132,7 +134,7 @@ impl Rig {
             if store.pending().await.is_empty() {
                 return;
             }
-            // A lease of a dead instance.
+            // A killed instance may hold a lease.
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
         panic!(

@@ -1,4 +1,4 @@
-//! What is in the store of a function app, seen past it: a container of Azurite, or a folder.
+//! The store of a function app, read without it: a container of Azurite, or a folder.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,29 +7,29 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use keyrelay_store::{ContainerUrl, Store, StoreError, Tokens};
+use keyrelay_store::{ContainerUrl, Store, StoreError, TokenProvider};
 use serde_json::{Value, json};
 
 use crate::harness::Harness;
 
-/// Everything that is kept. `reconcile.json` beside these is a cursor.
+/// The folders of the store. `reconcile.json` beside them is a cursor.
 const FOLDERS: [&str; 5] = ["apps", "denials", "pending", "reminders", "runs"];
 
-/// How many objects are read at once.
+/// The number of objects that are read concurrently.
 const AT_ONCE: usize = 16;
 
-/// How long the store may be in trouble, which some scenarios make.
+/// The time that the store may fail for, as it does in some scenarios.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The store of a function app.
 pub(crate) struct Stored(Store);
 
-/// A token that was asked for already.
+/// A token that was acquired before.
 #[derive(Debug)]
 struct Token(String);
 
 #[async_trait]
-impl Tokens for Token {
+impl TokenProvider for Token {
     async fn token(&self) -> Result<String, Box<dyn std::error::Error + Send + Sync>> {
         Ok(self.0.clone())
     }
@@ -59,12 +59,12 @@ impl Stored {
         self.values("runs").await.into_values().collect()
     }
 
-    /// The keys of all that is pending.
+    /// The keys of all pending work.
     pub(crate) async fn pending(&self) -> Vec<String> {
         self.keys("pending").await
     }
 
-    /// Makes everything that is pending due now, as if the time had passed.
+    /// Makes all pending work due now.
     pub(crate) async fn make_due(&self) {
         let long_ago = Value::from("2026-01-01T00:00:00Z");
         for (key, mut entry) in self.values("pending").await {
@@ -79,7 +79,7 @@ impl Stored {
         }
     }
 
-    /// Says that the reconcile timer has just compared all apps with their vaults.
+    /// Records that the reconcile timer has just compared all apps with their vaults.
     pub(crate) async fn has_just_compared(&self) {
         let progress = json!({ "compared": Timestamp::now(), "after": null });
         persistently(|| self.0.write("reconcile.json", &progress)).await;
@@ -106,7 +106,7 @@ impl Stored {
     async fn values(&self, folder: &str) -> BTreeMap<String, Value> {
         let read = |key: String| async move {
             let read = persistently(|| self.0.read_json::<Value>(&key)).await;
-            // It may have been done with since it was listed.
+            // It may have been removed since it was listed.
             read.map(|(value, _)| (key, value))
         };
         let values = stream::iter(self.keys(folder).await)
@@ -116,7 +116,8 @@ impl Stored {
     }
 }
 
-/// Does something to the store until it succeeds: what strikes the app strikes us, too.
+/// Retries an operation on the store until it succeeds: the faults of a scenario hit these
+/// requests, too.
 async fn persistently<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> F) -> T {
     let began = Instant::now();
     loop {
@@ -124,7 +125,7 @@ async fn persistently<T, F: Future<Output = Result<T, StoreError>>>(work: impl F
             Ok(done) => return done,
             Err(error) => assert!(
                 began.elapsed() < PATIENCE,
-                "the store stays in trouble: {error:?}"
+                "the store keeps failing: {error:?}"
             ),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -6,9 +6,14 @@ use std::time::{Duration, Instant};
 use keyrelay_local_azure::Service;
 use serde_json::{Map, Value};
 
-use crate::harness::{Setup, VAULT, field, reference};
+use crate::fixtures::{VAULT, reference};
+use crate::harness::field;
 use crate::report::Report;
+use crate::setup::Setup;
 use crate::stored::Stored;
+
+/// The number of apps that use the one secret.
+const APPS: usize = 1_000;
 
 pub(crate) async fn events() -> Report {
     let rule = "[[rotation]]\nsecret = \"*\"\npolicy = \"pin\"\n";
@@ -41,7 +46,6 @@ pub(crate) async fn events() -> Report {
 }
 
 pub(crate) async fn apps() -> Report {
-    const APPS: usize = 1_000;
     let mut setup = Setup::new().in_azurite();
     for number in 0..APPS {
         setup = setup.site(
@@ -55,30 +59,12 @@ pub(crate) async fn apps() -> Report {
         options.event_grid.clock = 10.0;
     });
     let app = setup.start().await;
-    // In a function app that has been running, the hourly comparison of all apps does not fall on the rotation.
+    // Keeps the hourly comparison of all apps from running during the rotation.
     Stored::of(&app).has_just_compared().await;
     let started = Instant::now();
-    let version = app.rotate("sql");
-    let mut memory = 0;
-    let done = |app: &crate::harness::Harness| {
-        (0..APPS).all(|number| {
-            app.active_version(&format!("app-{number}"), "SQL").as_ref() == Some(&version)
-        })
-    };
-    while !done(&app) || !Stored::of(&app).pending().await.is_empty() {
-        assert!(
-            started.elapsed() < Duration::from_secs(900),
-            "not all apps are fresh\n{}",
-            app.log()
-        );
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        memory = memory.max(memory_of_handler(&app));
-        if started.elapsed().as_secs() % 20 == 19 {
-            app.reconcile().await;
-        }
-    }
+    let memory = rotate_all(&app).await;
     let took = started.elapsed();
-    // Event Grid's next delivery may be a minute away. It finds everything done.
+    // The next delivery of Event Grid may be a minute away.
     tokio::time::timeout(Duration::from_secs(300), app.azure.event_grid.settled())
         .await
         .unwrap();
@@ -88,18 +74,18 @@ pub(crate) async fn apps() -> Report {
         .filter(|it| it.service == Service::ResourceManager)
         .collect();
     let throttled = requests.iter().filter(|it| it.status == Some(429)).count();
-    // A few when the bucket of a new process does not know yet what the old one took.
-    assert!(throttled <= 20, "a storm of {throttled} answers 429");
+    // A few are allowed: the token bucket of a new process starts full.
+    assert!(throttled <= 20, "{throttled} responses 429");
     let a_second = requests.len() as f64 / took.as_secs_f64();
-    let proven = app
+    let with_verdict = app
         .verdicts()
         .into_iter()
         .filter(|line| line["verdict"] == "verified" || is_fresh(line));
-    let verified = proven
+    let verified = with_verdict
         .map(|line| field(&line, "app.id").to_owned())
         .collect::<HashSet<_>>()
         .len();
-    assert_eq!(verified, APPS, "not all are proven");
+    assert_eq!(verified, APPS, "not all are verified");
     let runs = Stored::of(&app).runs().await.len();
     let mut report = Report {
         events: 1,
@@ -111,19 +97,46 @@ pub(crate) async fn apps() -> Report {
     };
     report.note(format!(
         "1,000 apps with one secret of {VAULT}: all verified in {} s; {} requests, {a_second:.0} a second, {throttled} of them \
-         answered 429; at most {memory} MB of memory",
+         got 429; at most {memory} MB of memory",
         took.as_secs(),
         requests.len()
     ));
     report
 }
 
-/// Whether a rotation found that the app has the version: the delivery before had got as far as the refresh.
+/// Rotates the secret, waits until every app has the new version, and returns the peak memory of
+/// the handler in MB.
+async fn rotate_all(app: &crate::harness::Harness) -> u64 {
+    let started = Instant::now();
+    let version = app.rotate("sql");
+    let mut memory = 0;
+    let done = |app: &crate::harness::Harness| {
+        (0..APPS).all(|number| {
+            app.active_version(&format!("app-{number}"), "SQL").as_ref() == Some(&version)
+        })
+    };
+    while !done(app) || !Stored::of(app).pending().await.is_empty() {
+        assert!(
+            started.elapsed() < Duration::from_secs(900),
+            "not all apps are fresh\n{}",
+            app.log()
+        );
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        memory = memory.max(memory_of_handler(app));
+        if started.elapsed().as_secs() % 20 == 19 {
+            app.reconcile().await;
+        }
+    }
+    memory
+}
+
+/// Whether a rotation found that the app has the version already, because an earlier delivery had
+/// refreshed it.
 fn is_fresh(line: &Map<String, Value>) -> bool {
     line["verdict"] == "unchanged" && field(line, "message").contains("is resolved with version")
 }
 
-/// The memory of the handler in MB, by Linux. 0 where it does not say.
+/// The resident memory of the handler in MB, or 0 where `/proc` does not exist.
 fn memory_of_handler(app: &crate::harness::Harness) -> u64 {
     let place = app.folder.path().join("keyrelay-host");
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();

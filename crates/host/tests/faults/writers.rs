@@ -1,8 +1,8 @@
-//! Somebody else writes the same apps all the time.
+//! Another writer changes the settings of the same apps all the time.
 
 use std::time::Duration;
 
-use crate::harness::PLANTED;
+use crate::fixtures::PLANTED;
 use crate::report::Report;
 use crate::rig::{Plan, Rig};
 
@@ -55,7 +55,7 @@ pub(crate) async fn hammering() -> Report {
             .is_some_and(|notes| !notes.is_empty())
     });
     report.note(format!(
-        "600 writes of somebody else, none lost; {} collisions repaired",
+        "600 writes of another writer, none lost; {} collisions repaired",
         repaired.count()
     ));
     report

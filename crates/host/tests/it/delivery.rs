@@ -1,16 +1,18 @@
-//! What is delivered again, and what is not.
+//! Deliveries: the events that Event Grid delivers again, and those that it does not.
 
 use keyrelay_local_azure::{Effect, Fault, Service};
 use serde_json::json;
 
-use crate::harness::{Setup, client, event, field, reference};
+use crate::fixtures::{event, reference};
+use crate::harness::{client, field};
+use crate::setup::Setup;
 
 fn app() -> Setup {
     Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql")))
 }
 
 #[tokio::test]
-async fn transient_trouble_is_delivered_again_until_it_is_over() {
+async fn transient_failures_are_delivered_again_until_they_end() {
     let app = app().configured("answer_within_ms = 1500").start().await;
     let busy = Fault::new(
         Service::ResourceManager,
@@ -30,7 +32,7 @@ async fn transient_trouble_is_delivered_again_until_it_is_over() {
 }
 
 #[tokio::test]
-async fn a_moments_trouble_is_over_within_the_invocation() {
+async fn brief_failures_are_retried_within_the_invocation() {
     let app = app().start().await;
     let busy = Fault::new(
         Service::ResourceManager,
@@ -49,7 +51,7 @@ async fn a_moments_trouble_is_over_within_the_invocation() {
 }
 
 #[tokio::test]
-async fn permanent_trouble_is_recorded_and_not_delivered_again() {
+async fn permanent_failures_are_recorded_and_not_delivered_again() {
     let app = app().start().await;
     let gone =
         Fault::new(Service::ResourceManager, Effect::status(400, "BadRequest")).path("refresh");
@@ -62,7 +64,7 @@ async fn permanent_trouble_is_recorded_and_not_delivered_again() {
 }
 
 #[tokio::test]
-async fn a_batch_is_one_answer_for_each_event() {
+async fn a_delivered_batch_has_one_verdict_for_each_event() {
     let app = app().start().await;
     let version = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
     let batch = json!([event("a", "sql", &version), { "id": "b" }, event("c", "other", "0")]);
@@ -73,15 +75,15 @@ async fn a_batch_is_one_answer_for_each_event() {
         .unwrap()
         .join("SecretEvent")
         .unwrap();
-    // As with `"cardinality": "many"`, and as somebody might send it by hand.
+    // Text is the form with `"cardinality": "many"`. An array can come from a manual request.
     for value in [json!(batch.to_string()), batch] {
-        let answer = client()
+        let response = client()
             .post(url.clone())
             .json(&json!({ "Data": { "event": value } }))
             .send()
             .await
             .unwrap();
-        assert_eq!(answer.status(), 200, "{}", app.log());
+        assert_eq!(response.status(), 200, "{}", app.log());
     }
     let ids: Vec<String> = app
         .verdicts()

@@ -1,6 +1,7 @@
-//! A stand-in for Entra: it signs tokens, and says with which keys.
+//! A stand-in for Entra: signs tokens and publishes its keys.
 //!
-//! The protocol is written from RFC 7515, 7517 and 7519 and signs by itself, so that it can also make what no library would.
+//! It implements RFC 7515, 7517 and 7519 without a library for tokens, so that it can also make
+//! invalid ones.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,9 +37,9 @@ pub(crate) struct Entra {
 struct Shared {
     /// The keys that are published.
     published: Mutex<Vec<Key>>,
-    /// How often they were asked for.
-    asked: AtomicUsize,
-    /// Whether they are not given out.
+    /// The number of requests for the keys.
+    requests: AtomicUsize,
+    /// Whether requests for the keys fail.
     is_down: Mutex<bool>,
 }
 
@@ -75,7 +76,7 @@ impl Key {
         )
     }
 
-    /// The same with a head of one's own.
+    /// A token with another header.
     pub(crate) fn sign_as(&self, head: &Value, claims: &Value) -> String {
         let text = signed_part(head, claims);
         let mut signature = vec![0; self.pair.public_modulus_len()];
@@ -90,7 +91,7 @@ impl Key {
         format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// A token that is signed with the public key as if that were a secret: a classic forgery.
+    /// A forged token: its HMAC uses the public key as the secret.
     pub(crate) fn sign_with_public_key(&self, claims: &Value) -> String {
         let text = signed_part(
             &json!({ "typ": "JWT", "alg": "HS256", "kid": self.id }),
@@ -150,17 +151,17 @@ impl Entra {
         self.shared.published.lock().unwrap().push(key.clone());
     }
 
-    /// How often the keys were asked for.
-    pub(crate) fn asked(&self) -> usize {
-        self.shared.asked.load(Ordering::SeqCst)
+    /// The number of requests for the keys.
+    pub(crate) fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::SeqCst)
     }
 
-    /// Has the keys given out or not.
+    /// Lets requests for the keys fail, or succeed again.
     pub(crate) fn set_down(&self, is_down: bool) {
         *self.shared.is_down.lock().unwrap() = is_down;
     }
 
-    /// What Entra says about Event Grid, in the second version of its tokens.
+    /// The claims of Event Grid in a token of version 2.0.
     pub(crate) fn claims(&self) -> Value {
         let now = Timestamp::now().as_second();
         json!({
@@ -176,7 +177,7 @@ impl Entra {
         })
     }
 
-    /// These claims with others in the place of some; null takes one out.
+    /// The same claims with some replaced. Null removes a claim.
     pub(crate) fn claims_with(&self, others: &Value) -> Value {
         let mut claims = self.claims();
         let all = claims.as_object_mut().unwrap();
@@ -189,14 +190,14 @@ impl Entra {
         claims
     }
 
-    /// A good token.
+    /// A valid token.
     pub(crate) fn token(&self) -> String {
         self.key().sign(&self.claims())
     }
 }
 
 async fn keys(State(shared): State<Arc<Shared>>, Path(tenant): Path<String>) -> Response {
-    shared.asked.fetch_add(1, Ordering::SeqCst);
+    shared.requests.fetch_add(1, Ordering::SeqCst);
     if *shared.is_down.lock().unwrap() {
         return StatusCode::BAD_GATEWAY.into_response();
     }

@@ -1,6 +1,8 @@
-//! What a policy may not do, it does not get done.
+//! Grants: a patch that exceeds its grant is refused as a whole.
 
-use crate::harness::{Harness, PLANTED, Setup, reference};
+use crate::fixtures::{PLANTED, reference};
+use crate::harness::Harness;
+use crate::setup::Setup;
 
 async fn rotated(script: &str, grant: &str) -> Harness {
     let settings = format!(
@@ -94,7 +96,7 @@ async fn a_pattern_does_not_reach_a_protected_name() {
 }
 
 #[tokio::test]
-async fn one_thing_too_many_and_nothing_is_written() {
+async fn one_forbidden_change_and_nothing_is_written() {
     check_refused(
         &rotated("set SQL pin\nset NEW pin", "").await,
         "missing grant `set = [\"NEW\"]`",
@@ -102,7 +104,7 @@ async fn one_thing_too_many_and_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn what_is_granted_is_done() {
+async fn granted_changes_are_written() {
     let script = format!(
         "set SQL pin\nset NEW reference contoso-kv.vault.azure.net other\nset TEXT text {PLANTED}new\nremove OTHER"
     );

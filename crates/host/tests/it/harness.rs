@@ -1,4 +1,4 @@
-//! A function app in a folder, a world around it, and the questions that tests ask about both.
+//! A running function app, and the observations that tests make of it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,199 +6,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyrelay_local_azure::functions_host::{FunctionsHostOptions, Invocation};
-use keyrelay_local_azure::{
-    Azurite, AzuriteOptions, LocalAzure, LocalAzureOptions, Service, World,
-};
-use serde_json::{Map, Value, json};
+use keyrelay_local_azure::functions_host::Invocation;
+use keyrelay_local_azure::{Azurite, LocalAzure, Service};
+use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-/// What the values of secrets and of plain-text settings begin with. Nobody may ever see it in a log.
-pub(crate) const PLANTED: &str = "planted-value-";
+use crate::fixtures::{PLANTED, VAULT};
 
-/// How long anything may take that is waited for. Far beyond what is needed: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(180);
-
-pub(crate) const SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000001";
-pub(crate) const VAULT: &str = "contoso-kv";
-
-/// What is to be set up; every test changes what it is about.
-pub(crate) struct Setup {
-    folder: TempDir,
-    configuration: String,
-    sites: String,
-    pub(crate) options: Box<dyn FnOnce(&mut LocalAzureOptions) + Send>,
-    /// Azurite's script, if the store is to be a container.
-    azurite: Option<PathBuf>,
-}
+/// The longest wait for anything. It is far longer than necessary, because the machine may be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running function app.
 pub(crate) struct Harness {
     pub(crate) azure: LocalAzure,
     pub(crate) folder: TempDir,
-    /// The storage account, if there is one. Without it the store is a folder.
+    /// The storage account, if there is one. Otherwise, the store is a folder.
     pub(crate) azurite: Option<Arc<Azurite>>,
-}
-
-impl Setup {
-    /// A function app with the shipped policies and an empty configuration, and no app to handle.
-    pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (root, app) = (repository(), folder.path());
-        fs::copy(root.join("host.json"), app.join("host.json")).unwrap();
-        for function in ["SecretEvent", "Reconcile"] {
-            fs::create_dir(app.join(function)).unwrap();
-            fs::copy(
-                root.join(function).join("function.json"),
-                app.join(function).join("function.json"),
-            )
-            .unwrap();
-        }
-        // A link and not a copy: the binary has its debug information with it.
-        std::os::unix::fs::symlink(
-            env!("CARGO_BIN_EXE_keyrelay-host"),
-            app.join("keyrelay-host"),
-        )
-        .unwrap();
-        fs::create_dir(app.join("policies")).unwrap();
-        for policy in ["follow", "pin"] {
-            copy_policy(&root.join(format!("policies/{policy}.wasm")), app, policy);
-        }
-        Self {
-            folder,
-            configuration: String::new(),
-            sites: String::new(),
-            options: Box::new(|_| {}),
-            azurite: None,
-        }
-    }
-
-    /// An app with these settings, as TOML.
-    pub(crate) fn site(mut self, name: &str, settings: &str) -> Self {
-        self.sites += &format!(
-            "[[site]]\nname = \"{name}\"\nresource_group = \"shop\"\nsettings = {{ {settings} }}\n"
-        );
-        self
-    }
-
-    /// More TOML after the site that was added last: its slots, or keys of its own.
-    pub(crate) fn also(mut self, toml: &str) -> Self {
-        self.sites += toml;
-        self.sites += "\n";
-        self
-    }
-
-    /// The text of `keyrelay.toml`.
-    pub(crate) fn configured(mut self, toml: &str) -> Self {
-        self.configuration = toml.to_owned();
-        self
-    }
-
-    /// A rule for `sql`, whose policy answers what the script says.
-    pub(crate) fn scripted(self, script: &str, grant: &str) -> Self {
-        let script = script.replace('\n', "\\n");
-        let rule = "[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\n";
-        self.with_scripted_policy_as("scripted")
-            .configured(&format!(
-                "{rule}parameters = {{ script = \"{script}\" }}\ngrant = {{ {grant} }}\n"
-            ))
-    }
-
-    /// Puts the scripted policy into the folder, under a name.
-    pub(crate) fn with_scripted_policy_as(self, name: &str) -> Self {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let module = target.join("wasm32-unknown-unknown/policy/scripted_policy.wasm");
-        copy_policy(&module, self.folder.path(), name);
-        self
-    }
-
-    /// Puts a file into `policies/`.
-    pub(crate) fn policy_file(self, name: &str, content: &[u8]) -> Self {
-        fs::write(self.policies().join(name), content).unwrap();
-        self
-    }
-
-    pub(crate) fn policies(&self) -> PathBuf {
-        self.folder.path().join("policies")
-    }
-
-    /// Has the store in a container of Azurite, if that is installed: `cargo xtask test` does it, and says so if it
-    /// cannot.
-    pub(crate) fn in_azurite(mut self) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the one variable of these tests")]
-        let script = std::env::var_os("KEYRELAY_AZURITE");
-        self.azurite = script.map(PathBuf::from);
-        self
-    }
-
-    /// Changes how the stand-in behaves.
-    pub(crate) fn with(
-        mut self,
-        change: impl FnOnce(&mut LocalAzureOptions) + Send + 'static,
-    ) -> Self {
-        self.options = Box::new(change);
-        self
-    }
-
-    /// Writes the configuration, and says what there is around the app.
-    fn written(&self) -> World {
-        fs::write(
-            self.folder.path().join("keyrelay.toml"),
-            &self.configuration,
-        )
-        .unwrap();
-        let world = format!(
-            "subscription = \"{SUBSCRIPTION}\"\n\
-             [[vault]]\nname = \"{VAULT}\"\nresource_group = \"shop\"\n\
-             secrets = {{ sql = \"{PLANTED}sql-1\", other = \"{PLANTED}other-1\" }}\n\
-             [[site]]\nname = \"keyrelay\"\nresource_group = \"shop\"\n{}",
-            self.sites
-        );
-        World::parse(&world).unwrap_or_else(|error| panic!("{error:?}\n{world}"))
-    }
-
-    /// The folder of the app and the world around it, for who starts it in another way.
-    pub(crate) fn prepared(self) -> (TempDir, World) {
-        let world = self.written();
-        (self.folder, world)
-    }
-
-    /// Starts everything and waits until events are delivered.
-    pub(crate) async fn start(self) -> Harness {
-        let world = self.written();
-        let mut options = LocalAzureOptions::new(world, self.folder.path());
-        options.site = Some("keyrelay".to_owned());
-        options.functions_host = FunctionsHostOptions::new(self.folder.path());
-        // Event Grid's first retry comes after 100 ms; an attempt still has its 30 s.
-        options.event_grid.clock = 100.0;
-        options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
-        let mut azurite = None;
-        if let Some(script) = self.azurite {
-            let started = Azurite::start(AzuriteOptions {
-                script,
-                folder: self.folder.path().join("azurite"),
-            })
-            .await;
-            let started = Arc::new(started.unwrap_or_else(|error| panic!("{error:?}")));
-            options.cloud.storage = Some(Arc::clone(&started));
-            azurite = Some(started);
-        } else {
-            let store = self.folder.path().join("store").display().to_string();
-            options
-                .functions_host
-                .environment
-                .push(("KEYRELAY_STORE".to_owned(), store));
-        }
-        (self.options)(&mut options);
-        let azure = LocalAzure::start(options)
-            .await
-            .unwrap_or_else(|error| panic!("{error:?}"));
-        Harness {
-            azure,
-            folder: self.folder,
-            azurite,
-        }
-    }
 }
 
 impl Harness {
@@ -210,13 +33,14 @@ impl Harness {
             .unwrap()
     }
 
-    /// Sets a secret and waits until its event is done with, or given up.
+    /// Sets a secret and waits until its event is handled or dead-lettered.
     pub(crate) async fn rotate_and_settle(&self, secret: &str) -> String {
         let version = self.rotate(secret);
         self.settled().await;
         version
     }
 
+    /// Waits until no event is being delivered.
     pub(crate) async fn settled(&self) {
         let settled = tokio::time::timeout(PATIENCE, self.azure.event_grid.settled()).await;
         assert!(
@@ -226,7 +50,7 @@ impl Harness {
         );
     }
 
-    /// Waits until something holds.
+    /// Waits until a condition holds.
     pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let waited = tokio::time::timeout(PATIENCE, async {
             while !holds(self) {
@@ -235,7 +59,7 @@ impl Harness {
         });
         assert!(
             waited.await.is_ok(),
-            "{what} did not come true:\n{}",
+            "{what} did not happen:\n{}",
             self.log()
         );
     }
@@ -269,12 +93,12 @@ impl Harness {
         self.folder.path().join("store")
     }
 
-    /// Stops Azurite, or puts a file in the place of the folder.
+    /// Makes the store unavailable: stops Azurite, or replaces the folder with a file.
     pub(crate) async fn take_store_away(&self) {
         match &self.azurite {
             Some(azurite) => azurite.stop().await,
             None => {
-                // The handler answers before it has made it.
+                // The handler responds before it has created the folder.
                 self.until("the store is there", |app| app.store().is_dir())
                     .await;
                 fs::rename(self.store(), self.folder.path().join("away")).unwrap();
@@ -283,6 +107,7 @@ impl Harness {
         }
     }
 
+    /// Makes the store available again.
     pub(crate) async fn bring_store_back(&self) {
         match &self.azurite {
             Some(azurite) => azurite.start_again().await.unwrap(),
@@ -303,7 +128,7 @@ impl Harness {
             .collect()
     }
 
-    /// What is pending in the store.
+    /// The files of the pending work in the store.
     pub(crate) fn pending(&self) -> Vec<PathBuf> {
         files_below(&self.store().join("pending"))
     }
@@ -357,7 +182,7 @@ impl Harness {
             .active_version
     }
 
-    /// How many requests of this method went to Resource Manager, for paths that contain this.
+    /// The number of requests to Resource Manager with a method and a part of the path.
     pub(crate) fn requests(&self, method: &str, path: &str) -> usize {
         let requests = self.azure.cloud.requests();
         let to_resource_manager = requests
@@ -368,12 +193,12 @@ impl Harness {
             .count()
     }
 
-    /// How often settings were written.
+    /// The number of writes of settings.
     pub(crate) fn writes(&self) -> usize {
         self.requests("PUT", "/config/appsettings")
     }
 
-    /// How often settings were read, plain text and all.
+    /// The number of reads of settings, which show plain text.
     pub(crate) fn reads_of_settings(&self) -> usize {
         self.requests("POST", "/config/appsettings/list")
     }
@@ -386,7 +211,8 @@ impl Harness {
 }
 
 impl Drop for Harness {
-    /// Whatever a test is about: no planted value may be in a log, or in what an invocation was answered.
+    /// Checks, for every test, that no planted value is in the log, the store, or the response to
+    /// an invocation.
     fn drop(&mut self) {
         let invocations = self.azure.functions_host.invocations();
         let in_store = |file: PathBuf| {
@@ -400,7 +226,7 @@ impl Drop for Harness {
                     .any(in_store)
             });
         if leaked && !std::thread::panicking() {
-            panic!("a value that was planted to be kept secret is in the log or the store");
+            panic!("a planted value is in the log, the store, or a response");
         }
     }
 }
@@ -422,57 +248,12 @@ pub(crate) fn files_below(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// A client to speak to the handler without the Functions host.
+/// A client for requests to the handler without the Functions host.
 pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// A text field of a line; empty if it is not there.
+/// A text field of a log line, or an empty text if there is none.
 pub(crate) fn field<'a>(line: &'a Map<String, Value>, name: &str) -> &'a str {
     line.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// An event of a new version of a secret, with an id of its own.
-pub(crate) fn event(id: &str, secret: &str, version: &str) -> Value {
-    json!({
-        "id": id,
-        "topic": format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/{VAULT}"),
-        "subject": secret,
-        "eventType": "Microsoft.KeyVault.SecretNewVersionCreated",
-        "eventTime": "2026-03-01T10:20:30Z",
-        "data": {
-            "Id": format!("https://{VAULT}.vault.azure.net/secrets/{secret}/{version}"),
-            "VaultName": VAULT,
-            "ObjectType": "Secret",
-            "ObjectName": secret,
-            "Version": version,
-            "NBF": null,
-            "EXP": null,
-        },
-        "dataVersion": "1",
-        "metadataVersion": "1",
-    })
-}
-
-/// A reference to a secret of the vault, as TOML.
-pub(crate) fn reference(secret: &str) -> String {
-    format!("@Microsoft.KeyVault(SecretUri=https://{VAULT}.vault.azure.net/secrets/{secret}/)")
-}
-
-/// The root of the repository.
-pub(crate) fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .unwrap()
-        .to_owned()
-}
-
-fn copy_policy(module: &Path, app: &Path, name: &str) {
-    let copied = fs::copy(module, app.join(format!("policies/{name}.wasm")));
-    assert!(
-        copied.is_ok(),
-        "{} is missing: run `cargo xtask policies`",
-        module.display()
-    );
 }

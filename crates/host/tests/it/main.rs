@@ -2,23 +2,25 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod coalescing;
 mod delivery;
 mod entra;
+mod fixtures;
 mod grants;
 mod harness;
-mod order;
 mod pages;
 mod policies;
 mod reconcile;
 mod reload;
 mod resilience;
+mod rollback;
 mod rotation;
 mod secrecy;
+mod setup;
 mod start;
 mod store;
 mod telemetry;
-mod together;
-mod undo;
+mod version_order;
 mod webhook;
 mod webhook_harness;
 mod webhook_limits;

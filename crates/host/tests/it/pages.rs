@@ -1,10 +1,10 @@
-//! The configurations in the documentation are ones that keyrelay takes.
+//! The configurations in the documentation are valid.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keyrelay_host::config::Config;
+use keyrelay_config::Config;
 
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -23,7 +23,7 @@ fn pages() -> Vec<PathBuf> {
     .concat()
 }
 
-/// The blocks of TOML that are no cases of `keyrelay test`, with what stands for an id replaced by one.
+/// The TOML blocks except the cases of `keyrelay test`, with placeholders replaced by ids.
 fn configurations(page: &str) -> Vec<String> {
     let blocks = page
         .split("```toml\n")
@@ -41,15 +41,15 @@ fn configurations(page: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_configuration_in_the_pages_is_taken() {
-    let mut taken = 0;
+fn every_configuration_in_the_pages_is_valid() {
+    let mut count = 0;
     for page in pages() {
         for text in configurations(&fs::read_to_string(&page).unwrap()) {
             if let Err(problems) = Config::read(&text, &BTreeMap::new()) {
                 panic!("{}: {problems:#?}\n{text}", page.display());
             }
-            taken += 1;
+            count += 1;
         }
     }
-    assert!(taken > 15, "only {taken} were found");
+    assert!(count > 15, "only {count} were found");
 }

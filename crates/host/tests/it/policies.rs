@@ -1,6 +1,8 @@
-//! Policies are files: dropped in, they are used; broken, they are named and harm nothing.
+//! Policy files: new ones are used; broken ones are quarantined and affect no other policy.
 
-use crate::harness::{Setup, event, field, reference};
+use crate::fixtures::{event, reference};
+use crate::harness::field;
+use crate::setup::Setup;
 
 fn two_apps() -> Setup {
     Setup::new()
@@ -28,7 +30,7 @@ async fn a_policy_named_like_the_secret_is_used_without_any_configuration() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_dropped_in_while_it_is_stopped_is_used_at_the_next_start() {
+async fn a_file_that_is_added_while_the_handler_is_stopped_is_used_at_the_next_start() {
     let app = two_apps().start().await;
     app.rotate_and_settle("sql").await;
     assert_eq!(
@@ -107,7 +109,7 @@ async fn an_endless_loop_ends_as_a_failure_of_its_own_rotation() {
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "failed");
     assert!(
-        message.contains("did not answer within 500 ms"),
+        message.contains("did not decide within 500 ms"),
         "{message}"
     );
     assert_eq!(app.outcome("shop").0, "verified", "{}", app.log());
@@ -129,7 +131,7 @@ async fn without_any_policy_it_starts_and_events_are_kept() {
 }
 
 #[tokio::test]
-async fn a_policy_with_a_generous_limit_does_not_make_the_answer_late() {
+async fn a_policy_with_a_generous_limit_does_not_delay_the_response() {
     let rule = "answer_within_ms = 1000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\n\
                 parameters = { script = \"loop\" }\nlimits = { time_ms = 10000 }";
     let app = two_apps()
@@ -146,25 +148,25 @@ async fn a_policy_with_a_generous_limit_does_not_make_the_answer_late() {
     let line = app.verdicts().pop().unwrap();
     assert_eq!(
         field(&line, "message"),
-        "the app's turn took all the time of this invocation: deliver the event again"
+        "the queue of the app took all the time of this invocation: deliver the event again"
     );
 }
 
 #[tokio::test]
-async fn a_policy_that_is_not_there_is_asked_for_by_name() {
+async fn a_missing_policy_is_named_in_the_log_and_in_the_verdict() {
     let rule = "[[rotation]]\nsecret = \"sql\"\npolicy = \"missing\"";
     let app = two_apps()
         .configured(rule)
         .with(|options| options.event_grid.clock = 1_000_000.0)
         .start()
         .await;
-    let said = |text: &str| {
+    let is_logged = |text: &str| {
         app.lines()
             .iter()
             .any(|line| field(line, "message").starts_with(text))
     };
     app.until("the warning at the start", |_| {
-        said("keyrelay.toml: rotation[0] will fail: there is no policy")
+        is_logged("keyrelay.toml: rotation[0] will fail: there is no policy")
     })
     .await;
     app.rotate_and_settle("sql").await;

@@ -1,11 +1,13 @@
-//! The reconcile timer: what is pending, what was missed, what expires soon.
+//! The reconcile timer: pending work, drifted references, and reminders of secrets that expire.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use keyrelay_local_azure::{Attributes, Effect, Fault, ResolveStatus, Service};
 
-use crate::harness::{Harness, Setup, VAULT, field, reference};
+use crate::fixtures::{VAULT, reference};
+use crate::harness::{Harness, field};
+use crate::setup::Setup;
 
 fn unpinned() -> Setup {
     Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql")))
@@ -18,7 +20,7 @@ fn pinned() -> String {
     )
 }
 
-/// The verdicts in the records of a cause, oldest first.
+/// The verdicts of the runs with a cause, oldest first.
 fn recorded(app: &Harness, cause: &str) -> Vec<String> {
     let runs = app.runs().into_iter().filter(|run| run["cause"] == cause);
     let verdict = |run: serde_json::Value| {
@@ -34,7 +36,7 @@ fn recorded(app: &Harness, cause: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_is_pending_is_proven_later() {
+async fn pending_work_is_verified_later() {
     let app = unpinned()
         .configured("answer_within_ms = 1000")
         .with(|options| options.cloud.refresh_after = Duration::from_secs(3))
@@ -51,7 +53,7 @@ async fn what_is_pending_is_proven_later() {
     app.reconcile().await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     assert!(app.pending().is_empty());
-    // The first run tells the end, and what it was before.
+    // The first run has the final verdict, and the one before.
     let first = &app.runs()[0];
     assert_eq!(first["rotations"][0]["verdict"], "verified", "{first}");
     assert_eq!(
@@ -62,12 +64,12 @@ async fn what_is_pending_is_proven_later() {
 }
 
 #[tokio::test]
-async fn what_stays_pending_is_refreshed_again() {
+async fn work_that_stays_pending_is_refreshed_again() {
     let app = unpinned()
         .configured("answer_within_ms = 1000")
         .start()
         .await;
-    // The refresh is answered and does nothing.
+    // The refresh gets a response and has no effect.
     let lost = Fault::new(Service::ResourceManager, Effect::status(202, "Accepted"))
         .path("/refresh")
         .times(1);
@@ -81,7 +83,7 @@ async fn what_stays_pending_is_refreshed_again() {
 }
 
 #[tokio::test]
-async fn a_patch_that_breaks_while_it_is_pending_is_taken_back() {
+async fn a_patch_that_breaks_while_it_is_pending_is_rolled_back() {
     let app = unpinned()
         .configured("answer_within_ms = 1000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
         .with(|options| options.cloud.resolve_after = Duration::from_secs(2))
@@ -96,12 +98,12 @@ async fn a_patch_that_breaks_while_it_is_pending_is_taken_back() {
         .switch_on(Fault::new(Service::ResourceManager, denied).path("SQL"));
     app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
-    app.until("Azure's refusal", |app| {
+    app.until("the denied status", |app| {
         app.azure.cloud.references("orders").unwrap()[0].status
             == ResolveStatus::AccessToKeyVaultDenied
     })
     .await;
-    // Another process does it: all that it knows is in the store.
+    // Another process continues, and knows only the store.
     app.azure.functions_host.kill_handler();
     app.until("the restart", |app| {
         app.azure.functions_host.restarts() == 1
@@ -115,7 +117,7 @@ async fn a_patch_that_breaks_while_it_is_pending_is_taken_back() {
 }
 
 #[tokio::test]
-async fn a_reference_that_was_left_behind_is_repaired_within_the_hour() {
+async fn a_reference_that_has_drifted_is_repaired_within_the_hour() {
     let app = Setup::new()
         .site("orders", &format!("SQL = \"{}\"", pinned()))
         .start()
@@ -130,7 +132,7 @@ async fn a_reference_that_was_left_behind_is_repaired_within_the_hour() {
         app.log()
     );
     assert_eq!(recorded(&app, "drift"), ["verified"]);
-    // Within the hour nothing is compared again, and after it nothing is behind.
+    // Nothing is compared again within the hour, and nothing has drifted after it.
     let requests = app.azure.cloud.requests().len();
     app.reconcile().await;
     assert_eq!(app.azure.cloud.requests().len(), requests);
@@ -140,7 +142,7 @@ async fn a_reference_that_was_left_behind_is_repaired_within_the_hour() {
 }
 
 #[tokio::test]
-async fn a_secret_that_expires_is_told_to_its_policy_once_for_each_day() {
+async fn a_secret_that_expires_causes_each_reminder_once() {
     let app = unpinned()
         .with_scripted_policy_as("scripted")
         .configured(
@@ -162,7 +164,7 @@ async fn a_secret_that_expires_is_told_to_its_policy_once_for_each_day() {
             .set_attributes(VAULT, "sql", &version, attributes)
             .unwrap();
     };
-    for (days, told) in [(40, 0), (29, 1), (28, 1), (10, 2), (6, 3), (1, 4), (1, 4)] {
+    for (days, expected) in [(40, 0), (29, 1), (28, 1), (10, 2), (6, 3), (1, 4), (1, 4)] {
         expires_in(days);
         app.reconcile_all().await;
         let reminders = app
@@ -170,7 +172,7 @@ async fn a_secret_that_expires_is_told_to_its_policy_once_for_each_day() {
             .into_iter()
             .filter(|run| run["cause"] == "reminder")
             .count();
-        assert_eq!(reminders, told, "{days} days\n{}", app.log());
+        assert_eq!(reminders, expected, "{days} days\n{}", app.log());
     }
     assert!(app.pending().is_empty());
     let line = app.verdicts().pop().unwrap();
@@ -185,8 +187,8 @@ async fn the_kill_switch_stops_the_timer_too() {
         .configured("mode = \"off\"")
         .start()
         .await;
-    let answer = app.reconcile().await.outcome.unwrap();
-    assert_eq!(answer["Logs"][0], "nothing is done: the mode is `off`");
+    let response = app.reconcile().await.outcome.unwrap();
+    assert_eq!(response["Logs"][0], "nothing is done: the mode is `off`");
     assert!(app.azure.cloud.requests().is_empty());
 }
 
@@ -236,7 +238,7 @@ fn make_due(app: &Harness) {
 }
 
 #[tokio::test]
-async fn a_comparison_that_was_not_possible_is_made_the_next_time() {
+async fn a_comparison_that_failed_is_repeated_the_next_time() {
     let app = Setup::new()
         .site("orders", &format!("SQL = \"{}\"", pinned()))
         .start()
@@ -253,7 +255,7 @@ async fn a_comparison_that_was_not_possible_is_made_the_next_time() {
 }
 
 #[tokio::test]
-async fn a_comparison_that_a_wrong_clock_put_into_the_future_is_made_again() {
+async fn a_comparison_that_a_wrong_clock_dated_in_the_future_is_repeated() {
     let app = Setup::new()
         .site("orders", &format!("SQL = \"{}\"", pinned()))
         .start()

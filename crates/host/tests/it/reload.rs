@@ -1,4 +1,4 @@
-//! Policies are taken up while the handler runs, and only those that can be used.
+//! Reloads: usable policies are loaded while the handler runs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,13 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use keyrelay_host::shelf::Shelf;
+use keyrelay_host::policy_cache::PolicyCache;
 use keyrelay_model::{Decision, Event, ObjectKind, Occurrence, Target};
 use keyrelay_sandbox::{
-    AppView, Digest, Limits, Lock, Locked, Sandbox, precompiled_file, visible_references,
+    AppView, Digest, Lock, Locked, PolicyLimits, Sandbox, precompiled_file, visible_references,
 };
 
-use crate::harness::{Harness, Setup, field, reference, repository};
+use crate::fixtures::reference;
+use crate::harness::{Harness, field};
+use crate::setup::{Setup, repository};
 
 async fn app() -> Harness {
     Setup::new()
@@ -21,7 +23,7 @@ async fn app() -> Harness {
         .await
 }
 
-/// Puts a file into `policies/` in one step, as a careful copy does.
+/// Puts a file into `policies/` with a rename, so that it is never incomplete.
 fn put(app: &Harness, from: &str, name: &str) {
     let policies = app.folder.path().join("policies");
     fs::copy(
@@ -37,7 +39,7 @@ fn put(app: &Harness, from: &str, name: &str) {
 }
 
 /// Waits for a log line about a policy.
-async fn said(app: &Harness, name: &str, part: &str) {
+async fn logged(app: &Harness, name: &str, part: &str) {
     let is_it = |app: &Harness| {
         let lines = app.lines();
         lines
@@ -58,17 +60,17 @@ async fn decided(app: &Harness) -> (String, String) {
 }
 
 #[tokio::test]
-async fn a_file_that_is_dropped_in_is_taken_up_and_one_that_is_removed_is_forgotten() {
+async fn a_new_file_is_loaded_and_a_removed_one_is_dropped() {
     let app = app().await;
     assert_eq!(decided(&app).await.0, "follow");
     put(&app, "pin", "sql");
-    said(&app, "sql", "policy loaded").await;
+    logged(&app, "sql", "policy loaded").await;
     assert_eq!(
         decided(&app).await,
         ("sql".to_owned(), "patch (set SQL)".to_owned())
     );
     fs::remove_file(app.folder.path().join("policies/sql.wasm")).unwrap();
-    said(&app, "sql", "policy removed").await;
+    logged(&app, "sql", "policy removed").await;
     assert_eq!(decided(&app).await.0, "follow");
     assert_eq!(app.azure.functions_host.restarts(), 0);
 }
@@ -77,19 +79,19 @@ async fn a_file_that_is_dropped_in_is_taken_up_and_one_that_is_removed_is_forgot
 async fn a_broken_file_does_not_replace_a_good_one_and_a_good_one_does() {
     let app = app().await;
     put(&app, "pin", "sql");
-    said(&app, "sql", "policy loaded").await;
+    logged(&app, "sql", "policy loaded").await;
     let file = app.folder.path().join("policies/sql.wasm");
     let follow = fs::read(repository().join("policies/follow.wasm")).unwrap();
-    // As a copy under way: in place, and half.
+    // An incomplete copy.
     fs::write(&file, &follow[..follow.len() / 2]).unwrap();
-    said(&app, "sql", "the former policy stays").await;
+    logged(&app, "sql", "the former policy stays").await;
     assert_eq!(
         decided(&app).await,
         ("sql".to_owned(), "patch (set SQL)".to_owned())
     );
     fs::write(&file, &follow).unwrap();
     let digest = Digest::of(&follow).to_string();
-    let is_taken_up = |app: &Harness| {
+    let is_loaded = |app: &Harness| {
         let of_policy = |name: &str| {
             app.lines()
                 .into_iter()
@@ -100,8 +102,8 @@ async fn a_broken_file_does_not_replace_a_good_one_and_a_good_one_does() {
             .iter()
             .any(|line| field(line, "policy.digest") == digest)
     };
-    app.until("the whole file", is_taken_up).await;
-    // What it did before is pinned, so it moves it.
+    app.until("the whole file", is_loaded).await;
+    // The reference is pinned already, and `follow` moves pinned references.
     assert_eq!(
         decided(&app).await,
         ("sql".to_owned(), "patch (set SQL)".to_owned())
@@ -127,9 +129,10 @@ fn event() -> Event {
     }
 }
 
-/// Asks again and again, and checks each decision against the version of the policy that made it.
-async fn ask(
-    shelf: Arc<Shelf>,
+/// Evaluates the policy repeatedly, and checks each decision against the version of the policy that
+/// made it.
+async fn evaluate(
+    policies: Arc<PolicyCache>,
     is_over: Arc<AtomicBool>,
     decisions: Arc<AtomicUsize>,
     pin: Digest,
@@ -146,21 +149,21 @@ async fn ask(
         .unwrap();
     let parameters = BTreeMap::new();
     while !is_over.load(Ordering::Relaxed) {
-        let policy = shelf.policy("sql").await.unwrap();
+        let policy = policies.get("sql").await.unwrap();
         let view = AppView {
             id: &app,
             settings: &settings,
             parameters: &parameters,
         };
         let decision = policy
-            .decide(&event, &view, &Limits::default())
+            .decide(&event, &view, &PolicyLimits::default())
             .await
             .unwrap()
             .decision;
         let is_patch = matches!(decision, Decision::Patch(_));
         assert_eq!(is_patch, policy.digest() == pin, "{decision:?}");
         decisions.fetch_add(1, Ordering::Relaxed);
-        // The compiler needs the processors too.
+        // Leaves processor time for the compiler.
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
 }
@@ -175,16 +178,17 @@ async fn replacing_a_policy_a_thousand_times_loses_no_decision_and_mixes_no_vers
         fs::rename(folder.path().join(".new"), folder.path().join("sql.wasm")).unwrap();
     };
     replace(0);
-    let shelf = Arc::new(Shelf::open(folder.path(), Sandbox::new().unwrap(), None).unwrap());
+    let policies =
+        Arc::new(PolicyCache::open(folder.path(), Sandbox::new().unwrap(), None).unwrap());
     let (is_over, decisions) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicUsize::new(0)),
     );
-    let asking: Vec<_> = (0..4)
+    let evaluations: Vec<_> = (0..4)
         .map(|_| {
             let pin = Digest::of(&versions[0]);
-            tokio::spawn(ask(
-                Arc::clone(&shelf),
+            tokio::spawn(evaluate(
+                Arc::clone(&policies),
                 Arc::clone(&is_over),
                 Arc::clone(&decisions),
                 pin,
@@ -193,12 +197,12 @@ async fn replacing_a_policy_a_thousand_times_loses_no_decision_and_mixes_no_vers
         .collect();
     for number in 1..=1_000 {
         replace(number);
-        assert!(shelf.take_up_changes().await, "{number}");
-        let digest = shelf.policy("sql").await.unwrap().digest();
+        assert!(policies.reload().await, "{number}");
+        let digest = policies.get("sql").await.unwrap().digest();
         assert_eq!(digest, Digest::of(&versions[number % 2]), "{number}");
     }
     is_over.store(true, Ordering::Relaxed);
-    for task in asking {
+    for task in evaluations {
         task.await.unwrap();
     }
     assert!(decisions.load(Ordering::Relaxed) > 1_000);
@@ -233,8 +237,8 @@ async fn with_a_lock_other_files_are_quarantined_and_precompiled_ones_are_used()
         .write(policies.parent().unwrap())
         .unwrap();
     let app = setup.start().await;
-    said(&app, "pin", "`policies.lock` does not name it").await;
-    said(&app, "follow", "policy loaded").await;
+    logged(&app, "pin", "`policies.lock` does not name it").await;
+    logged(&app, "follow", "policy loaded").await;
     assert_eq!(decided(&app).await.0, "follow");
     assert!(!app.log().contains("compiled again"), "{}", app.log());
     put(&app, "pin", "sql");
@@ -246,7 +250,7 @@ async fn with_a_lock_other_files_are_quarantined_and_precompiled_ones_are_used()
 }
 
 #[tokio::test]
-async fn a_precompiled_file_that_was_changed_is_said_and_compiled_again() {
+async fn a_precompiled_file_that_was_changed_is_reported_and_compiled_again() {
     let setup = Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql")));
     let policies = setup.policies();
     lock(&policies, &["follow", "pin"])
@@ -258,7 +262,7 @@ async fn a_precompiled_file_that_was_changed_is_said_and_compiled_again() {
     compiled[last] ^= 1;
     fs::write(policies.join("follow.cwasm"), compiled).unwrap();
     let app = setup.start().await;
-    said(
+    logged(
         &app,
         "follow",
         "compiled again: the precompiled file is not the one",
@@ -268,7 +272,7 @@ async fn a_precompiled_file_that_was_changed_is_said_and_compiled_again() {
 }
 
 #[tokio::test]
-async fn the_configuration_can_say_that_the_lock_does_not_hold() {
+async fn the_configuration_can_disable_the_lock() {
     let setup = Setup::new()
         .site("orders", &format!("SQL = \"{}\"", reference("sql")))
         .configured("locked = false");

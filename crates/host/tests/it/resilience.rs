@@ -1,10 +1,12 @@
-//! Whatever is sent, and whenever it is killed: the handler is alive or restarted, never hung.
+//! Resilience: after any input and any kill, the handler runs or is restarted, and never hangs.
 
 use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, Setup, client, event, field, reference, repository};
+use crate::fixtures::{event, reference};
+use crate::harness::{Harness, client, field};
+use crate::setup::{Setup, repository};
 
 async fn app() -> Harness {
     Setup::new()
@@ -13,7 +15,7 @@ async fn app() -> Harness {
         .await
 }
 
-/// Proves that the handler still does what it is for.
+/// Checks that the handler still handles a rotation.
 async fn check_alive(app: &Harness) {
     let version = app.rotate_and_settle("sql").await;
     assert_eq!(
@@ -40,12 +42,12 @@ async fn every_shape_of_event_gets_its_verdict() {
             .post(endpoint)
             .header("aeg-event-type", "Notification")
             .header("content-type", "application/json");
-        let answer = request.body(fs::read(&path).unwrap()).send().await.unwrap();
+        let response = request.body(fs::read(&path).unwrap()).send().await.unwrap();
         assert!(
-            answer.status().is_success(),
+            response.status().is_success(),
             "{}: {}\n{}",
             path.display(),
-            answer.status(),
+            response.status(),
             app.log()
         );
     }
@@ -54,7 +56,7 @@ async fn every_shape_of_event_gets_its_verdict() {
 }
 
 #[tokio::test]
-async fn garbage_is_answered_and_recorded() {
+async fn garbage_gets_a_response_and_a_record() {
     let app = app().await;
     let url = app
         .azure
@@ -65,22 +67,22 @@ async fn garbage_is_answered_and_recorded() {
         .unwrap();
     let mut seed = 1_u32;
     for length in 0..100_usize {
-        // A linear congruence: bytes without sense, the same in every run.
+        // A linear congruential generator, so that every run has the same bytes.
         let body: Vec<u8> = (0..length * 7)
             .map(|_| {
                 seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                 seed.to_be_bytes()[0]
             })
             .collect();
-        let answer = client().post(url.clone()).body(body).send().await.unwrap();
-        assert_eq!(answer.status(), 200, "it would be the same next time");
-        let answer: Value = answer.json().await.unwrap();
+        let response = client().post(url.clone()).body(body).send().await.unwrap();
+        assert_eq!(response.status(), 200, "a repetition would not help");
+        let response: Value = response.json().await.unwrap();
         assert!(
-            answer["Logs"][0]
+            response["Logs"][0]
                 .as_str()
                 .unwrap()
                 .starts_with("not handled: "),
-            "{answer}"
+            "{response}"
         );
     }
     assert_eq!(app.verdicts().len(), 100);
@@ -93,10 +95,13 @@ async fn a_body_of_ten_megabytes_is_refused_and_not_delivered_again() {
     let mut huge = event("huge", "sql", "1");
     huge["filler"] = json!("x".repeat(10 * 1024 * 1024));
     let invocation = app.invoke(&huge).await;
-    let answer = invocation.outcome.unwrap();
+    let response = invocation.outcome.unwrap();
     assert!(
-        answer["Logs"][0].as_str().unwrap().contains("larger than"),
-        "{answer}"
+        response["Logs"][0]
+            .as_str()
+            .unwrap()
+            .contains("larger than"),
+        "{response}"
     );
     check_alive(&app).await;
 }
@@ -107,9 +112,9 @@ async fn two_hundred_events_at_once_are_all_handled() {
     let version = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
     let ids: Vec<String> = (0..200).map(|number| format!("event-{number}")).collect();
     let events: Vec<Value> = ids.iter().map(|id| event(id, "sql", &version)).collect();
-    let answers = futures::future::join_all(events.iter().map(|event| app.invoke(event))).await;
-    for answer in answers {
-        assert!(answer.outcome.is_ok(), "{:?}", answer.outcome);
+    let responses = futures::future::join_all(events.iter().map(|event| app.invoke(event))).await;
+    for response in responses {
+        assert!(response.outcome.is_ok(), "{:?}", response.outcome);
     }
     let verdicts = app.verdicts();
     for id in ids {

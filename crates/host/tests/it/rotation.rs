@@ -1,12 +1,14 @@
-//! What happens to apps when a secret rotates.
+//! Rotations: the effects on apps of a new version of a secret.
 
 use std::time::Duration;
 
 use keyrelay_local_azure::{Effect, Fault, ResolveStatus, Service};
 
-use crate::harness::{PLANTED, Setup, event, field, reference};
+use crate::fixtures::{PLANTED, event, reference};
+use crate::harness::field;
+use crate::setup::Setup;
 
-/// An app that references `sql` without a version, beside plain text.
+/// An app with a reference to `sql` without a version, and plain text.
 fn unpinned() -> Setup {
     Setup::new().site(
         "orders",
@@ -81,7 +83,7 @@ async fn every_app_of_the_scope_that_uses_the_secret_is_rotated_and_no_other() {
             &format!("S = \"{}\"", reference(secret)),
         );
     }
-    // Pages smaller than the list.
+    // The list needs several pages.
     let app = setup
         .with(|options| options.cloud.page_size = 7)
         .start()
@@ -107,7 +109,7 @@ async fn an_app_that_is_named_needs_no_scope() {
 }
 
 #[tokio::test]
-async fn what_is_fresh_already_is_left_alone() {
+async fn a_reference_that_is_fresh_already_is_not_refreshed() {
     let app = unpinned().start().await;
     let version = app.rotate_and_settle("sql").await;
     let refreshes = app.requests("POST", "/refresh");
@@ -117,7 +119,7 @@ async fn what_is_fresh_already_is_left_alone() {
 }
 
 #[tokio::test]
-async fn an_event_without_a_version_refreshes_all_the_same() {
+async fn an_event_without_a_version_causes_a_refresh() {
     let app = unpinned().start().await;
     let version = app
         .azure
@@ -140,7 +142,7 @@ async fn an_older_version_never_replaces_a_newer_one() {
         .start()
         .await;
     let first = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
-    // Key Vault's clock counts whole seconds: only versions of different seconds are older and newer.
+    // Key Vault's timestamps are whole seconds, so versions of the same second have no order.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     let second = app.rotate_and_settle("sql").await;
     app.invoke(&event("late", "sql", &first)).await;
@@ -176,7 +178,7 @@ async fn a_patch_that_does_not_resolve_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn what_is_not_confirmed_in_time_is_pending() {
+async fn a_rotation_that_is_not_verified_in_time_is_pending() {
     let app = unpinned()
         .configured("answer_within_ms = 2000")
         .with(|options| options.cloud.refresh_after = Duration::from_secs(3_600))
@@ -225,7 +227,7 @@ async fn keyrelay_does_not_touch_its_own_app() {
 }
 
 #[tokio::test]
-async fn a_write_that_did_not_last_is_made_again() {
+async fn a_write_that_did_not_last_is_repeated() {
     let app = unpinned()
         .configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
         .start()
@@ -240,7 +242,7 @@ async fn a_write_that_did_not_last_is_made_again() {
 }
 
 #[tokio::test]
-async fn a_write_without_an_answer_is_looked_up_and_not_repeated_blindly() {
+async fn a_write_without_a_response_is_checked_before_it_is_repeated() {
     let app = unpinned()
         .configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
         .start()
@@ -256,7 +258,7 @@ async fn a_write_without_an_answer_is_looked_up_and_not_repeated_blindly() {
 }
 
 #[tokio::test]
-async fn somebody_elses_write_is_not_lost() {
+async fn another_writers_change_is_not_lost() {
     let app = unpinned()
         .configured("[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
         .start()

@@ -1,8 +1,12 @@
-//! No value of a setting or a secret leaves, whatever a policy does with what it was shown.
+//! Secrecy: no policy can put the value of a setting or of a secret into logs, records or
+//! responses.
 //!
-//! Every test of this suite searches its own logs when it ends; these try to get a value in there.
+//! Every test of this suite searches its own logs when it ends. These tests try to put a value
+//! there.
 
-use crate::harness::{Harness, PLANTED, Setup, reference};
+use crate::fixtures::{PLANTED, reference};
+use crate::harness::Harness;
+use crate::setup::Setup;
 
 async fn rotated(script: &str, grant: &str) -> Harness {
     let settings = format!("SQL = \"{}\", TEXT = \"{PLANTED}text\"", reference("sql"));
@@ -25,7 +29,7 @@ async fn plain_text_is_withheld() {
 }
 
 #[tokio::test]
-async fn a_notice_does_not_tell_what_was_revealed() {
+async fn a_notice_does_not_show_revealed_text() {
     let app = rotated("tell TEXT", "reveal = [\"TEXT\"]").await;
     assert_eq!(
         app.outcome("orders"),
@@ -34,7 +38,7 @@ async fn a_notice_does_not_tell_what_was_revealed() {
 }
 
 #[tokio::test]
-async fn an_error_does_not_tell_what_was_revealed() {
+async fn an_error_does_not_show_revealed_text() {
     let app = rotated("fail TEXT", "reveal = [\"TEXT\"]").await;
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "failed");
@@ -42,7 +46,7 @@ async fn an_error_does_not_tell_what_was_revealed() {
 }
 
 #[tokio::test]
-async fn a_panic_does_not_tell_what_was_revealed() {
+async fn a_panic_does_not_show_revealed_text() {
     let app = rotated("panic TEXT", "reveal = [\"TEXT\"]").await;
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "failed");

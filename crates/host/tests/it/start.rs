@@ -1,8 +1,9 @@
-//! Starting, as the Functions host does it, and not starting.
+//! The start by the Functions host, and starts that fail.
 
 use std::process::{Command, Output};
 
-use crate::harness::{Setup, client};
+use crate::harness::client;
+use crate::setup::Setup;
 
 fn run(folder: &std::path::Path, variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_keyrelay-host"))
@@ -53,7 +54,7 @@ fn a_fatal_configuration_is_reported_whole_and_ends_with_1() {
 }
 
 #[test]
-fn without_a_port_it_says_who_starts_it() {
+fn without_a_port_the_error_names_the_variable() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), &[]);
     assert_eq!(output.status.code(), Some(1));
@@ -65,7 +66,7 @@ fn without_a_port_it_says_who_starts_it() {
 }
 
 #[tokio::test]
-async fn it_answers_the_functions_host_and_no_one_elses_function() {
+async fn it_responds_to_the_functions_host_and_to_no_unknown_function() {
     let app = Setup::new().start().await;
     let url = app.azure.functions_host.handler_url().unwrap();
     let ready = client().get(url.clone()).send().await.unwrap();

@@ -1,8 +1,9 @@
-//! Nothing is done without the store, and everything is done when it is back.
+//! Outages of the store: nothing is written during one, and everything afterwards.
 
 use keyrelay_local_azure::{Effect, Fault, Service};
 
-use crate::harness::{Setup, reference};
+use crate::fixtures::reference;
+use crate::setup::Setup;
 
 fn app() -> Setup {
     let rule = "answer_within_ms = 2000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"";
@@ -48,7 +49,7 @@ async fn outage(setup: Setup) {
 }
 
 #[tokio::test]
-async fn an_identity_without_the_role_for_the_container_is_told_which() {
+async fn a_missing_role_for_the_container_is_named() {
     let app = app().in_azurite().start().await;
     if app.azurite.is_none() {
         return;
@@ -104,6 +105,6 @@ async fn every_run_is_on_record() {
         write["request_id"].is_string() && write["at"].is_string(),
         "{write}"
     );
-    // The lease is given back, and nothing is left open.
+    // The lease is released, and nothing stays pending.
     assert!(app.pending().is_empty());
 }

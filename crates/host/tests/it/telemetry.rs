@@ -1,4 +1,4 @@
-//! Traces, metrics and logs at a real receiver of OTLP, over HTTP and protobuf.
+//! Traces, metrics and logs at a receiver of OTLP, as protobuf over HTTP.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -18,16 +18,18 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use tokio::net::TcpListener;
 
-use crate::harness::{Harness, PLANTED, Setup};
+use crate::fixtures::PLANTED;
+use crate::harness::Harness;
+use crate::setup::Setup;
 
 const PINNED: &str = r#"SQL = "@Microsoft.KeyVault(VaultName=contoso-kv;SecretName=sql)", PLAIN = "planted-value-plain""#;
 
-/// What has arrived.
+/// Everything that has arrived.
 #[derive(Default)]
 struct Received {
     spans: Vec<Span>,
     metrics: BTreeSet<String>,
-    /// Lines of the log, with the id of their trace.
+    /// Log lines with the ids of their traces.
     logs: Vec<(String, Vec<u8>)>,
     raw: Vec<u8>,
     requests: usize,
@@ -37,7 +39,7 @@ struct Received {
 struct Receiver {
     received: Arc<Mutex<Received>>,
     url: String,
-    /// Whether it never answers.
+    /// Whether it never responds.
     hangs: bool,
 }
 
@@ -59,7 +61,7 @@ impl Receiver {
         receiver
     }
 
-    async fn takes(&self, body: &Bytes) -> StatusCode {
+    async fn receive(&self, body: &Bytes) -> StatusCode {
         {
             let mut received = self.received.lock().unwrap();
             received.requests += 1;
@@ -71,7 +73,7 @@ impl Receiver {
         StatusCode::OK
     }
 
-    /// The rotation's function app, which sends to this receiver.
+    /// Starts a function app that exports to this receiver.
     async fn watched(&self, sites: &str) -> Harness {
         let url = self.url.clone();
         let setup = Setup::new().site("orders", sites).with(move |options| {
@@ -124,7 +126,7 @@ async fn traces(State(receiver): State<Receiver>, body: Bytes) -> StatusCode {
         .flat_map(|it| it.scope_spans)
         .flat_map(|it| it.spans);
     receiver.received.lock().unwrap().spans.extend(spans);
-    receiver.takes(&body).await
+    receiver.receive(&body).await
 }
 
 async fn metrics(State(receiver): State<Receiver>, body: Bytes) -> StatusCode {
@@ -140,7 +142,7 @@ async fn metrics(State(receiver): State<Receiver>, body: Bytes) -> StatusCode {
         .unwrap()
         .metrics
         .extend(metrics.map(|metric| metric.name));
-    receiver.takes(&body).await
+    receiver.receive(&body).await
 }
 
 async fn logs(State(receiver): State<Receiver>, body: Bytes) -> StatusCode {
@@ -152,7 +154,7 @@ async fn logs(State(receiver): State<Receiver>, body: Bytes) -> StatusCode {
         .flat_map(|it| it.log_records);
     let lines = records.map(|record| (format!("{:?}", record.body), record.trace_id));
     receiver.received.lock().unwrap().logs.extend(lines);
-    receiver.takes(&body).await
+    receiver.receive(&body).await
 }
 
 fn attributes(all: &[KeyValue]) -> BTreeMap<String, String> {
@@ -202,7 +204,7 @@ async fn the_trace_of_a_rotation_arrives_complete() {
             .unwrap()
     };
     let invocation = named("SecretEvent");
-    // One trace, which the Functions host has begun.
+    // One trace, which began in the Functions host.
     assert!(!invocation.parent_span_id.is_empty());
     for name in all {
         assert_eq!(
@@ -237,7 +239,7 @@ async fn the_trace_of_a_rotation_arrives_complete() {
     assert!(named("rotation").end_time_unix_nano > named("rotation").start_time_unix_nano);
     drop(received);
 
-    // Requests carry the trace on.
+    // Requests to Azure continue the trace.
     let trace = hex(&receiver
         .received
         .lock()
@@ -302,16 +304,17 @@ async fn a_receiver_that_hangs_or_is_away_delays_nothing() {
         harness.rotate_and_settle("sql").await;
         let run = harness.runs().into_iter().next().unwrap();
         assert_eq!(run["rotations"][0]["verdict"], "verified", "{run}");
-        // Once: it was not delivered again because of it.
+        // Telemetry does not cause another delivery.
         assert_eq!(harness.azure.event_grid.deliveries().len(), 1);
-        let said = harness.log().matches("telemetry does not arrive").count();
-        assert!(hangs || said == 1, "said {said} times");
+        let reports = harness.log().matches("telemetry does not arrive").count();
+        assert!(hangs || reports == 1, "reported {reports} times");
     }
 }
 
-/// Its exporter speaks https only, to which no certificate of a test is good: what is seen is that it is tried.
+/// The exporter requires https, and does not accept the certificate of a test. The test therefore
+/// observes the attempt.
 #[tokio::test]
-async fn application_insights_is_where_its_connection_string_says() {
+async fn telemetry_goes_to_the_endpoint_of_the_connection_string() {
     let connection = "InstrumentationKey=00000000-0000-0000-0000-0000000000aa;IngestionEndpoint=https://127.0.0.1:1/";
     let setup = Setup::new().site("orders", PINNED).with(|options| {
         let setting = (
@@ -322,9 +325,9 @@ async fn application_insights_is_where_its_connection_string_says() {
     });
     let harness = setup.start().await;
     harness.rotate_and_settle("sql").await;
-    let tried = "telemetry does not arrive (this is said once an hour): error sending request for url (https://127.0.0.1:1/v2/track)";
+    let attempt = "telemetry does not arrive (this is logged once an hour): error sending request for url (https://127.0.0.1:1/v2/track)";
     harness
-        .until("trying", |harness| harness.log().contains(tried))
+        .until("an attempt", |harness| harness.log().contains(attempt))
         .await;
     assert_eq!(harness.runs()[0]["rotations"][0]["verdict"], "verified");
 }
@@ -354,7 +357,7 @@ async fn off_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_mistake_there_is_said_and_stops_nothing() {
+async fn a_mistake_in_the_variables_is_reported_and_stops_nothing() {
     let mistakes = [
         (
             vec![("APPLICATIONINSIGHTS_CONNECTION_STRING", "nonsense")],

@@ -1,11 +1,13 @@
-//! `keyrelay-host --webhook`: from the handshakes to a rotation that is verified, and to the end of the process.
+//! `keyrelay-host --webhook`: handshakes, rotations, and the end of the process.
 
 use keyrelay_local_azure::event_grid::{DeliveryOutcome, DeliverySchema};
 use keyrelay_local_azure::{Effect, Fault, Service};
 use serde_json::{Value, json};
 use std::process::Output;
 
-use crate::harness::{Setup, field, reference};
+use crate::fixtures::reference;
+use crate::harness::field;
+use crate::setup::Setup;
 use crate::webhook_harness::{Webhook, app, cloud_event};
 
 fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
@@ -43,7 +45,7 @@ fn unknown_arguments_are_a_usage_error() {
 }
 
 #[test]
-fn it_says_what_it_is() {
+fn it_prints_its_version_and_its_help() {
     let (code, stdout, _) = run(&["--version"], &[]);
     assert_eq!(
         (code, stdout.as_str()),
@@ -57,7 +59,7 @@ fn it_says_what_it_is() {
 }
 
 #[test]
-fn it_does_not_start_without_knowing_who_may_deliver() {
+fn it_does_not_start_without_a_tenant_and_an_audience() {
     let check = |table: &str, expected: &[&str]| {
         let variables = if table.is_empty() {
             vec![]
@@ -85,10 +87,10 @@ fn it_does_not_start_without_knowing_who_may_deliver() {
 async fn a_rotation_in_event_grids_schema_ends_verified() {
     let mut webhook = Webhook::start(app(), "").await;
     let event = webhook.rotate("sql").await;
-    let answer = webhook.deliver(&json!([event])).await;
-    assert_eq!(answer.status(), 200, "{}", webhook.log());
+    let response = webhook.deliver(&json!([event])).await;
+    assert_eq!(response.status(), 200, "{}", webhook.log());
     assert_eq!(
-        answer.json::<Value>().await.unwrap(),
+        response.json::<Value>().await.unwrap(),
         json!({ "handled": 1, "known": 0, "refused": 0 })
     );
     webhook.expect_verdicts(&["verified"]).await;
@@ -120,10 +122,10 @@ async fn a_rotation_by_cloud_events_ends_verified() {
     );
     assert_eq!(webhook.deliver_as("text/plain", &one).await.status(), 415);
     let other = cloud_event(&webhook.rotate("other").await);
-    let answer = webhook.deliver_as(batch, &json!([one, other])).await;
-    // The first is done with.
+    let response = webhook.deliver_as(batch, &json!([one, other])).await;
+    // The first event was handled before.
     assert_eq!(
-        answer.json::<Value>().await.unwrap(),
+        response.json::<Value>().await.unwrap(),
         json!({ "handled": 1, "known": 1, "refused": 0 })
     );
     webhook.expect_verdicts(&["verified", "verified"]).await;
@@ -173,29 +175,29 @@ async fn both_handshakes_are_accepted() {
             .header("aeg-event-type", "SubscriptionValidation")
     };
     assert_eq!(request().send().await.unwrap().status(), 401);
-    let answer = request()
+    let response = request()
         .bearer_auth(webhook.entra.token())
         .send()
         .await
         .unwrap();
-    assert_eq!(answer.status(), 200);
+    assert_eq!(response.status(), 200);
     assert_eq!(
-        answer.json::<Value>().await.unwrap(),
+        response.json::<Value>().await.unwrap(),
         json!({ "validationResponse": code })
     );
 
-    let answer = webhook
+    let response = webhook
         .options()
         .header("WebHook-Request-Origin", "eventgrid.azure.net")
         .send()
         .await
         .unwrap();
-    assert_eq!(answer.status(), 200);
+    assert_eq!(response.status(), 200);
     assert_eq!(
-        answer.headers()["webhook-allowed-origin"],
+        response.headers()["webhook-allowed-origin"],
         "eventgrid.azure.net"
     );
-    assert_eq!(answer.headers()["webhook-allowed-rate"], "120");
+    assert_eq!(response.headers()["webhook-allowed-rate"], "120");
     let other = webhook
         .options()
         .header("WebHook-Request-Origin", "example.com")
@@ -207,7 +209,7 @@ async fn both_handshakes_are_accepted() {
 }
 
 #[tokio::test]
-async fn transient_trouble_asks_for_another_delivery() {
+async fn transient_failures_request_another_delivery() {
     let mut webhook = Webhook::start(app().configured("answer_within_ms = 1500"), "").await;
     let busy = Fault::new(
         Service::ResourceManager,
@@ -222,7 +224,7 @@ async fn transient_trouble_asks_for_another_delivery() {
         webhook.log()
     );
     webhook.cloud.switch_off_faults();
-    // What was not done is not a replay.
+    // A repetition of a failed event is no replay.
     assert_eq!(
         webhook.deliver(&json!([event])).await.status(),
         200,
@@ -234,7 +236,7 @@ async fn transient_trouble_asks_for_another_delivery() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn it_is_ready_when_the_relay_is() {
+async fn it_is_ready_when_the_services_are() {
     let setup = app();
     let pipe = setup.policies().with_file_name("policies.lock");
     assert!(
@@ -245,15 +247,15 @@ async fn it_is_ready_when_the_relay_is() {
             .success()
     );
     let mut webhook = Webhook::begin(setup, "").await;
-    // It reads its lock, which does not come yet.
+    // It waits for its lock, which is a pipe without data.
     for path in ["", "healthz"] {
         assert_eq!(webhook.get(path).await.unwrap().status(), 200);
     }
     assert_eq!(webhook.get("readyz").await.unwrap().status(), 503);
     let event = webhook.rotate("sql").await;
-    let answer = webhook.deliver(&json!([event])).await;
-    assert_eq!(answer.status(), 503);
-    assert!(answer.headers().contains_key("retry-after"));
+    let response = webhook.deliver(&json!([event])).await;
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key("retry-after"));
     tokio::task::spawn_blocking(move || std::fs::write(pipe, "format = 1\n").unwrap())
         .await
         .unwrap();
@@ -274,7 +276,7 @@ async fn the_timer_runs_by_itself() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn what_was_begun_is_finished_before_it_stops() {
+async fn deliveries_in_progress_are_finished_before_it_stops() {
     let mut webhook = Webhook::start(app(), "").await;
     let slow = Fault::new(
         Service::ResourceManager,
@@ -291,7 +293,7 @@ async fn what_was_begun_is_finished_before_it_stops() {
     let delivery = tokio::spawn(request.send());
     webhook.until_under_way().await;
     webhook.signal("TERM");
-    webhook.until_logged("told to stop").await;
+    webhook.until_logged("shutting down").await;
     assert!(!delivery.is_finished(), "{}", webhook.log());
     assert_eq!(
         delivery.await.unwrap().unwrap().status(),

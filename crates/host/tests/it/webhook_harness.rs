@@ -1,4 +1,5 @@
-//! The real binary with `--webhook`, in front of it this test in the place of Event Grid, behind it the stand-in for Azure.
+//! The real binary with `--webhook`, between a test in the role of Event Grid and the stand-in for
+//! Azure.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,12 +25,11 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::entra::{AUDIENCE, Entra, ROLE, SENDER, TENANT};
-use crate::harness::{PLANTED, SUBSCRIPTION, Setup, VAULT, client, field, files_below, reference};
+use crate::fixtures::{PLANTED, SUBSCRIPTION, VAULT, reference};
+use crate::harness::{PATIENCE, client, field, files_below};
+use crate::setup::Setup;
 
-/// How long anything may take that is waited for. Far beyond what is needed: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(180);
-
-/// A running webhook, and all around it.
+/// A running webhook with its stand-ins.
 pub(crate) struct Webhook {
     pub(crate) cloud: Cloud,
     pub(crate) entra: Entra,
@@ -46,14 +46,14 @@ pub(crate) fn app() -> Setup {
 }
 
 impl Webhook {
-    /// Starts it and waits until it is ready. `more` is added to the table `webhook`.
+    /// Starts it, and waits until it is ready. `more` is added to the table `webhook`.
     pub(crate) async fn start(setup: Setup, more: &str) -> Self {
         let webhook = Self::begin(setup, more).await;
         webhook.wait_until_ready().await;
         webhook
     }
 
-    /// Starts it and waits until it listens only.
+    /// Starts it, and waits only until it listens.
     pub(crate) async fn begin(setup: Setup, more: &str) -> Self {
         let (folder, world) = setup.prepared();
         let (publish, published) = mpsc::unbounded_channel();
@@ -121,14 +121,14 @@ impl Webhook {
             while !self
                 .get("readyz")
                 .await
-                .is_ok_and(|answer| answer.status() == 200)
+                .is_ok_and(|response| response.status() == 200)
             {
                 sleep(Duration::from_millis(10)).await;
             }
         };
         assert!(
             timeout(PATIENCE, ready).await.is_ok(),
-            "it does not get ready:\n{}",
+            "it does not become ready:\n{}",
             self.log()
         );
     }
@@ -158,7 +158,7 @@ impl Webhook {
         client().request(reqwest::Method::OPTIONS, self.url("events"))
     }
 
-    /// Delivers as Event Grid does, in its own schema.
+    /// Delivers in Event Grid's schema.
     pub(crate) async fn deliver(&self, events: &Value) -> Response {
         self.request(events)
             .bearer_auth(self.entra.token())
@@ -195,8 +195,8 @@ impl Webhook {
         self.published.recv().await.unwrap().event
     }
 
-    /// Event Grid's stand-in with an event subscription for the vault, after the handshake of its schema. What stands
-    /// between is only what puts the token in, which the stand-in has no notion of.
+    /// The stand-in for Event Grid with an event subscription for the vault, after the handshake of
+    /// its schema. A proxy adds the token, because the stand-in sends none.
     pub(crate) async fn subscribe(&mut self, schema: DeliverySchema) -> EventGrid {
         let published = std::mem::replace(&mut self.published, mpsc::unbounded_channel().1);
         let event_grid = EventGrid::start(EventGridOptions::default(), published).unwrap();
@@ -243,15 +243,15 @@ impl Webhook {
         self.until(&format!("the line `{text}`"), is_logged).await;
     }
 
-    /// Waits until the apps are being looked at.
+    /// Waits until the references of apps are being read.
     pub(crate) async fn until_under_way(&self) {
-        let is_asked = || {
+        let is_requested = || {
             self.cloud
                 .requests()
                 .iter()
                 .any(|request| request.path.contains("configreferences"))
         };
-        self.until("a request for references", is_asked).await;
+        self.until("a request for references", is_requested).await;
     }
 
     async fn until(&self, what: &str, holds: impl Fn() -> bool) {
@@ -260,10 +260,15 @@ impl Webhook {
                 sleep(Duration::from_millis(10)).await;
             }
         });
-        assert!(waited.await.is_ok(), "{what} did not come:\n{}", self.log());
+        assert!(
+            waited.await.is_ok(),
+            "{what} did not happen:\n{}",
+            self.log()
+        );
     }
 
-    /// Waits until so many verdicts are logged, and compares them, oldest first. The answer may be here before the log is.
+    /// Waits until as many verdicts are logged, and compares them, oldest first. A response can
+    /// arrive before its log line.
     pub(crate) async fn expect_verdicts(&self, expected: &[&str]) {
         let verdicts = || -> Vec<String> {
             let lines = self.lines();
@@ -307,7 +312,8 @@ struct WithToken {
     token: String,
 }
 
-/// Passes a request on with a token, and the answer back. `OPTIONS` gets none, as in CloudEvents.
+/// Forwards a request with a token, and returns the response. `OPTIONS` gets no token, as in
+/// CloudEvents.
 async fn forward(State(with): State<WithToken>, request: Request) -> axum::response::Response {
     let (head, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
@@ -320,16 +326,18 @@ async fn forward(State(with): State<WithToken>, request: Request) -> axum::respo
     if head.method != Method::OPTIONS {
         request = request.bearer_auth(with.token);
     }
-    let answer = request.send().await.unwrap();
-    let mut response = axum::response::Response::builder().status(answer.status());
-    *response.headers_mut().unwrap() = answer.headers().clone();
-    response.body(answer.bytes().await.unwrap().into()).unwrap()
+    let received = request.send().await.unwrap();
+    let mut response = axum::response::Response::builder().status(received.status());
+    *response.headers_mut().unwrap() = received.headers().clone();
+    response
+        .body(received.bytes().await.unwrap().into())
+        .unwrap()
 }
 
 impl Drop for Webhook {
-    /// Whatever a test is about: no planted value and no token may be in a log or in the store.
+    /// Checks, for every test, that no planted value and no token is in the log or the store.
     fn drop(&mut self) {
-        // What the header of every token begins with, in base64url: `{"`.
+        // The header of every token starts with `{"`, which is `eyJ` in base64url.
         let is_leak = |text: &str| text.contains(PLANTED) || text.contains("eyJ");
         let read =
             |file: &Path| String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
@@ -345,7 +353,7 @@ impl Drop for Webhook {
     }
 }
 
-/// The same event by CloudEvents 1.0, as Event Grid maps it.
+/// The same event in the schema of CloudEvents 1.0, as Event Grid maps it.
 pub(crate) fn cloud_event(event: &Value) -> Value {
     json!({
         "specversion": "1.0",

@@ -1,4 +1,4 @@
-//! What is too much, too slow, too old, or the same again.
+//! Deliveries that are too large, too slow, too frequent, too old, or repeated.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{Setup, event};
+use crate::fixtures::event;
+use crate::setup::Setup;
 use crate::webhook_harness::{Webhook, app};
 
-/// Begins a delivery by hand, with a good token, and does not end it.
+/// Begins a delivery with a valid token, and does not complete it.
 async fn begin(webhook: &Webhook, more: &str) -> TcpStream {
     let mut stream = TcpStream::connect(webhook.address).await.unwrap();
     let head = format!(
@@ -21,14 +22,14 @@ async fn begin(webhook: &Webhook, more: &str) -> TcpStream {
     stream
 }
 
-/// The first line of the answer.
+/// The status line of the response.
 async fn status_line(mut stream: TcpStream) -> String {
-    let mut answer = Vec::new();
-    tokio::time::timeout(Duration::from_secs(60), stream.read_buf(&mut answer))
+    let mut response = Vec::new();
+    tokio::time::timeout(Duration::from_secs(60), stream.read_buf(&mut response))
         .await
         .unwrap()
         .unwrap();
-    String::from_utf8_lossy(&answer)
+    String::from_utf8_lossy(&response)
         .lines()
         .next()
         .unwrap_or_default()
@@ -40,10 +41,10 @@ async fn an_event_is_handled_once() {
     let mut webhook = Webhook::start(app(), "").await;
     let event = webhook.rotate("sql").await;
     for (handled, known) in [(1, 0), (0, 1), (0, 1)] {
-        let answer = webhook.deliver(&json!([event])).await;
-        assert_eq!(answer.status(), 200);
+        let response = webhook.deliver(&json!([event])).await;
+        assert_eq!(response.status(), 200);
         assert_eq!(
-            answer.json::<Value>().await.unwrap(),
+            response.json::<Value>().await.unwrap(),
             json!({ "handled": handled, "known": known, "refused": 0 })
         );
     }
@@ -52,7 +53,7 @@ async fn an_event_is_handled_once() {
 }
 
 #[tokio::test]
-async fn an_event_that_event_grid_would_not_keep_so_long_is_refused() {
+async fn an_event_older_than_event_grid_keeps_events_is_refused() {
     let mut webhook = Webhook::start(app(), "").await;
     let mut old = webhook.rotate("sql").await;
     let hours_ago =
@@ -62,23 +63,23 @@ async fn an_event_that_event_grid_would_not_keep_so_long_is_refused() {
     webhook.until_logged("so this is a replay").await;
     webhook.expect_verdicts(&[]).await;
     assert_eq!(webhook.runs(), 0);
-    // One that is late is not old, and is handled although an old one is with it.
+    // A late event is not too old, and is handled although an old one is in the same delivery.
     let mut late = old.clone();
     late["eventTime"] = json!(hours_ago(23));
-    let answer = webhook.deliver(&json!([old, late])).await;
+    let response = webhook.deliver(&json!([old, late])).await;
     assert_eq!(
-        answer.json::<Value>().await.unwrap(),
+        response.json::<Value>().await.unwrap(),
         json!({ "handled": 1, "known": 0, "refused": 1 })
     );
     webhook.expect_verdicts(&["verified"]).await;
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_refused() {
+async fn a_body_that_is_too_large_is_refused() {
     let webhook = Webhook::start(Setup::new(), ", largest_body_bytes = 4096").await;
     let large = json!([{ "padding": "x".repeat(5000) }]);
     assert_eq!(webhook.deliver(&large).await.status(), 413);
-    // A body that has no end and does not say how long it is.
+    // A body without an end and without a length.
     let mut stream = begin(&webhook, "Transfer-Encoding: chunked\r\n").await;
     for _ in 0..5 {
         stream
@@ -87,13 +88,13 @@ async fn what_is_too_large_is_refused() {
             .unwrap();
     }
     assert_eq!(status_line(stream).await, "HTTP/1.1 413 Payload Too Large");
-    // One that says so, and sends nothing.
+    // A length above the limit, and no body.
     let stream = begin(&webhook, "Content-Length: 4097\r\n").await;
     assert_eq!(status_line(stream).await, "HTTP/1.1 413 Payload Too Large");
 }
 
 #[tokio::test]
-async fn what_is_too_slow_is_given_up() {
+async fn a_body_that_is_too_slow_times_out() {
     let webhook = Webhook::start(Setup::new(), "").await;
     let mut stream = begin(&webhook, "Content-Length: 100\r\n").await;
     stream.write_all(b"[{").await.unwrap();
@@ -101,7 +102,7 @@ async fn what_is_too_slow_is_given_up() {
 }
 
 #[tokio::test]
-async fn what_is_no_delivery_is_refused_for_good() {
+async fn a_body_that_is_no_delivery_is_refused_permanently() {
     let webhook = Webhook::start(Setup::new(), "").await;
     for body in [json!({}), json!([]), json!(7)] {
         assert_eq!(webhook.deliver(&body).await.status(), 400, "{body}");
@@ -117,7 +118,7 @@ async fn what_is_no_delivery_is_refused_for_good() {
 }
 
 #[tokio::test]
-async fn too_many_side_by_side_are_sent_away() {
+async fn too_many_concurrent_deliveries_are_rejected() {
     let mut webhook = Webhook::start(app(), ", at_once = 1").await;
     let slow = Fault::new(
         Service::ResourceManager,
@@ -136,7 +137,7 @@ async fn too_many_side_by_side_are_sent_away() {
     let second = webhook.deliver(&json!([event("b", "sql", "0")])).await;
     assert_eq!(second.status(), 429);
     assert!(second.headers().contains_key("retry-after"));
-    // Whoever may not deliver is told that, and takes nobody's place.
+    // A sender without a valid token gets 401, and does not count against the limit.
     assert_eq!(webhook.status_with("x", &json!([])).await, 401);
     assert_eq!(
         first.await.unwrap().unwrap().status(),
@@ -148,18 +149,18 @@ async fn too_many_side_by_side_are_sent_away() {
 }
 
 #[tokio::test]
-async fn too_many_in_a_minute_are_sent_away() {
+async fn too_many_deliveries_in_a_minute_are_rejected() {
     let webhook = Webhook::start(Setup::new(), ", a_minute = 2").await;
     for _ in 0..3 {
         assert_eq!(webhook.status_with("x", &json!([])).await, 401);
     }
-    // Refused ones are not counted, these are.
+    // Deliveries without a valid token do not count against the limit; these do.
     for _ in 0..2 {
         assert_eq!(webhook.deliver(&json!([])).await.status(), 400);
     }
-    let answer = webhook.deliver(&json!([])).await;
-    assert_eq!(answer.status(), 429);
-    let pause: u64 = answer.headers()["retry-after"]
+    let response = webhook.deliver(&json!([])).await;
+    assert_eq!(response.status(), 429);
+    let pause: u64 = response.headers()["retry-after"]
         .to_str()
         .unwrap()
         .parse()

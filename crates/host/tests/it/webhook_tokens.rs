@@ -1,34 +1,36 @@
-//! Which tokens open the webhook, and which do not.
+//! The tokens that the webhook accepts, and those that it refuses.
 
 use serde_json::{Value, json};
 
 use crate::entra::{Key, SENDER, TENANT, unsigned};
-use crate::harness::{Setup, event, field};
+use crate::fixtures::event;
+use crate::harness::field;
+use crate::setup::Setup;
 use crate::webhook_harness::{Webhook, app};
 
 const OTHER: &str = "99999999-8888-7777-6666-555555555555";
 
-/// Events that are told from others by nothing: what is about tokens never gets to them.
+/// Events for tests about tokens, which are refused before any event is read.
 fn any() -> Value {
     json!([event("any", "sql", "0")])
 }
 
 impl Webhook {
-    /// Delivers with each of these tokens, and looks at the answer and at what the log says about it.
+    /// Delivers with each token, and checks the response and the log line.
     async fn refuses(&self, tokens: &[(&str, String)]) {
         for (expected, token) in tokens {
-            let answer = self
+            let response = self
                 .request(&any())
                 .bearer_auth(token)
                 .send()
                 .await
                 .unwrap();
-            assert_eq!(answer.status(), 401, "{expected}");
+            assert_eq!(response.status(), 401, "{expected}");
             assert_eq!(
-                answer.headers()["www-authenticate"],
+                response.headers()["www-authenticate"],
                 "Bearer error=\"invalid_token\""
             );
-            let text = answer.text().await.unwrap();
+            let text = response.text().await.unwrap();
             assert!(text.len() < 100 && !text.contains(expected), "{text}");
             self.until_logged(expected).await;
             let lines = self.lines();
@@ -44,7 +46,7 @@ impl Webhook {
 }
 
 #[tokio::test]
-async fn no_token_is_no_entry() {
+async fn a_delivery_without_a_token_is_refused() {
     let webhook = Webhook::start(Setup::new(), "").await;
     for request in [
         webhook.request(&any()),
@@ -57,17 +59,17 @@ async fn no_token_is_no_entry() {
             .bearer_auth(webhook.entra.token())
             .bearer_auth(webhook.entra.token()),
     ] {
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status(), 401);
-        assert_eq!(answer.headers()["www-authenticate"], "Bearer");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 401);
+        assert_eq!(response.headers()["www-authenticate"], "Bearer");
     }
-    // Nobody needed to be asked for that.
-    assert_eq!((webhook.entra.asked(), webhook.runs()), (0, 0));
+    // That needs no keys.
+    assert_eq!((webhook.entra.requests(), webhook.runs()), (0, 0));
     webhook.until_logged("there is no token").await;
 }
 
 #[tokio::test]
-async fn what_a_token_claims_must_be_right() {
+async fn every_claim_of_a_token_is_validated() {
     let webhook = Webhook::start(Setup::new(), "").await;
     let entra = &webhook.entra;
     let key = entra.key();
@@ -82,7 +84,7 @@ async fn what_a_token_claims_must_be_right() {
             "but from `https://sts.windows.net/9",
             with(json!({ "iss": format!("https://sts.windows.net/{OTHER}/") })),
         ),
-        ("lacks `iss`", with(json!({ "iss": null }))),
+        ("the claim `iss` of the token", with(json!({ "iss": null }))),
         (
             "for `api://another`, which `webhook.audience`",
             with(json!({ "aud": "api://another" })),
@@ -91,21 +93,21 @@ async fn what_a_token_claims_must_be_right() {
             "for `api://keyrelay/`",
             with(json!({ "aud": "api://keyrelay/" })),
         ),
-        ("lacks `aud`", with(json!({ "aud": null }))),
+        ("the claim `aud` of the token", with(json!({ "aud": null }))),
         ("has expired", with(json!({ "exp": now - 61 }))),
-        ("lacks `exp`", with(json!({ "exp": null }))),
+        ("the claim `exp` of the token", with(json!({ "exp": null }))),
         ("not valid yet", with(json!({ "nbf": now + 120 }))),
         ("of the tenant `99999999", with(json!({ "tid": OTHER }))),
-        ("lacks `tid`", with(json!({ "tid": null }))),
+        ("the claim `tid` of the token", with(json!({ "tid": null }))),
         ("the sender is `99999999", with(json!({ "azp": OTHER }))),
-        ("lacks `azp`", with(json!({ "azp": null }))),
+        ("the claim `azp` of the token", with(json!({ "azp": null }))),
         (
-            "was not given the app role",
+            "does not have the app role",
             with(json!({ "roles": ["another"] })),
         ),
-        ("was not given the app role", with(json!({ "roles": null }))),
+        ("does not have the app role", with(json!({ "roles": null }))),
         (
-            "a person signed in",
+            "a person who signed in",
             with(json!({ "scp": "user_impersonation" })),
         ),
     ];
@@ -136,16 +138,16 @@ async fn a_token_must_be_signed_by_entra() {
             key.sign_as(&json!({ "alg": "PS256", "kid": key.id }), &claims),
         ),
         (
-            "not signed with the key that it names",
+            "the signature of the token is not valid",
             impostor.sign(&claims),
         ),
-        ("not signed with the key that it names", changed),
+        ("the signature of the token is not valid", changed),
         (
-            "not signed with the key that it names",
+            "the signature of the token is not valid",
             format!("{}.", good.rsplit_once('.').unwrap().0),
         ),
         (
-            "does not name the key",
+            "does not name its signing key",
             key.sign_as(&json!({ "alg": "RS256" }), &claims),
         ),
         ("not a JSON Web Token", "one.two".to_owned()),
@@ -154,7 +156,7 @@ async fn a_token_must_be_signed_by_entra() {
 }
 
 #[tokio::test]
-async fn tokens_of_both_versions_are_taken() {
+async fn tokens_of_both_versions_are_accepted() {
     let mut webhook = Webhook::start(app(), "").await;
     let first = json!({
         "iss": format!("https://sts.windows.net/{TENANT}/"),
@@ -177,11 +179,11 @@ async fn tokens_of_both_versions_are_taken() {
 }
 
 #[tokio::test]
-async fn an_unknown_key_is_looked_for_once() {
+async fn an_unknown_key_is_fetched_once() {
     let mut webhook = Webhook::start(app(), "").await;
     let event = json!([webhook.rotate("sql").await]);
     assert_eq!(webhook.deliver(&event).await.status(), 200);
-    assert_eq!(webhook.entra.asked(), 1);
+    assert_eq!(webhook.entra.requests(), 1);
     let second = Key::new("second");
     webhook.entra.publish(&second);
     let token = second.sign(&webhook.entra.claims());
@@ -191,14 +193,15 @@ async fn an_unknown_key_is_looked_for_once() {
         "{}",
         webhook.log()
     );
-    assert_eq!(webhook.entra.asked(), 2);
-    // Somebody may make up names, and must not make keyrelay ask each time; "no" would be final, so it is "not now".
+    assert_eq!(webhook.entra.requests(), 2);
+    // Made-up key ids must not cause a request each time. A refusal would be permanent, so the
+    // response is 503.
     for name in ["third", "fourth"] {
         let token = Key::new(name).sign(&webhook.entra.claims());
         assert_eq!(webhook.status_with(&token, &event).await, 503);
     }
     assert_eq!(webhook.deliver(&event).await.status(), 200);
-    assert_eq!(webhook.entra.asked(), 2);
+    assert_eq!(webhook.entra.requests(), 2);
 }
 
 #[tokio::test]
@@ -206,23 +209,23 @@ async fn a_key_that_entra_does_not_have_is_refused() {
     let webhook = Webhook::start(Setup::new(), "").await;
     let token = Key::new("made-up").sign(&webhook.entra.claims());
     webhook
-        .refuses(&[("names a key that Entra does not have", token)])
+        .refuses(&[("names a signing key that Entra does not have", token)])
         .await;
 }
 
 #[tokio::test]
-async fn without_entras_keys_event_grid_comes_again() {
+async fn without_entras_keys_event_grid_delivers_again() {
     let mut webhook = Webhook::start(app(), "").await;
     webhook.entra.set_down(true);
     let event = json!([webhook.rotate("sql").await]);
-    let answer = webhook.deliver(&event).await;
-    assert_eq!(answer.status(), 503);
-    assert!(answer.headers().contains_key("retry-after"));
+    let response = webhook.deliver(&event).await;
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key("retry-after"));
     webhook.until_logged("it responded with 502").await;
     webhook.entra.set_down(false);
-    // Not at once: a failure is not repeated for each delivery.
+    // Not at once: the keys are not requested again for each delivery after a failure.
     assert_eq!(webhook.deliver(&event).await.status(), 503);
-    assert_eq!(webhook.entra.asked(), 1);
+    assert_eq!(webhook.entra.requests(), 1);
     tokio::time::sleep(std::time::Duration::from_millis(5_100)).await;
     assert_eq!(
         webhook.deliver(&event).await.status(),

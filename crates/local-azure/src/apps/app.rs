@@ -14,7 +14,7 @@ use crate::identity::ManagedIdentity;
 use crate::world::{self, World};
 
 /// App settings by name, or an environment by variable name.
-pub(crate) type Settings = BTreeMap<String, Hidden>;
+pub(crate) type LocalSettings = BTreeMap<String, Hidden>;
 
 /// A reference in an app's settings and its status, as reported by Resource Manager.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +46,15 @@ pub(crate) struct LocalApp {
     pub(crate) identity: Option<ManagedIdentity>,
     pub(crate) command: Vec<String>,
     /// The environment of the app's process: the settings with the values of resolved references.
-    pub(crate) environment: watch::Sender<Settings>,
+    pub(crate) environment: watch::Sender<LocalSettings>,
     state: Mutex<LocalAppState>,
 }
 
 #[derive(Debug)]
 struct LocalAppState {
-    settings: Settings,
-    /// Resolutions by setting. They lag behind the settings: a new reference keeps the status of the previous one.
+    settings: LocalSettings,
+    /// Resolutions by setting. They lag behind the settings: a new reference keeps the status of
+    /// the previous one.
     resolutions: BTreeMap<String, Resolution>,
     modified: Timestamp,
 }
@@ -94,7 +95,7 @@ impl LocalApp {
         }
     }
 
-    pub(crate) fn settings(&self) -> Settings {
+    pub(crate) fn settings(&self) -> LocalSettings {
         self.lock().settings.clone()
     }
 
@@ -104,7 +105,7 @@ impl LocalApp {
     }
 
     /// Changes the settings. The references keep their status until the next resolution.
-    pub(crate) fn edit(&self, now: Timestamp, change: impl FnOnce(&mut Settings)) {
+    pub(crate) fn edit(&self, now: Timestamp, change: impl FnOnce(&mut LocalSettings)) {
         let mut state = self.lock();
         change(&mut state.settings);
         state.modified = now;
@@ -164,14 +165,14 @@ impl LocalApp {
 
 impl LocalAppState {
     /// The environment of the app's process. An unresolved reference appears as its text.
-    fn environment(&self) -> Settings {
-        let seen = |(name, value): (&String, &Hidden)| {
+    fn environment(&self) -> LocalSettings {
+        let resolve = |(name, value): (&String, &Hidden)| {
             let resolved = self
                 .resolutions
                 .get(name)
                 .and_then(|resolution| resolution.value.as_ref());
             (name.clone(), resolved.unwrap_or(value).clone())
         };
-        self.settings.iter().map(seen).collect()
+        self.settings.iter().map(resolve).collect()
     }
 }

@@ -97,7 +97,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Parses `https://{vault}.{suffix}/secrets/{secret}[/{version}]`, with or without a trailing slash.
+/// Parses `https://{vault}.{suffix}/secrets/{secret}[/{version}]`, with or without a trailing
+/// slash.
 fn target_of_uri(uri: &str) -> Result<SecretTarget, &'static str> {
     let scheme_end = "https://".len();
     let (scheme, rest) = uri

@@ -1,4 +1,5 @@
-//! The resolution of a reference, as App Service does it: with the app's identity, against the vault.
+//! The resolution of a reference, as App Service does it: with the app's identity, against the
+//! vault.
 
 use std::sync::Arc;
 

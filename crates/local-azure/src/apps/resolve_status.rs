@@ -23,7 +23,8 @@ pub enum ResolveStatus {
     SecretNotFound,
     /// The secret has no such version.
     SecretVersionNotFound,
-    /// The identity has no access to the vault, or the version is disabled. The vault responds with 403 to both.
+    /// The identity has no access to the vault, or the version is disabled. The vault responds with
+    /// 403 to both.
     AccessToKeyVaultDenied,
     /// The vault did not respond in time. Set only by a fault.
     FetchTimedOut,

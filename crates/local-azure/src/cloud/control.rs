@@ -16,7 +16,8 @@ pub(super) fn is_control(call: &ServiceCall) -> bool {
 
 /// Executes a request.
 ///
-/// - `GET`, `POST` (one as JSON) and `DELETE /local/faults`: lists faults, switches one on, switches all off.
+/// - `GET`, `POST` (one as JSON) and `DELETE /local/faults`: lists faults, switches one on,
+///   switches all off.
 /// - `DELETE /local/tokens`: revokes all tokens.
 /// - `GET /local/requests`: lists the recorded requests.
 /// - `PUT /local/vaults/{vault}/secrets/{secret}`: sets a secret to the body.

@@ -109,8 +109,8 @@ impl Cloud {
         self.services.faults.all()
     }
 
-    /// Runs an action once, at an exact moment of a request. The request waits for the action, which decides how it
-    /// continues.
+    /// Runs an action once, at an exact moment of a request. The request waits for the action,
+    /// which decides how it continues.
     pub fn intercept<A>(
         &self,
         intercept: Intercept,

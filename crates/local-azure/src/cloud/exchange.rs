@@ -37,7 +37,8 @@ pub(super) async fn exchange(
         return Ok(control::respond(&services, &call));
     }
     let pending = services.requests.arrived(&call, now);
-    // A request that has arrived is executed even if its client is gone, for example killed by an interception.
+    // A request that has arrived is executed even if its client is gone, for example killed by an
+    // interception.
     let execution = execute(Arc::clone(&services), call, Arc::clone(&pending), now);
     let completed = services.tasks.run_to_completion(execution).await;
     let response = completed.unwrap_or(Err(Cut))?;

@@ -19,7 +19,8 @@ pub struct CloudOptions {
     pub token_lifetime: Duration,
     /// The delay between a write of settings and the resolution of their references. Default: none.
     pub resolve_after: Duration,
-    /// The delay between a refresh and the resolution of references. Default: 200 ms. Azure needs about 15 s.
+    /// The delay between a refresh and the resolution of references. Default: 200 ms. Azure needs
+    /// about 15 s.
     pub refresh_after: Duration,
     /// Whether the status of a reference includes `activeVersion`. Default: yes.
     pub reports_active_version: bool,

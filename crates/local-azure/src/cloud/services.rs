@@ -18,7 +18,7 @@ use crate::requests::Requests;
 use crate::resource_manager::{ResourceManagerOptions, ResourceManagerService};
 use crate::storage::Storage;
 use crate::tasks::Tasks;
-use crate::vaults::{NewVersion, SecretOccurrence, Vault, Vaults};
+use crate::vaults::{LocalVault, NewVersion, SecretOccurrence, Vaults};
 use crate::world::World;
 
 /// All services of one cloud.
@@ -89,7 +89,7 @@ impl CloudServices {
         }
     }
 
-    pub(super) fn vault(&self, name: &str) -> Result<&Vault, CloudError> {
+    pub(super) fn vault(&self, name: &str) -> Result<&LocalVault, CloudError> {
         self.vaults
             .named(name)
             .ok_or_else(|| CloudError::UnknownVault(name.to_owned()))

@@ -11,8 +11,9 @@ use crate::apps::{Apps, LocalApp};
 use crate::hidden::Hidden;
 use crate::requests::Requests;
 
-/// A principal that writes settings directly. It needs no token and is subject to neither faults nor interceptions. Its
-/// writes are recorded as the equivalent requests. Clones are the same principal.
+/// A principal that writes settings directly. It needs no token and is subject to neither faults
+/// nor interceptions. Its writes are recorded as the equivalent requests. Clones are the same
+/// principal.
 #[derive(Clone)]
 pub struct Writer {
     apps: Arc<Apps>,
@@ -59,8 +60,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Reads the settings, waits, and writes them back with a change. Concurrent writes during the pause are lost, as
-    /// with a deployment script.
+    /// Reads the settings, waits, and writes them back with a change. Concurrent writes during the
+    /// pause are lost, as with a deployment script.
     pub async fn rewrite(
         &self,
         app: &str,

@@ -18,7 +18,7 @@ pub(super) struct QueuedEvent {
 
 /// Events that are delivered, retried and dead-lettered together.
 #[derive(Debug, Clone)]
-pub(super) struct Batch {
+pub(super) struct DeliveryBatch {
     pub(super) subscription: Arc<EventSubscription>,
     pub(super) events: Vec<QueuedEvent>,
 }
@@ -32,7 +32,7 @@ impl QueuedEvent {
     }
 }
 
-impl Batch {
+impl DeliveryBatch {
     pub(super) fn event_ids(&self) -> Vec<String> {
         self.events
             .iter()

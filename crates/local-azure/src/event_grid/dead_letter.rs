@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::batch::{Batch, QueuedEvent};
+use super::batch::{DeliveryBatch, QueuedEvent};
 use super::delivery::Delivery;
 use super::schema;
 use crate::journal::Journal;
@@ -37,7 +37,7 @@ impl DeadLetters {
     }
 
     /// Writes and logs a dead letter. Without a folder the events are dropped.
-    pub(super) async fn give_up(&self, batch: &Batch, last: &Delivery, reason: &str) {
+    pub(super) async fn give_up(&self, batch: &DeliveryBatch, last: &Delivery, reason: &str) {
         let Delivery {
             subscription,
             event_ids,
@@ -62,8 +62,14 @@ impl DeadLetters {
     }
 }
 
-/// Writes a dead letter under the name of Event Grid's blob: `MY-SUBSCRIPTION/2026/3/1/9/<guid>.json`, in UTC.
-async fn write(folder: &Path, batch: &Batch, last: &Delivery, reason: &str) -> io::Result<PathBuf> {
+/// Writes a dead letter under the name of Event Grid's blob:
+/// `MY-SUBSCRIPTION/2026/3/1/9/<guid>.json`, in UTC.
+async fn write(
+    folder: &Path,
+    batch: &DeliveryBatch,
+    last: &Delivery,
+    reason: &str,
+) -> io::Result<PathBuf> {
     let now = Timestamp::now().to_zoned(TimeZone::UTC);
     let hour = format!(
         "{}/{}/{}/{}",

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Batch, QueuedEvent};
+use super::batch::{DeliveryBatch, QueuedEvent};
 use super::clock::Clock;
 use super::dead_letter::DeadLetters;
 use super::delivery::{Delivery, Misbehaviour};
@@ -35,7 +35,8 @@ pub(super) struct Deliveries {
     misbehaviour: Mutex<Misbehaviour>,
     attempts: Journal<Delivery>,
     dead_letters: DeadLetters,
-    /// The number of events that are neither delivered nor dead-lettered, counted once per event subscription.
+    /// The number of events that are neither delivered nor dead-lettered, counted once per event
+    /// subscription.
     outstanding: watch::Sender<usize>,
 }
 
@@ -122,7 +123,7 @@ impl Deliveries {
                 events.reverse();
             }
             for events in events.chunks(subscription.max_events_per_batch) {
-                let batch = Batch {
+                let batch = DeliveryBatch {
                     subscription: Arc::clone(&subscription),
                     events: events.to_vec(),
                 };
@@ -132,7 +133,7 @@ impl Deliveries {
     }
 
     /// Starts the delivery of a batch.
-    async fn deliver(self: &Arc<Self>, batch: Batch, misbehaviour: Misbehaviour) {
+    async fn deliver(self: &Arc<Self>, batch: DeliveryBatch, misbehaviour: Misbehaviour) {
         if misbehaviour.twice {
             self.outstanding
                 .send_modify(|outstanding| *outstanding += batch.events.len());
@@ -147,8 +148,9 @@ impl Deliveries {
         self.spawn(Arc::clone(self).deliver_with_retries(batch, first));
     }
 
-    /// Retries until the batch is delivered or dead-lettered. `first` is the first attempt, if the caller has made it.
-    async fn deliver_with_retries(self: Arc<Self>, batch: Batch, first: Option<Delivery>) {
+    /// Retries until the batch is delivered or dead-lettered. `first` is the first attempt, if the
+    /// caller has made it.
+    async fn deliver_with_retries(self: Arc<Self>, batch: DeliveryBatch, first: Option<Delivery>) {
         let mut last = match first {
             Some(first) => first,
             None => self.attempt(&batch, 1).await,
@@ -180,7 +182,7 @@ impl Deliveries {
     }
 
     /// Makes and records one attempt.
-    async fn attempt(&self, batch: &Batch, attempt: u32) -> Delivery {
+    async fn attempt(&self, batch: &DeliveryBatch, attempt: u32) -> Delivery {
         let (time, started) = (Timestamp::now(), Instant::now());
         let request = self.request(batch, attempt);
         let outcome = match tokio::time::timeout(self.attempt_timeout, request.send()).await {
@@ -211,7 +213,7 @@ impl Deliveries {
         delivery
     }
 
-    fn request(&self, batch: &Batch, attempt: u32) -> reqwest::RequestBuilder {
+    fn request(&self, batch: &DeliveryBatch, attempt: u32) -> reqwest::RequestBuilder {
         let subscription = &batch.subscription;
         let first = batch
             .events

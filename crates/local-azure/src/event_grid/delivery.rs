@@ -30,6 +30,7 @@ pub struct Misbehaviour {
     pub twice: bool,
     /// Delivers queued events in reverse order, each after the response to the previous one.
     pub reverse: bool,
-    /// Holds events back for this long, in real time. Events that arrive meanwhile join the same queue.
+    /// Holds events back for this long, in real time. Events that arrive meanwhile join the same
+    /// queue.
     pub delay: Duration,
 }

@@ -83,11 +83,12 @@ pub(super) enum Next {
     GiveUp(&'static str),
 }
 
-/// Decides the next step. `attempts` includes the attempt just made, and `age` is the time since the first one.
+/// Decides the next step. `attempts` includes the attempt just made, and `age` is the time since
+/// the first one.
 ///
-/// 400 and 413 are permanent rejections. Versions of Event Grid's documentation differ about 401, 403 and 404: they are
-/// retried after five minutes or more, or not at all for some kinds of endpoints. They are retried here, because a
-/// handler must be prepared for that.
+/// 400 and 413 are permanent rejections. Versions of Event Grid's documentation differ about 401,
+/// 403 and 404: they are retried after five minutes or more, or not at all for some kinds of
+/// endpoints. They are retried here, because a handler must be prepared for that.
 pub(super) fn next(
     outcome: DeliveryOutcome,
     attempts: u32,

@@ -16,7 +16,8 @@ pub enum DeliverySchema {
 
 /// Converts an event to the schema of an event subscription.
 ///
-/// Event Grid cannot convert `CloudEvents` to its own schema, so such an event stays as it was published.
+/// Event Grid cannot convert `CloudEvents` to its own schema, so such an event stays as it was
+/// published.
 pub(super) fn convert(event: &Value, schema: DeliverySchema) -> Value {
     if schema == DeliverySchema::EventGridSchema || is_cloud_event(event) {
         return event.clone();

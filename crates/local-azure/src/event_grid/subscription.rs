@@ -46,7 +46,8 @@ pub struct EventSubscription {
 }
 
 impl EventSubscription {
-    /// Subscribes to all events of a topic, one per batch, in Event Grid's schema, with 30 attempts.
+    /// Subscribes to all events of a topic, one per batch, in Event Grid's schema, with 30
+    /// attempts.
     pub fn new(name: impl Into<String>, topic: impl Into<String>, endpoint: Url) -> Self {
         Self {
             name: name.into(),

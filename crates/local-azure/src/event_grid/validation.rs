@@ -1,6 +1,7 @@
 //! The handshakes that validate an endpoint.
 //!
-//! Sources: Event Grid's documentation of endpoint validation, and the webhook specification of `CloudEvents`.
+//! Sources: Event Grid's documentation of endpoint validation, and the webhook specification of
+//! `CloudEvents`.
 
 use std::time::Duration;
 

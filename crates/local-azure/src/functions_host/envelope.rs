@@ -9,7 +9,8 @@ use super::schedule::Schedule;
 
 /// The body for an Event Grid trigger. `value` is an event or an array of events.
 ///
-/// With `double_encoded` the trigger's value is a string that holds the event, as in older extensions.
+/// With `double_encoded` the trigger's value is a string that holds the event, as in older
+/// extensions.
 pub(super) fn of_events(function: &Function, value: &Value, double_encoded: bool) -> Vec<u8> {
     let data = match value {
         Value::Array(events) => {
@@ -79,7 +80,8 @@ fn data_of(event: &Value) -> &Value {
     event.get("data").unwrap_or(&Value::Null)
 }
 
-/// Encodes a value as the host does: an object stays, any other value becomes a string that holds its JSON.
+/// Encodes a value as the host does: an object stays, any other value becomes a string that holds
+/// its JSON.
 ///
 /// Source: `GetHttpScriptInvocationContextValue` in Azure/azure-functions-host.
 fn encode(value: &Value) -> Value {

@@ -26,7 +26,8 @@ pub(super) struct AppFiles {
 }
 
 impl AppFiles {
-    /// Reads `host.json` and the folders of functions. `environment` resolves `%NAME%` in schedules.
+    /// Reads `host.json` and the folders of functions. `environment` resolves `%NAME%` in
+    /// schedules.
     pub(super) fn read(root: &Path, environment: &[(String, String)]) -> Result<Self, FilesError> {
         let root = root.canonicalize().map_err(|source| FilesError::Read {
             path: root.to_owned(),

@@ -61,8 +61,8 @@ impl fmt::Display for HandlerStatus {
 pub struct HandlerKill(pub(super) Handler);
 
 impl HandlerKill {
-    /// Sends SIGKILL to the current process and waits until it has ended and is reaped. This counts as a crash, so
-    /// another process is started. The call does not wait for that one.
+    /// Sends SIGKILL to the current process and waits until it has ended and is reaped. This counts
+    /// as a crash, so another process is started. The call does not wait for that one.
     pub async fn killed(&self) {
         // The closed channel is the signal: see `HandlerCommand::Crash`.
         let _ = self.0.crash().await;
@@ -96,8 +96,8 @@ pub(super) struct Supervisor {
 /// A command to the watcher.
 #[derive(Debug)]
 enum HandlerCommand {
-    /// Kills the process as a crash, if it is still the one started after this many restarts. Dropping `until_gone`
-    /// signals that the process is gone, so the signal is sent on every path.
+    /// Kills the process as a crash, if it is still the one started after this many restarts.
+    /// Dropping `until_gone` signals that the process is gone, so the signal is sent on every path.
     Crash {
         restarts: u64,
         until_gone: oneshot::Sender<Infallible>,
@@ -285,12 +285,13 @@ impl Watcher {
                         self.status.send_replace(HandlerStatus::Running { pid, port });
                         continue;
                     }
-                    // The real host leaves such a handler running and fails every invocation. A crash is easier to
-                    // notice.
+                    // The real host leaves such a handler running and fails every invocation. A
+                    // crash is easier to notice.
                     (ProcessEnd::Crashed("did not respond to `GET /` in time".to_owned()), None)
                 }
             };
-            // The status changes before the process ends, so a caller that waits for the end never sees it as running.
+            // The status changes before the process ends, so a caller that waits for the end never
+            // sees it as running.
             self.status.send_replace(HandlerStatus::Starting);
             process.kill().await;
             return end;

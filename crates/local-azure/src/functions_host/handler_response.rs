@@ -12,8 +12,8 @@ pub(super) enum HandlerResponse {
     Object(Map<String, Value>),
     /// A response with neither a result nor an error. The host never completes such an invocation.
     ///
-    /// Source: in `DefaultHttpWorkerService.ProcessDefaultInvocationRequest` (Azure/azure-functions-host) the result
-    /// source is set only for a result that is not null.
+    /// Source: in `DefaultHttpWorkerService.ProcessDefaultInvocationRequest`
+    /// (Azure/azure-functions-host) the result source is set only for a result that is not null.
     Empty,
 }
 
@@ -41,7 +41,8 @@ pub(super) fn field<'a>(response: &'a Map<String, Value>, name: &str) -> Option<
         .map(|(_, value)| value)
 }
 
-/// Reads a body. `says_empty` means a `Content-Length` of 0 or a status without a body, and overrides the content type.
+/// Reads a body. `says_empty` means a `Content-Length` of 0 or a status without a body, and
+/// overrides the content type.
 fn read_body(
     content_type: Option<&str>,
     says_empty: bool,

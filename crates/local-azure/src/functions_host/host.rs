@@ -63,7 +63,8 @@ impl Host {
             .ok_or_else(|| NoSuchFunction(name.to_owned()))
     }
 
-    /// Runs an event function with one event, or with an array of events if its cardinality is `many`.
+    /// Runs an event function with one event, or with an array of events if its cardinality is
+    /// `many`.
     pub(super) async fn run_with_events(&self, function: &Function, value: &Value) -> Invocation {
         let body = match (&function.trigger, value) {
             (FunctionTrigger::Events, Value::Array(_))

@@ -1,4 +1,5 @@
-//! HTTP functions without forwarding. The request is sent in `Data`, and the response is read from `Outputs`.
+//! HTTP functions without forwarding. The request is sent in `Data`, and the response is read from
+//! `Outputs`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,7 +81,8 @@ impl Host {
     }
 }
 
-/// The parameters of a path that matches a route such as `apps/{name}/{id:int}`. Constraints are not checked.
+/// The parameters of a path that matches a route such as `apps/{name}/{id:int}`. Constraints are
+/// not checked.
 fn match_route(route: &str, path: &str) -> Option<Map<String, Value>> {
     let mut parts = path.trim_end_matches('/').split('/');
     let mut parameters = Map::new();
@@ -101,8 +103,8 @@ fn match_route(route: &str, path: &str) -> Option<Map<String, Value>> {
     parts.next().is_none().then_some(parameters)
 }
 
-/// Serialises a request in the form of `HttpRequestExtensions.GetRequestAsJObject` in Azure/azure-functions-host. Query
-/// and identities are strings that hold JSON.
+/// Serialises a request in the form of `HttpRequestExtensions.GetRequestAsJObject` in
+/// Azure/azure-functions-host. Query and identities are strings that hold JSON.
 fn describe(
     method: &Method,
     uri: &Uri,

@@ -80,7 +80,8 @@ impl Instances {
         self.handlers.iter().map(Handler::restarts).sum()
     }
 
-    /// Chooses the next running handler. If none is running, waits for a starting one, up to the start timeout.
+    /// Chooses the next running handler. If none is running, waits for a starting one, up to the
+    /// start timeout.
     pub(super) async fn next_running(
         &self,
         round: &RoundRobin,

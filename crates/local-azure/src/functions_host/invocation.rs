@@ -15,7 +15,8 @@ pub struct Invocation {
     pub function: String,
     /// The instance whose handler was called, counted from 0. `None` if no handler was called.
     pub instance: Option<usize>,
-    /// The duration from the trigger to the result. It includes the wait for a handler that is starting.
+    /// The duration from the trigger to the result. It includes the wait for a handler that is
+    /// starting.
     pub duration: Duration,
     /// The handler's response, or the reason that the invocation failed.
     pub outcome: Result<Value, InvocationFailure>,

@@ -115,8 +115,8 @@ impl Invoker {
             .write(level, LogSource::Host, Some(id), text);
     }
 
-    /// Calls the handler within the function timeout. On timeout the handler is killed, with all other invocations of
-    /// its instance.
+    /// Calls the handler within the function timeout. On timeout the handler is killed, with all
+    /// other invocations of its instance.
     async fn call_in_time(
         &self,
         function: &Function,

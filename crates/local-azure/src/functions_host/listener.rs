@@ -47,7 +47,8 @@ pub(super) fn serve(listener: TcpListener, host: Arc<Host>) -> DropGuard {
 
 /// `POST` and `OPTIONS` of `/runtime/webhooks/eventgrid?functionName=<name>&code=<key>`.
 ///
-/// Source: `HttpRequestProcessor` and `EventGridExtensionConfigProvider` in Azure/azure-sdk-for-net.
+/// Source: `HttpRequestProcessor` and `EventGridExtensionConfigProvider` in
+/// Azure/azure-sdk-for-net.
 async fn webhook(
     State(host): State<Arc<Host>>,
     Path(extension): Path<String>,
@@ -177,7 +178,8 @@ async fn notification(host: &Arc<Host>, name: &str, value: Value) -> Response {
     }
 }
 
-/// `POST /admin/functions/<name>` with `{"input": ...}`. The response does not wait for the function.
+/// `POST /admin/functions/<name>` with `{"input": ...}`. The response does not wait for the
+/// function.
 async fn run_manually(
     State(host): State<Arc<Host>>,
     Path(name): Path<String>,

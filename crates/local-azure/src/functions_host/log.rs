@@ -56,8 +56,8 @@ pub struct LogLine {
     pub text: String,
 }
 
-/// A log that keeps lines in memory, sends them to subscribers, and appends them to an optional file. Clones share
-/// the same log.
+/// A log that keeps lines in memory, sends them to subscribers, and appends them to an optional
+/// file. Clones share the same log.
 #[derive(Debug, Clone)]
 pub struct HostLog {
     inner: Arc<LogInner>,

@@ -11,17 +11,19 @@ use super::log::HostLog;
 pub struct FunctionsHostOptions {
     /// The folder with `host.json`.
     pub app_root: PathBuf,
-    /// The app settings and the variables of the platform, such as the identity endpoint. The handler gets these, the
-    /// host's own variables, `PATH` and `HOME`, and no others.
+    /// The app settings and the variables of the platform, such as the identity endpoint. The
+    /// handler gets these, the host's own variables, `PATH` and `HOME`, and no others.
     pub environment: Vec<(String, String)>,
-    /// The number of instances of the scaled-out app: 1. Each has its own handler, supervision, port and
-    /// `WEBSITE_INSTANCE_ID`. 0 means 1.
+    /// The number of instances of the scaled-out app: 1. Each has its own handler, supervision,
+    /// port and `WEBSITE_INSTANCE_ID`. 0 means 1.
     pub instances: usize,
     /// The timeout of an invocation, after which the handler is killed: 30 minutes.
     pub function_timeout: Duration,
-    /// The timeout of the handler's first response to `GET /`: 30 seconds. Invocations wait no longer than that.
+    /// The timeout of the handler's first response to `GET /`: 30 seconds. Invocations wait no
+    /// longer than that.
     pub start_timeout: Duration,
-    /// The number of crashes, each within `crash_interval` of the previous one, that stop an instance: 3.
+    /// The number of crashes, each within `crash_interval` of the previous one, that stop an
+    /// instance: 3.
     pub max_crashes: usize,
     /// The interval of `max_crashes`: 30 minutes.
     pub crash_interval: Duration,
@@ -34,7 +36,8 @@ pub struct FunctionsHostOptions {
 }
 
 impl FunctionsHostOptions {
-    /// Azure's defaults for the app in this folder, with no settings, a free port and a log in memory.
+    /// Azure's defaults for the app in this folder, with no settings, a free port and a log in
+    /// memory.
     pub fn new(app_root: impl Into<PathBuf>) -> Self {
         Self {
             app_root: app_root.into(),

@@ -1,4 +1,5 @@
-//! Timer schedules in the six fields of NCRONTAB: second, minute, hour, day, month, day of the week.
+//! Timer schedules in the six fields of NCRONTAB: second, minute, hour, day, month, day of the
+//! week.
 
 use croner::Cron;
 use croner::errors::CronError;
@@ -21,7 +22,8 @@ impl Schedule {
         Ok(Self(Box::new(parser.parse(text)?)))
     }
 
-    /// The first occurrence after `time`. `None` for a schedule without one, such as the 30th of February.
+    /// The first occurrence after `time`. `None` for a schedule without one, such as the 30th of
+    /// February.
     pub(super) fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
         self.0
             .find_next_occurrence(&time.to_zoned(TimeZone::UTC), false)

@@ -1,4 +1,5 @@
-//! Timer functions. Each runs on its schedule, on one instance after the other, and never concurrently with itself.
+//! Timer functions. Each runs on its schedule, on one instance after the other, and never
+//! concurrently with itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -8,12 +8,13 @@ use serde_json::{Map, Value, json};
 
 use super::refusal::KeyVaultRefusal;
 use crate::hidden::Hidden;
-use crate::vaults::{Attributes, DeletedSecret, NewVersion, Secret, Vault, Version};
+use crate::vaults::{Attributes, DeletedSecret, LocalVault, NewVersion, Secret, Version};
 
 /// The retention of a deleted secret, in days: the service's default.
 const RECOVERABLE_DAYS: i64 = 90;
 
-/// The body of a request that creates a version. Like the service, it ignores fields of newer contracts.
+/// The body of a request that creates a version. Like the service, it ignores fields of newer
+/// contracts.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SetSecret {
@@ -45,10 +46,10 @@ impl SetSecret {
         let value = self.value.ok_or_else(|| {
             KeyVaultRefusal::BadParameter("Parameter value must be specified.".into())
         })?;
-        let given = self.attributes.unwrap_or_default();
+        let changes = self.attributes.unwrap_or_default();
         let mut attributes = Attributes::default();
-        given.check()?;
-        given.apply_to(&mut attributes);
+        changes.check()?;
+        changes.apply_to(&mut attributes);
         Ok(NewVersion {
             value,
             attributes,
@@ -100,33 +101,33 @@ impl AttributesBody {
 }
 
 /// A version with its value.
-pub(super) fn bundle(vault: &Vault, secret: &Secret, version: &Version) -> Value {
+pub(super) fn bundle(vault: &LocalVault, secret: &Secret, version: &Version) -> Value {
     let mut body = described(vault, secret, version, Some(&version.id));
     body.insert("value".into(), version.value.expose().into());
     body.into()
 }
 
 /// A version in a list or after a change.
-pub(super) fn without_value(vault: &Vault, secret: &Secret, version: &Version) -> Value {
+pub(super) fn without_value(vault: &LocalVault, secret: &Secret, version: &Version) -> Value {
     described(vault, secret, version, Some(&version.id)).into()
 }
 
 /// A secret in a list. Its id has no version, and its attributes are those of the newest version.
-pub(super) fn item_of_newest(vault: &Vault, secret: &Secret) -> Value {
+pub(super) fn item_of_newest(vault: &LocalVault, secret: &Secret) -> Value {
     described(vault, secret, &secret.newest, None).into()
 }
 
 /// A deleted secret with the id of its newest version.
-pub(super) fn deleted(vault: &Vault, deleted: &DeletedSecret) -> Value {
+pub(super) fn deleted(vault: &LocalVault, deleted: &DeletedSecret) -> Value {
     deleted_with(vault, deleted, Some(&deleted.secret.newest.id))
 }
 
 /// A deleted secret in a list.
-pub(super) fn deleted_item(vault: &Vault, deleted: &DeletedSecret) -> Value {
+pub(super) fn deleted_item(vault: &LocalVault, deleted: &DeletedSecret) -> Value {
     deleted_with(vault, deleted, None)
 }
 
-fn deleted_with(vault: &Vault, deleted: &DeletedSecret, id: Option<&str>) -> Value {
+fn deleted_with(vault: &LocalVault, deleted: &DeletedSecret, id: Option<&str>) -> Value {
     let purge = deleted
         .at
         .saturating_add(SignedDuration::from_hours(24 * RECOVERABLE_DAYS));
@@ -143,7 +144,7 @@ fn deleted_with(vault: &Vault, deleted: &DeletedSecret, id: Option<&str>) -> Val
 
 /// The fields of all bodies: id, attributes, and the optional ones that are set.
 fn described(
-    vault: &Vault,
+    vault: &LocalVault,
     secret: &Secret,
     version: &Version,
     id: Option<&str>,

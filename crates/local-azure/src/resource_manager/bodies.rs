@@ -1,9 +1,10 @@
-//! The resources of Resource Manager: id, name, type, and the properties of Microsoft.Web's contract.
+//! The resources of Resource Manager: id, name, type, and the properties of Microsoft.Web's
+//! contract.
 
 use serde_json::{Map, Value, json};
 
 use super::state::ResourceManagerService;
-use crate::apps::{LocalApp, ReferenceRow, Settings};
+use crate::apps::{LocalApp, LocalSettings, ReferenceRow};
 
 /// A site or a slot.
 pub(super) fn app(manager: &ResourceManagerService, app: &LocalApp) -> Value {
@@ -46,7 +47,7 @@ pub(super) fn app(manager: &ResourceManagerService, app: &LocalApp) -> Value {
 }
 
 /// An app's settings, current or requested.
-pub(super) fn settings(app: &LocalApp, settings: &Settings) -> Value {
+pub(super) fn settings(app: &LocalApp, settings: &LocalSettings) -> Value {
     let properties: Map<String, Value> = settings
         .iter()
         .map(|(name, value)| (name.clone(), value.expose().into()))

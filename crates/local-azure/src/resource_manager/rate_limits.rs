@@ -38,7 +38,8 @@ const WRITES: Limit = Limit {
 };
 
 impl Limit {
-    /// The limit of a method. Every method other than GET and HEAD counts as a write, including `POST .../list`.
+    /// The limit of a method. Every method other than GET and HEAD counts as a write, including
+    /// `POST .../list`.
     fn of(method: &Method) -> Self {
         if matches!(*method, Method::GET | Method::HEAD) {
             READS

@@ -1,7 +1,7 @@
 //! Role-based access control and the operations of Microsoft.Authorization.
 //!
-//! As in Resource Manager, the name of an action is derived from the request: the types in the path, then `read`,
-//! `write`, or the last part of the path followed by `action`.
+//! As in Resource Manager, the name of an action is derived from the request: the types in the
+//! path, then `read`, `write`, or the last part of the path followed by `action`.
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -14,7 +14,8 @@ use crate::paging::Keyed;
 use crate::response::{self, Response};
 use crate::world::Role;
 
-/// Rejects a request that the caller's roles do not allow. A caller without any role is allowed everything.
+/// Rejects a request that the caller's roles do not allow. A caller without any role is allowed
+/// everything.
 pub(super) fn check(
     manager: &ResourceManagerService,
     call: &ServiceCall,

@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::secret::{Secret, Version};
-use super::vault::Vault;
+use super::vault::LocalVault;
 use crate::published_event::PublishedEvent;
 
 /// An occurrence that publishes an event. Updates and deletions of secrets publish none.
@@ -28,7 +28,7 @@ impl SecretOccurrence {
 
 /// The event in the Event Grid schema. As in recorded events, the two dates are numbers or null.
 pub(super) fn event(
-    vault: &Vault,
+    vault: &LocalVault,
     secret: &Secret,
     version: &Version,
     occurrence: SecretOccurrence,

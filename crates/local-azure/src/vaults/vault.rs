@@ -31,12 +31,13 @@ pub enum VaultError {
 
 /// A vault.
 #[derive(Debug)]
-pub(crate) struct Vault {
+pub(crate) struct LocalVault {
     pub(crate) name: String,
     pub(super) resource_group: String,
     /// The Resource Manager id.
     pub(crate) id: String,
-    /// `https://{name}.vault.azure.net`, the prefix of ids in bodies and events. It does not depend on the listener.
+    /// `https://{name}.vault.azure.net`, the prefix of ids in bodies and events. It does not depend
+    /// on the listener.
     pub(crate) url: String,
     denies: Vec<String>,
     secrets: Mutex<Secrets>,
@@ -49,7 +50,7 @@ struct Secrets {
     deleted: BTreeMap<String, DeletedSecret>,
 }
 
-impl Vault {
+impl LocalVault {
     pub(super) fn new(
         vault: &world::Vault,
         subscription: &str,

@@ -21,7 +21,8 @@ struct Grid {
 }
 
 impl Grid {
-    /// Options with a clock ten thousand times faster than Azure, and an attempt timeout in real time.
+    /// Options with a clock ten thousand times faster than Azure, and an attempt timeout in real
+    /// time.
     fn start() -> Self {
         Self::with(options())
     }

@@ -1,17 +1,17 @@
-//! Why a patch is not applied, in words that name the grant that would allow it.
+//! Refusals of a patch. Each message names the grant that would allow it.
 
 use std::fmt;
 
 use crate::names::{SecretName, SettingName, VaultHost};
 
-/// A patch that goes beyond its grant, with everything that is wrong with it. Nothing of it is written.
+/// The objections to a patch that its grant does not allow. Nothing of the patch is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// At least one.
+pub struct PlanRefusal {
+    /// The objections. There is at least one.
     pub objections: Vec<Objection>,
 }
 
-/// One thing that a patch may not do.
+/// One reason why a patch is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Objection {
     /// The setting does not reference the event's secret, and no grant covers it.
@@ -19,18 +19,18 @@ pub enum Objection {
     NoGrantToSet {
         /// The setting.
         name: SettingName,
-        /// Whether only the exact name grants it.
+        /// Whether the name is protected, so that only the exact name grants it.
         protected: bool,
     },
-    /// Removing needs a grant, always.
+    /// A setting is removed without a grant.
     #[error("the policy may not remove `{name}`: missing grant `remove = [\"{name}\"]`{}", exactly(*protected))]
     NoGrantToRemove {
         /// The setting.
         name: SettingName,
-        /// Whether only the exact name grants it.
+        /// Whether the name is protected, so that only the exact name grants it.
         protected: bool,
     },
-    /// A reference to another secret than the event's.
+    /// The reference is to another secret than the event's, and no grant covers it.
     #[error(
         "the policy may not reference secret `{secret}` of `{vault_host}` in `{name}`: missing grant \
          `secrets = [\"{}{secret}\"]`", vault_prefix(vault_host, *other_vault)
@@ -42,10 +42,10 @@ pub enum Objection {
         vault_host: VaultHost,
         /// The secret.
         secret: SecretName,
-        /// Whether the vault is another than the event's.
+        /// Whether the vault differs from the event's.
         other_vault: bool,
     },
-    /// Plain text needs a grant, always.
+    /// Plain text is written without a grant.
     #[error("the policy may not write plain text into `{name}`: missing grant `text = true`")]
     NoGrantForText {
         /// The setting.
@@ -57,12 +57,13 @@ pub enum Objection {
         /// The setting.
         name: SettingName,
     },
-    /// The app has the setting in another spelling. On some platforms that would be one setting, on others two.
+    /// The app has the setting in another case. Some platforms treat the two names as one setting,
+    /// others as two.
     #[error("the policy sets `{name}`, but the app has `{existing}`: use that spelling")]
     ExistsInOtherCase {
-        /// The setting as the policy writes it.
+        /// The name as the policy spells it.
         name: SettingName,
-        /// The setting as the app has it.
+        /// The name as the app spells it.
         existing: SettingName,
     },
 }
@@ -83,11 +84,11 @@ fn vault_prefix(vault_host: &VaultHost, other_vault: bool) -> String {
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PlanRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let objections: Vec<String> = self.objections.iter().map(ToString::to_string).collect();
         f.write_str(&objections.join("; "))
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for PlanRefusal {}

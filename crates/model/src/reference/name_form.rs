@@ -1,11 +1,12 @@
-//! `@Microsoft.KeyVault(VaultName=v;SecretName=s;SecretVersion=version)`
+//! The form `@Microsoft.KeyVault(VaultName=v;SecretName=s;SecretVersion=version)`.
 
 use std::fmt;
 
-use super::{ReferenceError, Target};
 use crate::names::{SecretVersion, VaultHost};
+use crate::reference_error::ReferenceError;
+use crate::target::Target;
 
-/// The text of the reference as its parameters, in the order and spacing they were written.
+/// The parameters of the reference, with their order and spacing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct NameForm {
     /// `@Microsoft.KeyVault(`
@@ -16,16 +17,16 @@ pub(super) struct NameForm {
 /// One `key=value` between the semicolons.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parameter {
-    /// None: an empty piece, as a trailing semicolon makes it.
-    key: Option<Key>,
-    /// The text up to the value: the key as written, the `=` and all spaces.
+    /// `None` for an empty piece, as after a trailing semicolon.
+    key: Option<ParameterKey>,
+    /// The text before the value: the key as written, the `=` and all spaces.
     before_value: String,
     value: String,
     after_value: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
+enum ParameterKey {
     VaultName,
     SecretName,
     SecretVersion,
@@ -46,7 +47,11 @@ impl NameForm {
             prefix: prefix.to_owned(),
             parameters,
         };
-        for key in [Key::VaultName, Key::SecretName, Key::SecretVersion] {
+        for key in [
+            ParameterKey::VaultName,
+            ParameterKey::SecretName,
+            ParameterKey::SecretVersion,
+        ] {
             if form
                 .parameters
                 .iter()
@@ -58,13 +63,13 @@ impl NameForm {
             }
         }
         let vault = form
-            .value(Key::VaultName)
+            .value(ParameterKey::VaultName)
             .ok_or(invalid("it has neither SecretUri nor VaultName"))?;
         let secret = form
-            .value(Key::SecretName)
+            .value(ParameterKey::SecretName)
             .ok_or(invalid("it has no SecretName"))?;
         let version = form
-            .value(Key::SecretVersion)
+            .value(ParameterKey::SecretVersion)
             .filter(|version| !version.is_empty());
         let target = Target {
             vault_host: VaultHost::from_name(vault, vault_suffix)
@@ -83,25 +88,25 @@ impl NameForm {
     pub(super) fn with_target(&self, old: &Target, new: &Target) -> Self {
         let mut form = self.clone();
         if new.vault_host != old.vault_host {
-            form.set(Key::VaultName, new.vault_host.vault());
+            form.set(ParameterKey::VaultName, new.vault_host.vault());
         }
         if new.secret != old.secret {
-            form.set(Key::SecretName, new.secret.as_str());
+            form.set(ParameterKey::SecretName, new.secret.as_str());
         }
         match &new.version {
             _ if new.version == old.version => {}
-            Some(version) if form.value(Key::SecretVersion).is_some() => {
-                form.set(Key::SecretVersion, version.as_str());
+            Some(version) if form.value(ParameterKey::SecretVersion).is_some() => {
+                form.set(ParameterKey::SecretVersion, version.as_str());
             }
             Some(version) => form.add_version(version),
             None => form
                 .parameters
-                .retain(|parameter| parameter.key != Some(Key::SecretVersion)),
+                .retain(|parameter| parameter.key != Some(ParameterKey::SecretVersion)),
         }
         form
     }
 
-    fn value(&self, key: Key) -> Option<&str> {
+    fn value(&self, key: ParameterKey) -> Option<&str> {
         let parameter = self
             .parameters
             .iter()
@@ -109,7 +114,7 @@ impl NameForm {
         Some(&parameter.value)
     }
 
-    fn set(&mut self, key: Key, value: &str) {
+    fn set(&mut self, key: ParameterKey, value: &str) {
         for parameter in self
             .parameters
             .iter_mut()
@@ -119,7 +124,7 @@ impl NameForm {
         }
     }
 
-    /// Puts a version behind the last parameter, and before a trailing semicolon if there is one.
+    /// Adds a version after the last parameter, before a trailing semicolon.
     fn add_version(&mut self, version: &SecretVersion) {
         let last = self
             .parameters
@@ -127,7 +132,7 @@ impl NameForm {
             .rposition(|parameter| parameter.key.is_some());
         let position = last.map_or(self.parameters.len(), |last| last + 1);
         let parameter = Parameter {
-            key: Some(Key::SecretVersion),
+            key: Some(ParameterKey::SecretVersion),
             before_value: "SecretVersion=".to_owned(),
             value: version.to_string(),
             after_value: String::new(),
@@ -151,9 +156,9 @@ impl Parameter {
             .split_once('=')
             .ok_or(ReferenceError::Invalid("it has a parameter without `=`"))?;
         let known = match key.trim() {
-            key if key.eq_ignore_ascii_case("VaultName") => Key::VaultName,
-            key if key.eq_ignore_ascii_case("SecretName") => Key::SecretName,
-            key if key.eq_ignore_ascii_case("SecretVersion") => Key::SecretVersion,
+            key if key.eq_ignore_ascii_case("VaultName") => ParameterKey::VaultName,
+            key if key.eq_ignore_ascii_case("SecretName") => ParameterKey::SecretName,
+            key if key.eq_ignore_ascii_case("SecretVersion") => ParameterKey::SecretVersion,
             _ => return Err(ReferenceError::Invalid("it has an unknown parameter")),
         };
         let (before, rest) = value.split_at(value.len() - value.trim_start().len());

@@ -1,3 +1,4 @@
+use super::syntax::CLOUD_SUFFIXES;
 use super::*;
 
 const SUFFIX: &str = "vault.azure.net";
@@ -106,7 +107,7 @@ fn every_cloud_has_its_suffix() {
 }
 
 #[test]
-fn an_ordinary_value_is_no_reference() {
+fn an_ordinary_value_is_not_a_reference() {
     for text in [
         "",
         "value",

@@ -1,17 +1,19 @@
-//! `@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s/version)`
+//! The form `@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s/version)`.
 
 use std::fmt;
 
-use super::{CLOUD_SUFFIXES, PREFIX, ReferenceError, Target};
+use super::syntax::{CLOUD_SUFFIXES, PREFIX};
 use crate::names::{SecretVersion, VaultHost};
+use crate::reference_error::ReferenceError;
+use crate::target::Target;
 
-/// The text of the reference, cut where it may change.
+/// The text of the reference, split at the parts that may change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UriForm {
     /// `@Microsoft.KeyVault(SecretUri=https://`
     before_host: String,
     host: String,
-    /// `/secrets/`, with the port if one was written
+    /// `/secrets/`, after the port if there is one
     before_secret: String,
     secret: String,
     /// Empty, `/`, `/version` or `/version/`
@@ -111,7 +113,7 @@ impl UriForm {
     }
 }
 
-/// Reads what follows the secret's name: nothing, `/`, `/version` or `/version/`.
+/// Parses the text after the secret's name: empty, `/`, `/version` or `/version/`.
 fn parse_tail(tail: &str) -> Result<Option<SecretVersion>, ReferenceError> {
     let version = tail.strip_prefix('/').unwrap_or(tail);
     let version = version.strip_suffix('/').unwrap_or(version);

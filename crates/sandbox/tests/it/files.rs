@@ -1,4 +1,4 @@
-//! Files that are a policy, and files that are something else.
+//! Files that are policies, and files that are not.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -7,7 +7,7 @@ use keyrelay_sandbox::{DecideError, LoadError, Sandbox};
 
 use crate::guest::{Guest, load};
 
-/// Checks what a file is refused for, and that the sentence says it.
+/// Checks the error that a file is refused with, and its message.
 async fn check(bytes: Vec<u8>, expected: impl Fn(&LoadError) -> bool, part: &str) {
     let error = load(bytes).await.unwrap_err();
     assert!(expected(&error), "{error:?}");
@@ -46,7 +46,7 @@ async fn an_empty_file_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_webassembly_is_refused() {
+async fn a_file_that_is_not_webassembly_is_refused() {
     for text in [
         "x",
         "(module)",
@@ -92,8 +92,9 @@ async fn a_file_whose_end_is_not_written_yet_is_refused() {
 }
 
 #[tokio::test]
-async fn a_component_that_unfolds_without_end_is_refused() {
-    // Each component instantiates the one inside of it twice: 40 levels are a terabyte of instances.
+async fn a_component_that_expands_without_end_is_refused() {
+    // Each component instantiates the one inside of it twice: 40 levels are a terabyte of
+    // instances.
     for innermost in [
         "(component)",
         "(component (core module $m) (core instance (instantiate $m)))",
@@ -109,8 +110,8 @@ async fn a_component_that_unfolds_without_end_is_refused() {
         assert!(bytes.len() < 4096);
         check(
             bytes,
-            |error| matches!(error, LoadError::Parts { .. }),
-            "unfolds into more than 10000 instances",
+            |error| matches!(error, LoadError::Instances { .. }),
+            "expands to more than 10000 instances",
         )
         .await;
     }
@@ -208,7 +209,7 @@ async fn an_import_that_no_policy_gets_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_policy_that_crashes_when_asked_what_it_is_is_refused() {
+async fn a_policy_whose_describe_traps_is_refused() {
     let guest = Guest {
         describe: "(unreachable)".to_owned(),
         ..Guest::refreshing()
@@ -222,7 +223,7 @@ async fn a_policy_that_crashes_when_asked_what_it_is_is_refused() {
 }
 
 #[tokio::test]
-async fn a_policy_that_never_says_what_it_is_is_refused() {
+async fn a_policy_whose_describe_never_returns_is_refused() {
     let guest = Guest {
         describe: "(loop $again (br $again)) (unreachable)".to_owned(),
         ..Guest::refreshing()

@@ -1,35 +1,36 @@
-//! Guests without a toolchain: core modules in WebAssembly text, with the types of the one WIT.
+//! Guests that need no toolchain: core modules in WebAssembly text, with the types of `policy.wit`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use keyrelay_model::{AppId, Event, ObjectKind, Occurrence};
 use keyrelay_sandbox::{
-    Answer, AppView, DecideError, Limits, LoadError, Policy, Sandbox, Undecided, VisibleSetting,
-    VisibleValue,
+    AppView, DecideError, LoadError, Policy, PolicyDecision, PolicyLimits, Sandbox, Undecided,
+    VisibleSetting, VisibleValue,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// A policy in WebAssembly text. Memory below 4096 is the guest's own: what it answers with is built at 64, texts begin
-/// at 1024 (`a text`, 6 bytes) and 1040.
+/// A policy in WebAssembly text. Memory below 4096 is the guest's own: results are built at 64,
+/// texts are at 1024 (`a text`, 6 bytes) and at 1040.
 ///
-/// Its functions can call `$answer (case, payload...)`, `$fail (text, length)`, both with an answer to return, and
-/// `$hex (number)`, which appends 16 digits to the text at 1040 whose length is `$hex_length`.
+/// Its functions can call `$answer (case, payload...)` and `$fail (text, length)`, which return a
+/// result, and `$hex (number)`, which appends 16 digits to the text at 1040. The length of that
+/// text is `$hex_length`.
 #[derive(Clone)]
 pub(crate) struct Guest {
     pub(crate) imports: String,
     pub(crate) functions: String,
     pub(crate) describe: String,
     pub(crate) check_parameters: String,
-    /// Gets `$event`, a pointer to the event with the app 96 bytes behind it.
+    /// Receives `$event`, a pointer to the event. The app is 96 bytes after it.
     pub(crate) decide: String,
     pub(crate) world: &'static str,
     pub(crate) wit: String,
 }
 
 impl Guest {
-    /// A policy that decides by these instructions and does everything else well.
+    /// A policy that decides by these instructions and is valid otherwise.
     pub(crate) fn deciding(decide: &str) -> Self {
         Self {
             imports: String::new(),
@@ -122,14 +123,14 @@ impl Guest {
     }
 }
 
-/// Instructions that answer `refresh`.
+/// Instructions that return `refresh`.
 pub(crate) const REFRESH: &str =
     "(call $answer (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))";
 
-/// Instructions that answer with a notice of the text that `$hex` has written.
+/// Instructions that return a notice with the text that `$hex` has written.
 pub(crate) const HEX_NOTICE: &str = "(call $answer (i32.const 2) (i32.const 1040) (global.get $hex_length) (i32.const 0) (i32.const 0))";
 
-/// Where the one WIT lies.
+/// The path of the WIT.
 pub(crate) fn wit() -> &'static Path {
     Path::new(concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -153,12 +154,12 @@ pub(crate) fn event(id: &str) -> Event {
     }
 }
 
-/// Limits that a hostile guest reaches soon, and a good one never.
-pub(crate) fn limits() -> Limits {
-    Limits {
+/// Limits that a hostile guest reaches soon, and a well-behaved one never.
+pub(crate) fn limits() -> PolicyLimits {
+    PolicyLimits {
         time: std::time::Duration::from_millis(100),
         memory: 4 << 20,
-        ..Limits::default()
+        ..PolicyLimits::default()
     }
 }
 
@@ -166,11 +167,11 @@ pub(crate) async fn load(bytes: Vec<u8>) -> Result<Policy, LoadError> {
     Sandbox::new().unwrap().load("guest", bytes).await
 }
 
-/// Loads a guest and has it decide about an app with these settings.
+/// Loads a guest and lets it decide about an app with these settings.
 pub(crate) async fn decide_about(
     guest: &Guest,
     settings: &[VisibleSetting],
-) -> Result<Answer, Undecided> {
+) -> Result<PolicyDecision, Undecided> {
     decide(&load(guest.component()).await.unwrap(), "event-1", settings).await
 }
 
@@ -178,7 +179,7 @@ pub(crate) async fn decide(
     policy: &Policy,
     event_id: &str,
     settings: &[VisibleSetting],
-) -> Result<Answer, Undecided> {
+) -> Result<PolicyDecision, Undecided> {
     let id: AppId =
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders/slots/blue"
             .parse()
@@ -192,7 +193,7 @@ pub(crate) async fn decide(
     policy.decide(&event(event_id), &app, &limits()).await
 }
 
-/// What a guest's decision fails with.
+/// The error of a guest's decision.
 pub(crate) async fn failure(guest: &Guest) -> DecideError {
     decide_about(guest, &[]).await.unwrap_err().error
 }

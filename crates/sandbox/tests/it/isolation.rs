@@ -1,4 +1,4 @@
-//! Nothing survives a decision.
+//! No state survives a decision.
 
 use keyrelay_model::Decision;
 

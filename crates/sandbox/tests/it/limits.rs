@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use keyrelay_sandbox::{AppView, DecideError, Limits, LoadError};
+use keyrelay_sandbox::{AppView, DecideError, LoadError, PolicyLimits};
 
 use crate::guest::{Guest, REFRESH, decide_about, event, failure, load};
 
@@ -79,17 +79,17 @@ async fn ends_a_flood_of_handles() {
 }
 
 #[tokio::test]
-async fn refuses_a_giant_answer() {
+async fn refuses_a_giant_decision() {
     let text = "(drop (memory.grow (i32.const 16)))
                 (call $answer (i32.const 3) (i32.const 0) (i32.const 1000000) (i32.const 0) (i32.const 0))";
     assert_eq!(
         failure(&Guest::deciding(text)).await,
-        DecideError::Answer { limit: 256 << 10 }
+        DecideError::TooLarge { limit: 256 << 10 }
     );
 }
 
 #[tokio::test]
-async fn refuses_an_answer_beyond_a_small_limit() {
+async fn refuses_a_decision_beyond_a_small_limit() {
     let notice =
         "(call $answer (i32.const 2) (i32.const 1024) (i32.const 6) (i32.const 0) (i32.const 0))";
     let policy = load(Guest::deciding(notice).component()).await.unwrap();
@@ -102,27 +102,27 @@ async fn refuses_an_answer_beyond_a_small_limit() {
         parameters: &BTreeMap::new(),
     };
     for (limit, fits) in [(5, false), (6, true)] {
-        let limits = Limits {
-            answer: limit,
-            ..Limits::default()
+        let limits = PolicyLimits {
+            decision: limit,
+            ..PolicyLimits::default()
         };
         let error = policy
             .decide(&event("event-1"), &app, &limits)
             .await
             .err()
             .map(|undecided| undecided.error);
-        assert_eq!(error, (!fits).then_some(DecideError::Answer { limit }));
+        assert_eq!(error, (!fits).then_some(DecideError::TooLarge { limit }));
     }
 }
 
 #[tokio::test]
-async fn refuses_an_answer_of_very_many_entries() {
-    // 20,000 names of no length at all, to be removed: 160 kB there, and much more here.
+async fn refuses_a_decision_of_very_many_entries() {
+    // 20,000 empty names to remove: 160 kB in the guest, and much more here.
     let names = "(drop (memory.grow (i32.const 16)))
                  (call $answer (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 65536) (i32.const 20000))";
     assert_eq!(
         failure(&Guest::deciding(names)).await,
-        DecideError::Answer { limit: 256 << 10 }
+        DecideError::TooLarge { limit: 256 << 10 }
     );
 }
 
@@ -181,7 +181,7 @@ async fn a_policy_of_many_parts_is_loaded() {
         .unwrap();
 }
 
-/// Checks that a policy with many instances of a module is refused already when it is asked what it is.
+/// Checks that a policy with many instances of a module fails when it is loaded.
 async fn check_parts(module: &str, count: u32, expected: impl Fn(&DecideError) -> bool) {
     let error = load(with_parts(module, count)).await.unwrap_err();
     let LoadError::Describe(error) = error else {
@@ -190,7 +190,7 @@ async fn check_parts(module: &str, count: u32, expected: impl Fn(&DecideError) -
     assert!(expected(&error), "{error}");
 }
 
-/// A policy to which instances of one more module are added.
+/// A policy with additional instances of a module.
 fn with_parts(module: &str, count: u32) -> Vec<u8> {
     const MODULE_SECTION: u8 = 1;
     const INSTANCE_SECTION: u8 = 2;

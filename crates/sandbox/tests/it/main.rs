@@ -1,4 +1,4 @@
-//! The sandbox from outside: good guests, and all kinds of hostile ones.
+//! Integration tests of the sandbox, with well-behaved and hostile guests.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,13 +6,13 @@
     reason = "a test that panics fails"
 )]
 
-mod answers;
-mod crowd;
+mod concurrency;
+mod decisions;
 mod files;
 mod guest;
-mod invalid_answers;
+mod invalid_decisions;
 mod isolation;
 mod limits;
 mod output;
 mod precompiled;
-mod world;
+mod wasi_context;

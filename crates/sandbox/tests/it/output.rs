@@ -1,11 +1,12 @@
-//! What guests print.
+//! The output of guests.
 
 use keyrelay_model::SettingValue;
 use keyrelay_sandbox::{DecideError, VisibleValue};
 
 use crate::guest::{Guest, REFRESH, decide_about, visible};
 
-/// A guest that can `(call $print (stream) (text) (length))`; the stream is `(call $stdout)` or `(call $stderr)`.
+/// A guest that can `(call $print (stream) (text) (length))`; the stream is `(call $stdout)` or
+/// `(call $stderr)`.
 fn printing(decide: &str) -> Guest {
     Guest {
         imports: r#"
@@ -27,12 +28,12 @@ async fn prints_reach_the_log_with_their_label() {
         "(call $print (call $stdout) (i32.const 1024) (i32.const 6))
          (call $print (call $stderr) (i32.const 1024) (i32.const 1)) {REFRESH}"
     ));
-    let answer = decide_about(&guest, &[]).await.unwrap();
-    assert_eq!(answer.log, ["stdout: a text", "stderr: a"]);
+    let decided = decide_about(&guest, &[]).await.unwrap();
+    assert_eq!(decided.log, ["stdout: a text", "stderr: a"]);
 }
 
 #[tokio::test]
-async fn a_panic_is_explained_by_what_was_printed() {
+async fn a_panic_is_explained_by_the_output() {
     let guest =
         printing("(call $print (call $stderr) (i32.const 1024) (i32.const 6)) (unreachable)");
     let undecided = decide_about(&guest, &[]).await.unwrap_err();

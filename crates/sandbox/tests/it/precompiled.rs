@@ -1,4 +1,4 @@
-//! Machine code is used only if the lock vouches for every bit of it.
+//! Machine code is used only if its digest is locked.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::guest::Guest;
 
-/// A policy in a folder, with its precompiled form, and what the lock says of both.
+/// A policy in a folder, with its precompiled form and its lock entry.
 struct Precompiled {
     sandbox: Sandbox,
     _folder: TempDir,
@@ -54,7 +54,7 @@ impl Precompiled {
 }
 
 #[tokio::test]
-async fn what_the_lock_vouches_for_is_used() {
+async fn a_locked_file_is_used() {
     let policy = Precompiled::new().await;
     let loaded = policy.load().await;
     assert_eq!(loaded.not_used, None);
@@ -80,7 +80,7 @@ async fn another_process_uses_it_too() {
 async fn a_flipped_bit_anywhere_is_refused_and_the_policy_is_compiled_again() {
     let policy = Precompiled::new().await;
     let good = policy.compiled();
-    // Compiling takes its time: some places of each part of the file.
+    // Compiling is slow, so only some positions are tested.
     for place in (0..good.len())
         .step_by(good.len() / 40)
         .chain([good.len() - 1])
@@ -97,14 +97,14 @@ async fn a_flipped_bit_anywhere_is_refused_and_the_policy_is_compiled_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_nobody_vouches_for_is_not_used() {
+async fn a_file_that_is_not_locked_is_not_used() {
     let mut policy = Precompiled::new().await;
     policy.locked.precompiled = None;
-    assert_eq!(policy.load().await.not_used, Some(NotUsed::NotVouched));
+    assert_eq!(policy.load().await.not_used, Some(NotUsed::NotLocked));
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_is_said() {
+async fn a_missing_file_is_reported() {
     let policy = Precompiled::new().await;
     fs::remove_file(precompiled_file(&policy.wasm)).unwrap();
     assert!(matches!(
@@ -127,7 +127,7 @@ async fn the_precompiled_form_of_another_policy_is_not_used_even_if_the_lock_say
 #[tokio::test]
 async fn what_another_engine_made_is_not_used() {
     let mut policy = Precompiled::new().await;
-    // The engine's own part, without what it says about itself.
+    // The version in the engine's own header.
     let mut compiled = policy.compiled();
     let engine = compiled
         .windows(2)
@@ -164,7 +164,7 @@ async fn a_policy_that_the_lock_does_not_know_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_policy_is_not_precompiled() {
+async fn a_file_that_is_not_a_policy_is_not_precompiled() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("broken.wasm");
     fs::write(&file, "broken").unwrap();

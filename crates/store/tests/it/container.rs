@@ -1,27 +1,27 @@
-//! What only a container can do: refuse, fail, and be away.
+//! Failures that only a container has: denied access, errors and outages.
 
 use keyrelay_local_azure::{Effect, Fault, Service};
 use keyrelay_store::StoreError;
 
-use crate::place::Place;
+use crate::backend::Backend;
 
 fn fault(effect: Effect) -> Fault {
     Fault::new(Service::Storage, effect)
 }
 
 #[tokio::test]
-async fn a_moments_trouble_is_over_within_the_operation() {
-    let Some(place) = Place::container().await else {
+async fn a_transient_failure_is_retried_within_the_operation() {
+    let Some(backend) = Backend::container().await else {
         return;
     };
-    let store = place.store();
-    let troubles = [
+    let store = backend.store();
+    let effects = [
         Effect::status(503, "ServerBusy"),
         Effect::status(500, "InternalError"),
         Effect::Cut,
     ];
-    for (number, effect) in troubles.into_iter().enumerate() {
-        place.cloud().0.switch_on(fault(effect).times(2));
+    for (number, effect) in effects.into_iter().enumerate() {
+        backend.cloud().0.switch_on(fault(effect).times(2));
         store.write("a", &number).await.unwrap();
         assert_eq!(
             store.read_json::<usize>("a").await.unwrap().unwrap().0,
@@ -31,13 +31,13 @@ async fn a_moments_trouble_is_over_within_the_operation() {
 }
 
 #[tokio::test]
-async fn a_write_whose_answer_was_lost_is_a_conflict_with_itself() {
-    let Some(place) = Place::container().await else {
+async fn a_write_whose_response_was_lost_conflicts_with_itself() {
+    let Some(backend) = Backend::container().await else {
         return;
     };
-    let store = place.store();
+    let store = backend.store();
     let version = store.create("a", &1).await.unwrap();
-    place
+    backend
         .cloud()
         .0
         .switch_on(fault(Effect::Cut).method("PUT").times(1));
@@ -53,14 +53,14 @@ async fn a_write_whose_answer_was_lost_is_a_conflict_with_itself() {
 
 #[tokio::test]
 async fn a_refusal_names_the_role() {
-    let Some(place) = Place::container().await else {
+    let Some(backend) = Backend::container().await else {
         return;
     };
-    place.cloud().0.switch_on(fault(Effect::status(
+    backend.cloud().0.switch_on(fault(Effect::status(
         403,
         "AuthorizationPermissionMismatch",
     )));
-    let error = place.store().write("a", &1).await.unwrap_err();
+    let error = backend.store().write("a", &1).await.unwrap_err();
     assert!(
         error.to_string().contains("Storage Blob Data Contributor"),
         "{error}"
@@ -69,41 +69,41 @@ async fn a_refusal_names_the_role() {
 
 #[tokio::test]
 async fn a_token_that_is_refused_is_replaced() {
-    let Some(place) = Place::container().await else {
+    let Some(backend) = Backend::container().await else {
         return;
     };
-    let store = place.store();
+    let store = backend.store();
     store.write("a", &1).await.unwrap();
-    place.cloud().0.revoke_tokens();
+    backend.cloud().0.revoke_tokens();
     store.write("a", &2).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_container_that_is_not_there_is_not_an_empty_one() {
-    let Some(place) = Place::container().await else {
+async fn a_missing_container_is_not_an_empty_one() {
+    let Some(backend) = Backend::container().await else {
         return;
     };
-    place
+    backend
         .cloud()
         .0
         .switch_on(fault(Effect::status(404, "ContainerNotFound")));
     assert!(matches!(
-        place.store().read("a").await,
-        Err(StoreError::OutOfReach { .. })
+        backend.store().read("a").await,
+        Err(StoreError::Unavailable { .. })
     ));
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_after_an_outage() {
-    let Some(place) = Place::container().await else {
+async fn written_objects_survive_an_outage() {
+    let Some(backend) = Backend::container().await else {
         return;
     };
-    let (store, (_, azurite)) = (place.store(), place.cloud());
+    let (store, (_, azurite)) = (backend.store(), backend.cloud());
     store.write("a", &1).await.unwrap();
     azurite.stop().await;
     assert!(matches!(
         store.write("a", &2).await,
-        Err(StoreError::OutOfReach { .. })
+        Err(StoreError::Unavailable { .. })
     ));
     azurite.start_again().await.unwrap();
     assert_eq!(store.read_json::<u32>("a").await.unwrap().unwrap().0, 1);

@@ -6,7 +6,7 @@ use keyrelay_store::{Acquired, Lease, LeaseError, Store};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::place::{Place, in_both_places};
+use crate::backend::{Backend, on_both_backends};
 
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(100);
@@ -17,13 +17,13 @@ struct Document {
     count: u32,
 }
 
-in_both_places! {
-    a_held_lease_is_nobody_elses,
-    what_the_holder_wrote_is_there_for_the_next,
-    after_its_time_a_lease_is_anybodys_and_the_former_holder_learns_it,
-    renewing_begins_the_time_anew,
-    of_many_who_ask_at_once_one_gets_it,
-    an_end_that_a_wrong_clock_wrote_keeps_nobody_out,
+on_both_backends! {
+    a_held_lease_cannot_be_acquired,
+    the_next_holder_reads_the_document,
+    an_expired_lease_can_be_acquired_and_is_lost_to_its_holder,
+    renewing_restarts_the_duration,
+    one_of_many_concurrent_attempts_succeeds,
+    an_expiry_from_a_wrong_clock_is_ignored,
 }
 
 async fn acquire(
@@ -40,8 +40,8 @@ async fn acquire(
     }
 }
 
-async fn a_held_lease_is_nobody_elses(place: Place) {
-    let store = place.store();
+async fn a_held_lease_cannot_be_acquired(backend: Backend) {
+    let store = backend.store();
     let lease = acquire(&store, "one", LONG).await.unwrap();
     assert!(lease.remaining() <= LONG * 3 / 4);
     let (holder, remaining) = acquire(&store, "two", LONG).await.unwrap_err();
@@ -50,12 +50,12 @@ async fn a_held_lease_is_nobody_elses(place: Place) {
         remaining > LONG * 3 / 4 && remaining <= LONG,
         "{remaining:?}"
     );
-    // Not even the holder's own second one.
+    // The holder itself cannot acquire it twice.
     assert_eq!(acquire(&store, "one", LONG).await.unwrap_err().0, "one");
 }
 
-async fn what_the_holder_wrote_is_there_for_the_next(place: Place) {
-    let store = place.store();
+async fn the_next_holder_reads_the_document(backend: Backend) {
+    let store = backend.store();
     for count in 0..3 {
         let mut lease = acquire(&store, "one", LONG).await.unwrap();
         assert_eq!(lease.document.count, count);
@@ -64,8 +64,8 @@ async fn what_the_holder_wrote_is_there_for_the_next(place: Place) {
     }
 }
 
-async fn after_its_time_a_lease_is_anybodys_and_the_former_holder_learns_it(place: Place) {
-    let store = place.store();
+async fn an_expired_lease_can_be_acquired_and_is_lost_to_its_holder(backend: Backend) {
+    let store = backend.store();
     let mut first = acquire(&store, "one", SHORT).await.unwrap();
     let second = loop {
         match acquire(&store, "two", LONG).await {
@@ -82,11 +82,11 @@ async fn after_its_time_a_lease_is_anybodys_and_the_former_holder_learns_it(plac
     second.release().await.unwrap();
 }
 
-async fn renewing_begins_the_time_anew(place: Place) {
-    let store = place.store();
+async fn renewing_restarts_the_duration(backend: Backend) {
+    let store = backend.store();
     let mut lease = acquire(&store, "one", SHORT).await.unwrap();
     tokio::time::sleep(SHORT).await;
-    // Nobody has taken it meanwhile.
+    // No other holder has acquired it meanwhile.
     lease.document.count = 7;
     lease.renew().await.unwrap();
     assert!(lease.remaining() > Duration::ZERO);
@@ -98,17 +98,17 @@ async fn renewing_begins_the_time_anew(place: Place) {
     );
 }
 
-async fn of_many_who_ask_at_once_one_gets_it(place: Place) {
+async fn one_of_many_concurrent_attempts_succeeds(backend: Backend) {
     let asking = (0..20).map(|number| {
-        let store = place.store();
+        let store = backend.store();
         async move { acquire(&store, &number.to_string(), LONG).await.is_ok() }
     });
     let got = futures::future::join_all(asking).await;
     assert_eq!(got.into_iter().filter(|got| *got).count(), 1);
 }
 
-async fn an_end_that_a_wrong_clock_wrote_keeps_nobody_out(place: Place) {
-    let store = place.store();
+async fn an_expiry_from_a_wrong_clock_is_ignored(backend: Backend) {
+    let store = backend.store();
     let lease = json!({ "name": "old", "id": "00000000-0000-0000-0000-000000000001", "until": "2099-01-01T00:00:00Z" });
     store
         .write("leases/orders", &json!({ "lease": lease, "count": 7 }))

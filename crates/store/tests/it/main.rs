@@ -1,8 +1,9 @@
-//! The store and its leases: in a real folder, and in a real container of Azurite when there is one.
+//! Integration tests of the store and its leases, in a folder and, if Azurite is installed, in a
+//! container.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backend;
 mod container;
 mod lease;
 mod objects;
-mod place;

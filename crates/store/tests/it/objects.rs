@@ -1,36 +1,37 @@
-//! Objects with conditions.
+//! Objects and conditional writes.
 
-use keyrelay_store::Store;
+use keyrelay_store::{Store, StoreError};
+use tokio::time::Instant;
 
-use crate::place::{Place, in_both_places};
+use crate::backend::{Backend, on_both_backends};
 
-in_both_places! {
-    what_was_written_is_read,
-    only_one_creates,
-    only_what_was_read_is_replaced,
-    of_many_who_add_one_nobody_is_lost,
+on_both_backends! {
+    a_written_object_is_read_back,
+    only_the_first_create_succeeds,
+    a_changed_object_is_not_replaced,
+    no_concurrent_increment_is_lost,
     a_folder_lists_its_keys_in_order,
-    a_key_comes_out_as_it_went_in,
-    what_is_not_there_is_deleted_already,
+    a_key_is_listed_as_it_was_written,
+    deleting_a_missing_object_succeeds,
 }
 
-async fn what_was_written_is_read(place: Place) {
-    let store = place.store();
+async fn a_written_object_is_read_back(backend: Backend) {
+    let store = backend.store();
     assert!(store.read("a/b").await.unwrap().is_none());
     store.write("a/b", &1).await.unwrap();
     store.write("a/b", &2).await.unwrap();
     assert_eq!(store.read_json::<u32>("a/b").await.unwrap().unwrap().0, 2);
 }
 
-async fn only_one_creates(place: Place) {
-    let store = place.store();
+async fn only_the_first_create_succeeds(backend: Backend) {
+    let store = backend.store();
     store.create("a/b", &1).await.unwrap();
     assert!(store.create("a/b", &2).await.unwrap_err().is_conflict());
     assert_eq!(store.read_json::<u32>("a/b").await.unwrap().unwrap().0, 1);
 }
 
-async fn only_what_was_read_is_replaced(place: Place) {
-    let store = place.store();
+async fn a_changed_object_is_not_replaced(backend: Backend) {
+    let store = backend.store();
     let created = store.create("a", &1).await.unwrap();
     let (_, read) = store.read_json::<u32>("a").await.unwrap().unwrap();
     assert_eq!(created, read);
@@ -53,11 +54,11 @@ async fn only_what_was_read_is_replaced(place: Place) {
     );
 }
 
-async fn of_many_who_add_one_nobody_is_lost(place: Place) {
-    let store = place.store();
+async fn no_concurrent_increment_is_lost(backend: Backend) {
+    let store = backend.store();
     store.write("count", &0).await.unwrap();
     let adding = (0..8).map(|_| {
-        let store = place.store();
+        let store = backend.store();
         tokio::spawn(async move {
             for _ in 0..25 {
                 loop {
@@ -79,8 +80,8 @@ async fn of_many_who_add_one_nobody_is_lost(place: Place) {
     );
 }
 
-async fn a_folder_lists_its_keys_in_order(place: Place) {
-    let store = place.store();
+async fn a_folder_lists_its_keys_in_order(backend: Backend) {
+    let store = backend.store();
     assert!(store.list("runs").await.unwrap().is_empty());
     for key in ["runs/2/b", "runs/10/a", "other/x", "runs/2/a"] {
         store.write(key, &0).await.unwrap();
@@ -93,13 +94,13 @@ async fn a_folder_lists_its_keys_in_order(place: Place) {
     assert!(store.folders("nothing").await.unwrap().is_empty());
 }
 
-async fn what_is_not_there_is_deleted_already(place: Place) {
-    let store = place.store();
+async fn deleting_a_missing_object_succeeds(backend: Backend) {
+    let store = backend.store();
     store.delete("nothing").await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_no_json_names_its_key_and_not_its_content() {
+async fn invalid_json_is_reported_by_key_and_without_content() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::folder(&folder.path().join("store")).unwrap();
     std::fs::write(folder.path().join("store/broken"), "planted-value-").unwrap();
@@ -109,7 +110,7 @@ async fn what_is_no_json_names_its_key_and_not_its_content() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_gone_is_out_of_reach_or_empty_and_never_a_panic() {
+async fn a_deleted_folder_is_unavailable_or_empty_and_never_a_panic() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::folder(&folder.path().join("store")).unwrap();
     drop(folder);
@@ -117,9 +118,9 @@ async fn a_folder_that_is_gone_is_out_of_reach_or_empty_and_never_a_panic() {
     assert!(store.create("a", &1).await.is_err());
 }
 
-async fn a_key_comes_out_as_it_went_in(place: Place) {
-    let store = place.store();
-    // What a resource group may be called, and what else an id may hold.
+async fn a_key_is_listed_as_it_was_written(backend: Backend) {
+    let store = backend.store();
+    // Characters that names of resource groups and ids may contain.
     for key in [
         "pending/gr\u{f6}\u{df}e (1)/a b.json",
         "pending/50%25/~a#b.json",
@@ -136,4 +137,22 @@ async fn a_key_comes_out_as_it_went_in(place: Place) {
         assert!(store.read_json::<u32>(key).await.unwrap().is_some());
         store.delete(key).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn an_operation_ends_at_its_deadline() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::folder(&folder.path().join("store")).unwrap();
+    store.write("a", &1).await.unwrap();
+    let late = store.with_deadline(Some(Instant::now()));
+    assert!(matches!(
+        late.read("a").await,
+        Err(StoreError::Unavailable { .. })
+    ));
+    assert!(matches!(
+        late.write("a", &2).await,
+        Err(StoreError::Unavailable { .. })
+    ));
+    let unlimited = late.with_deadline(None);
+    assert!(unlimited.read("a").await.unwrap().is_some());
 }

@@ -1,4 +1,5 @@
-//! Slots follow the newest version, production is pinned to it; what expires is reported to its owner.
+//! Slots follow the newest version, production is pinned to it; the owner of a secret is told when
+//! it expires.
 
 use keyrelay_policy::{App, Decision, Event, Occurrence, Policy, Reference};
 
@@ -34,7 +35,7 @@ fn new_version(event: &Event, app: &App) -> Result<Decision, String> {
         return Ok(Decision::skip(format!("{} does not reference `{}`", app.name, event.name)));
     }
     let version = event.version.as_ref().ok_or("the event has no version")?;
-    // In a slot without one, so that it follows; in production the one of the event.
+    // References in a slot get no version, those in production the version of the event.
     let wanted = app.slot.is_none().then_some(version);
     let stale: Vec<(&str, Reference)> = references
         .into_iter()

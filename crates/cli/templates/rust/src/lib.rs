@@ -1,16 +1,16 @@
-//! Pins every reference to the secret to the version that the event tells of.
+//! Pins every reference to the secret to the version of the event.
 
 use keyrelay_policy::{App, Decision, Event, Policy, Reference};
 
 struct Rule;
 
 impl Policy for Rule {
-    /// Decides about one app. The same event and app give the same decision, always.
+    /// Decides about one app. The decision depends on the event and the app only.
     fn decide(event: Event, app: App) -> Result<Decision, String> {
         let Some(version) = &event.version else {
             return Err("the event has no version".to_owned());
         };
-        // What it changes must be granted in keyrelay.toml, but for references to the event's own secret.
+        // Other changes than references to the event's secret need a grant in keyrelay.toml.
         let pinned: Vec<(&str, Reference)> =
             app.references_to(&event).map(|(name, reference)| (name, reference.at(version))).collect();
         if pinned.is_empty() {

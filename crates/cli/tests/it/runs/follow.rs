@@ -2,15 +2,15 @@ use std::fs;
 
 use keyrelay_model::Verdict;
 
-use crate::harness::{Place, run};
+use crate::harness::{WorkingFolder, run};
 
 #[tokio::test]
 async fn prints_new_runs_that_are_wanted() {
-    let place = Place::new();
-    place
+    let folder = WorkingFolder::new();
+    folder
         .keep([&run("2026-11-02T10:00:00Z", "contoso-kv/sql", &[])])
         .await;
-    let mut following = place.start(&["follow", "--secret", "sql", "--json"]);
+    let mut following = folder.start(&["follow", "--secret", "sql", "--json"]);
     assert!(
         following
             .note()
@@ -18,7 +18,8 @@ async fn prints_new_runs_that_are_wanted() {
             .starts_with("following the runs in the store")
     );
 
-    // The second began earlier and took longer; the third is about something else; the fourth is on another day.
+    // The second began earlier and took longer; the third is about something else; the fourth is on
+    // another day.
     let first = run(
         "2026-11-02T12:00:00Z",
         "contoso-kv/sql",
@@ -28,7 +29,7 @@ async fn prints_new_runs_that_are_wanted() {
     let other = run("2026-11-02T13:00:00Z", "contoso-kv/mail", &[]);
     let next_day = run("2026-11-03T00:00:00Z", "contoso-kv/sql", &[]);
     for new in [&first, &second, &next_day] {
-        place.keep([&other, new]).await;
+        folder.keep([&other, new]).await;
         let line: serde_json::Value = serde_json::from_str(&following.line().await).unwrap();
         assert_eq!(line, serde_json::to_value(new).unwrap());
     }
@@ -36,12 +37,12 @@ async fn prints_new_runs_that_are_wanted() {
 
 #[tokio::test]
 async fn goes_on_when_a_store_that_was_out_of_reach_is_back() {
-    let place = Place::new();
-    let mut following = place.start(&["follow", "--json"]);
+    let folder = WorkingFolder::new();
+    let mut following = folder.start(&["follow", "--json"]);
     following.note().await;
     let (store, away) = (
-        place.path().join(".keyrelay/store"),
-        place.path().join("away"),
+        folder.path().join(".keyrelay/store"),
+        folder.path().join("away"),
     );
     fs::rename(&store, &away).unwrap();
     fs::write(&store, "").unwrap();
@@ -53,16 +54,16 @@ async fn goes_on_when_a_store_that_was_out_of_reach_is_back() {
     fs::remove_file(&store).unwrap();
     fs::rename(&away, &store).unwrap();
     let new = run("2026-11-02T10:00:00Z", "contoso-kv/sql", &[]);
-    place.keep([&new]).await;
+    folder.keep([&new]).await;
     assert!(following.line().await.contains(new.id.as_str()));
 }
 
 #[tokio::test]
 async fn ends_when_nobody_reads_any_more() {
-    let place = Place::new();
-    let mut following = place.start(&["follow"]);
+    let folder = WorkingFolder::new();
+    let mut following = folder.start(&["follow"]);
     following.note().await;
-    place
+    folder
         .keep([&run("2026-11-02T10:00:00Z", "contoso-kv/sql", &[])])
         .await;
     following.line().await;
@@ -70,7 +71,7 @@ async fn ends_when_nobody_reads_any_more() {
 
     let gone = tokio::spawn(following.stop_reading());
     let started = ["2026-11-02T11:00:00Z", "2026-11-02T12:00:00Z"];
-    place
+    folder
         .keep(&started.map(|started| run(started, "contoso-kv/sql", &[])))
         .await;
     assert_eq!(gone.await.unwrap(), Some(0));

@@ -1,16 +1,16 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
-use keyrelay_host::record::{Cause, FORMAT, Run};
 use keyrelay_model::{Retryability, Verdict};
+use keyrelay_records::record::{Cause, FORMAT, Run};
 
-use crate::harness::{Place, app, run};
+use crate::harness::{WorkingFolder, app, run};
 
 const BROKEN: Verdict = Verdict::Failed(Retryability::Permanent);
 
 /// Five runs on three days.
-async fn five_runs() -> (Place, [Run; 5]) {
-    let place = Place::new();
+async fn five_runs() -> (WorkingFolder, [Run; 5]) {
+    let folder = WorkingFolder::new();
     let mut runs = [
         run(
             "2026-11-01T10:00:00Z",
@@ -25,7 +25,7 @@ async fn five_runs() -> (Place, [Run; 5]) {
         run(
             "2026-11-02T11:00:00Z",
             "fabrikam-kv/sql-a",
-            &[("web", Verdict::RolledBack, "undone")],
+            &[("web", Verdict::RolledBack, "rolled back")],
         ),
         run("2026-11-03T10:00:00Z", "contoso-kv/mail", &[]),
         run(
@@ -39,18 +39,18 @@ async fn five_runs() -> (Place, [Run; 5]) {
         ),
     ];
     runs[3].cause = Cause::Drift;
-    place.keep(&runs).await;
-    (place, runs)
+    folder.keep(&runs).await;
+    (folder, runs)
 }
 
 /// Checks which of the five runs are listed, newest first.
 async fn check(arguments: &[&str], expected: &[usize]) {
-    let (place, runs) = five_runs().await;
+    let (folder, runs) = five_runs().await;
     let expected: Vec<_> = expected
         .iter()
         .map(|&index| runs[index].id.clone())
         .collect();
-    assert_eq!(place.list(arguments).await, expected, "{arguments:?}");
+    assert_eq!(folder.list(arguments).await, expected, "{arguments:?}");
 }
 
 #[tokio::test]
@@ -67,9 +67,9 @@ async fn stops_at_the_limit() {
 
 #[tokio::test]
 async fn reads_no_further_than_it_has_to() {
-    let (place, runs) = five_runs().await;
+    let (folder, runs) = five_runs().await;
     for run in &runs[..3] {
-        let file = place.path().join(format!(
+        let file = folder.path().join(format!(
             ".keyrelay/store/runs/{}/{}.json",
             run.id.day(),
             run.id
@@ -77,7 +77,7 @@ async fn reads_no_further_than_it_has_to() {
         fs::write(file, "what would be complained about").unwrap();
     }
     for arguments in [["--limit", "2"], ["--since", "2026-11-03"]] {
-        let done = place.run(&arguments).await;
+        let done = folder.run(&arguments).await;
         assert_eq!((done.code, done.errors.as_str()), (Some(0), ""));
     }
 }
@@ -87,20 +87,20 @@ async fn lists_since_a_day_a_time_or_an_age() {
     check(&["--since", "2026-11-02"], &[4, 3, 2, 1]).await;
     check(&["--since", "2026-11-02T10:30:00Z"], &[4, 3, 2]).await;
 
-    let place = Place::new();
+    let folder = WorkingFolder::new();
     let ago = |hours| (Timestamp::now() - SignedDuration::from_hours(hours)).to_string();
     let recent = run(&ago(1), "contoso-kv/sql", &[]);
-    place
+    folder
         .keep([&recent, &run(&ago(3), "contoso-kv/sql", &[])])
         .await;
-    assert_eq!(place.list(&["--since", "2h"]).await, [recent.id]);
+    assert_eq!(folder.list(&["--since", "2h"]).await, [recent.id]);
 }
 
 #[tokio::test]
 async fn filters_by_verdict() {
     check(&["--verdict", "failed"], &[4, 1]).await;
     check(&["--verdict", "failed,rolled-back"], &[4, 2, 1]).await;
-    // One of several rotations, and a run that came to none.
+    // One of several rotations, and a run without one.
     check(&["--verdict", "unchanged"], &[4, 3]).await;
 }
 
@@ -130,8 +130,8 @@ async fn filters_by_cause() {
 
 #[tokio::test]
 async fn a_line_says_what_an_operator_looks_for() {
-    let (place, runs) = five_runs().await;
-    let done = place.run(&[]).await;
+    let (folder, runs) = five_runs().await;
+    let done = folder.run(&[]).await;
     let columns = |line: &str| -> Vec<String> {
         line.split("  ")
             .map(str::trim)
@@ -185,8 +185,8 @@ async fn a_line_says_what_an_operator_looks_for() {
 
 #[tokio::test]
 async fn json_is_one_record_a_line() {
-    let (place, runs) = five_runs().await;
-    let done = place.run(&["--json", "--limit", "2"]).await;
+    let (folder, runs) = five_runs().await;
+    let done = folder.run(&["--json", "--limit", "2"]).await;
     let records: Vec<serde_json::Value> = done
         .output
         .lines()
@@ -198,8 +198,8 @@ async fn json_is_one_record_a_line() {
 
 #[tokio::test]
 async fn nothing_found_is_said_and_no_failure() {
-    let (place, _) = five_runs().await;
-    let done = place.run(&["--secret", "other"]).await;
+    let (folder, _) = five_runs().await;
+    let done = folder.run(&["--secret", "other"]).await;
     assert_eq!((done.code, done.output.as_str()), (Some(0), ""));
     assert!(
         done.errors.contains("no such runs in the store"),
@@ -210,11 +210,11 @@ async fn nothing_found_is_said_and_no_failure() {
 
 #[tokio::test]
 async fn a_run_that_cannot_be_read_does_not_hide_the_others() {
-    let (place, mut runs) = five_runs().await;
+    let (folder, mut runs) = five_runs().await;
     runs[0].id = run("2026-11-04T10:00:00Z", "contoso-kv/sql", &[]).id;
     runs[0].format = FORMAT + 1;
-    place.keep(&runs[..1]).await;
-    let done = place.run(&[]).await;
+    folder.keep(&runs[..1]).await;
+    let done = folder.run(&[]).await;
     assert_eq!((done.code, done.output.lines().count()), (Some(0), 6));
     assert!(
         done.errors
@@ -226,9 +226,9 @@ async fn a_run_that_cannot_be_read_does_not_hide_the_others() {
 
 #[tokio::test]
 async fn nothing_from_the_store_commands_the_terminal() {
-    let place = Place::new();
+    let folder = WorkingFolder::new();
     let evil = "red \u{1b}[31m and \u{9b}2J\u{202e}\u{7f} end";
-    place
+    folder
         .keep([&run(
             "2026-11-01T10:00:00Z",
             "contoso-kv/sql",
@@ -236,7 +236,7 @@ async fn nothing_from_the_store_commands_the_terminal() {
         )])
         .await;
     for arguments in [&["list"][..], &["--json"]] {
-        let done = place.run(arguments).await;
+        let done = folder.run(arguments).await;
         let text = done.output + &done.errors;
         assert!(text.contains("red "), "{text:?}");
         assert!(
@@ -248,7 +248,7 @@ async fn nothing_from_the_store_commands_the_terminal() {
 
 #[tokio::test]
 async fn what_cannot_be_meant_is_refused() {
-    let place = Place::new();
+    let folder = WorkingFolder::new();
     for arguments in [
         &["--limit", "0"][..],
         &["--since", "yesterday"],
@@ -259,6 +259,6 @@ async fn what_cannot_be_meant_is_refused() {
         &["--limit", "3", "show"],
         &["other"],
     ] {
-        assert_eq!(place.run(arguments).await.code, Some(2), "{arguments:?}");
+        assert_eq!(folder.run(arguments).await.code, Some(2), "{arguments:?}");
     }
 }

@@ -4,13 +4,13 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::{Json, Router};
-use keyrelay_host::history::History;
-use keyrelay_host::pending::Postponed;
-use keyrelay_host::record::{Cause, Run};
 use keyrelay_model::{Retryability, Verdict};
+use keyrelay_records::history::History;
+use keyrelay_records::pending::PostponedEvent;
+use keyrelay_records::record::{Cause, Run};
 use serde_json::{Value, json};
 
-use crate::harness::{Place, run, serve};
+use crate::harness::{WorkingFolder, run, serve};
 
 const KEY: &str = "planted-value-master-key";
 
@@ -23,9 +23,9 @@ struct FunctionsHost {
 }
 
 impl FunctionsHost {
-    async fn start(place: &Place, new: &Run) -> (Self, String) {
+    async fn start(folder: &WorkingFolder, new: &Run) -> (Self, String) {
         let host = Self {
-            history: place.history.clone(),
+            history: folder.history.clone(),
             new: new.clone(),
             requests: Arc::default(),
         };
@@ -57,8 +57,8 @@ impl FunctionsHost {
 }
 
 /// A run, and the one that comes of it when it is resubmitted.
-async fn two_runs(verdict: Verdict) -> (Place, Run, Run) {
-    let place = Place::new();
+async fn two_runs(verdict: Verdict) -> (WorkingFolder, Run, Run) {
+    let folder = WorkingFolder::new();
     let first = run(
         "2026-11-01T10:00:00Z",
         "contoso-kv/sql",
@@ -67,18 +67,18 @@ async fn two_runs(verdict: Verdict) -> (Place, Run, Run) {
     let mut new = run(
         "2026-11-02T10:00:00Z",
         "contoso-kv/sql",
-        &[("orders", verdict, "what came of it")],
+        &[("orders", verdict, "the new outcome")],
     );
     new.cause = Cause::Resubmit;
     new.of = Some(first.id.clone());
-    place.keep([&first]).await;
-    (place, first, new)
+    folder.keep([&first]).await;
+    (folder, first, new)
 }
 
 #[tokio::test]
 async fn puts_the_event_where_the_timer_looks() {
-    let (place, run, _) = two_runs(Verdict::Verified).await;
-    let done = place.run(&["resubmit", run.id.as_str()]).await;
+    let (folder, run, _) = two_runs(Verdict::Verified).await;
+    let done = folder.run(&["resubmit", run.id.as_str()]).await;
     assert_eq!(done.code, Some(0), "{}", done.errors);
     assert!(
         done.errors
@@ -86,11 +86,11 @@ async fn puts_the_event_where_the_timer_looks() {
         "{}",
         done.errors
     );
-    let files = place.files("pending/events");
+    let files = folder.files("pending/events");
     let [file] = files.as_slice() else {
         panic!("{files:?}")
     };
-    let kept: Postponed = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let kept: PostponedEvent = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     assert_eq!(
         (kept.run, kept.cause, Some(kept.event)),
         (Some(run.id), Cause::Resubmit, run.event)
@@ -99,9 +99,9 @@ async fn puts_the_event_where_the_timer_looks() {
 
 #[tokio::test]
 async fn has_the_timer_run_at_once_and_shows_the_new_run() {
-    let (place, first, new) = two_runs(Verdict::Verified).await;
-    let (host, url) = FunctionsHost::start(&place, &new).await;
-    let done = place
+    let (folder, first, new) = two_runs(Verdict::Verified).await;
+    let (host, url) = FunctionsHost::start(&folder, &new).await;
+    let done = folder
         .run(&[
             "resubmit",
             first.id.as_str(),
@@ -114,7 +114,7 @@ async fn has_the_timer_run_at_once_and_shows_the_new_run() {
         .await;
     assert_eq!(done.code, Some(0), "{}", done.errors);
     assert!(
-        done.output.contains(new.id.as_str()) && done.output.contains("what came of it"),
+        done.output.contains(new.id.as_str()) && done.output.contains("the new outcome"),
         "{}",
         done.output
     );
@@ -128,14 +128,14 @@ async fn has_the_timer_run_at_once_and_shows_the_new_run() {
 
 #[tokio::test]
 async fn a_new_run_that_failed_is_a_failure() {
-    let (place, first, new) = two_runs(Verdict::Failed(Retryability::Permanent)).await;
+    let (folder, first, new) = two_runs(Verdict::Failed(Retryability::Permanent)).await;
     // An earlier resubmission of the same run is not the one that is waited for.
     let mut earlier = run("2026-11-01T12:00:00Z", "contoso-kv/sql", &[]);
     earlier.cause = Cause::Resubmit;
     earlier.of = Some(first.id.clone());
-    place.keep([&earlier]).await;
-    let (_host, url) = FunctionsHost::start(&place, &new).await;
-    let mut command = place.command(&[
+    folder.keep([&earlier]).await;
+    let (_host, url) = FunctionsHost::start(&folder, &new).await;
+    let mut command = folder.command(&[
         "resubmit",
         first.id.as_str(),
         "--functions-host",
@@ -159,9 +159,9 @@ async fn a_new_run_that_failed_is_a_failure() {
 
 #[tokio::test]
 async fn a_refused_key_is_said_and_the_event_waits_all_the_same() {
-    let (place, first, new) = two_runs(Verdict::Verified).await;
-    let (_host, url) = FunctionsHost::start(&place, &new).await;
-    let done = place
+    let (folder, first, new) = two_runs(Verdict::Verified).await;
+    let (_host, url) = FunctionsHost::start(&folder, &new).await;
+    let done = folder
         .run(&[
             "resubmit",
             first.id.as_str(),
@@ -177,17 +177,17 @@ async fn a_refused_key_is_said_and_the_event_waits_all_the_same() {
         "{}",
         done.errors
     );
-    assert_eq!(place.files("pending/events").len(), 1);
+    assert_eq!(folder.files("pending/events").len(), 1);
 }
 
 #[tokio::test]
 async fn the_key_does_not_follow_a_redirection() {
-    let (place, first, new) = two_runs(Verdict::Verified).await;
-    let (elsewhere, target) = FunctionsHost::start(&place, &new).await;
+    let (folder, first, new) = two_runs(Verdict::Verified).await;
+    let (elsewhere, target) = FunctionsHost::start(&folder, &new).await;
     let moved = Router::new()
         .fallback(async move |_: Bytes| (StatusCode::TEMPORARY_REDIRECT, [("location", target)]));
     let url = serve(moved).await;
-    let done = place
+    let done = folder
         .run(&[
             "resubmit",
             first.id.as_str(),
@@ -203,23 +203,23 @@ async fn the_key_does_not_follow_a_redirection() {
 
 #[tokio::test]
 async fn what_cannot_be_handled_again_is_refused() {
-    let place = Place::new();
+    let folder = WorkingFolder::new();
     let no_event = Run {
         event: None,
         ..run("2026-11-01T10:00:00Z", "contoso-kv/sql", &[])
     };
-    place.keep([&no_event]).await;
+    folder.keep([&no_event]).await;
     for id in [no_event.id.as_str(), "20261101T100000000Z-01234567"] {
-        let done = place.run(&["resubmit", id]).await;
+        let done = folder.run(&["resubmit", id]).await;
         assert_eq!(done.code, Some(1));
         assert!(done.errors.contains(id), "{}", done.errors);
     }
-    assert!(place.files("pending/events").is_empty());
+    assert!(folder.files("pending/events").is_empty());
 }
 
 #[tokio::test]
 async fn the_functions_host_is_not_asked_without_a_key_or_in_plain_text() {
-    let (place, first, _) = two_runs(Verdict::Verified).await;
+    let (folder, first, _) = two_runs(Verdict::Verified).await;
     let id = first.id.as_str();
     for arguments in [
         &[
@@ -238,7 +238,7 @@ async fn the_functions_host_is_not_asked_without_a_key_or_in_plain_text() {
         ],
         &["resubmit", id, "--json"],
     ] {
-        assert_eq!(place.run(arguments).await.code, Some(2), "{arguments:?}");
+        assert_eq!(folder.run(arguments).await.code, Some(2), "{arguments:?}");
     }
-    assert!(place.files("pending/events").is_empty());
+    assert!(folder.files("pending/events").is_empty());
 }

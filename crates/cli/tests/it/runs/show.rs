@@ -1,9 +1,9 @@
-use keyrelay_host::config::Mode;
-use keyrelay_host::outcome::Outcome;
-use keyrelay_host::record::{Cause, Former, PolicyRecord, Request, Run};
+use keyrelay_config::Mode;
 use keyrelay_model::Verdict;
+use keyrelay_records::outcome::Outcome;
+use keyrelay_records::record::{AzureRequest, Cause, FormerOutcome, PolicyRecord, Run};
 
-use crate::harness::{Place, run};
+use crate::harness::{WorkingFolder, run};
 
 const LATER: &str = "20261101T100500000Z-0123abcd";
 
@@ -34,7 +34,7 @@ fn full() -> Run {
     ];
     rotation.notes = vec!["a collision was repaired".to_owned()];
     rotation.policy_log = vec!["the policy says\nso".to_owned()];
-    rotation.requests = vec![Request {
+    rotation.requests = vec![AzureRequest {
         operation: "write the settings".to_owned(),
         subject: "sites/orders".to_owned(),
         at: "2026-11-01T10:00:00.250Z".parse().unwrap(),
@@ -44,7 +44,7 @@ fn full() -> Run {
         correlation_id: Some("correlation-id-1".to_owned()),
         attempts: 3,
     }];
-    rotation.before = Some(Former {
+    rotation.before = Some(FormerOutcome {
         outcome: Outcome::new(Verdict::Pending, "not seen yet"),
         settled_by: LATER.parse().unwrap(),
     });
@@ -53,9 +53,9 @@ fn full() -> Run {
 
 #[tokio::test]
 async fn shows_everything_of_a_run() {
-    let (place, run) = (Place::new(), full());
-    place.keep([&run]).await;
-    let done = place.run(&["show", run.id.as_str()]).await;
+    let (folder, run) = (WorkingFolder::new(), full());
+    folder.keep([&run]).await;
+    let done = folder.run(&["show", run.id.as_str()]).await;
     assert_eq!((done.code, done.errors.as_str()), (Some(0), ""));
     let settled = format!("until run {LATER} settled it");
     for expected in [
@@ -99,18 +99,18 @@ async fn shows_everything_of_a_run() {
 
 #[tokio::test]
 async fn json_is_the_record() {
-    let (place, run) = (Place::new(), full());
-    place.keep([&run]).await;
-    let done = place.run(&["show", "--json", run.id.as_str()]).await;
+    let (folder, run) = (WorkingFolder::new(), full());
+    folder.keep([&run]).await;
+    let done = folder.run(&["show", "--json", run.id.as_str()]).await;
     let shown: serde_json::Value = serde_json::from_str(&done.output).unwrap();
     assert_eq!(shown, serde_json::to_value(&run).unwrap());
 }
 
 #[tokio::test]
 async fn a_run_that_is_not_there_is_a_failure_that_names_the_store() {
-    let (place, run) = (Place::new(), full());
-    place.keep([&run]).await;
-    let done = place.run(&["show", LATER]).await;
+    let (folder, run) = (WorkingFolder::new(), full());
+    folder.keep([&run]).await;
+    let done = folder.run(&["show", LATER]).await;
     assert_eq!(done.code, Some(1));
     for expected in [LATER, ".keyrelay/store", "keep_runs_days"] {
         assert!(done.errors.contains(expected), "{}", done.errors);
@@ -119,7 +119,7 @@ async fn a_run_that_is_not_there_is_a_failure_that_names_the_store() {
 
 #[tokio::test]
 async fn what_is_no_id_is_refused() {
-    let done = Place::new().run(&["show", "../../x"]).await;
+    let done = WorkingFolder::new().run(&["show", "../../x"]).await;
     assert_eq!(done.code, Some(2));
     assert!(
         done.errors.contains("is not the id of a run"),

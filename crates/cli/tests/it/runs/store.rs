@@ -1,21 +1,18 @@
-//! Where the store is.
+//! The location of the store.
 
 use std::fs;
 
-use keyrelay_host::record::Run;
+use keyrelay_records::record::Run;
 
 use crate::blobs::Blobs;
-use crate::harness::{Done, Place, done, history, run};
+use crate::harness::{Done, WorkingFolder, done, history, run};
 
 const TIME: &str = "2026-11-01T10:00:00Z";
 
-/// Puts a store with one run into a folder of the place.
-async fn store(place: &Place, folder: &str) -> Run {
-    let run = run(TIME, &format!("contoso-kv/{folder}"), &[]);
-    history(&place.path().join(folder))
-        .keep(&run)
-        .await
-        .unwrap();
+/// Writes a store with one run into a subfolder.
+async fn store(folder: &WorkingFolder, name: &str) -> Run {
+    let run = run(TIME, &format!("contoso-kv/{name}"), &[]);
+    history(&folder.path().join(name)).keep(&run).await.unwrap();
     run
 }
 
@@ -31,16 +28,16 @@ fn has_listed(done: &Done, secret: &str) {
 
 #[tokio::test]
 async fn the_option_wins_over_the_environment_over_the_file_over_the_default() {
-    let place = Place::new();
-    place.keep([&run(TIME, "contoso-kv/default", &[])]).await;
-    for folder in ["option", "environment", "file"] {
-        store(&place, folder).await;
+    let folder = WorkingFolder::new();
+    folder.keep([&run(TIME, "contoso-kv/default", &[])]).await;
+    for name in ["option", "environment", "file"] {
+        store(&folder, name).await;
     }
-    has_listed(&place.run(&[]).await, "default");
-    fs::write(place.path().join("keyrelay.toml"), "store = 'file'").unwrap();
-    has_listed(&place.run(&[]).await, "file");
+    has_listed(&folder.run(&[]).await, "default");
+    fs::write(folder.path().join("keyrelay.toml"), "store = 'file'").unwrap();
+    has_listed(&folder.run(&[]).await, "file");
     let in_environment = |arguments: &[&str]| {
-        let mut command = place.command(arguments);
+        let mut command = folder.command(arguments);
         command.env("KEYRELAY_STORE", "environment");
         done(command)
     };
@@ -51,7 +48,7 @@ async fn the_option_wins_over_the_environment_over_the_file_over_the_default() {
 
 #[tokio::test]
 async fn a_folder_that_is_not_there_is_said_and_not_made() {
-    let place = Place::new();
+    let folder = WorkingFolder::new();
     for arguments in [
         &["--store", "nowhere"][..],
         &[
@@ -61,7 +58,7 @@ async fn a_folder_that_is_not_there_is_said_and_not_made() {
             "20261101T100000000Z-01234567",
         ],
     ] {
-        let done = place.run(arguments).await;
+        let done = folder.run(arguments).await;
         assert_eq!(done.code, Some(2));
         assert!(
             done.errors.contains("`nowhere`") && done.errors.contains("--store"),
@@ -69,49 +66,49 @@ async fn a_folder_that_is_not_there_is_said_and_not_made() {
             done.errors
         );
     }
-    assert!(!place.path().join("nowhere").exists());
+    assert!(!folder.path().join("nowhere").exists());
 }
 
 #[tokio::test]
 async fn mistakes_in_the_configuration_are_named() {
-    let place = Place::new();
+    let folder = WorkingFolder::new();
     fs::write(
-        place.path().join("keyrelay.toml"),
+        folder.path().join("keyrelay.toml"),
         "stroe = 'file'\nmode = 7",
     )
     .unwrap();
-    let refused = place.run(&[]).await;
+    let refused = folder.run(&[]).await;
     assert_eq!(refused.code, Some(1));
     assert!(
         refused.errors.contains("stroe") && refused.errors.contains("mode"),
         "{}",
         refused.errors
     );
-    // They do not matter to somebody who says where the store is.
+    // They do not matter if the store is named.
     assert_eq!(
-        place.run(&["--store", ".keyrelay/store"]).await.code,
+        folder.run(&["--store", ".keyrelay/store"]).await.code,
         Some(0)
     );
 }
 
 #[tokio::test]
 async fn what_is_no_container_is_refused() {
-    let place = Place::new();
+    let folder = WorkingFolder::new();
     for url in [
         "http://contoso.blob.core.windows.net/keyrelay",
         "https://contoso.blob.core.windows.net",
         "",
     ] {
-        assert_eq!(place.run(&["--store", url]).await.code, Some(2), "{url}");
+        assert_eq!(folder.run(&["--store", url]).await.code, Some(2), "{url}");
     }
 }
 
 #[tokio::test]
 async fn a_container_is_read_with_the_managed_identity() {
-    let place = Place::new();
+    let folder = WorkingFolder::new();
     let kept = run(TIME, "contoso-kv/sql", &[]);
     let blobs = Blobs::start(&kept).await;
-    let mut command = place.command(&["--store", &blobs.container(), "--json"]);
+    let mut command = folder.command(&["--store", &blobs.container(), "--json"]);
     command.envs(blobs.identity());
     let done = done(command).await;
     assert_eq!(done.code, Some(0), "{}", done.errors);
@@ -121,10 +118,10 @@ async fn a_container_is_read_with_the_managed_identity() {
 
 #[tokio::test]
 async fn a_container_that_refuses_us_is_named_with_the_role_that_is_missing() {
-    let place = Place::new();
+    let folder = WorkingFolder::new();
     let blobs = Blobs::start(&run(TIME, "contoso-kv/sql", &[])).await;
     let url = blobs.container().replace("keyrelay", "of-others");
-    let mut command = place.command(&["--store", &url]);
+    let mut command = folder.command(&["--store", &url]);
     command.envs(blobs.identity());
     let done = done(command).await;
     assert_eq!(done.code, Some(1));

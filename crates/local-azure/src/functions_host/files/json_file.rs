@@ -24,7 +24,8 @@ impl JsonFile {
         }
     }
 
-    /// The value of a field such as `customHandler.description`. A number is an index into an array.
+    /// The value of a field such as `customHandler.description`. A number is an index into an
+    /// array.
     pub(super) fn get(&self, field: &str) -> Option<&Value> {
         field
             .split('.')

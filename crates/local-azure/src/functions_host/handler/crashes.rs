@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 /// Counts crashes in close succession.
 ///
-/// Source: `HttpFunctionInvocationDispatcher` in Azure/azure-functions-host, which stops at the third error when less
-/// than 30 minutes lie between two.
+/// Source: `HttpFunctionInvocationDispatcher` in Azure/azure-functions-host, which stops at the
+/// third error when less than 30 minutes lie between two.
 #[derive(Debug)]
 pub(super) struct Crashes {
     max: usize,

@@ -38,7 +38,8 @@ pub(super) struct Process {
 impl Process {
     /// Starts the process on a free port and copies its output to the log.
     pub(super) fn start(launch: &Launch, log: &HostLog) -> io::Result<Self> {
-        // Another process can take the port before the handler does. The real host has the same race.
+        // Another process can take the port before the handler does. The real host has the same
+        // race.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?
             .port();
@@ -96,8 +97,8 @@ impl fmt::Debug for Launch {
 
 /// Sends `GET /` immediately and then every 25 ms until there is a response.
 ///
-/// Only a refused connection is retried. A server that accepts the connection and never responds blocks the call.
-/// Source: `DefaultHttpWorkerService.IsWorkerReady` in Azure/azure-functions-host.
+/// Only a refused connection is retried. A server that accepts the connection and never responds
+/// blocks the call. Source: `DefaultHttpWorkerService.IsWorkerReady` in Azure/azure-functions-host.
 pub(super) async fn ready(client: reqwest::Client, port: u16) {
     let url = format!("http://127.0.0.1:{port}/");
     while client

@@ -109,7 +109,7 @@ async fn faults_apply_to_the_other_services_too() {
 }
 
 #[tokio::test]
-async fn a_cut_connection_does_not_undo_the_write() {
+async fn a_cut_connection_does_not_revert_the_write() {
     let stand = Stand::start().await;
     stand.cloud.switch_on(on_writes(Effect::Cut).times(1));
     assert!(put(&stand, "new").await.unwrap_err().is_request());

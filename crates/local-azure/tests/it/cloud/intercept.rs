@@ -216,7 +216,8 @@ async fn a_request_is_executed_after_its_client_is_gone() {
     assert_eq!(plain(&stand), "new");
 }
 
-/// Kills a handler when its request for a token reaches a moment. Returns the number of issued tokens.
+/// Kills a handler when its request for a token reaches a moment. Returns the number of issued
+/// tokens.
 async fn kill_at(moment: Moment, then: Then) -> usize {
     let (sender, _events) = mpsc::unbounded_channel();
     let cloud = Cloud::start(World::parse(WORLD).unwrap(), Default::default(), sender)

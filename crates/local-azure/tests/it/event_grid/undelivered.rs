@@ -110,7 +110,8 @@ async fn the_whole_batch_is_retried() {
 #[tokio::test]
 async fn a_timed_out_attempt_is_retried() {
     let endpoint = Endpoint::start(&[0]).await;
-    // This clock shortens an event's day to 86 ms, which must not apply to the duration of attempts.
+    // This clock shortens an event's day to 86 ms, which must not apply to the duration of
+    // attempts.
     let attempt_timeout = Some(Duration::from_millis(500));
     let grid = Grid::with(EventGridOptions {
         clock: 1_000_000.0,

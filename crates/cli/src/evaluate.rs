@@ -1,0 +1,151 @@
+//! The evaluation of a policy for one event and one app, as in keyrelay-host: in the real sandbox,
+//! with the real check.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use keyrelay_model::{AppId, Decision, Event, Grant, Plan, Reference, Settings, plan};
+use keyrelay_sandbox::{
+    AppView, Policy, PolicyLimits, Undecided, View, VisibleSetting, visible_references,
+    visible_settings,
+};
+
+/// The inputs of an evaluation.
+#[derive(Debug, Clone)]
+pub(crate) struct Inputs {
+    pub(crate) event: Event,
+    pub(crate) app: AppId,
+    pub(crate) settings: Settings,
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) grant: Grant,
+    pub(crate) limits: PolicyLimits,
+    pub(crate) vault_suffix: String,
+}
+
+/// The result of an evaluation.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    pub(crate) outcome: EvaluationOutcome,
+    /// The output of the policy.
+    pub(crate) log: Vec<String>,
+    /// The time of all calls together.
+    pub(crate) elapsed: Duration,
+    /// The peak memory of a call, in bytes.
+    pub(crate) memory: usize,
+}
+
+/// A decision, with the verdict of the check on a patch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum EvaluationOutcome {
+    Patch(Plan),
+    Refused(String),
+    Refresh,
+    Notice(String),
+    Skip(String),
+    /// The policy failed, or returned an error.
+    Error(String),
+}
+
+impl Inputs {
+    /// Evaluates the policy. A policy with the view `references` gets those first, and all settings
+    /// in a second call if it decides to patch.
+    pub(crate) async fn evaluate(&self, policy: &Policy) -> Evaluation {
+        let mut evaluation = Evaluation {
+            outcome: EvaluationOutcome::Refresh,
+            log: Vec::new(),
+            elapsed: Duration::ZERO,
+            memory: 0,
+        };
+        if !policy.about().wants(self.event.occurrence) {
+            let message = format!(
+                "policy `{}` does not decide about {}",
+                policy.name(),
+                self.event.occurrence
+            );
+            return Evaluation {
+                outcome: EvaluationOutcome::Skip(message),
+                ..evaluation
+            };
+        }
+        if let Err(error) = policy
+            .check_parameters(&self.parameters, &self.limits)
+            .await
+        {
+            return Evaluation {
+                outcome: EvaluationOutcome::Error(error.to_string()),
+                ..evaluation
+            };
+        }
+        if policy.about().view == View::References {
+            let references = self.settings.iter().filter_map(|(name, value)| {
+                let reference: Reference = value.reference(&self.vault_suffix).ok()?;
+                Some((name.clone(), reference.target().clone()))
+            });
+            let decided = self
+                .decide(policy, &visible_references(references), &mut evaluation)
+                .await;
+            match decided {
+                Ok(Decision::Patch(_)) => {}
+                other => {
+                    return Evaluation {
+                        outcome: self.outcome(other),
+                        ..evaluation
+                    };
+                }
+            }
+        }
+        let visible = visible_settings(&self.settings, &self.grant, &self.vault_suffix);
+        let decided = self.decide(policy, &visible, &mut evaluation).await;
+        Evaluation {
+            outcome: self.outcome(decided),
+            ..evaluation
+        }
+    }
+
+    async fn decide(
+        &self,
+        policy: &Policy,
+        settings: &[VisibleSetting],
+        evaluation: &mut Evaluation,
+    ) -> Result<Decision, Undecided> {
+        let view = AppView {
+            id: &self.app,
+            settings,
+            parameters: &self.parameters,
+        };
+        let evaluated = policy.decide(&self.event, &view, &self.limits).await;
+        match evaluated {
+            Ok(output) => {
+                evaluation.log = output.log;
+                evaluation.elapsed += output.elapsed;
+                evaluation.memory = evaluation.memory.max(output.memory);
+                Ok(output.decision)
+            }
+            Err(undecided) => {
+                evaluation.log.clone_from(&undecided.log);
+                Err(undecided)
+            }
+        }
+    }
+
+    fn outcome(&self, decided: Result<Decision, Undecided>) -> EvaluationOutcome {
+        match decided {
+            Ok(Decision::Patch(patch)) => {
+                match plan(
+                    &patch,
+                    &self.event,
+                    &self.settings,
+                    &self.grant,
+                    &self.vault_suffix,
+                ) {
+                    Ok(plan) => EvaluationOutcome::Patch(plan),
+                    Err(refusal) => EvaluationOutcome::Refused(refusal.to_string()),
+                }
+            }
+            Ok(Decision::Refresh) => EvaluationOutcome::Refresh,
+            Ok(Decision::Notice(text)) => EvaluationOutcome::Notice(text),
+            Ok(Decision::Skip(reason)) => EvaluationOutcome::Skip(reason),
+            Err(Undecided { error, .. }) => EvaluationOutcome::Error(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The option `--store`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use keyrelay_azure::{Credential, Http, Identity};
+use keyrelay_config::{Config, StoreLocation};
+use keyrelay_records::store;
+use keyrelay_store::Store;
+
+use crate::usage_error::OrUsageError;
+
+/// The location of the store.
+#[derive(Debug, Args)]
+pub(super) struct StoreOption {
+    /// The store: a folder, or the URL of a blob container
+    ///
+    /// The default is `store` in ./keyrelay.toml, or else the folder .keyrelay/store below the
+    /// current one. A container is read with the managed identity in Azure, and elsewhere with the
+    /// account of `az login`. This needs the role `Storage Blob Data Reader`, and
+    /// `Storage Blob Data Contributor` to resubmit.
+    #[arg(long, env = "KEYRELAY_STORE", value_name = "FOLDER|URL", value_parser = parse)]
+    store: Option<StoreLocation>,
+}
+
+/// The environment variables that configure access to the store. The others are for the host only:
+/// an error in them must not prevent access to the run history.
+const VARIABLES: [&str; 4] = [
+    "KEYRELAY_CLOUD",
+    "KEYRELAY_CLIENT_ID",
+    "AzureWebJobsStorage__blobServiceUri",
+    "AzureWebJobsStorage__accountName",
+];
+
+impl StoreOption {
+    /// Opens the store. A folder has to exist: reading does not create it.
+    pub(super) fn open(self) -> anyhow::Result<Store> {
+        // The empty path stands for the current folder.
+        let here = Path::new("");
+        if let Some(StoreLocation::Folder(folder)) = &self.store {
+            return open_folder(folder);
+        }
+        let config = configuration(here)?;
+        match self.store.unwrap_or(config.store) {
+            StoreLocation::Folder(folder) => open_folder(&folder),
+            container @ StoreLocation::Container(_) => {
+                let identity = match variable("IDENTITY_ENDPOINT") {
+                    Some(_) => Identity::Managed {
+                        client_id: config.client_id,
+                    },
+                    None => Identity::Developer,
+                };
+                let http = Http::new().context("cannot make an HTTP client")?;
+                let credential = Arc::new(Credential::new(identity, &http));
+                store::open(&container, here, &config.cloud, &credential, &http)
+            }
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<StoreLocation, String> {
+    match text {
+        "" => Err("write a folder, or the URL of a blob container".to_owned()),
+        url if url.contains("://") => url
+            .parse()
+            .map(StoreLocation::Container)
+            .map_err(|error| format!("{error}")),
+        folder => Ok(StoreLocation::Folder(folder.into())),
+    }
+}
+
+fn open_folder(folder: &Path) -> anyhow::Result<Store> {
+    if !folder.is_dir() {
+        let none = anyhow!(
+            "there is no store in the folder `{}`: name it with `--store`, KEYRELAY_STORE, or `store` in ./keyrelay.toml \
+             (keyrelay-host makes it when it handles its first event)",
+            folder.display()
+        );
+        return Err(none).or_usage_error();
+    }
+    Store::folder(folder).with_context(|| format!("cannot use the folder `{}`", folder.display()))
+}
+
+fn configuration(here: &Path) -> anyhow::Result<Config> {
+    let value = |name: &str| Some((name.to_owned(), variable(name)?));
+    let environment: BTreeMap<String, String> = VARIABLES.into_iter().filter_map(value).collect();
+    Config::load(here, &environment).map_err(|problems| {
+        let problems: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("\n  {problem}"))
+            .collect();
+        anyhow!(
+            "where the store is cannot be read from the configuration:{}",
+            problems.concat()
+        )
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place of this command where the environment is read"
+)]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,225 @@
+//! The configuration as a whole.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use keyrelay_azure::{Cloud, Scope};
+
+use crate::cloud::read_cloud;
+use crate::keys::{KEYS, Key, MODE_PREFIX, PREFIX, ROTATION};
+use crate::mode::{LogLevel, Mode, TelemetryMode};
+use crate::problem::Problem;
+use crate::rule::Rule;
+use crate::store_location::{self, StoreLocation};
+use crate::table::{self, Table};
+use crate::webhook::{self, WebhookConfig};
+
+/// The validated configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The mode that applies to all rotations, unless a rule has a stricter one.
+    pub mode: Mode,
+    /// The subscriptions and resource groups to search for apps. Empty: keyrelay's own resource
+    /// group, if it runs in Azure.
+    pub scope: Vec<Scope>,
+    /// The vaults whose events are accepted, by name in lower case. Empty: all vaults of the cloud.
+    pub vaults: Vec<String>,
+    /// The endpoints of Azure's services.
+    pub cloud: Cloud,
+    /// The client id of a user-assigned managed identity. None: the system-assigned one.
+    pub client_id: Option<String>,
+    /// The deadline of an invocation. Event Grid waits 30 s and then delivers again.
+    pub answer_within: Duration,
+    /// The number of apps that are handled at once for one event.
+    pub apps_at_once: usize,
+    /// The location of leases, pending work and the run history.
+    pub store: StoreLocation,
+    /// The time after which the lease of an app expires, if the instance that holds it dies.
+    pub lease: Duration,
+    /// The retention of runs.
+    pub keep_runs: Duration,
+    /// Whether only the policies of `policies.lock` may run. None: if there is such a file.
+    pub locked: Option<bool>,
+    /// The level of keyrelay's own log.
+    pub log: LogLevel,
+    /// Whether there are traces and metrics.
+    pub telemetry: TelemetryMode,
+    /// Rules for secrets. The first that matches applies.
+    pub rules: Vec<Rule>,
+    /// The webhook that serves Event Grid without a Functions host. None: there is none.
+    pub webhook: Option<WebhookConfig>,
+}
+
+impl Config {
+    /// Reads `keyrelay.toml` in the folder of the app, and the environment. A file that is missing
+    /// is an empty one.
+    ///
+    /// Returns all problems together.
+    pub fn load(
+        app_root: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, Vec<Problem>> {
+        let file = app_root.join("keyrelay.toml");
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => {
+                return Err(vec![Problem {
+                    location: file.display().to_string(),
+                    message: format!("cannot be read: {error}"),
+                }]);
+            }
+        };
+        Self::read(&text, environment)
+    }
+
+    /// Reads the text of `keyrelay.toml`, and the environment. Returns all problems together.
+    pub fn read(file: &str, environment: &BTreeMap<String, String>) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let values = match file.parse::<toml::Table>() {
+            Ok(values) => values,
+            Err(error) => {
+                problems.push(Problem {
+                    location: "keyrelay.toml".to_owned(),
+                    message: error.to_string(),
+                });
+                toml::Table::new()
+            }
+        };
+        let mut table = Table::new("keyrelay.toml", values, KEYS);
+        let ours = || {
+            environment
+                .iter()
+                .filter(|(name, _)| name.starts_with(PREFIX))
+        };
+        for (name, value) in ours().filter(|(name, _)| !name.starts_with(MODE_PREFIX)) {
+            override_key(&mut table, name, value, &mut problems);
+        }
+        let mut config = Self::from_table(&mut table, environment);
+        for (name, value) in ours().filter(|(name, _)| name.starts_with(MODE_PREFIX)) {
+            if let Err(message) = config.override_mode(name, value) {
+                problems.push(Problem {
+                    location: format!("app setting {name}"),
+                    message,
+                });
+            }
+        }
+        problems.extend(table.finish());
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Changes the mode of the rotation that an app setting names.
+    fn override_mode(&mut self, setting: &str, value: &str) -> Result<(), String> {
+        let mode = Mode::WORDS
+            .into_iter()
+            .find(|(word, _)| value.trim().eq_ignore_ascii_case(word));
+        let (_, mode) = mode.ok_or("expected `enforce`, `monitor` or `off`")?;
+        let known: Vec<String> = self.rules.iter().filter_map(Rule::mode_setting).collect();
+        let mut named = self.rules.iter_mut().filter(|rule| {
+            rule.mode_setting()
+                .is_some_and(|it| it.eq_ignore_ascii_case(setting))
+        });
+        let Some(rule) = named.next() else {
+            let known = if known.is_empty() {
+                "no rotation has a name".to_owned()
+            } else {
+                known.join(", ")
+            };
+            return Err(format!(
+                "there is no rotation of this name; known are: {known}"
+            ));
+        };
+        rule.mode = Some(mode);
+        Ok(())
+    }
+
+    /// Reads all keys. A value that cannot be read is reported as a problem, and then the fallbacks
+    /// here do not matter: the defaults are in the table of keys.
+    fn from_table(table: &mut Table, environment: &BTreeMap<String, String>) -> Self {
+        let cloud = read_cloud(table);
+        let store = store_location::read(table, environment, &cloud);
+        Self {
+            mode: table.word("mode", &Mode::WORDS).unwrap_or(Mode::Off),
+            scope: table.parsed_list("scope"),
+            vaults: table
+                .parsed_list::<VaultLabel>("vaults")
+                .into_iter()
+                .map(|VaultLabel(name)| name)
+                .collect(),
+            cloud,
+            client_id: table.text("client_id"),
+            // Event Grid gives up after 30 s, and a response may come 2 s after its deadline.
+            answer_within: Duration::from_millis(
+                table
+                    .integer("answer_within_ms", 1_000..=27_000)
+                    .unwrap_or_default(),
+            ),
+            apps_at_once: table.size("apps_at_once", 1..=1_000).unwrap_or_default(),
+            store,
+            // Longer than an invocation, so that a lease need not be renewed during one.
+            lease: Duration::from_millis(
+                table
+                    .integer("lease_ms", 1_000..=60_000)
+                    .unwrap_or_default(),
+            ),
+            keep_runs: Duration::from_hours(
+                24 * table
+                    .integer("keep_runs_days", 1..=3_650)
+                    .unwrap_or_default(),
+            ),
+            locked: table.flag("locked"),
+            log: table
+                .word("log", &LogLevel::WORDS)
+                .unwrap_or(LogLevel::Info),
+            telemetry: table
+                .word("telemetry", &TelemetryMode::WORDS)
+                .unwrap_or(TelemetryMode::Off),
+            rules: table
+                .tables("rotation", ROTATION)
+                .into_iter()
+                .map(|mut rule| {
+                    let read = Rule::from_table(&mut rule);
+                    table.absorb(rule);
+                    read
+                })
+                .collect(),
+            webhook: webhook::read(table),
+        }
+    }
+}
+
+/// A vault's name, valid by Key Vault's rules.
+struct VaultLabel(String);
+
+impl std::str::FromStr for VaultLabel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let host = keyrelay_model::VaultHost::from_name(text, "example")
+            .map_err(|error| error.to_string())?;
+        Ok(Self(host.vault().to_owned()))
+    }
+}
+
+/// Replaces the value of the file by that of an app setting.
+fn override_key(table: &mut Table, name: &str, value: &str, problems: &mut Vec<Problem>) {
+    let location = format!("app setting {name}");
+    let Some(key) = KEYS.iter().find(|key| name == key.app_setting()) else {
+        let known: Vec<String> = KEYS.iter().map(Key::app_setting).collect();
+        let message = format!("unknown name; known are {}", known.join(", "));
+        problems.push(Problem { location, message });
+        return;
+    };
+    match table::value_of_setting(key, value) {
+        Ok(value) => table.replace(key.name, location, value),
+        Err(message) => problems.push(Problem { location, message }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

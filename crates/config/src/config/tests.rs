@@ -1,0 +1,185 @@
+use super::*;
+use crate::own_app;
+
+fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
+    variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn read(file: &str) -> Config {
+    Config::read(file, &BTreeMap::new()).unwrap_or_else(|problems| panic!("{problems:?}"))
+}
+
+#[track_caller]
+fn check_problems(file: &str, variables: &[(&str, &str)], expected: &[&str]) {
+    let problems = Config::read(file, &environment(variables)).unwrap_err();
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, expected) in problems.iter().zip(expected) {
+        assert!(problem.starts_with(expected), "{problem}");
+    }
+}
+
+const APP: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders";
+
+#[test]
+fn nothing_is_a_configuration() {
+    let config = read("");
+    assert_eq!(config.mode, Mode::Enforce);
+    assert_eq!(config.answer_within, Duration::from_secs(25));
+    assert!(config.scope.is_empty() && config.vaults.is_empty() && config.rules.is_empty());
+    assert_eq!(config.cloud.vault_suffix, "vault.azure.net");
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = read(&format!(
+        r#"
+        mode = "monitor"
+        scope = ["/subscriptions/s/resourceGroups/g"]
+        vaults = ["Contoso-KV"]
+        cloud = "usgov"
+        client_id = "c"
+        answer_within_ms = 9000
+        apps_at_once = 4
+        log = "debug"
+
+        [[rotation]]
+        secret = "SQL-*"
+        policy = "alternate"
+        apps = ["{APP}"]
+        mode = "off"
+        parameters = {{ partner = "sql-b" }}
+        grant = {{ set = ["SQL_*"], remove = ["OLD"], reveal = ["SQL_USER"], secrets = ["sql-b"], text = true }}
+        limits = {{ time_ms = 100, memory_mb = 8 }}
+        "#
+    ));
+    assert_eq!((config.mode, config.log), (Mode::Monitor, LogLevel::Debug));
+    assert_eq!(config.vaults, ["contoso-kv"]);
+    assert_eq!(config.cloud.vault_suffix, "vault.usgovcloudapi.net");
+    assert_eq!((config.scope.len(), config.apps_at_once), (1, 4));
+    let rotation = &config.rules[0];
+    assert!(rotation.secret.matches(&"sql-a".parse().unwrap()));
+    assert!(!rotation.secret.matches(&"mysql-a".parse().unwrap()));
+    assert_eq!(
+        (rotation.policy.as_deref(), rotation.mode),
+        (Some("alternate"), Some(Mode::Off))
+    );
+    assert_eq!(rotation.apps, [APP.parse().unwrap()]);
+    assert_eq!(rotation.parameters["partner"], "sql-b");
+    assert!(rotation.grant.text && rotation.grant.reveals(&"SQL_USER".parse().unwrap()));
+    assert_eq!(rotation.limits.memory, Some(8 * 1024 * 1024));
+}
+
+#[test]
+fn an_app_setting_wins_over_the_file() {
+    let variables = environment(&[
+        ("KEYRELAY_MODE", "off"),
+        ("KEYRELAY_VAULTS", "a-kv, b-kv"),
+        ("KEYRELAY_SCOPE", r#"["/subscriptions/s"]"#),
+        ("KEYRELAY_APPS_AT_ONCE", "3"),
+        (
+            "KEYRELAY_CLOUD",
+            r#"{ resource_manager = "http://127.0.0.1:4001", vault_endpoint = "http://127.0.0.1:4002/vaults/{vault}" }"#,
+        ),
+        (
+            "KEYRELAY_ROTATION",
+            r#"[{ secret = "sql", mode = "monitor" }]"#,
+        ),
+        ("APPSETTING_KEYRELAY_MODE", "enforce"),
+        ("PATH", "/bin"),
+    ]);
+    let config = Config::read("mode = \"enforce\"\nvaults = [\"c-kv\"]", &variables).unwrap();
+    assert_eq!((config.mode, config.apps_at_once), (Mode::Off, 3));
+    assert_eq!(config.vaults, ["a-kv", "b-kv"]);
+    assert_eq!((config.scope.len(), config.rules.len()), (1, 1));
+    assert_eq!(
+        config.cloud.resource_manager.as_str(),
+        "http://127.0.0.1:4001/"
+    );
+}
+
+#[test]
+fn all_problems_are_reported_at_once() {
+    let file = r#"
+        mode = "on"
+        scop = []
+        scope = ["/subscriptions/s", "orders", 7]
+        vaults = 7
+        answer_within_ms = 60000
+
+        [[rotation]]
+        policy = 7
+        apps = ["orders"]
+        grant = { sett = [], set = ["A B"], text = "yes" }
+        limits = { time_ms = 0 }
+        parameters = { a = 1 }
+    "#;
+    check_problems(
+        file,
+        &[
+            ("KEYRELAY_MOED", "off"),
+            ("KEYRELAY_APPS_AT_ONCE", "many"),
+            ("KEYRELAY_LOG", "loud"),
+        ],
+        &[
+            "app setting KEYRELAY_APPS_AT_ONCE: not a TOML value",
+            "app setting KEYRELAY_MOED: unknown name; known are KEYRELAY_MODE,",
+            "keyrelay.toml: mode: `on` is none of `enforce`, `monitor`, `off`",
+            "keyrelay.toml: scope[1]: `orders`",
+            "keyrelay.toml: scope[2]: expected a text",
+            "keyrelay.toml: vaults: expected a list of texts",
+            "keyrelay.toml: answer_within_ms: expected a whole number from 1000 to 27000",
+            "app setting KEYRELAY_LOG: `loud` is none of",
+            "keyrelay.toml: rotation[0].secret: needs the name of a secret",
+            "keyrelay.toml: rotation[0].policy: expected a text",
+            "keyrelay.toml: rotation[0].apps[0]: `orders` is not the id of an app",
+            "keyrelay.toml: rotation[0].parameters.a: expected a text",
+            "keyrelay.toml: rotation[0].grant.set[0]: `A B` is not a setting name",
+            "keyrelay.toml: rotation[0].grant.text: expected true or false",
+            "keyrelay.toml: rotation[0].grant.sett: unknown key; known are set, remove, reveal, secrets, text",
+            "keyrelay.toml: rotation[0].limits.time_ms: expected a whole number",
+            "keyrelay.toml: scop: unknown key; known are",
+        ],
+    );
+}
+
+#[test]
+fn a_pattern_cannot_reveal() {
+    check_problems(
+        "[[rotation]]\nsecret = \"s\"\ngrant = { reveal = [\"SQL_*\"] }",
+        &[],
+        &["keyrelay.toml: rotation[0].grant.reveal[0]: `SQL_*` is not a setting name"],
+    );
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_reported_with_its_location() {
+    check_problems(
+        "mode = ",
+        &[],
+        &["keyrelay.toml: TOML parse error at line 1"],
+    );
+}
+
+#[test]
+fn plain_http_is_for_this_machine_only() {
+    check_problems(
+        "cloud = { resource_manager = \"http://management.example\" }",
+        &[],
+        &["keyrelay.toml: cloud:"],
+    );
+}
+
+#[test]
+fn the_app_we_run_in_is_known_by_its_environment() {
+    let variables = environment(&[
+        ("WEBSITE_OWNER_NAME", "s+g-WestEuropewebspace-Linux"),
+        ("WEBSITE_RESOURCE_GROUP", "g"),
+        ("WEBSITE_SITE_NAME", "orders"),
+    ]);
+    assert_eq!(own_app(&variables), Some(APP.parse().unwrap()));
+    assert_eq!(own_app(&BTreeMap::new()), None);
+}

@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+
+mod cloud;
+mod config;
+mod environment;
+pub mod keys;
+mod mode;
+mod problem;
+mod route;
+mod rule;
+mod store_location;
+mod table;
+mod webhook;
+
+pub use config::Config;
+pub use environment::{identity, own_app};
+pub use mode::{LogLevel, Mode, TelemetryMode};
+pub use problem::Problem;
+pub use route::{DEFAULT_POLICY, Route, route};
+pub use rule::{LimitOverrides, Rule, SecretPattern};
+pub use store_location::StoreLocation;
+pub use webhook::WebhookConfig;

@@ -1,0 +1,168 @@
+//! The tables `[[rotation]]`: rules for secrets.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use keyrelay_model::{AppId, Grant, SecretName};
+use wildmatch::WildMatch;
+
+use crate::keys::{GRANT, LIMITS, MODE_PREFIX};
+use crate::mode::Mode;
+use crate::table::Table;
+
+/// A rule for the secrets that a pattern matches.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// The name in the app setting that changes the mode. None: the secret, if it is no pattern.
+    pub name: Option<String>,
+    /// The secrets that it applies to.
+    pub secret: SecretPattern,
+    /// The policy's name. None: the module named like the secret, else `follow`.
+    pub policy: Option<String>,
+    /// The apps to handle. Empty: those of the scope that reference the secret.
+    pub apps: Vec<AppId>,
+    /// The mode. The stricter of this one and the global one applies.
+    pub mode: Option<Mode>,
+    /// The parameters of the policy.
+    pub parameters: BTreeMap<String, String>,
+    /// The rights of the policy beyond the references to its own secret.
+    pub grant: Grant,
+    /// Limits that differ from the default.
+    pub limits: LimitOverrides,
+}
+
+/// The limits of a policy that a rule changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LimitOverrides {
+    /// The time that a decision may take.
+    pub time: Option<Duration>,
+    /// The size to which the policy's memories may grow together, in bytes.
+    pub memory: Option<usize>,
+}
+
+impl Rule {
+    pub(crate) fn from_table(table: &mut Table) -> Self {
+        let secret = table.parsed("secret").unwrap_or_else(|| {
+            table.problem(
+                "secret",
+                "needs the name of a secret, or a pattern like `sql-*`",
+            );
+            SecretPattern(WildMatch::new(""))
+        });
+        let name = table.text("name");
+        if let Some(bad) = name.as_deref().filter(|name| !is_name(name)) {
+            table.problem(
+                "name",
+                format!("`{bad}` is not a name: letters, digits, dashes and underscores"),
+            );
+        }
+        Self {
+            name,
+            secret,
+            policy: table.text("policy"),
+            apps: table.parsed_list("apps"),
+            mode: table.word("mode", &Mode::WORDS),
+            parameters: table.texts("parameters").into_iter().collect(),
+            grant: read_grant(table),
+            limits: read_limits(table),
+        }
+    }
+}
+
+impl Rule {
+    /// The app setting that changes the mode of this rotation: `KEYRELAY_MODE_SQL_PASSWORD` for
+    /// `sql-password`. None if the rotation has no name.
+    pub fn mode_setting(&self) -> Option<String> {
+        let name = self.name.clone().or_else(|| self.secret.exact())?;
+        Some(format!(
+            "{}{}",
+            MODE_PREFIX,
+            name.replace('-', "_").to_uppercase()
+        ))
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+}
+
+fn read_grant(table: &mut Table) -> Grant {
+    let Some(mut grant) = table.table("grant", GRANT) else {
+        return Grant::default();
+    };
+    let read = Grant {
+        set: grant.parsed_list("set"),
+        remove: grant.parsed_list("remove"),
+        reveal: grant.parsed_list("reveal"),
+        secrets: grant.parsed_list("secrets"),
+        text: grant.flag("text").unwrap_or(false),
+    };
+    table.absorb(grant);
+    read
+}
+
+fn read_limits(table: &mut Table) -> LimitOverrides {
+    let Some(mut limits) = table.table("limits", LIMITS) else {
+        return LimitOverrides::default();
+    };
+    let read = LimitOverrides {
+        // More would leave no time to apply and to verify.
+        time: limits
+            .integer("time_ms", 1..=10_000)
+            .map(Duration::from_millis),
+        // The smallest size of a function app's instance is 512 MB.
+        memory: limits
+            .integer("memory_mb", 1..=256)
+            .and_then(|mb| usize::try_from(mb * 1024 * 1024).ok()),
+    };
+    table.absorb(limits);
+    read
+}
+
+/// A secret's name, or a pattern with `*` and `?`. Ignores case, as Key Vault does.
+#[derive(Clone)]
+pub struct SecretPattern(WildMatch);
+
+impl SecretPattern {
+    /// Whether the pattern matches a secret.
+    pub fn matches(&self, secret: &SecretName) -> bool {
+        self.0.matches(&secret.as_str().to_ascii_lowercase())
+    }
+
+    /// The secret's name, if this is no pattern.
+    fn exact(&self) -> Option<String> {
+        let text = self.0.to_string();
+        (!text.contains(['*', '?'])).then_some(text)
+    }
+}
+
+impl FromStr for SecretPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '*' | '?');
+        if text.is_empty() || !text.chars().all(allowed) {
+            return Err(format!(
+                "`{text}` is not a secret's name or pattern: letters, digits, dashes, `*` and `?`"
+            ));
+        }
+        Ok(Self(WildMatch::new(&text.to_ascii_lowercase())))
+    }
+}
+
+impl fmt::Display for SecretPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+impl fmt::Debug for SecretPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretPattern({})", self.0)
+    }
+}

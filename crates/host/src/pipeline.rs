@@ -1,0 +1,29 @@
+//! The pipeline: the steps of an event, in their order.
+//!
+//! - [`run`] is the life of a run: it calls the steps, and it is all that other rooms call.
+//! - [`admit`] drops events that are not to be handled, and [`postpone`]s those that are early.
+//! - [`route`] finds the policy and its grant, and makes the [`event_context`].
+//! - [`discover`] finds the apps that use the secret.
+//! - [`rotate`] fans out over the apps. The [`app_queue`] of an app coalesces its rotations.
+//! - [`batch`] decides, applies and verifies the rotations of one app.
+//! - [`record`] writes the run into the history.
+//!
+//! Each step takes the [services](crate::services::Services) and the result of the step before. No
+//! step calls a later one.
+
+pub(crate) mod admit;
+pub(crate) mod app_queue;
+pub(crate) mod batch;
+pub(crate) mod discover;
+pub(crate) mod discovery_cache;
+pub(crate) mod event_context;
+pub(crate) mod handled_apps;
+pub(crate) mod postpone;
+pub(crate) mod record;
+pub(crate) mod role_propagation;
+pub(crate) mod rotate;
+pub(crate) mod rotation;
+pub(crate) mod route;
+pub(crate) mod run;
+pub(crate) mod time_budget;
+pub(crate) mod trigger;

@@ -1,0 +1,128 @@
+//! Admits an event: by mode, vault and kind, and by the position of its version among the others.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use keyrelay_azure::Call;
+use keyrelay_config::{Mode, Route};
+use keyrelay_model::{Event, Occurrence, Standing, Verdict, Versions};
+use keyrelay_records::Outcome;
+
+use super::time_budget::TimeBudget;
+use super::trigger::Trigger;
+use crate::services::Services;
+use crate::versions::known_versions;
+
+/// The result of admission.
+pub(crate) enum Admission<'a> {
+    /// The event is handled.
+    Admitted(Admitted<'a>),
+    /// The event is handled when its version becomes valid, in seconds since 1970.
+    NotYetValid(u64),
+    /// The event is not handled.
+    Rejected(Outcome),
+}
+
+/// An event that is handled.
+pub(crate) struct Admitted<'a> {
+    pub(crate) event: &'a Event,
+    pub(crate) trigger: &'a Trigger,
+    pub(crate) route: Route<'a>,
+    /// The vault's list of versions.
+    pub(crate) versions: Arc<Versions>,
+    /// The outcome if resumed work has written nothing: the event would be rejected by now.
+    pub(crate) outcome_unless_written: Option<Outcome>,
+}
+
+/// Decides whether an event is handled.
+pub(crate) async fn admit<'a>(
+    services: &Services,
+    event: &'a Event,
+    trigger: &'a Trigger,
+    route: Route<'a>,
+    budget: TimeBudget,
+    call: &Call,
+) -> Admission<'a> {
+    let rejected = rejection(services, event, route.mode);
+    if let (Some(outcome), false) = (&rejected, trigger.owes_verification()) {
+        return Admission::Rejected(outcome.clone());
+    }
+    let call = Call {
+        deadline: budget.versions(),
+        log: call.log.clone(),
+    };
+    let versions = known_versions(services, &event.vault_host, &event.name, &call).await;
+    let rejected = match rejected {
+        Some(outcome) => Err(outcome),
+        None => check_version(event, &versions),
+    };
+    let outcome_unless_written = match rejected {
+        Ok(Some(not_before)) => return Admission::NotYetValid(not_before),
+        Ok(None) => None,
+        Err(outcome) if trigger.owes_verification() => Some(outcome),
+        Err(outcome) => return Admission::Rejected(outcome),
+    };
+    Admission::Admitted(Admitted {
+        event,
+        trigger,
+        route,
+        versions,
+        outcome_unless_written,
+    })
+}
+
+/// The outcome of an event that is rejected without any request.
+fn rejection(services: &Services, event: &Event, mode: Mode) -> Option<Outcome> {
+    let config = &services.config;
+    let vault = event.vault_host.vault();
+    let (verdict, message) = if mode == Mode::Off {
+        (Verdict::Unchanged, "not handled: the mode is `off`".into())
+    } else if event.vault_host.suffix() != config.cloud.vault_suffix {
+        let host = &event.vault_host;
+        let message = format!("not handled: `{host}` is not a vault of the configured cloud");
+        (Verdict::Refused, message)
+    } else if !config.vaults.is_empty() && !config.vaults.iter().any(|allowed| allowed == vault) {
+        let message = format!("not handled: `vaults` does not list `{vault}`");
+        (Verdict::Refused, message)
+    } else if !event.can_be_referenced() {
+        let message = "not handled: no app setting can reference a key".into();
+        (Verdict::Unchanged, message)
+    } else {
+        return None;
+    };
+    Some(Outcome::new(verdict, message))
+}
+
+/// Checks the event's version against the vault's list. Returns the time before which it is not
+/// valid, in seconds since 1970, and an error if it is not to be applied at all.
+fn check_version(event: &Event, versions: &Versions) -> Result<Option<u64>, Outcome> {
+    match standing(event, versions) {
+        Standing::Current => Ok(None),
+        Standing::NotYet { not_before } => Ok(Some(not_before)),
+        Standing::Superseded { by } => {
+            let message = format!("not handled: version {by} is newer, and no app goes backwards");
+            Err(Outcome::new(Verdict::Unchanged, message))
+        }
+        Standing::Disabled => {
+            let message = "not handled: the version is disabled; enable it and resubmit the run";
+            Err(Outcome::new(Verdict::Refused, message))
+        }
+    }
+}
+
+/// The position of the event's version. Only a new version changes an app: the other events are
+/// about the version in use.
+fn standing(event: &Event, versions: &Versions) -> Standing {
+    let is_new = event.occurrence == Occurrence::NewVersionCreated;
+    let Some(version) = event.version.as_ref().filter(|_| is_new) else {
+        return Standing::Current;
+    };
+    let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+    match (versions.standing(version, now), event.not_before) {
+        // The event says so too, in case the list may not be read.
+        (Standing::Current, Some(not_before)) if not_before > now => {
+            Standing::NotYet { not_before }
+        }
+        (standing, _) => standing,
+    }
+}

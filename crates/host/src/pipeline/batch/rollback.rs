@@ -1,0 +1,128 @@
+//! Rolls a patch back whose references do not resolve: the way back of [`apply`](super::apply).
+
+use keyrelay_model::{Plan, Settings, Verdict};
+use keyrelay_records::app_state::AppState;
+use keyrelay_records::{EventRecord, Outcome, to_plan};
+use keyrelay_store::Lease;
+
+use super::context::BatchContext;
+use super::lease::lease_of;
+use super::write::{Goal, write_until};
+use crate::pipeline::app_queue::AppQueue;
+use crate::pipeline::event_context::EventContext;
+use crate::pipeline::rotation::Verification;
+
+/// Rolls back what was written for an event: by this run, or by an earlier one that is still
+/// pending.
+///
+/// The error is the outcome if the former values could not be restored.
+pub(super) async fn roll_back(
+    context: &BatchContext,
+    queue: &AppQueue,
+    event_context: &EventContext,
+    verification: &Verification,
+    reason: &str,
+) -> Result<Outcome, Outcome> {
+    let Verification {
+        plan,
+        unrecoverable,
+        ..
+    } = verification;
+    let (mut plan, mut unrecoverable) = (plan.clone(), unrecoverable.clone());
+    if plan.is_empty() && unrecoverable.is_empty() {
+        (plan, unrecoverable) = written_by_others(context, event_context).await?;
+    }
+    if plan.is_empty() && unrecoverable.is_empty() {
+        return Ok(Outcome::permanent(reason));
+    }
+    let restored = as_worker(context, queue, event_context, &plan).await;
+    restored.map_err(|outcome| Outcome {
+        message: format!(
+            "{reason}; the former values could not be restored: {}",
+            outcome.message
+        ),
+        ..outcome
+    })?;
+    let except = match unrecoverable.as_slice() {
+        [] => String::new(),
+        names => format!(
+            " (except {}: plain text is never stored, set it by hand)",
+            names.join(", ")
+        ),
+    };
+    let message = format!("the former values are restored{except}: {reason}");
+    Ok(Outcome::new(Verdict::RolledBack, message))
+}
+
+/// Rolls a plan back as the only writer of the app, in this process and across instances.
+async fn as_worker(
+    context: &BatchContext,
+    queue: &AppQueue,
+    event_context: &EventContext,
+    plan: &Plan,
+) -> Result<(), Outcome> {
+    let _worker = queue.worker().await;
+    let mut lease = lease_of(context).await?;
+    let written = write_until(context, &mut lease, &mut Restored(plan)).await;
+    if written.is_ok() {
+        lease.document.roll_back(&event_context.event);
+    }
+    let released = lease.release().await;
+    written?;
+    // Pending work of other instances for the same event would write the patch again.
+    let event = EventRecord::from(&event_context.event);
+    let pending = context
+        .services
+        .pending
+        .until(context.store_deadline.moment());
+    let is_done = |work: &keyrelay_records::PendingRotation| {
+        work.is_about(&event) && !work.rollback.is_empty()
+    };
+    pending.remove_finished(&context.app, is_done).await?;
+    Ok(released?)
+}
+
+/// The settings before a plan, as the goal of a write: for the names of the plan only, and only
+/// where no other writer has changed them since.
+struct Restored<'p>(&'p Plan);
+
+impl Goal for Restored<'_> {
+    async fn target(&mut self, _: &BatchContext, settings: &Settings) -> Settings {
+        self.0.roll_back(settings).apply_to(settings)
+    }
+
+    async fn before_write(
+        &mut self,
+        _: &BatchContext,
+        _: &mut Lease<AppState>,
+    ) -> Result<(), Outcome> {
+        // The intent of the patch, which is in the store, covers its roll-back.
+        Ok(())
+    }
+
+    fn write_sent(&mut self) {}
+
+    fn note(&mut self, _: &str) {}
+}
+
+/// The plan that earlier runs, or instances that died, have written for the same event, and the
+/// settings whose former values are unknown.
+async fn written_by_others(
+    context: &BatchContext,
+    event_context: &EventContext,
+) -> Result<(Plan, Vec<String>), Outcome> {
+    let event = EventRecord::from(&event_context.event);
+    let pending = context
+        .services
+        .pending
+        .until(context.store_deadline.moment());
+    let entries = pending.of_app(&context.app).await?;
+    let works = entries.iter().flat_map(|entry| &entry.value.rotations);
+    let (mut plan, mut unrecoverable) = (Plan::default(), Vec::new());
+    for work in works.filter(|work| work.is_about(&event)) {
+        let (written, unknown) = to_plan(&work.rollback, context.vault_suffix());
+        plan = plan.followed_by(written);
+        unrecoverable.extend(unknown);
+    }
+    Ok((plan, unrecoverable))
+}

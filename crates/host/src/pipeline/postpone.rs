@@ -1,0 +1,77 @@
+//! Postpones an event: keeps it in the store until the reconcile timer handles it.
+
+use jiff::Timestamp;
+use keyrelay_model::{Event, Verdict};
+use keyrelay_records::{Cause, EventRecord, Outcome, PostponedEvent, Run};
+
+use super::time_budget::TimeBudget;
+use super::trigger::Trigger;
+use crate::services::Services;
+
+/// Postpones an event until its version is valid, `not_before` in seconds since 1970.
+pub(crate) async fn until_valid(
+    services: &Services,
+    event: &Event,
+    not_before: u64,
+    run: &Run,
+    budget: TimeBudget,
+) -> Outcome {
+    let due = i64::try_from(not_before)
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let Some(due) = due else {
+        let message = "the version's not-before date is out of range";
+        return Outcome::new(Verdict::Refused, message);
+    };
+    let reason = format!("the version is not valid before {due}");
+    match keep(services, event, due, &reason, run, budget).await {
+        Ok(true) => Outcome::new(Verdict::Pending, format!("{reason}: it is handled then")),
+        Ok(false) => Outcome::new(
+            Verdict::Unchanged,
+            format!("{reason}: it is handled then, for an earlier delivery"),
+        ),
+        Err(outcome) => outcome,
+    }
+}
+
+/// Leaves the apps that the run had no time for to the next delivery, and to the reconcile timer,
+/// which has more time.
+pub(crate) async fn remaining_apps(
+    services: &Services,
+    event: &Event,
+    trigger: &Trigger,
+    run: &Run,
+    budget: TimeBudget,
+) -> Outcome {
+    let reason = "there was no time for all apps of the scope";
+    if trigger.cause == Cause::Event
+        && let Err(outcome) = keep(services, event, Timestamp::now(), reason, run, budget).await
+    {
+        return outcome;
+    }
+    Outcome::transient(format!(
+        "{reason}: the next delivery of the event continues, and so does the reconcile timer"
+    ))
+}
+
+/// Keeps an event until it is due. Returns false if it was kept already.
+async fn keep(
+    services: &Services,
+    event: &Event,
+    due: Timestamp,
+    reason: &str,
+    run: &Run,
+    budget: TimeBudget,
+) -> Result<bool, Outcome> {
+    let postponed = PostponedEvent {
+        run: Some(run.id.clone()),
+        event: EventRecord::from(event),
+        cause: Cause::Pending,
+        due,
+        since: Timestamp::now(),
+        reason: reason.to_owned(),
+        tried_since: None,
+    };
+    let pending = services.pending.until(budget.record().moment());
+    Ok(pending.postpone(&postponed).await?)
+}

@@ -1,0 +1,44 @@
+//! Records a run in the history.
+
+use keyrelay_records::{Outcome, Run, app_key};
+
+use super::time_budget::TimeBudget;
+use crate::services::Services;
+
+/// Classifies the refusals of the run, and writes the run into the history. If that fails, the
+/// event is delivered again: nothing is done without a record.
+pub(crate) async fn record(services: &Services, run: &mut Run, budget: TimeBudget) {
+    classify_refusals(services, run, budget).await;
+    if !run.is_worth_a_record() {
+        return;
+    }
+    let history = services.history.until(budget.record().moment());
+    let Err(error) = history.keep(run).await else {
+        return;
+    };
+    let outcome = Outcome::from(error);
+    let before = run
+        .ended
+        .take()
+        .map(|ended| format!("{}; ", ended.message))
+        .unwrap_or_default();
+    let message = format!(
+        "{before}the run is not recorded, deliver the event again: {}",
+        outcome.message
+    );
+    run.ended = Some(Outcome { message, ..outcome });
+}
+
+/// Decides for each refusal by Azure whether it may be role propagation.
+async fn classify_refusals(services: &Services, run: &mut Run, budget: TimeBudget) {
+    let roles = &services.role_propagation;
+    if let Some(ended) = &mut run.ended {
+        roles.classify("scope", ended, budget.record()).await;
+    }
+    for rotation in &mut run.rotations {
+        let subject = app_key(&rotation.app);
+        roles
+            .classify(&subject, &mut rotation.outcome, budget.record())
+            .await;
+    }
+}

@@ -1,0 +1,189 @@
+//! One rotation: one event, handled for one app.
+
+use std::sync::Arc;
+
+use keyrelay_azure::Call;
+use keyrelay_model::{AppId, Event, Occurrence, Plan, SecretVersion, SettingName, Target};
+use keyrelay_records::{AzureRequest, Outcome, RotationRecord, milliseconds};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tracing::Span;
+use tracing::field::Empty;
+
+use super::event_context::EventContext;
+use super::time_budget::TimeBudget;
+use crate::telemetry::SPANS;
+
+/// One rotation on its way through the queue of its app.
+#[derive(Debug)]
+pub(crate) struct Rotation {
+    pub(crate) context: Arc<EventContext>,
+    pub(crate) budget: TimeBudget,
+    pub(crate) stage: Stage,
+    /// The policy's decision in short, for the record.
+    pub(crate) decision: Option<String>,
+    /// The plan in words, for the record.
+    pub(crate) plan: Vec<String>,
+    /// Remarks for operators, for the record.
+    pub(crate) notes: Vec<String>,
+    /// The output of the policy, for the record.
+    pub(crate) policy_log: Vec<String>,
+    /// The span of the rotation, until its verdict.
+    pub(crate) span: Span,
+    began: Instant,
+    reply: Option<oneshot::Sender<RotationRecord>>,
+}
+
+/// The stage of a rotation.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// The policy has not decided.
+    Undecided,
+    /// The policy needs the app's settings to decide.
+    NeedsSettings,
+    /// The policy patches. The plan holds, for each setting, the value before the first attempt.
+    Patch(Plan),
+    /// The policy refreshes.
+    Refresh,
+    /// The change is applied, if there was one, and has to be verified.
+    Verify(Verification),
+    /// The verdict is out.
+    Closed,
+}
+
+/// The references to verify, and the way back if they do not resolve.
+#[derive(Debug, Clone)]
+pub(crate) struct Verification {
+    pub(crate) awaited: Vec<AwaitedReference>,
+    /// The plan that was applied, which is rolled back if a reference does not resolve.
+    pub(crate) plan: Plan,
+    /// The settings whose values before the plan are unknown: plain text is never stored.
+    pub(crate) unrecoverable: Vec<String>,
+    pub(crate) change: AppliedChange,
+}
+
+/// The change that a rotation has made to its app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AppliedChange {
+    /// The app was as the policy wants it.
+    None,
+    /// Settings were written.
+    Written,
+    /// The references were refreshed.
+    Refreshed,
+}
+
+/// A reference that has to be resolved with a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AwaitedReference {
+    /// The setting that holds the reference.
+    pub(crate) setting: SettingName,
+    /// The secret that it references.
+    pub(crate) target: Target,
+    /// The version that has to be active, or a newer one. None: any version.
+    pub(crate) version: Option<SecretVersion>,
+}
+
+impl AwaitedReference {
+    /// The reference to wait for when `setting` references `target`: with the version that it is
+    /// pinned to, or else with the version of the event, if that is a new version of the same
+    /// secret.
+    pub(crate) fn new(setting: SettingName, target: Target, event: &Event) -> Self {
+        let is_new = target.is_of(event) && event.occurrence == Occurrence::NewVersionCreated;
+        let of_event = event.version.clone().filter(|_| is_new);
+        let version = target.version.clone().or(of_event);
+        Self {
+            setting,
+            target,
+            version,
+        }
+    }
+}
+
+impl Rotation {
+    /// Makes a rotation. The receiver gets its record.
+    pub(crate) fn new(
+        context: Arc<EventContext>,
+        app: &AppId,
+        budget: TimeBudget,
+    ) -> (Self, oneshot::Receiver<RotationRecord>) {
+        let (reply, record) = oneshot::channel();
+        let span = tracing::info_span!(
+            target: SPANS,
+            "rotation",
+            app.id = %app,
+            secret.name = context.event.name.as_str(),
+            policy.name = context.policy.name(),
+            run.id = context.run.as_str(),
+            decision = Empty,
+            verdict = Empty,
+            otel.status_code = Empty,
+        );
+        let rotation = Self {
+            context,
+            budget,
+            stage: Stage::Undecided,
+            decision: None,
+            plan: Vec::new(),
+            notes: Vec::new(),
+            policy_log: Vec::new(),
+            span,
+            began: Instant::now(),
+            reply: Some(reply),
+        };
+        (rotation, record)
+    }
+
+    /// Whether the rotation has no verdict yet.
+    pub(crate) fn is_open(&self) -> bool {
+        !matches!(self.stage, Stage::Closed)
+    }
+
+    /// Whether the policy is to decide with the settings of the app.
+    pub(crate) fn wants_settings(&self) -> bool {
+        matches!(self.stage, Stage::NeedsSettings | Stage::Patch(_))
+    }
+
+    /// The verification that is due.
+    pub(crate) fn verification(&self) -> Option<&Verification> {
+        match &self.stage {
+            Stage::Verify(verification) => Some(verification),
+            _ => None,
+        }
+    }
+
+    /// Closes the rotation with its verdict. The first verdict counts.
+    pub(crate) fn close(&mut self, app: &AppId, call: &Call, outcome: Outcome) {
+        self.stage = Stage::Closed;
+        let Some(reply) = self.reply.take() else {
+            return;
+        };
+        let span = std::mem::replace(&mut self.span, Span::none());
+        if let Some(decision) = self.decision.as_deref() {
+            span.record("decision", decision);
+        }
+        span.record("verdict", outcome.verdict.as_str());
+        if outcome.verdict.is_error() {
+            span.record("otel.status_code", "ERROR");
+        }
+        drop(span);
+        let record = RotationRecord {
+            app: app.clone(),
+            decision: self.decision.take(),
+            plan: std::mem::take(&mut self.plan),
+            notes: std::mem::take(&mut self.notes),
+            policy_log: std::mem::take(&mut self.policy_log),
+            requests: call
+                .log
+                .records()
+                .into_iter()
+                .map(AzureRequest::from)
+                .collect(),
+            outcome,
+            duration_ms: milliseconds(self.began.elapsed()),
+            before: None,
+        };
+        // The caller may have run out of time; then the event is delivered again.
+        let _ = reply.send(record);
+    }
+}

@@ -1,0 +1,104 @@
+//! Routes an event to its policy: loads it, checks that it decides about the event, and makes the
+//! event context with the grant, the parameters and the limits of the rule.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use keyrelay_config::Rule;
+use keyrelay_model::{AppId, Occurrence, Verdict, error_chain};
+use keyrelay_records::{Outcome, PolicyRecord, Run};
+use keyrelay_sandbox::{Policy, PolicyLimits};
+
+use super::admit::Admitted;
+use super::event_context::EventContext;
+use super::trigger::Trigger;
+use crate::services::Services;
+
+/// An event with its policy.
+pub(crate) struct Routed<'a> {
+    pub(crate) context: Arc<EventContext>,
+    pub(crate) trigger: &'a Trigger,
+    rule: Option<&'a Rule>,
+}
+
+impl Routed<'_> {
+    /// The apps of the event, if the run or the rule names them.
+    pub(crate) fn named_apps(&self) -> Option<&[AppId]> {
+        let of_rule = self.rule.map(|rule| rule.apps.as_slice());
+        self.trigger
+            .apps
+            .as_deref()
+            .or(of_rule.filter(|apps| !apps.is_empty()))
+    }
+}
+
+/// Finds the policy of an event, and notes it in the run.
+///
+/// The error is the outcome of an event that no policy decides about, or whose policy cannot be
+/// used.
+pub(crate) async fn route<'a>(
+    services: &Services,
+    admitted: Admitted<'a>,
+    run: &mut Run,
+) -> Result<Routed<'a>, Outcome> {
+    let Admitted {
+        event,
+        trigger,
+        route,
+        versions,
+        mut outcome_unless_written,
+    } = admitted;
+    let policy = services.policies.get(&route.policy).await;
+    let policy = policy.map_err(|error| Outcome::transient(error.to_string()))?;
+    run.policy = Some(PolicyRecord {
+        name: route.policy.clone(),
+        digest: policy.digest().to_string(),
+    });
+    let (parameters, grant) = route
+        .rule
+        .map(|rule| (rule.parameters.clone(), rule.grant.clone()))
+        .unwrap_or_default();
+    let overrides = route.rule.map(|rule| rule.limits).unwrap_or_default();
+    let limits = PolicyLimits::with(overrides.time, overrides.memory);
+    if let Err(outcome) = check(&policy, event.occurrence, &parameters, &limits).await {
+        if !trigger.owes_verification() {
+            return Err(outcome);
+        }
+        outcome_unless_written.get_or_insert(outcome);
+    }
+    let context = EventContext {
+        run: run.id.clone(),
+        cause: trigger.cause,
+        event: event.clone(),
+        began: run.started,
+        versions,
+        policy,
+        mode: route.mode,
+        grant,
+        parameters,
+        limits,
+        resumed: trigger.resumed.clone(),
+        outcome_unless_written,
+    };
+    Ok(Routed {
+        context: Arc::new(context),
+        trigger,
+        rule: route.rule,
+    })
+}
+
+/// Checks that the policy decides about such events, and that it accepts the rule's parameters.
+async fn check(
+    policy: &Policy,
+    occurrence: Occurrence,
+    parameters: &BTreeMap<String, String>,
+    limits: &PolicyLimits,
+) -> Result<(), Outcome> {
+    if !policy.about().wants(occurrence) {
+        let name = policy.name();
+        let message = format!("policy `{name}` does not decide about {occurrence}");
+        return Err(Outcome::new(Verdict::Unchanged, message));
+    }
+    let checked = policy.check_parameters(parameters, limits).await;
+    checked.map_err(|error| Outcome::permanent(error_chain(&error)))
+}

@@ -1,0 +1,164 @@
+//! The life of a run: one event, from its arrival to its record.
+
+use std::sync::Arc;
+
+use keyrelay_azure::Call;
+use keyrelay_config::route as rule_of;
+use keyrelay_model::{Event, EventError, Verdict};
+use keyrelay_records::{AzureRequest, Cause, Outcome, Run, RunId, milliseconds};
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
+use tracing::field::Empty;
+
+use super::admit::{Admission, admit};
+use super::app_queue::Arrival;
+use super::discover::discover;
+use super::postpone;
+use super::record::record;
+use super::rotate::{Coverage, rotate};
+use super::route::route;
+pub(crate) use super::time_budget::TimeBudget;
+pub(crate) use super::trigger::{Resumed, Trigger};
+use crate::services::Services;
+use crate::telemetry::SPANS;
+
+/// Runs one event in a task of its own: the run continues if the sender disconnects, and a panic
+/// ends nothing but the run.
+pub(crate) async fn run_detached(
+    services: &Arc<Services>,
+    trigger: Trigger,
+    event: Result<Event, EventError>,
+    budget: TimeBudget,
+) -> Run {
+    let invocation = trigger.invocation.clone();
+    let services = Arc::clone(services);
+    let task = async move { run(&services, trigger, event, budget).await };
+    let task = tokio::spawn(task.in_current_span());
+    let message = match timeout_at(budget.record().moment(), task).await {
+        Ok(Ok(run)) => return run,
+        Ok(Err(_)) => "a panic occurred while keyrelay handled the event: please report this",
+        Err(_) => "the event was not handled in time: deliver it again",
+    };
+    unrecorded(&invocation, Outcome::transient(message))
+}
+
+/// A run without a record: it did not get to its own end.
+pub(crate) fn unrecorded(invocation: &str, outcome: Outcome) -> Run {
+    tracing::error!(
+        invocation.id = invocation,
+        verdict = outcome.verdict.as_str(),
+        redelivery = outcome.verdict.asks_for_redelivery(),
+        "{}",
+        outcome.message
+    );
+    let mut run = Run::begin(Cause::Event, invocation, None);
+    run.ended = Some(outcome);
+    run
+}
+
+/// Records an invocation that holds no event.
+pub(crate) async fn refuse(
+    services: &Services,
+    invocation: &str,
+    message: String,
+    budget: TimeBudget,
+) -> Run {
+    let mut run = Run::begin(Cause::Event, invocation, None);
+    run.instance = Some(services.instance.clone());
+    run.ended = Some(Outcome::new(Verdict::Refused, message));
+    record(services, &mut run, budget).await;
+    run.log(None);
+    run
+}
+
+/// Handles one event, or the value in its place that is none, for all apps that use the secret, and
+/// records the run.
+pub(crate) async fn run(
+    services: &Arc<Services>,
+    trigger: Trigger,
+    event: Result<Event, EventError>,
+    budget: TimeBudget,
+) -> Run {
+    let known = event.as_ref().ok();
+    let span = tracing::info_span!(
+        target: SPANS,
+        "event",
+        cause = ?trigger.cause,
+        event.id = known.map(|event| event.id.as_str()),
+        event.type = known.map(|event| format!("{}{}", event.kind, event.occurrence)),
+        secret.name = known.map(|event| event.name.as_str()),
+        run.id = Empty,
+        of = trigger.of.as_ref().map(RunId::as_str),
+    );
+    let run = run_in_span(services, trigger, event, budget);
+    run.instrument(span).await
+}
+
+async fn run_in_span(
+    services: &Arc<Services>,
+    trigger: Trigger,
+    event: Result<Event, EventError>,
+    budget: TimeBudget,
+) -> Run {
+    let began = Instant::now();
+    let arrival = services.app_queues.announce();
+    let mut run = Run::begin(trigger.cause, &trigger.invocation, event.as_ref().ok());
+    tracing::Span::current().record("run.id", run.id.as_str());
+    run.instance = Some(services.instance.clone());
+    run.of = trigger.of.clone();
+    run.is_recheck = trigger.resumed.is_some();
+    let call = Call::until(budget.rotations());
+    let ended = match &event {
+        Ok(event) => handle(services, event, &trigger, budget, &call, arrival, &mut run).await,
+        Err(error) => {
+            let message = format!("not handled: {error}");
+            Err(Outcome::new(Verdict::Refused, message))
+        }
+    };
+    run.ended = ended.err();
+    run.requests = call
+        .log
+        .records()
+        .into_iter()
+        .map(AzureRequest::from)
+        .collect();
+    run.duration_ms = milliseconds(began.elapsed());
+    record(services, &mut run, budget).await;
+    services.metrics.run(&run);
+    let event_id = event.map_or_else(|error| error.id, |event| Some(event.id));
+    run.log(event_id.as_deref());
+    run
+}
+
+/// Takes an event through the steps. The error is the outcome of an event that ends before its
+/// rotations, or that could not rotate all apps; not every such end is a failure.
+async fn handle(
+    services: &Arc<Services>,
+    event: &Event,
+    trigger: &Trigger,
+    budget: TimeBudget,
+    call: &Call,
+    arrival: Arrival,
+    run: &mut Run,
+) -> Result<(), Outcome> {
+    let rule = rule_of(&services.config, &services.policies.names(), &event.name);
+    run.mode = Some(rule.mode);
+    let admitted = match admit(services, event, trigger, rule, budget, call).await {
+        Admission::Admitted(admitted) => admitted,
+        Admission::Rejected(outcome) => return Err(outcome),
+        Admission::NotYetValid(not_before) => {
+            return Err(postpone::until_valid(services, event, not_before, run, budget).await);
+        }
+    };
+    let routed = route(services, admitted, run).await?;
+    let apps = discover(services, &routed, budget, call);
+    let rotated = rotate(services, &routed, apps, budget, arrival, &mut run.rotations).await?;
+    if rotated == Coverage::Partial {
+        return Err(postpone::remaining_apps(services, event, trigger, run, budget).await);
+    }
+    if run.rotations.is_empty() {
+        let message = "no app in the scope references the secret";
+        return Err(Outcome::new(Verdict::Unchanged, message));
+    }
+    Ok(())
+}

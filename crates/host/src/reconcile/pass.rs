@@ -1,0 +1,71 @@
+//! One invocation of the timer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use keyrelay_azure::Deadline;
+use keyrelay_records::{History, Outcome, Pending, Run};
+use keyrelay_store::Store;
+
+use crate::pipeline::run::TimeBudget;
+use crate::services::Services;
+
+/// Longest time for one run: enough for a refresh, which takes Azure about 15 s.
+const ONE_RUN: Duration = Duration::from_secs(25);
+
+/// Time after the deadline in which the results of the invocation are still written.
+const RECORD: Duration = Duration::from_secs(30);
+
+/// Time after which pending work and postponed events are given up.
+pub(super) const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
+
+/// One invocation of the timer.
+pub(super) struct Pass<'a> {
+    pub(super) services: &'a Arc<Services>,
+    pub(super) invocation: &'a str,
+    /// The end of new work.
+    pub(super) deadline: Deadline,
+    /// The parts of the store, for operations that end shortly after the deadline.
+    pub(super) store: Store,
+    pub(super) history: History,
+    pub(super) pending: Pending,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(
+        services: &'a Arc<Services>,
+        invocation: &'a str,
+        deadline: Deadline,
+    ) -> Self {
+        let store_deadline = deadline.moment() + RECORD;
+        Self {
+            services,
+            invocation,
+            deadline,
+            store: services.store.with_deadline(Some(store_deadline)),
+            history: services.history.until(store_deadline),
+            pending: services.pending.until(store_deadline),
+        }
+    }
+
+    /// The deadline of one run: others wait for the queues of its apps.
+    pub(super) fn run_deadline(&self) -> Deadline {
+        self.deadline.min(Deadline::after(ONE_RUN))
+    }
+
+    /// The budget of one run.
+    pub(super) fn run_budget(&self) -> TimeBudget {
+        TimeBudget::of_timer(self.run_deadline())
+    }
+}
+
+/// The time between two moments; zero if they are in the wrong order.
+pub(super) fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
+}
+
+/// Whether all verdicts of a run are final.
+pub(super) fn is_final(run: &Run) -> bool {
+    run.outcomes().all(Outcome::is_final)
+}

@@ -1,0 +1,179 @@
+//! Resumes pending work: rotations that are verified, rolled back, or checked again later.
+
+use futures::future::join_all;
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use keyrelay_config::{Mode, route};
+use keyrelay_model::{AppId, AppIdError, Event, error_chain};
+use keyrelay_records::{Cause, FormerOutcome, Outcome, PendingObject, PendingRotation, Run, RunId};
+use keyrelay_store::StoreError;
+
+use super::pass::{GIVE_UP_AFTER, Pass, elapsed, is_final};
+use super::summary::Summary;
+use crate::pipeline::run::{Resumed, Trigger, run};
+
+/// The result of resuming one rotation.
+enum Resumption {
+    /// It has its final verdict.
+    Finished,
+    /// It is kept in another object of the store.
+    MovedOn,
+    /// It stays in its object.
+    Stays(Box<PendingRotation>),
+}
+
+/// Resumes all pending work that is due, app by app.
+pub(super) async fn resume(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
+    let keys = pass.pending.work_keys().await?;
+    pass.services.metrics.pending(keys.len());
+    let resuming =
+        stream::iter(keys).map(|key| async move { (resume_object(pass, &key).await, key) });
+    let mut resuming = resuming.buffer_unordered(pass.services.config.apps_at_once);
+    while let Some((resumed, key)) = resuming.next().await {
+        match resumed {
+            Ok((finished, waiting)) => {
+                summary.finished += finished;
+                summary.waiting += waiting;
+            }
+            Err(message) => summary.problem(format!("{key}: {message}")),
+        }
+    }
+    Ok(())
+}
+
+/// Resumes the work of one object. Returns the number of finished rotations, and that of rotations
+/// that are still pending.
+async fn resume_object(pass: &Pass<'_>, key: &str) -> Result<(usize, usize), String> {
+    let reason = |error: StoreError| error_chain(&error);
+    let claimed = PendingObject::claim(pass.pending.clone(), key).await;
+    let Some((object, works)) = claimed.map_err(reason)? else {
+        return Ok((0, 0));
+    };
+    let app: AppId = object
+        .app()
+        .parse()
+        .map_err(|error: AppIdError| error.to_string())?;
+    let now = Timestamp::now();
+    let (due, mut left): (Vec<PendingRotation>, Vec<PendingRotation>) =
+        works.into_iter().partition(|work| work.due <= now);
+    let is_empty = due.is_empty() && left.is_empty();
+    if !is_empty && (due.is_empty() || pass.deadline.has_passed()) {
+        return Ok((0, due.len() + left.len()));
+    }
+    let (mut finished, mut moved_on) = (0, 0);
+    // Concurrently, so that they share a write.
+    for resumed in join_all(
+        due.into_iter()
+            .map(|work| resume_work(pass, key, &app, work)),
+    )
+    .await
+    {
+        match resumed {
+            Resumption::Finished => finished += 1,
+            Resumption::MovedOn => moved_on += 1,
+            Resumption::Stays(work) => left.push(*work),
+        }
+    }
+    let waiting = moved_on + left.len();
+    object.close(left).await.map_err(reason)?;
+    Ok((finished, waiting))
+}
+
+async fn resume_work(pass: &Pass<'_>, key: &str, app: &AppId, work: PendingRotation) -> Resumption {
+    let services = pass.services;
+    let event = match Event::try_from(&work.event) {
+        Ok(event) => event,
+        Err(error) => {
+            tracing::error!(run.id = %work.run, "pending work cannot be resumed: {error}");
+            return Resumption::Stays(Box::new(work));
+        }
+    };
+    let policies = services.policies.names();
+    if route(&services.config, &policies, &event.name).mode != Mode::Enforce {
+        // The mode forbids a roll-back, too.
+        return Resumption::Stays(Box::new(work));
+    }
+    let trigger = Trigger {
+        invocation: pass.invocation.to_owned(),
+        cause: Cause::Pending,
+        of: Some(work.run.clone()),
+        apps: Some(vec![app.clone()]),
+        resumed: Some(Resumed {
+            run: work.run.clone(),
+            since: work.since,
+            attempts: work.attempts,
+            rollback: work.rollback.clone(),
+        }),
+    };
+    let run = run(services, trigger, Ok(event), pass.run_budget()).await;
+    if is_final(&run) {
+        return settle(pass, app, work, &run).await;
+    }
+    if elapsed(work.since, Timestamp::now()) > GIVE_UP_AFTER {
+        return give_up(pass, app, work, run).await;
+    }
+    // The run keeps what is left in an object of its own.
+    let Ok(entries) = pass.pending.of_app(app).await else {
+        return Resumption::Stays(Box::new(work));
+    };
+    let others = entries.iter().filter(|entry| entry.key != key);
+    let mut works = others.flat_map(|entry| &entry.value.rotations);
+    if works.any(|other| other.run == work.run && other.is_about(&work.event)) {
+        Resumption::MovedOn
+    } else {
+        Resumption::Stays(Box::new(work))
+    }
+}
+
+/// Writes the final verdict into the run that left the work pending.
+async fn settle(pass: &Pass<'_>, app: &AppId, work: PendingRotation, run: &Run) -> Resumption {
+    let of_app = run.rotations.iter().find(|rotation| rotation.app == *app);
+    let last = of_app.map(|rotation| &rotation.outcome);
+    let Some(outcome) = last.or(run.ended.as_ref()).cloned() else {
+        return Resumption::Stays(Box::new(work));
+    };
+    let (app, by) = (app.clone(), run.id.clone());
+    let settle = |first: &mut Run| settle_rotation(first, &app, &outcome, &by);
+    match pass.history.amend(&work.run, settle).await {
+        Ok(()) => Resumption::Finished,
+        Err(_) => Resumption::Stays(Box::new(work)),
+    }
+}
+
+/// Ends work that has been pending for a day.
+async fn give_up(pass: &Pass<'_>, app: &AppId, work: PendingRotation, mut run: Run) -> Resumption {
+    let last = run.outcomes().map(|outcome| outcome.message.clone()).next();
+    let hours = GIVE_UP_AFTER.as_secs() / 3_600;
+    let message = format!("given up after {hours} hours: {}", last.unwrap_or_default());
+    for outcome in run.outcomes_mut() {
+        *outcome = Outcome::permanent(message.clone());
+    }
+    if pass.history.keep(&run).await.is_err() {
+        return Resumption::Stays(Box::new(work));
+    }
+    run.log(Some(&work.event.id));
+    let is_given_up =
+        |other: &PendingRotation| other.run == work.run && other.is_about(&work.event);
+    let dropped = pass
+        .services
+        .pending
+        .remove_finished(app, is_given_up)
+        .await;
+    if dropped.is_err() {
+        return Resumption::Stays(Box::new(work));
+    }
+    settle(pass, app, work, &run).await
+}
+
+fn settle_rotation(first: &mut Run, app: &AppId, outcome: &Outcome, by: &RunId) {
+    let of_app = first.rotations.iter_mut().filter(|it| it.app == *app);
+    for rotation in of_app {
+        if rotation.before.is_none() && !rotation.outcome.is_final() {
+            let former = std::mem::replace(&mut rotation.outcome, outcome.clone());
+            rotation.before = Some(FormerOutcome {
+                outcome: former,
+                settled_by: by.clone(),
+            });
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The summary of one invocation of the timer.
+
+use std::fmt;
+
+/// The summary of one invocation of the timer.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    /// The reason why nothing was done, if so.
+    pub(super) idle: Option<&'static str>,
+    /// Rotations that got their final verdict.
+    pub(super) finished: usize,
+    /// Rotations and events that are still pending.
+    pub(super) waiting: usize,
+    /// Apps that were compared, if a comparison was due.
+    pub(super) compared: Option<usize>,
+    /// References that were behind.
+    pub(super) drifted: usize,
+    /// Reminders that were postponed for policies.
+    pub(super) reminders: usize,
+    /// Runs that were removed because of their age.
+    pub(super) pruned: usize,
+    /// Failures of single parts.
+    problems: Vec<String>,
+}
+
+impl Summary {
+    /// Logs and counts the failure of a part. The other parts continue.
+    pub(super) fn problem(&mut self, message: String) {
+        tracing::error!("reconciling: {message}");
+        self.problems.push(message);
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(idle) = self.idle {
+            return write!(f, "nothing is done: {idle}");
+        }
+        let Self {
+            finished, waiting, ..
+        } = self;
+        write!(f, "{finished} finished, {waiting} still pending")?;
+        if let Some(compared) = self.compared {
+            write!(
+                f,
+                "; {compared} apps compared, {} references behind, {} reminders",
+                self.drifted, self.reminders
+            )?;
+        }
+        if self.pruned > 0 {
+            write!(f, "; {} old runs removed", self.pruned)?;
+        }
+        match self.problems.as_slice() {
+            [] => Ok(()),
+            problems => write!(f, "; {} problems: {}", problems.len(), problems.join("; ")),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The parts of the program that live as long as the process.
+
+use std::sync::Arc;
+
+use keyrelay_azure::{KeyVault, ResourceManager};
+use keyrelay_config::Config;
+use keyrelay_model::{AppId, Versions};
+use keyrelay_records::{History, Pending};
+use keyrelay_store::Store;
+
+use crate::pipeline::app_queue::AppQueues;
+use crate::pipeline::discovery_cache::DiscoveryCache;
+use crate::pipeline::handled_apps::HandledApps;
+use crate::pipeline::role_propagation::RolePropagation;
+use crate::policy_cache::PolicyCache;
+use crate::single_flight::SingleFlights;
+use crate::telemetry::{Metrics, Telemetry};
+
+/// The parts of the program that live as long as the process. Every step of the pipeline gets them
+/// as an argument.
+#[derive(Debug)]
+pub struct Services {
+    /// The configuration.
+    pub config: Config,
+    /// The app in Azure that this process runs in, if the environment names it.
+    pub own_app: Option<AppId>,
+    /// The name of this process in leases and records: the instance of the function app, and the
+    /// process id.
+    pub instance: String,
+    /// The policies.
+    pub policies: PolicyCache,
+    /// The client for sites, their settings and their references.
+    pub resource_manager: ResourceManager,
+    /// The client for versions of secrets. It never reads a value.
+    pub key_vault: KeyVault,
+    /// The store: a blob container or a folder.
+    pub store: Store,
+    /// The run history, in the store.
+    pub history: History,
+    /// Work that outlives its invocation, in the store.
+    pub pending: Pending,
+    /// Exporters of traces, metrics and logs.
+    pub telemetry: Telemetry,
+    /// The instruments.
+    pub metrics: Arc<Metrics>,
+    /// The lists of versions, by vault and secret.
+    pub(crate) versions: SingleFlights<String, Arc<Versions>>,
+    /// The sites of the scope, their slots and their references.
+    pub(crate) discovery: DiscoveryCache,
+    /// One queue for each app: a single writer in this process.
+    pub(crate) app_queues: AppQueues,
+    /// Refusals by Azure that may be role assignments which are still propagating.
+    pub(crate) role_propagation: RolePropagation,
+    /// The apps for which an event is handled: deduplicates redeliveries.
+    pub(crate) handled_apps: HandledApps,
+}

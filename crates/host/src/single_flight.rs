@@ -1,0 +1,105 @@
+//! Single flight: one request to Azure serves all callers that need the same value.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use keyrelay_azure::Deadline;
+use tokio::time::Instant;
+
+/// A cached value, and the lock under which at most one caller fetches it.
+#[derive(Debug)]
+pub(crate) struct SingleFlight<T>(tokio::sync::Mutex<Option<(FetchedAt, T)>>);
+
+/// One [`SingleFlight`] for each key.
+#[derive(Debug)]
+pub(crate) struct SingleFlights<K, T>(Mutex<HashMap<K, Arc<SingleFlight<T>>>>);
+
+/// The time at which a fetch began.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FetchedAt {
+    /// By the monotonic clock of this process.
+    pub(crate) moment: Instant,
+    /// In seconds since 1970, to compare with the times of events.
+    pub(crate) second: u64,
+}
+
+impl<T> Default for SingleFlight<T> {
+    fn default() -> Self {
+        Self(tokio::sync::Mutex::new(None))
+    }
+}
+
+impl<K, T> Default for SingleFlights<K, T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: Clone> SingleFlight<T> {
+    /// Returns the cached value if it is fresh, and fetches it otherwise. Concurrent callers wait
+    /// for the fetch in flight until their own `deadline`.
+    ///
+    /// `fetch` has to end at the same deadline.
+    pub(crate) async fn get_or_fetch<E>(
+        &self,
+        deadline: Deadline,
+        is_fresh: impl Fn(&FetchedAt) -> bool,
+        fetch: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let Some(mut cached) = deadline.bound(self.0.lock()).await else {
+            // Past its deadline the fetch fails at once, with an error that names the request.
+            return fetch.await;
+        };
+        if let Some((_, value)) = cached.as_ref().filter(|(at, _)| is_fresh(at)) {
+            return Ok(value.clone());
+        }
+        let fetched_at = FetchedAt {
+            moment: Instant::now(),
+            second: u64::try_from(Timestamp::now().as_second()).unwrap_or_default(),
+        };
+        let value = fetch.await?;
+        *cached = Some((fetched_at, value.clone()));
+        Ok(value)
+    }
+}
+
+impl<K: Eq + Hash + Clone, T> SingleFlights<K, T> {
+    /// Returns the single flight of a key.
+    pub(crate) fn of(&self, key: &K) -> Arc<SingleFlight<T>> {
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(flights.entry(key.clone()).or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_does_not_wait_for_another_ones_fetch_past_its_deadline() {
+        let flight = Arc::new(SingleFlight::<u32>::default());
+        let slow = Arc::clone(&flight);
+        let first = tokio::spawn(async move {
+            let fetch = async {
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                Ok::<_, &str>(1)
+            };
+            let deadline = Deadline::after(Duration::from_secs(100));
+            slow.get_or_fetch(deadline, |_| true, fetch).await
+        });
+        tokio::task::yield_now().await;
+        let deadline = Deadline::after(Duration::from_secs(4));
+        let began = Instant::now();
+        let second = flight
+            .get_or_fetch(deadline, |_| true, async { Err("out of time") })
+            .await;
+        assert_eq!(second, Err("out of time"));
+        assert_eq!(began.elapsed().as_secs(), 4);
+        assert_eq!(first.await.unwrap(), Ok(1));
+    }
+}

@@ -1,0 +1,80 @@
+//! Assembles the services.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use keyrelay_azure::{Credential, Http, KeyVault, ResourceManager, Scope};
+use keyrelay_config::{Config, identity, own_app};
+use keyrelay_records::{History, Pending, store};
+use keyrelay_sandbox::{LOCK_FILE, Lock, Sandbox};
+
+use super::instance::instance;
+use crate::pipeline::app_queue::AppQueues;
+use crate::pipeline::discovery_cache::DiscoveryCache;
+use crate::pipeline::handled_apps::HandledApps;
+use crate::pipeline::role_propagation::RolePropagation;
+use crate::policy_cache::PolicyCache;
+use crate::services::Services;
+use crate::single_flight::SingleFlights;
+use crate::telemetry::{self, Telemetry};
+
+/// Assembles the services from the configuration and the environment. Nothing is requested yet.
+pub(super) fn assemble(
+    mut config: Config,
+    telemetry: Telemetry,
+    app_root: &Path,
+    environment: &BTreeMap<String, String>,
+) -> anyhow::Result<Services> {
+    let own_app = own_app(environment);
+    if let (true, Some(own)) = (config.scope.is_empty(), &own_app) {
+        config.scope = vec![Scope::group_of(own)];
+    }
+    let identity = identity(config.client_id.clone(), environment);
+    let metrics = Arc::new(telemetry.instruments());
+    let mut http = Http::new().context("cannot make an HTTP client")?;
+    if telemetry.is_on() {
+        http = http.observed_by(telemetry::observer(&metrics));
+    }
+    let credential = Arc::new(Credential::new(identity, &http));
+    let folder = app_root.join("policies");
+    let sandbox = Sandbox::new().context("cannot start the sandbox")?;
+    let policies = PolicyCache::open(&folder, sandbox, lock(&config, app_root)?)
+        .with_context(|| format!("cannot read {}", folder.display()))?;
+    let store = store::open(&config.store, app_root, &config.cloud, &credential, &http)?;
+    let resource_manager =
+        ResourceManager::new(&config.cloud, Arc::clone(&credential), http.clone())?;
+    Ok(Services {
+        instance: instance(environment),
+        own_app,
+        policies,
+        resource_manager,
+        key_vault: KeyVault::new(&config.cloud, credential, http)?,
+        history: History::new(store.clone()),
+        pending: Pending::new(store.clone()),
+        role_propagation: RolePropagation::new(store.clone()),
+        store,
+        telemetry,
+        metrics,
+        versions: SingleFlights::default(),
+        discovery: DiscoveryCache::default(),
+        app_queues: AppQueues::default(),
+        handled_apps: HandledApps::default(),
+        config,
+    })
+}
+
+/// Reads `policies.lock`. It applies if it exists, unless the configuration says otherwise.
+fn lock(config: &Config, app_root: &Path) -> anyhow::Result<Option<Lock>> {
+    if config.locked == Some(false) {
+        return Ok(None);
+    }
+    let lock = Lock::read(app_root)?;
+    if config.locked == Some(true) && lock.is_none() {
+        anyhow::bail!(
+            "`locked` is true, and there is no {LOCK_FILE}: write it with `keyrelay lock`"
+        );
+    }
+    Ok(lock)
+}

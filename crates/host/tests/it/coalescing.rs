@@ -1,0 +1,182 @@
+//! Coalescing: many events for one app cause one change of the app.
+
+use std::fmt::Write as _;
+
+use futures::future::join_all;
+use keyrelay_local_azure::{Effect, Fault, Service};
+
+use crate::fixtures::{PLANTED, VAULT, event, reference};
+use crate::harness::{Harness, field};
+use crate::setup::Setup;
+
+const PIN: &str = "[[rotation]]\nsecret = \"*\"\npolicy = \"pin\"\n";
+
+fn count(app: &Harness, verdict: &str) -> usize {
+    app.verdicts()
+        .iter()
+        .filter(|line| field(line, "verdict") == verdict)
+        .count()
+}
+
+#[tokio::test]
+async fn a_thousand_versions_of_one_secret_are_at_most_three_writes() {
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(PIN)
+        .start()
+        .await;
+    let versions: Vec<String> = (0..1_000).map(|_| app.rotate("sql")).collect();
+    app.settled().await;
+    assert_eq!(
+        app.active_version("orders", "SQL"),
+        versions.last().cloned(),
+        "{}",
+        app.log()
+    );
+    assert!(app.writes() <= 3, "{} writes", app.writes());
+    let runs = app.runs();
+    for version in &versions {
+        assert!(
+            runs.iter()
+                .any(|run| run["event"]["version"] == version.as_str()),
+            "{version} has no record"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_same_event_a_thousand_times_is_one_write() {
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(PIN)
+        .start()
+        .await;
+    let version = app.azure.cloud.newest_version(VAULT, "sql").unwrap();
+    let event = event("again", "sql", &version);
+    let responses = join_all((0..1_000).map(|_| app.invoke(&event))).await;
+    assert!(responses.iter().all(|response| response.outcome.is_ok()));
+    assert_eq!(app.active_version("orders", "SQL"), Some(version));
+    assert_eq!(app.writes(), 1);
+}
+
+#[tokio::test]
+async fn a_hundred_secrets_in_one_batch_are_at_most_three_writes_and_a_hundred_verdicts() {
+    let mut settings = format!("TEXT = \"{PLANTED}text\"");
+    for number in 0..100 {
+        write!(
+            settings,
+            ", S{number} = \"{}\"",
+            reference(&format!("secret-{number}"))
+        )
+        .unwrap();
+    }
+    let setup = Setup::new().site("orders", &settings).configured(PIN);
+    let app = setup
+        .with(|options| options.max_events_per_batch = 100)
+        .start()
+        .await;
+    let versions: Vec<String> = (0..100)
+        .map(|number| app.rotate(&format!("secret-{number}")))
+        .collect();
+    app.settled().await;
+    for (number, version) in versions.iter().enumerate() {
+        let setting = format!("S{number}");
+        assert_eq!(
+            app.active_version("orders", &setting).as_ref(),
+            Some(version),
+            "{setting}"
+        );
+        assert!(app.settings("orders")[&setting].ends_with(&format!("/{version})")));
+    }
+    assert_eq!(app.settings("orders")["TEXT"], format!("{PLANTED}text"));
+    assert!(app.writes() <= 3, "{} writes", app.writes());
+    assert_eq!(count(&app, "verified"), 100, "{}", app.log());
+}
+
+#[tokio::test]
+async fn one_refusal_does_not_affect_the_rest_of_the_batch() {
+    let rules = "[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\nparameters = { script = \"set OTHER text no\" }\n";
+    let settings = format!(
+        "SQL = \"{}\", O = \"{}\"",
+        reference("sql"),
+        reference("other")
+    );
+    let app = Setup::new()
+        .site("orders", &settings)
+        .with_scripted_policy_as("scripted")
+        .configured(&format!("{rules}{PIN}"))
+        .start()
+        .await;
+    let versions =
+        ["sql", "other"].map(|secret| app.azure.cloud.newest_version(VAULT, secret).unwrap());
+    let events = [
+        event("a", "sql", &versions[0]),
+        event("b", "other", &versions[1]),
+    ];
+    join_all(events.iter().map(|event| app.invoke(event))).await;
+    assert_eq!(
+        (count(&app, "refused"), count(&app, "verified")),
+        (1, 1),
+        "{}",
+        app.log()
+    );
+    assert!(app.settings("orders")["O"].ends_with(&format!("/{})", versions[1])));
+}
+
+#[tokio::test]
+async fn a_change_right_before_the_write_is_restored() {
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(PIN)
+        .start()
+        .await;
+    // The third read is sent together with the write. The other writer writes after the second
+    // read.
+    let theirs = Effect::Interfere {
+        setting: "THEIRS".to_owned(),
+        value: format!("{PLANTED}theirs").into(),
+    };
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, theirs).times(1));
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    assert_eq!(app.settings("orders")["THEIRS"], format!("{PLANTED}theirs"));
+}
+
+#[tokio::test]
+async fn with_a_busy_second_writer_no_change_is_lost() {
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(PIN)
+        .start()
+        .await;
+    let hammering = async {
+        for number in 0..400 {
+            app.azure
+                .cloud
+                .edit_settings("orders", |settings| {
+                    settings.insert(format!("T{number}"), format!("{PLANTED}{number}").into());
+                })
+                .unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(7)).await;
+        }
+    };
+    let rotating = async {
+        for _ in 0..5 {
+            app.rotate_and_settle("sql").await;
+        }
+    };
+    futures::join!(hammering, rotating);
+    let version = app.rotate_and_settle("sql").await;
+    let settings = app.settings("orders");
+    assert!(
+        settings["SQL"].ends_with(&format!("/{version})")),
+        "{}",
+        app.log()
+    );
+    let lost: Vec<usize> = (0..400)
+        .filter(|number| !settings.contains_key(&format!("T{number}")))
+        .collect();
+    assert!(lost.is_empty(), "lost {lost:?}\n{}", app.log());
+}

@@ -1,0 +1,292 @@
+//! Work in the store that outlives its invocation. The reconcile timer continues it.
+//!
+//! - `pending/events/<key>.json`: a [`PostponedEvent`], to be handled later.
+//! - `pending/apps/<app>/<key>.json`: [`PendingWork`], the write-ahead record of rotations of one
+//!   app. It exists from before the settings are written until the verdict is final, so that
+//!   another instance can verify or roll back the write of one that was killed.
+
+mod rollback;
+
+use jiff::Timestamp;
+use keyrelay_model::AppId;
+use keyrelay_store::{ObjectVersion, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::record::{Cause, EventRecord, Run};
+use crate::run_id::RunId;
+pub use rollback::{RecordedValue, Rollback, of_plan, to_plan};
+
+const EVENTS: &str = "pending/events";
+const APPS: &str = "pending/apps";
+
+/// An event to be handled later.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PostponedEvent {
+    /// The run that postponed it, or that is resubmitted. None for reminders.
+    pub run: Option<RunId>,
+    /// The event.
+    pub event: EventRecord,
+    /// The cause of the run that will handle it.
+    pub cause: Cause,
+    /// The time from which it is handled.
+    pub due: Timestamp,
+    /// The time at which it was postponed.
+    pub since: Timestamp,
+    /// The reason for the wait.
+    pub reason: String,
+    /// The time of the first failed attempt.
+    #[serde(default)]
+    pub tried_since: Option<Timestamp>,
+}
+
+/// Rotations of one app without a final verdict. They were decided together.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PendingWork {
+    /// The app.
+    pub app: String,
+    /// The rotations.
+    #[serde(rename = "works")]
+    pub rotations: Vec<PendingRotation>,
+}
+
+/// One rotation without a final verdict.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PendingRotation {
+    /// The run that the rotation belongs to.
+    pub run: RunId,
+    /// The event.
+    pub event: EventRecord,
+    /// The time at which it began.
+    pub since: Timestamp,
+    /// The time of the next check.
+    pub due: Timestamp,
+    /// The number of checks by the reconcile timer.
+    pub attempts: u32,
+    /// The reason why there is no final verdict.
+    pub reason: String,
+    /// The rollback of what was written, or was about to be.
+    #[serde(alias = "undo")]
+    pub rollback: Vec<Rollback>,
+}
+
+/// A pending object with its key in the store.
+#[derive(Debug)]
+pub struct PendingEntry<T> {
+    /// The key of the object.
+    pub key: String,
+    /// The value.
+    pub value: T,
+    version: ObjectVersion,
+}
+
+/// The pending work in a store.
+#[derive(Debug, Clone)]
+pub struct Pending(Store);
+
+impl PostponedEvent {
+    /// Resubmits the event of a run. None if the run had none.
+    pub fn resubmission(run: &Run, now: Timestamp) -> Option<Self> {
+        let event = run.event.clone()?;
+        let reason = format!("resubmitted: run {} is to be repeated", run.id);
+        Some(Self {
+            run: Some(run.id.clone()),
+            event,
+            cause: Cause::Resubmit,
+            due: now,
+            since: now,
+            reason,
+            tried_since: None,
+        })
+    }
+
+    /// The key in the store. Deliveries of the same event share it, so that it waits once.
+    fn key(&self) -> String {
+        let cause = match (&self.cause, &self.run) {
+            // Each request of an operator counts.
+            (Cause::Resubmit, Some(run)) => format!("resubmit-{run}"),
+            (Cause::Reminder, _) => self.event.id.clone(),
+            _ => "event".to_owned(),
+        };
+        let EventRecord {
+            vault_host,
+            kind,
+            name,
+            version,
+            occurrence,
+            ..
+        } = &self.event;
+        let version = version.as_deref().unwrap_or("newest");
+        format!("{EVENTS}/{vault_host}--{kind}--{name}--{version}--{occurrence}--{cause}.json")
+            .to_lowercase()
+    }
+}
+
+impl PendingRotation {
+    /// Whether the rotation is about the same version of the same object as an event.
+    pub fn is_about(&self, event: &EventRecord) -> bool {
+        let about = |it: &EventRecord| {
+            (
+                format!("{}/{}", it.vault_host, it.name).to_lowercase(),
+                it.version.clone(),
+            )
+        };
+        about(&self.event) == about(event)
+    }
+}
+
+impl Pending {
+    /// The pending work in this store.
+    pub fn new(store: Store) -> Self {
+        Self(store)
+    }
+
+    /// Postpones an event. Returns false if it is postponed already, and then leaves the stored one
+    /// unchanged.
+    pub async fn postpone(&self, postponed: &PostponedEvent) -> Result<bool, StoreError> {
+        match self.0.create(&postponed.key(), postponed).await {
+            Err(error) if error.is_conflict() => Ok(false),
+            kept => kept.map(|_| true),
+        }
+    }
+
+    /// The same pending work, for operations that end by `moment`.
+    #[must_use]
+    pub fn until(&self, moment: Instant) -> Self {
+        Self(self.0.with_deadline(Some(moment)))
+    }
+
+    /// Writes an object of pending work.
+    pub(crate) async fn write_work(&self, key: &str, work: &PendingWork) -> Result<(), StoreError> {
+        self.0.write(key, work).await
+    }
+
+    /// Reads an object of pending work; none if it is closed.
+    pub async fn read_work(
+        &self,
+        key: &str,
+    ) -> Result<Option<PendingEntry<PendingWork>>, StoreError> {
+        self.read(key).await
+    }
+
+    /// Replaces an object of pending work, unless its owner has changed it meanwhile.
+    pub(crate) async fn replace_work(
+        &self,
+        entry: &PendingEntry<PendingWork>,
+    ) -> Result<(), StoreError> {
+        match self
+            .0
+            .replace(&entry.key, &entry.value, &entry.version)
+            .await
+        {
+            Err(error) if error.is_conflict() => Ok(()),
+            replaced => replaced.map(drop),
+        }
+    }
+
+    pub(crate) async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.0.delete(key).await
+    }
+
+    /// The key of an object of pending work.
+    pub(crate) fn work_key(app: &AppId, name: &str) -> String {
+        format!("{}/{name}.json", app_folder(app))
+    }
+
+    /// Reads all pending work of an app, of all instances.
+    pub async fn of_app(&self, app: &AppId) -> Result<Vec<PendingEntry<PendingWork>>, StoreError> {
+        let mut entries = Vec::new();
+        let folder = app_folder(app);
+        for key in self.0.list(&folder).await? {
+            // The folder of a site contains those of its slots.
+            let own = key
+                .strip_prefix(&folder)
+                .is_some_and(|rest| !rest.trim_start_matches('/').contains('/'));
+            if own {
+                entries.extend(self.read(&key).await?);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Removes the finished rotations from all pending work of an app.
+    pub async fn remove_finished(
+        &self,
+        app: &AppId,
+        is_finished: impl Fn(&PendingRotation) -> bool,
+    ) -> Result<(), StoreError> {
+        for mut entry in self.of_app(app).await? {
+            let before = entry.value.rotations.len();
+            entry.value.rotations.retain(|work| !is_finished(work));
+            match entry.value.rotations.len() {
+                0 => self.remove(entry).await?,
+                left if left < before => self.replace(entry).await?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists the keys of all postponed events.
+    pub async fn event_keys(&self) -> Result<Vec<String>, StoreError> {
+        self.0.list(EVENTS).await
+    }
+
+    /// Lists the keys of all pending work.
+    pub async fn work_keys(&self) -> Result<Vec<String>, StoreError> {
+        self.0.list(APPS).await
+    }
+
+    /// Reads the object with this key. None if it has been removed.
+    pub async fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<PendingEntry<T>>, StoreError> {
+        let found = self.0.read_json(key).await?;
+        Ok(found.map(|(value, version)| PendingEntry {
+            key: key.to_owned(),
+            value,
+            version,
+        }))
+    }
+
+    /// Replaces the object of an entry, unless another writer has changed it.
+    pub async fn replace<T: Serialize>(&self, entry: PendingEntry<T>) -> Result<(), StoreError> {
+        match self
+            .0
+            .replace(&entry.key, &entry.value, &entry.version)
+            .await
+        {
+            // The other writer has taken over.
+            Err(error) if error.is_conflict() => Ok(()),
+            left => left.map(drop),
+        }
+    }
+
+    /// Removes an entry.
+    pub async fn remove<T>(&self, entry: PendingEntry<T>) -> Result<(), StoreError> {
+        self.0.delete(&entry.key).await
+    }
+}
+
+/// Returns the part of a key that stands for an app. Slots are below their sites.
+pub fn app_key(app: &AppId) -> String {
+    let slot = app
+        .slot()
+        .map(|slot| format!("/{slot}"))
+        .unwrap_or_default();
+    format!(
+        "{}/{}/{}{slot}",
+        app.subscription(),
+        app.resource_group(),
+        app.site()
+    )
+    .to_lowercase()
+}
+
+fn app_folder(app: &AppId) -> String {
+    format!("{APPS}/{}", app_key(app))
+}
+
+#[cfg(test)]
+mod tests;
