@@ -30,7 +30,8 @@ pub(crate) struct TimeBudget {
     work: Deadline,
     /// The end of operations of the store.
     record: Deadline,
-    sites: Deadline,
+    /// Longest time for the list of sites. None: all of the time.
+    sites: Option<Duration>,
 }
 
 impl TimeBudget {
@@ -46,7 +47,7 @@ impl TimeBudget {
         Self {
             work,
             record: Deadline::at(deadline.moment() + GRACE),
-            sites: work.min(Deadline::after(SITES)),
+            sites: Some(SITES),
         }
     }
 
@@ -56,7 +57,7 @@ impl TimeBudget {
         Self {
             work,
             record: Deadline::at(work.moment() + RECORD + GRACE),
-            sites: work,
+            sites: None,
         }
     }
 
@@ -77,9 +78,10 @@ impl TimeBudget {
         self.work.min(Deadline::after(VERSIONS))
     }
 
-    /// The deadline of the list of sites.
+    /// The deadline of the list of sites, if it is requested now.
     pub(crate) fn sites(&self) -> Deadline {
-        self.sites
+        let limit = self.sites.map(Deadline::after);
+        limit.map_or(self.work, |limit| limit.min(self.work))
     }
 
     /// The deadline of rotations, and of everything else that is requested of Azure.
