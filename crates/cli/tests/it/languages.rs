@@ -201,7 +201,7 @@ async fn a_project_is_not_made_over_another() {
     project.good("", &["new", "one", "--lang", "js"]).await;
     let (code, output) = project.run("", &["new", "one", "--lang", "rust"]).await;
     assert!(
-        code == Some(2) && output.contains("is there already"),
+        code == Some(2) && output.contains("exists already"),
         "{output}"
     );
     assert!(!project.0.path().join("one/Cargo.toml").exists());

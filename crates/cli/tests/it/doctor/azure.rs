@@ -136,7 +136,7 @@ async fn an_app_without_an_identity() {
     installation
         .finds(
             "orders SQL: MSINotEnabled",
-            "switch on its system-assigned identity",
+            "enable its system-assigned identity",
         )
         .await;
     installation
