@@ -1,7 +1,7 @@
 //! The reconcile timer: resumes pending work, handles postponed events, and once an hour compares
 //! the references of all apps with their vaults.
 //!
-//! All it does are runs like any other, through the same [pipeline](crate::pipeline).
+//! All it does are runs like any other, through the same pipeline.
 
 mod compare;
 mod drift;

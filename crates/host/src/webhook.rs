@@ -1,7 +1,7 @@
 //! The webhook: Event Grid delivers over HTTP, without a Functions host, as in Container Apps or
 //! Kubernetes.
 //!
-//! The ingress terminates TLS. An event takes the same [pipeline](crate::pipeline) as one from the
+//! The ingress terminates TLS. An event takes the same pipeline as one from the
 //! Functions host, and a timer of this process replaces that of the Functions host.
 //!
 //! The endpoint is public, so a request is checked in this order:

@@ -56,28 +56,28 @@ pub(super) const ROTATIONS: Instrument = instrument(
     InstrumentKind::Counter,
     "{rotation}",
     &["verdict", "policy.name"],
-    "rotations that came to an end, or were left pending",
+    "rotations with a verdict, pending ones included",
 );
 pub(super) const DECISION: Instrument = instrument(
     "keyrelay.decision.duration",
     InstrumentKind::Histogram,
     "s",
     &["policy.name"],
-    "how long a policy took, its sandbox included",
+    "time of a decision, the sandbox included",
 );
 pub(super) const EVENT_TO_VERIFIED: Instrument = instrument(
     "keyrelay.event_to_verified.duration",
     InstrumentKind::Histogram,
     "s",
     &[],
-    "from the moment of the event, as the vault says it, to the proof",
+    "time from the event, by the vault's clock, to the verdict `verified`",
 );
 pub(super) const PENDING: Instrument = instrument(
     "keyrelay.pending",
     InstrumentKind::Gauge,
     "{rotation}",
     &[],
-    "open rotations, when the timer last looked",
+    "pending rotations at the last run of the timer",
 );
 pub(super) const LOADED: Instrument = instrument(
     "keyrelay.policies.loaded",
@@ -91,7 +91,7 @@ pub(super) const QUARANTINED: Instrument = instrument(
     InstrumentKind::Gauge,
     "{policy}",
     &[],
-    "policies that cannot",
+    "policies that cannot be used",
 );
 pub(super) const REQUESTS: Instrument = instrument(
     "keyrelay.requests",
@@ -103,9 +103,9 @@ pub(super) const REQUESTS: Instrument = instrument(
 pub(super) const THROTTLED: Instrument = instrument(
     "keyrelay.requests.throttled",
     InstrumentKind::Counter,
-    "{answer}",
+    "{response}",
     &["service"],
-    "answers that were 429",
+    "responses with the status 429",
 );
 
 /// All metrics.

@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -87,16 +87,7 @@ impl Webhook {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let (mut output, kept) = (
-            BufReader::new(process.stdout.take().unwrap()).lines(),
-            Arc::clone(&lines),
-        );
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = output.next_line().await {
-                kept.lock().unwrap().push(line);
-            }
-        });
+        let lines = collect_lines(process.stdout.take().unwrap());
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut webhook = Self {
             cloud,
@@ -304,6 +295,19 @@ impl Webhook {
             .expect("it should have ended")
             .unwrap()
     }
+}
+
+/// Collects the lines of an output while they arrive.
+fn collect_lines(output: ChildStdout) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let collected = Arc::clone(&lines);
+    let mut output = BufReader::new(output).lines();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = output.next_line().await {
+            collected.lock().unwrap().push(line);
+        }
+    });
+    lines
 }
 
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! Applies the decisions of a batch: one write of settings, or one refresh of references.
 //!
-//! [`rollback`](super::rollback) is the way back.
+//! [`rollback`](super::rollback) compensates for it.
 
 use keyrelay_azure::ReferenceStatus;
 use keyrelay_config::Mode;

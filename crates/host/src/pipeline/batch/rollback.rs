@@ -1,4 +1,4 @@
-//! Rolls a patch back whose references do not resolve: the way back of [`apply`](super::apply).
+//! Rolls back a patch whose references do not resolve: the compensation of [`mod@super::apply`].
 
 use keyrelay_model::{Plan, Settings, Verdict};
 use keyrelay_records::app_state::AppState;
