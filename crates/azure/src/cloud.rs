@@ -143,7 +143,7 @@ impl Cloud {
             VaultHost::from_name("vault", &self.vault_suffix).map_err(|_| CloudError::Invalid {
                 field: "vault_suffix",
                 value: self.vault_suffix.clone(),
-                expected: "it looks like `vault.azure.net`",
+                expected: "expected a suffix like `vault.azure.net`",
             })?;
         check_endpoint("vault_endpoint", &self.vault_url(&sample)?)?;
         let audiences = [
@@ -153,7 +153,7 @@ impl Cloud {
         ];
         for (field, value) in audiences {
             if value.is_empty() || value.contains(char::is_whitespace) {
-                let expected = "it looks like `https://management.azure.com`";
+                let expected = "expected a URL like `https://management.azure.com`";
                 return Err(CloudError::Invalid {
                     field,
                     value: value.clone(),
@@ -172,7 +172,7 @@ impl Cloud {
                     .chars()
                     .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.'))
             {
-                let expected = "it looks like `2025-05-01`";
+                let expected = "expected a date like `2025-05-01`";
                 return Err(CloudError::Invalid {
                     field,
                     value: value.clone(),

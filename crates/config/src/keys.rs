@@ -88,7 +88,7 @@ pub const KEYS: &[Key] = &[
     key("scope", List, Described("keyrelay's own resource group"),
         "ids of the subscriptions and resource groups where apps are looked for"),
     key("vaults", List, Described("all"),
-        "names of the vaults whose events are taken"),
+        "names of the vaults whose events are handled"),
     key("cloud", TextOrTable, Value("\"public\""),
         "`\"usgov\"`, `\"china\"`, or a table of endpoints"),
     key("client_id", Text, Described("system-assigned"),
@@ -119,23 +119,23 @@ pub const KEYS: &[Key] = &[
 /// The keys of a `[[rotation]]`.
 #[rustfmt::skip]
 pub const ROTATION: &[Key] = &[
-    key("secret", Text, Described("a must"),
-        "the secret's name, with `*` for anything and `?` for one character; the first rotation that matches holds"),
-    key("name", Text, Described("the secret, if it is no pattern"),
+    key("secret", Text, Described("required"),
+        "the secret's name, with `*` for anything and `?` for one character; the first rotation that matches applies"),
+    key("name", Text, Described("the secret, if it is not a pattern"),
         "the app setting `KEYRELAY_MODE_<NAME>` changes this rotation's mode"),
-    key("policy", Text, Described("the module named like the secret, else `follow`"),
+    key("policy", Text, Described("the policy named after the secret, else `follow`"),
         "the policy, by the name of its file without `.wasm`"),
     key("apps", List, Described("those that reference the secret"),
         "ids of the apps, if they are not to be looked for"),
-    key("mode", Text, Described("that of the whole"),
-        "as above; the stricter one holds"),
+    key("mode", Text, Described("the global mode"),
+        "as above; the stricter one applies"),
     key("parameters", Any, Described("none"),
         "a table of texts for the policy, which checks them at the start"),
     key("grant", Any, Described("nothing"),
         "what the policy may do beyond its own secret's references: `set`, `remove`, `reveal` (names of settings), \
          `secrets` (names), `text` (whether it may write plain text)"),
     key("limits", Any, Described("`{ time_ms = 500, memory_mb = 64 }`"),
-        "what a decision may take; memory is all of it together"),
+        "limits of one decision; memory is the total"),
 ];
 
 /// The keys of a rotation's `grant`.
@@ -173,10 +173,10 @@ pub const CLOUD: &[Key] = &[
 /// The keys of `webhook`.
 #[rustfmt::skip]
 pub const WEBHOOK: &[Key] = &[
-    key("tenant", Text, Described("a must"), "the id of the Entra tenant whose tokens are accepted"),
-    key("audience", List, Described("a must"), "the accepted audiences of a token"),
+    key("tenant", Text, Described("required"), "the id of the Entra tenant whose tokens are accepted"),
+    key("audience", List, Described("required"), "the accepted audiences of a token"),
     key("role", Text, Described("none"), "the app role that a sender must have"),
-    key("senders", List, Described("all"), "the client ids of the accepted senders"),
+    key("senders", List, Described("none; set `role`, `senders` or both"), "the client ids of the accepted senders"),
     key("listen", Text, Value("\"0.0.0.0:8080\""), "the address to serve plain HTTP on"),
     key("largest_body_bytes", Any, Value("1048576"), "the largest accepted body"),
     key("at_once", Any, Value("100"), "how many deliveries are handled side by side"),

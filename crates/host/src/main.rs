@@ -11,7 +11,7 @@ use keyrelay_host::telemetry::Telemetry;
 use keyrelay_host::{start, webhook};
 
 const HELP: &str = "\
-Brings rotated secrets of Key Vault to the apps that reference them.
+Moves apps to the new version of a rotated Key Vault secret.
 
 Usage: keyrelay-host [--webhook]
 
@@ -80,7 +80,7 @@ fn logging(config: &Config, environment: &BTreeMap<String, String>) -> Telemetry
     let (telemetry, error) = start::telemetry(config, environment);
     start::logging(config.log, &telemetry);
     if let Some(error) = error {
-        tracing::error!("there is no telemetry: {error}");
+        tracing::error!("telemetry is off: {error}");
     }
     telemetry
 }
@@ -158,7 +158,7 @@ fn print(text: &str) -> ExitCode {
     reason = "this is the one place where the environment is read"
 )]
 fn environment() -> BTreeMap<String, String> {
-    // A variable that is not valid UTF-8 is none of keyrelay.
+    // Variables that are not UTF-8 are not keyrelay's.
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()

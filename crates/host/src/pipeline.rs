@@ -1,15 +1,15 @@
 //! The pipeline: the steps of an event, in their order.
 //!
-//! - [`run`] is the life of a run: it calls the steps, and it is all that other rooms call.
-//! - [`admit`] drops events that are not to be handled, and [`postpone`]s those that are early.
+//! - [`run`] is the life of a run: it calls the steps, and other modules call nothing else.
+//! - [`admit`] rejects events that are not to be handled; [`postpone`] keeps those that are early.
 //! - [`route`] finds the policy and its grant, and makes the [`event_context`].
 //! - [`discover`] finds the apps that use the secret.
 //! - [`rotate`] fans out over the apps. The [`app_queue`] of an app coalesces its rotations.
 //! - [`batch`] decides, applies and verifies the rotations of one app.
 //! - [`record`] writes the run into the history.
 //!
-//! Each step takes the [services](crate::services::Services) and the result of the step before. No
-//! step calls a later one.
+//! Each step takes the [services](crate::services::Services) and the result of the step before. Only
+//! `run` calls the steps, except that `rotate` starts the batches.
 
 pub(crate) mod admit;
 pub(crate) mod app_queue;

@@ -1,7 +1,7 @@
 //! The reconcile timer: resumes pending work, handles postponed events, and once an hour compares
 //! the references of all apps with their vaults.
 //!
-//! All it does are runs like any other, through the same pipeline.
+//! Everything that it handles is a run, through the same pipeline.
 
 mod compare;
 mod drift;
@@ -90,5 +90,6 @@ async fn run(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
         let (keep, deadline) = (pass.services.config.keep_runs, pass.deadline.moment());
         summary.pruned = pass.history.prune(keep, now, deadline).await?;
     }
-    store.write(KEY, &progress).await
+    // Without the deadline: the next invocation would compare the same sites again.
+    pass.services.store.write(KEY, &progress).await
 }

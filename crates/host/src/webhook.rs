@@ -89,7 +89,7 @@ pub async fn serve(
     };
     let starting = async {
         start::run(config, telemetry, app_root, environment, address, &services).await?;
-        // The policies are locked, so nothing is watched.
+        // The policies are locked or read-only, so nothing is watched.
         pending().await
     };
     tokio::select! {

@@ -16,7 +16,7 @@ pub struct AppId {
 /// An error from parsing the id of a site or slot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not the id of an app: it looks like \
+    "`{0}` is not the id of an app: expected an id like \
      `/subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.Web/sites/<name>[/slots/<slot>]`"
 )]
 pub struct AppIdError(String);

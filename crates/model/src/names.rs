@@ -184,7 +184,7 @@ impl FromStr for VaultHost {
             Err(NameError::new(
                 "vault host",
                 &text,
-                "it looks like `contoso-kv.vault.azure.net`",
+                "expected a host like `contoso-kv.vault.azure.net`",
             ))
         }
     }

@@ -1,6 +1,6 @@
 //! Methods of [`App`], with the usual decisions.
 
-use crate::{App, Decision, Event, Reference, Setting, Value};
+use crate::bindings::keyrelay::policy::types::{App, Decision, Event, Reference, Setting, Value};
 
 impl App {
     /// Creates an app without settings and parameters, for tests.

@@ -1,6 +1,6 @@
 //! Constructors of [`Decision`].
 
-use crate::{Decision, NewValue, Patch, Reference};
+use crate::bindings::keyrelay::policy::types::{Decision, NewValue, Patch, Reference};
 
 impl Decision {
     /// Creates a patch that sets settings to references.

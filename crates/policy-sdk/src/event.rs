@@ -1,6 +1,6 @@
 //! Methods of [`Event`].
 
-use crate::{Event, ObjectKind, Occurrence, Reference};
+use crate::bindings::keyrelay::policy::types::{Event, ObjectKind, Occurrence, Reference};
 
 impl Event {
     /// Creates an event about a new version of a secret, for tests.

@@ -1,6 +1,7 @@
 //! Exports a policy from its crate.
 
-use crate::{About, Policy};
+use crate::bindings::keyrelay::policy::types::About;
+use crate::policy::Policy;
 
 /// Exports a [`Policy`]. Use it once in a crate of type `cdylib`.
 ///

@@ -1,6 +1,6 @@
 //! The trait of a policy.
 
-use crate::{App, Decision, Event, Occurrence, View};
+use crate::bindings::keyrelay::policy::types::{App, Decision, Event, Occurrence, View};
 
 /// A policy, which decides what happens to one app because of one event. Export it with
 /// [`export!`](crate::export!).

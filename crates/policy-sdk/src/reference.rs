@@ -1,6 +1,6 @@
 //! Constructors of [`Reference`].
 
-use crate::Reference;
+use crate::bindings::keyrelay::policy::types::Reference;
 
 impl Reference {
     /// Creates a reference to the newest version of a secret.

@@ -17,7 +17,7 @@ pub struct RunId(String);
 
 /// The error of a text that is not the id of a run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not the id of a run: it looks like `20261123T054539123Z-1f3a9c2d`")]
+#[error("`{0}` is not the id of a run: expected an id like `20261123T054539123Z-1f3a9c2d`")]
 pub struct RunIdError(String);
 
 impl RunId {

@@ -62,7 +62,7 @@ async fn events(services: &Arc<Services>, id: String, body: Body) -> InvocationR
         Ok(events) => events,
         Err(error) => {
             let message = format!("not handled: {error}");
-            // A body that was cut off may be complete the next time; another one stays as it is.
+            // A body that was cut off may be complete the next time; any other error would recur.
             let run = match error {
                 BodyError::Incomplete => unrecorded(&id, Outcome::transient(message)),
                 _ => refuse(services, &id, message, budget).await,

@@ -100,7 +100,9 @@ fn check_version(event: &Event, versions: &Versions) -> Result<Option<u64>, Outc
         Standing::Current => Ok(None),
         Standing::NotYet { not_before } => Ok(Some(not_before)),
         Standing::Superseded { by } => {
-            let message = format!("not handled: version {by} is newer, and no app goes backwards");
+            let message = format!(
+                "not handled: version {by} is newer, and keyrelay never moves an app to an older version"
+            );
             Err(Outcome::new(Verdict::Unchanged, message))
         }
         Standing::Disabled => {
@@ -119,7 +121,7 @@ fn standing(event: &Event, versions: &Versions) -> Standing {
     };
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
     match (versions.standing(version, now), event.not_before) {
-        // The event says so too, in case the list may not be read.
+        // The event has the date too, and the list may be unreadable.
         (Standing::Current, Some(not_before)) if not_before > now => {
             Standing::NotYet { not_before }
         }

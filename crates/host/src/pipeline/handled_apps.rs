@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use keyrelay_model::{AppId, Verdict};
 use keyrelay_records::RotationRecord;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 /// Time for which an event's apps are remembered. Later retries of Event Grid come with pauses of
@@ -24,6 +25,7 @@ impl Default for HandledApps {
     fn default() -> Self {
         let cache = Cache::builder()
             .max_capacity(CAPACITY)
+            .eviction_policy(EvictionPolicy::lru())
             .time_to_live(TIME_TO_LIVE);
         Self(cache.build())
     }

@@ -25,10 +25,13 @@ pub(crate) async fn until_valid(
     };
     let reason = format!("the version is not valid before {due}");
     match keep(services, event, due, &reason, run, budget).await {
-        Ok(true) => Outcome::new(Verdict::Pending, format!("{reason}: it is handled then")),
+        Ok(true) => Outcome::new(
+            Verdict::Pending,
+            format!("{reason}: keyrelay handles the event then"),
+        ),
         Ok(false) => Outcome::new(
             Verdict::Unchanged,
-            format!("{reason}: it is handled then, for an earlier delivery"),
+            format!("{reason}: an earlier delivery has postponed the event already"),
         ),
         Err(outcome) => outcome,
     }
@@ -43,7 +46,7 @@ pub(crate) async fn remaining_apps(
     run: &Run,
     budget: TimeBudget,
 ) -> Outcome {
-    let reason = "there was no time for all apps of the scope";
+    let reason = "there was not enough time for all apps of the scope";
     if trigger.cause == Cause::Event
         && let Err(outcome) = keep(services, event, Timestamp::now(), reason, run, budget).await
     {

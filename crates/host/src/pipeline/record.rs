@@ -1,9 +1,13 @@
 //! Records a run in the history.
 
-use keyrelay_records::{Outcome, Run, app_key};
+use futures::{StreamExt, stream};
+use keyrelay_records::{Outcome, RotationRecord, Run, app_key};
 
 use super::time_budget::TimeBudget;
 use crate::services::Services;
+
+/// Largest number of refusals that are classified at once.
+const CONCURRENCY: usize = 16;
 
 /// Classifies the refusals of the run, and writes the run into the history. If that fails, the
 /// event is delivered again: nothing is done without a record.
@@ -23,7 +27,7 @@ pub(crate) async fn record(services: &Services, run: &mut Run, budget: TimeBudge
         .map(|ended| format!("{}; ", ended.message))
         .unwrap_or_default();
     let message = format!(
-        "{before}the run is not recorded, deliver the event again: {}",
+        "{before}the run is not recorded, and Event Grid delivers the event again: {}",
         outcome.message
     );
     run.ended = Some(Outcome { message, ..outcome });
@@ -32,13 +36,16 @@ pub(crate) async fn record(services: &Services, run: &mut Run, budget: TimeBudge
 /// Decides for each refusal by Azure whether it may be role propagation.
 async fn classify_refusals(services: &Services, run: &mut Run, budget: TimeBudget) {
     let roles = &services.role_propagation;
+    let deadline = budget.classification();
     if let Some(ended) = &mut run.ended {
-        roles.classify("scope", ended, budget.record()).await;
+        roles.classify("scope", ended, deadline).await;
     }
-    for rotation in &mut run.rotations {
+    let classify = async |rotation: &mut RotationRecord| {
         let subject = app_key(&rotation.app);
         roles
-            .classify(&subject, &mut rotation.outcome, budget.record())
+            .classify(&subject, &mut rotation.outcome, deadline)
             .await;
-    }
+    };
+    let rotations = stream::iter(&mut run.rotations);
+    rotations.for_each_concurrent(CONCURRENCY, classify).await;
 }

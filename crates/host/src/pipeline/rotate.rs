@@ -29,7 +29,7 @@ const LATE_VERDICT: Duration = Duration::from_millis(500);
 pub(crate) enum Coverage {
     /// All apps have a verdict.
     Complete,
-    /// The time was over before all rotations had begun.
+    /// The time was over before all apps were discovered, or before all rotations had begun.
     Partial,
 }
 
@@ -82,6 +82,11 @@ pub(crate) async fn rotate(
                 Some(Ok(DiscoveredApp::Unknown(app, error))) => {
                     records.push(RotationRecord::ended(app, error.into(), began.elapsed()));
                 }
+                // The list of sites takes longer than its part of the budget.
+                Some(Err(error)) if error.is_deadline_exceeded() => {
+                    coverage = Coverage::Partial;
+                    is_discovering = false;
+                }
                 // Only the list of sites fails like this, before anything has begun.
                 Some(Err(error)) => return Err(error.into()),
                 None => is_discovering = false,
@@ -132,8 +137,8 @@ fn enqueue(
                 "a panic occurred while keyrelay handled the app's events: please report this",
             ),
             None => Outcome::transient(
-                "the queue of the app took all the time of this invocation: deliver the event \
-                 again",
+                "the queue of the app took all the time of this invocation; Event Grid delivers the \
+                 event again",
             ),
         };
         RotationRecord::ended(app, outcome, began.elapsed())

@@ -20,6 +20,9 @@ pub(crate) struct Rotation {
     pub(crate) context: Arc<EventContext>,
     pub(crate) budget: TimeBudget,
     pub(crate) stage: Stage,
+    /// The patch of all attempts so far. It holds, for each setting, the value before the first
+    /// attempt, and stays if a later evaluation does not patch any more: a write may have happened.
+    pub(crate) attempted: Plan,
     /// The policy's decision in short, for the record.
     pub(crate) decision: Option<String>,
     /// The plan in words, for the record.
@@ -41,8 +44,8 @@ pub(crate) enum Stage {
     Undecided,
     /// The policy needs the app's settings to decide.
     NeedsSettings,
-    /// The policy patches. The plan holds, for each setting, the value before the first attempt.
-    Patch(Plan),
+    /// The policy patches.
+    Patch,
     /// The policy refreshes.
     Refresh,
     /// The change is applied, if there was one, and has to be verified.
@@ -123,6 +126,7 @@ impl Rotation {
             context,
             budget,
             stage: Stage::Undecided,
+            attempted: Plan::default(),
             decision: None,
             plan: Vec::new(),
             notes: Vec::new(),
@@ -141,7 +145,7 @@ impl Rotation {
 
     /// Whether the policy is to decide with the settings of the app.
     pub(crate) fn wants_settings(&self) -> bool {
-        matches!(self.stage, Stage::NeedsSettings | Stage::Patch(_))
+        matches!(self.stage, Stage::NeedsSettings | Stage::Patch)
     }
 
     /// The verification that is due.

@@ -37,12 +37,12 @@ pub(crate) async fn run_detached(
     let message = match timeout_at(budget.record().moment(), task).await {
         Ok(Ok(run)) => return run,
         Ok(Err(_)) => "a panic occurred while keyrelay handled the event: please report this",
-        Err(_) => "the event was not handled in time: deliver it again",
+        Err(_) => "the event was not handled in time; Event Grid delivers it again",
     };
     unrecorded(&invocation, Outcome::transient(message))
 }
 
-/// A run without a record: it did not get to its own end.
+/// A run that ended early and has no record.
 pub(crate) fn unrecorded(invocation: &str, outcome: Outcome) -> Run {
     tracing::error!(
         invocation.id = invocation,
@@ -71,8 +71,8 @@ pub(crate) async fn refuse(
     run
 }
 
-/// Handles one event, or the value in its place that is none, for all apps that use the secret, and
-/// records the run.
+/// Handles one event, or a value that did not decode as an event, for all apps that use the secret,
+/// and records the run.
 pub(crate) async fn run(
     services: &Arc<Services>,
     trigger: Trigger,

@@ -8,7 +8,8 @@ use keyrelay_azure::Deadline;
 /// decides.
 const VERSIONS: Duration = Duration::from_secs(4);
 
-/// Longest time for the list of sites. An event whose list takes longer is delivered again.
+/// Longest time for the list of sites. An event whose list takes longer is postponed: the reconcile
+/// timer has more time.
 const SITES: Duration = Duration::from_secs(8);
 
 /// Time that is reserved for the record of a run.
@@ -16,14 +17,14 @@ const RECORD: Duration = Duration::from_millis(1_500);
 
 /// Time after the deadline in which a run may still end by itself. All requests to Azure end at the
 /// deadline, but a policy that is being compiled, or that uses a generous limit of its own, does
-/// not. Event Grid waits for 30 s, and the longest configurable invocation takes 25 s.
+/// not. Event Grid waits for 30 s, and the longest configurable invocation takes 27 s.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Longest time for one rotation, where no invocation bounds it: others wait for the app's queue.
 const ONE_ROTATION: Duration = Duration::from_secs(45);
 
-/// The time of one run, divided among its steps: every wait of the run ends by one of its
-/// deadlines.
+/// The time of one run, divided among its steps. An invocation waits for nothing past its
+/// deadlines. A batch may outlive the invocation that started it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TimeBudget {
     /// The end of requests to Azure.
@@ -87,6 +88,12 @@ impl TimeBudget {
     /// The deadline of rotations, and of everything else that is requested of Azure.
     pub(crate) fn rotations(&self) -> Deadline {
         self.work
+    }
+
+    /// The deadline of the store's operations for a verdict that is not recorded yet: the record
+    /// itself needs some time afterwards.
+    pub(crate) fn classification(&self) -> Deadline {
+        Deadline::at(self.record.moment() - RECORD)
     }
 
     /// The deadline of the store's operations, and of the run itself.

@@ -136,7 +136,7 @@ impl Auth {
     }
 }
 
-/// The token of a request. A request with two of them has none.
+/// The token of a request. Two `Authorization` headers count as none.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (values.next()?.to_str().ok()?, values.next()) else {

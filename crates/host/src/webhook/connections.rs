@@ -50,7 +50,7 @@ pub(super) async fn serve(
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
-                // Mostly, the process is out of file descriptors: the next attempt has to wait.
+                // Usually, the process is out of file descriptors: the next attempt has to wait.
                 tracing::warn!(%error, "a connection was not accepted");
                 sleep(Duration::from_millis(50)).await;
                 continue;

@@ -18,6 +18,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -57,7 +58,7 @@ impl HandledEvents {
     fn new(time_to_live: Duration) -> Self {
         let cache = Cache::builder()
             .max_capacity(CAPACITY)
-            .eviction_policy(moka::policy::EvictionPolicy::lru())
+            .eviction_policy(EvictionPolicy::lru())
             .time_to_live(time_to_live);
         Self(cache.build())
     }

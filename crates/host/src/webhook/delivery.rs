@@ -107,15 +107,15 @@ pub(super) async fn deliver(
             tracing::warn!(
                 invocation.id = delivery,
                 event.id = event.id,
-                "an event is {age} s old and was refused: Event Grid keeps no event for so long, \
-                 so this is a replay"
+                "refused an event that is {age} s old: Event Grid keeps an event for 24 h, so this is \
+                 a replay"
             );
         } else if handled.contains(&fingerprint) {
             report.known += 1;
             tracing::info!(
                 invocation.id = delivery,
                 event.id = event_id(&event),
-                "a redelivered event was handled before"
+                "skipped a redelivered event that was handled before"
             );
         } else {
             runs.push(async move {

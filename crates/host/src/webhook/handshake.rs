@@ -5,7 +5,7 @@
 //! used: no request makes keyrelay connect to an address. With CloudEvents, an `OPTIONS` request
 //! holds the sender's name, and the response repeats it ("Abuse Protection" in the CloudEvents
 //! specification "HTTP 1.1 Web Hooks for Event Delivery"). By that specification the request has no
-//! token, so every sender gets a response; it tells nothing but the rate.
+//! token, so every sender gets a response; it reveals only the rate.
 
 use std::num::NonZeroU32;
 

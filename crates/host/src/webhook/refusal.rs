@@ -34,7 +34,7 @@ pub(super) enum WebhookRefusal {
     NotEvents(&'static str),
     #[error("the request for validation holds no code")]
     NoCode,
-    #[error("every event in it is older than Event Grid keeps one: this is a replay")]
+    #[error("all its events are older than 25 h: this is a replay")]
     TooOld,
     #[error("keyrelay is still starting")]
     NotReady,

@@ -14,7 +14,7 @@ pub(super) fn on_signal() -> io::Result<CancellationToken> {
     let signal = signal()?;
     tokio::spawn(async move {
         signal.await;
-        tracing::info!("shutting down: deliveries in progress are finished");
+        tracing::info!("shutting down after the deliveries in progress");
         signalled.cancel();
     });
     Ok(shutdown)

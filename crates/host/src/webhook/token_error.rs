@@ -25,7 +25,7 @@ pub(super) enum TokenError {
     Audience(String),
     #[error("the claim `{0}` of the token is missing, or is not what Entra writes")]
     Claim(String),
-    #[error("the token is of the tenant `{0}`")]
+    #[error("the token is of the tenant `{0}`, not of `webhook.tenant`")]
     Tenant(String),
     #[error("the token was issued to a person who signed in")]
     Person,

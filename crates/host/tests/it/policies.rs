@@ -148,7 +148,7 @@ async fn a_policy_with_a_generous_limit_does_not_delay_the_response() {
     let line = app.verdicts().pop().unwrap();
     assert_eq!(
         field(&line, "message"),
-        "the queue of the app took all the time of this invocation: deliver the event again"
+        "the queue of the app took all the time of this invocation; Event Grid delivers the event again"
     );
 }
 

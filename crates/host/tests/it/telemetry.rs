@@ -382,7 +382,7 @@ async fn a_mistake_in_the_variables_is_reported_and_stops_nothing() {
         harness.rotate_and_settle("sql").await;
         let log = harness.log();
         assert!(
-            log.contains("there is no telemetry") && log.contains(words),
+            log.contains("telemetry is off") && log.contains(words),
             "{log}"
         );
         assert_eq!(harness.runs().len(), 1);

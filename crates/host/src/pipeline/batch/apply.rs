@@ -1,6 +1,6 @@
 //! Applies the decisions of a batch: one write of settings, or one refresh of references.
 //!
-//! [`rollback`](super::rollback) compensates for it.
+//! [`rollback`](super::rollback) is the reverse.
 
 use keyrelay_azure::ReferenceStatus;
 use keyrelay_config::Mode;
@@ -32,6 +32,8 @@ pub(super) async fn apply(leased: Leased) -> Applied {
     for EventContext { event, run, .. } in unverified.map(|rotation| &*rotation.context) {
         lease.document.record_applied(event, run);
     }
+    // Even if the time is over, other instances must not have to wait for the end of the lease.
+    lease.set_deadline(None);
     let released = lease.release().await.map_err(Outcome::from);
     match applied.and(released) {
         Ok(()) => Applied::new(batch),
@@ -75,10 +77,10 @@ async fn patch(
     };
     let settings = write_until(context, lease, &mut decisions).await?;
     for rotation in rotations.iter_mut() {
-        let Stage::Patch(plan) = &rotation.stage else {
+        if !matches!(rotation.stage, Stage::Patch) {
             continue;
-        };
-        let plan = plan.clone();
+        }
+        let plan = std::mem::take(&mut rotation.attempted);
         let awaited = awaited_after(context, &rotation.context, &plan, &settings, statuses);
         if plan.is_empty() && context.are_resolved(&rotation.context, &awaited, statuses) {
             let EventContext { event, run, .. } = &*rotation.context;
@@ -125,9 +127,7 @@ impl Goal for Decisions<'_> {
         // Written with the fence: no older version is applied afterwards, even if this process
         // dies.
         for rotation in self.rotations.iter() {
-            if let Stage::Patch(plan) = &rotation.stage
-                && !plan.is_empty()
-            {
+            if rotation.is_open() && !rotation.attempted.is_empty() {
                 let EventContext { event, run, .. } = &*rotation.context;
                 lease.document.record_applied(event, run);
             }
@@ -141,7 +141,7 @@ impl Goal for Decisions<'_> {
 
     fn note(&mut self, note: &str) {
         let patching = self.rotations.iter_mut();
-        for rotation in patching.filter(|it| matches!(it.stage, Stage::Patch(_))) {
+        for rotation in patching.filter(|it| matches!(it.stage, Stage::Patch)) {
             rotation.notes.push(note.to_owned());
         }
     }
@@ -158,7 +158,7 @@ fn awaited_after(
 ) -> Vec<AwaitedReference> {
     let suffix = context.vault_suffix();
     let event = &event_context.event;
-    // A setting that a later event of the batch has changed again is for that event to verify.
+    // A setting that a later event of the batch has changed again is verified by its rotation.
     let holds = |setting: &SettingName| {
         plan.changes()
             .any(|(name, change)| name == setting && settings.get(name) == change.after.as_ref())
@@ -195,7 +195,7 @@ async fn refresh(
         has_changed,
         ..
     } = batch;
-    // A setting that another rotation of the batch has written is for that rotation to verify.
+    // A setting that another rotation of the batch has written is verified by that rotation.
     let written: Vec<SettingName> = rotations
         .iter()
         .filter_map(Rotation::verification)

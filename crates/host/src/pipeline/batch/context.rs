@@ -83,7 +83,7 @@ impl BatchContext {
     }
 
     /// Whether all awaited references are resolved with a version that is wanted. A reference that
-    /// waits for no known version is never taken for resolved.
+    /// waits for no known version never counts as resolved.
     pub(super) fn are_resolved(
         &self,
         context: &EventContext,

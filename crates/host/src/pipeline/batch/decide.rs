@@ -1,5 +1,7 @@
 //! Decides the rotations of a batch: which versions are superseded, and what the policies want.
 
+use std::sync::Arc;
+
 use keyrelay_azure::ReferenceStatus;
 use keyrelay_config::Mode;
 use keyrelay_model::{Decision, Plan, Settings, Target, Verdict, error_chain, plan};
@@ -41,7 +43,9 @@ fn superseded(context: &EventContext, rotations: &[Rotation], state: &AppState) 
          cause and resubmit the run"
             .to_owned()
     } else if let Some(newer) = state.newer_than(&context.event, &context.versions, context.began) {
-        format!("not handled: version {newer} was applied before, and no app goes backwards")
+        format!(
+            "not handled: version {newer} was applied before, and keyrelay never moves an app to an older version"
+        )
     } else {
         let newer = newer_in_batch(context, rotations)?;
         format!("not handled: version {newer} is newer and has an event of its own")
@@ -90,7 +94,7 @@ pub(super) async fn by_references(
     }
 }
 
-/// The verification of what an earlier run has written. None if the app has nothing of it.
+/// The verification that an earlier run owes. None if the app has none of its changes.
 fn owed_verification(
     context: &BatchContext,
     event_context: &EventContext,
@@ -116,8 +120,8 @@ fn owed_verification(
     })
 }
 
-/// Evaluates the policies that want the settings, one after the other: each sees what those before
-/// it want. Returns the settings with all patches applied.
+/// Evaluates the policies that want the settings, one after the other: each sees the patches of the
+/// earlier ones. Returns the settings with all patches applied.
 ///
 /// Afterwards a rotation that patches has its own plan.
 pub(super) async fn by_settings(
@@ -140,10 +144,8 @@ pub(super) async fn by_settings(
     }
     for (rotation, plan) in planned {
         // The value before the first attempt is the one to restore.
-        rotation.stage = match std::mem::replace(&mut rotation.stage, Stage::Undecided) {
-            Stage::Patch(first) => Stage::Patch(first.followed_by(plan)),
-            _ => Stage::Patch(plan),
-        };
+        rotation.attempted = std::mem::take(&mut rotation.attempted).followed_by(plan);
+        rotation.stage = Stage::Patch;
     }
     settings
 }
@@ -155,7 +157,7 @@ async fn plan_patch(
     rotation: &mut Rotation,
     settings: &Settings,
 ) -> Option<Plan> {
-    let event_context = std::sync::Arc::clone(&rotation.context);
+    let event_context = Arc::clone(&rotation.context);
     let EventContext { event, grant, .. } = &*event_context;
     let suffix = context.vault_suffix();
     let visible = visible_settings(settings, grant, suffix);
@@ -189,7 +191,7 @@ async fn plan_patch(
 /// Moves a rotation to the stage of its decision.
 fn accept(context: &BatchContext, rotation: &mut Rotation, decision: Decision) {
     match decision {
-        Decision::Patch(_) => rotation.stage = Stage::Patch(Plan::default()),
+        Decision::Patch(_) => rotation.stage = Stage::Patch,
         Decision::Refresh => rotation.stage = Stage::Refresh,
         Decision::Notice(text) | Decision::Skip(text) => {
             context.close(rotation, Outcome::new(Verdict::Unchanged, text));

@@ -12,7 +12,10 @@ pub(super) fn already_resolved(context: &EventContext, awaited: &[AwaitedReferen
     if context.resumed.is_some() {
         return verified(awaited);
     }
-    let message = format!("{} already", resolved(awaited));
+    let message = match awaited {
+        [] => "there is nothing to do".to_owned(),
+        _ => format!("{} already", resolved(awaited)),
+    };
     Outcome::new(Verdict::Unchanged, message)
 }
 
@@ -38,7 +41,7 @@ fn resolved(awaited: &[AwaitedReference]) -> String {
         None => format!("`{}` is resolved", it.setting),
     };
     if awaited.is_empty() {
-        return "nothing is left to do".to_owned();
+        return "there is nothing left to verify".to_owned();
     }
     awaited.iter().map(one).collect::<Vec<_>>().join(", ")
 }

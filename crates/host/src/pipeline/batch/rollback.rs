@@ -1,4 +1,4 @@
-//! Rolls back a patch whose references do not resolve: the compensation of [`mod@super::apply`].
+//! Rolls back a patch whose references do not resolve: the reverse of [`mod@super::apply`].
 
 use keyrelay_model::{Plan, Settings, Verdict};
 use keyrelay_records::app_state::AppState;
@@ -46,7 +46,7 @@ pub(super) async fn roll_back(
     let except = match unrecoverable.as_slice() {
         [] => String::new(),
         names => format!(
-            " (except {}: plain text is never stored, set it by hand)",
+            " (except {}: keyrelay does not store plain text, set it yourself)",
             names.join(", ")
         ),
     };
@@ -67,6 +67,7 @@ async fn as_worker(
     if written.is_ok() {
         lease.document.roll_back(&event_context.event);
     }
+    lease.set_deadline(None);
     let released = lease.release().await;
     written?;
     // Pending work of other instances for the same event would write the patch again.

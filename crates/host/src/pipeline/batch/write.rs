@@ -91,8 +91,8 @@ pub(super) async fn write_until(
         }
     }
     Err(Outcome::transient(format!(
-        "another writer keeps changing the settings of the app: in {ATTEMPTS} attempts they were \
-         not as they had been read"
+        "another writer keeps changing the settings of the app: in {ATTEMPTS} attempts they changed \
+         between the read and the write"
     )))
 }
 
@@ -174,7 +174,7 @@ async fn restore(
 }
 
 /// The changes that the concurrent read shows, that are not ours, and that are gone now: another
-/// writer made them right before our write, which put the former values back.
+/// writer made them right before our write, which restored the former values.
 fn overwritten(before: &Settings, plan: &Plan, seen: &Settings, now: &Settings) -> Plan {
     let ours = |name: &SettingName| plan.changes().any(|(own, _)| own == name);
     let theirs = Plan::difference(before, seen);

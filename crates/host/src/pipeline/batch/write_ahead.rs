@@ -8,7 +8,7 @@ use keyrelay_model::Plan;
 use keyrelay_records::{EventRecord, Outcome, PendingObject, PendingRotation, Rollback, of_plan};
 
 use super::context::BatchContext;
-use crate::pipeline::rotation::{Rotation, Stage};
+use crate::pipeline::rotation::Rotation;
 
 /// Pauses between the attempts of the reconcile timer. Each attempt may refresh the references.
 const RETRIES: [Duration; 4] = [
@@ -38,7 +38,7 @@ impl WriteAhead {
         }
     }
 
-    /// Records the intent to write the plans of all patches.
+    /// Records the intent to write the patches of all rotations, those of earlier attempts included.
     pub(super) async fn record_intent(
         &mut self,
         context: &BatchContext,
@@ -46,17 +46,12 @@ impl WriteAhead {
     ) -> Result<(), Outcome> {
         // Another instance takes it over only when this process must have ended with it.
         let due_in = context.call.deadline.remaining() + context.services.config.lease;
-        let work = |rotation: &Rotation| match &rotation.stage {
-            Stage::Patch(plan) if !plan.is_empty() => Some(work_of(
-                context,
-                rotation,
-                plan,
-                due_in,
-                "about to be written",
-            )),
-            _ => None,
-        };
-        let works = rotations.iter().filter_map(work).collect();
+        let reason = "about to be written";
+        let works = rotations
+            .iter()
+            .filter(|rotation| rotation.is_open() && !rotation.attempted.is_empty())
+            .map(|rotation| work_of(context, rotation, &rotation.attempted, due_in, reason))
+            .collect();
         Ok(self.object.keep(works).await?)
     }
 
