@@ -152,7 +152,7 @@ async fn after_a_rollback_the_version_before_still_counts() {
     app.invoke(&event("late", "sql", &first)).await;
     let line = app.verdicts().pop().unwrap();
     assert!(
-        field(&line, "message").contains("backwards"),
+        field(&line, "message").contains("to an older version"),
         "{}",
         app.log()
     );

@@ -46,7 +46,7 @@ async fn without_the_vaults_list_the_record_decides_the_order() {
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "unchanged", "{}", app.log());
     assert!(
-        message.contains(&new) && message.contains("backwards"),
+        message.contains(&new) && message.contains("to an older version"),
         "{message}"
     );
     assert_eq!(app.writes(), 1);
