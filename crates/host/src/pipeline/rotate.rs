@@ -21,7 +21,7 @@ use super::time_budget::TimeBudget;
 use crate::services::Services;
 
 /// Time after its deadline in which a verdict is still accepted: a pending one has to be kept in
-/// the store before it is given out.
+/// the store before it is returned.
 const LATE_VERDICT: Duration = Duration::from_millis(500);
 
 /// Whether all apps were rotated.

@@ -50,7 +50,7 @@ pub(crate) enum Stage {
     Refresh,
     /// The change is applied, if there was one, and has to be verified.
     Verify(Verification),
-    /// The verdict is out.
+    /// The rotation has its verdict.
     Closed,
 }
 

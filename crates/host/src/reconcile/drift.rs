@@ -6,8 +6,8 @@ use keyrelay_model::{
 };
 
 /// Whether a reference is behind the newest versions of its secret. If Azure does not name the
-/// active version, or reports that the reference does not work, a repair would be a guess: the
-/// latter is for people.
+/// active version, or reports that the reference does not work, a repair would be a guess; an
+/// operator has to fix the latter.
 pub(super) fn is_behind(
     row: &ReferenceStatus,
     target: &Target,

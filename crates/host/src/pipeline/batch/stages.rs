@@ -16,8 +16,8 @@ use crate::pipeline::rotation::Rotation;
 use crate::services::Services;
 use crate::telemetry::SPANS;
 
-/// The rotations of one app that are handled together. This is the first stage, and what the later
-/// ones are made of.
+/// The rotations of one app that are handled together. This is the first stage; the later ones
+/// contain it.
 pub(super) struct Batch {
     pub(super) context: BatchContext,
     pub(super) rotations: Vec<Rotation>,
