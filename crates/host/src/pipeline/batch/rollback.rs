@@ -1,4 +1,4 @@
-//! Rolls back a patch whose references do not resolve: the reverse of [`mod@super::apply`].
+//! Rolls back a patch whose references do not resolve. It compensates for [`mod@super::apply`].
 
 use keyrelay_model::{Plan, Settings, Verdict};
 use keyrelay_records::app_state::AppState;
