@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use futures::future::join_all;
-use keyrelay_local_azure::{Effect, Fault, Service};
+use keyrelay_local_azure::{Effect, Fault, Intercept, Moment, Service, Then};
+use tokio::sync::oneshot;
 
 use crate::fixtures::{PLANTED, VAULT, event, reference};
 use crate::harness::{Harness, field};
@@ -179,4 +180,75 @@ async fn with_a_busy_second_writer_no_change_is_lost() {
         .filter(|number| !settings.contains_key(&format!("T{number}")))
         .collect();
     assert!(lost.is_empty(), "lost {lost:?}\n{}", app.log());
+}
+
+/// Stops the handler's next write of settings after it was carried out. The receiver tells when, and
+/// the sender lets the response go.
+fn stop_at_write(app: &Harness) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+    let write = Intercept::new(Service::ResourceManager, Moment::CarriedOut)
+        .method("PUT")
+        .path("config/appsettings");
+    let (met, is_met) = oneshot::channel();
+    let (go, may_go) = oneshot::channel();
+    app.azure.cloud.intercept(write, move || async move {
+        let _ = met.send(());
+        let _ = may_go.await;
+        Then::GoOn
+    });
+    (is_met, go)
+}
+
+#[tokio::test]
+async fn a_written_patch_stays_on_record_when_its_policy_turns_to_refresh() {
+    let pinned = |secret: &str| {
+        format!("@Microsoft.KeyVault(SecretUri=https://{VAULT}.vault.azure.net/secrets/{secret}/1)")
+    };
+    let settings = format!(
+        "PINNED = \"{}\", FREE = \"{}\", O = \"{}\"",
+        pinned("sql"),
+        reference("sql"),
+        pinned("other")
+    );
+    let app = Setup::new().site("orders", &settings).start().await;
+    let versions =
+        ["sql", "other"].map(|secret| app.azure.cloud.newest_version(VAULT, secret).unwrap());
+    let events = [
+        event("a", "sql", &versions[0]),
+        event("b", "other", &versions[1]),
+    ];
+    let (first_write, go_on) = stop_at_write(&app);
+    let both = join_all(events.iter().map(|event| app.invoke(event)));
+    let interfering = async {
+        first_write.await.unwrap();
+        // Another writer reverts one of the two settings: `follow` has nothing left to patch for
+        // the other secret, and wants a refresh.
+        let former = pinned("other");
+        app.azure
+            .cloud
+            .edit_settings("orders", |settings| {
+                settings.insert("O".to_owned(), former.into());
+            })
+            .unwrap();
+        let (second_write, go_on_again) = stop_at_write(&app);
+        go_on.send(()).unwrap();
+        second_write.await.unwrap();
+        let kept: String = app
+            .pending()
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap())
+            .collect();
+        go_on_again.send(()).unwrap();
+        kept
+    };
+    let (_, kept) = futures::join!(both, interfering);
+    assert!(
+        kept.contains("\"PINNED\"") && kept.contains("\"O\""),
+        "{kept}"
+    );
+    let verdicts = (count(&app, "verified"), count(&app, "unchanged"));
+    assert_eq!(verdicts, (1, 1), "{}", app.log());
+    for (setting, version) in [("PINNED", &versions[0]), ("O", &versions[1])] {
+        assert!(app.settings("orders")[setting].ends_with(&format!("/{version})")));
+    }
+    assert!(app.pending().is_empty());
 }
