@@ -161,33 +161,6 @@ impl Pending {
         self.0.write(key, work).await
     }
 
-    /// Reads an object of pending work; none if it is closed.
-    pub async fn read_work(
-        &self,
-        key: &str,
-    ) -> Result<Option<PendingEntry<PendingWork>>, StoreError> {
-        self.read(key).await
-    }
-
-    /// Replaces an object of pending work, unless its owner has changed it meanwhile.
-    pub(crate) async fn replace_work(
-        &self,
-        entry: &PendingEntry<PendingWork>,
-    ) -> Result<(), StoreError> {
-        match self
-            .0
-            .replace(&entry.key, &entry.value, &entry.version)
-            .await
-        {
-            Err(error) if error.is_conflict() => Ok(()),
-            replaced => replaced.map(drop),
-        }
-    }
-
-    pub(crate) async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        self.0.delete(key).await
-    }
-
     /// The key of an object of pending work.
     pub(crate) fn work_key(app: &AppId, name: &str) -> String {
         format!("{}/{name}.json", app_folder(app))
@@ -219,8 +192,8 @@ impl Pending {
             let before = entry.value.rotations.len();
             entry.value.rotations.retain(|work| !is_finished(work));
             match entry.value.rotations.len() {
-                0 => self.remove(entry).await?,
-                left if left < before => self.replace(entry).await?,
+                0 => self.remove(&entry.key).await?,
+                left if left < before => self.replace(&entry).await?,
                 _ => {}
             }
         }
@@ -251,7 +224,7 @@ impl Pending {
     }
 
     /// Replaces the object of an entry, unless another writer has changed it.
-    pub async fn replace<T: Serialize>(&self, entry: PendingEntry<T>) -> Result<(), StoreError> {
+    pub async fn replace<T: Serialize>(&self, entry: &PendingEntry<T>) -> Result<(), StoreError> {
         match self
             .0
             .replace(&entry.key, &entry.value, &entry.version)
@@ -263,9 +236,9 @@ impl Pending {
         }
     }
 
-    /// Removes an entry.
-    pub async fn remove<T>(&self, entry: PendingEntry<T>) -> Result<(), StoreError> {
-        self.0.delete(&entry.key).await
+    /// Removes the object with this key.
+    pub async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        self.0.delete(key).await
     }
 }
 

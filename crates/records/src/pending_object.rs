@@ -42,7 +42,8 @@ impl PendingObject {
         pending: Pending,
         key: &str,
     ) -> Result<Option<(Self, Vec<PendingRotation>)>, StoreError> {
-        let Some(mut entry) = pending.read_work(key).await? else {
+        let entry: Option<PendingEntry<PendingWork>> = pending.read(key).await?;
+        let Some(mut entry) = entry else {
             return Ok(None);
         };
         let works = std::mem::take(&mut entry.value.rotations);
@@ -73,7 +74,7 @@ impl PendingObject {
             }
             State::Claimed(entry) => {
                 entry.value = work;
-                self.pending.replace_work(entry).await
+                self.pending.replace(entry).await
             }
         }
     }
@@ -94,8 +95,8 @@ impl PendingObject {
             State::Own {
                 is_written: false, ..
             } => Ok(()),
-            State::Own { key, .. } => self.pending.delete(&key).await,
-            State::Claimed(entry) => self.pending.delete(&entry.key).await,
+            State::Own { key, .. } => self.pending.remove(&key).await,
+            State::Claimed(entry) => self.pending.remove(&entry.key).await,
         }
     }
 }

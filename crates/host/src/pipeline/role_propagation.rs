@@ -44,18 +44,18 @@ impl RolePropagation {
     ///
     /// `subject` is the part of the key that stands for the app or the scope.
     pub(crate) async fn classify(&self, subject: &str, outcome: &mut Outcome, deadline: Deadline) {
-        let store = self.store.with_deadline(Some(deadline.moment()));
+        let store = || self.store.with_deadline(Some(deadline.moment()));
         let is_refused = outcome.may_be_role_propagation
             && outcome.verdict == Verdict::Failed(Retryability::Permanent);
         if !is_refused {
             if !outcome.verdict.is_error() && self.refused().remove(subject) {
                 // Without the deletion, the next refusal is retried for a shorter time.
-                let _ = store.delete(&key(subject)).await;
+                let _ = store().delete(&key(subject)).await;
             }
             return;
         }
         self.refused().insert(subject.to_owned());
-        match lasting(&store, subject, Timestamp::now()).await {
+        match lasting(&store(), subject, Timestamp::now()).await {
             Ok(lasting) if lasting < ROLE_PROPAGATION => {
                 outcome.verdict = Verdict::Failed(Retryability::Transient);
                 outcome.message += " If the role is already assigned, the assignment takes effect \

@@ -11,7 +11,7 @@ use keyrelay_config::{Mode, route};
 use keyrelay_model::{
     AppId, Event, Reference, SecretVersion, Target, VersionAttributes, Versions, error_chain,
 };
-use keyrelay_records::{Cause, PendingRotation};
+use keyrelay_records::{Cause, PendingEntry, PendingRotation, PendingWork};
 use keyrelay_store::StoreError;
 
 use super::drift::{is_behind, missed_event};
@@ -118,7 +118,8 @@ async fn pending_work(pass: &Pass<'_>) -> Result<HashSet<(String, SecretKey)>, S
     };
     let mut found = HashSet::new();
     for key in pass.pending.work_keys().await? {
-        if let Some(entry) = pass.pending.read_work(&key).await? {
+        let entry: Option<PendingEntry<PendingWork>> = pass.pending.read(&key).await?;
+        if let Some(entry) = entry {
             let app = entry.value.app.to_lowercase();
             let works = entry.value.rotations.iter();
             found.extend(works.map(|work| (app.clone(), secret(work))));

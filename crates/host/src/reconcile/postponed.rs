@@ -76,7 +76,7 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
     if later.asks_for_redelivery() && tried_for < GIVE_UP_AFTER {
         entry.value.tried_since = Some(first_tried);
         entry.value.due = now + (tried_for / 2).min(LONGEST_PAUSE);
-        pass.pending.replace(entry).await.map_err(reason)?;
+        pass.pending.replace(&entry).await.map_err(reason)?;
         return Ok(false);
     }
     if later.asks_for_redelivery() {
@@ -91,7 +91,7 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
         let amended = pass.history.amend(first, settle).await;
         amended.map_err(reason)?;
     }
-    pass.pending.remove(entry).await.map_err(reason)?;
+    pass.pending.remove(&entry.key).await.map_err(reason)?;
     Ok(true)
 }
 

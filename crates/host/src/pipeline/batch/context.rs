@@ -7,7 +7,7 @@ use keyrelay_azure::{AzureError, Call, Deadline, ReferenceStatus};
 use keyrelay_model::{AppId, Event, Reference, Settings, Target};
 use keyrelay_records::Outcome;
 
-use super::status::{ReferenceCheck, check_reference};
+use super::status::{ReferenceCheck, check_references};
 use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{AwaitedReference, Rotation};
 use crate::services::Services;
@@ -90,10 +90,7 @@ impl BatchContext {
         awaited: &[AwaitedReference],
         statuses: &[ReferenceStatus],
     ) -> bool {
-        awaited.iter().all(|it| {
-            let row = statuses.iter().find(|row| row.setting == it.setting);
-            let check = check_reference(it, row, &context.versions, self.vault_suffix());
-            it.version.is_some() && check == ReferenceCheck::Resolved
-        })
+        let check = check_references(awaited, statuses, &context.versions, self.vault_suffix());
+        awaited.iter().all(|it| it.version.is_some()) && check == ReferenceCheck::Resolved
     }
 }

@@ -17,8 +17,23 @@ pub(super) enum ReferenceCheck {
     Broken(String),
 }
 
+/// Checks references by their rows in Azure's response. The first that is not resolved is the result.
+pub(super) fn check_references(
+    awaited: &[AwaitedReference],
+    rows: &[ReferenceStatus],
+    versions: &Versions,
+    vault_suffix: &str,
+) -> ReferenceCheck {
+    let checks = awaited.iter().map(|it| {
+        let row = rows.iter().find(|row| row.setting == it.setting);
+        check_reference(it, row, versions, vault_suffix)
+    });
+    let mut unresolved = checks.filter(|check| *check != ReferenceCheck::Resolved);
+    unresolved.next().unwrap_or(ReferenceCheck::Resolved)
+}
+
 /// Checks one reference by its row in Azure's response.
-pub(super) fn check_reference(
+fn check_reference(
     awaited: &AwaitedReference,
     row: Option<&ReferenceStatus>,
     versions: &Versions,

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::outcomes::{already_resolved, pending, verified};
 use super::rollback::roll_back;
 use super::stages::{Applied, Batch, Closed, Verifying};
-use super::status::{ReferenceCheck, check_reference};
+use super::status::{ReferenceCheck, check_references};
 use crate::pipeline::app_queue::AppQueue;
 use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{AppliedChange, Rotation, Verification};
@@ -91,7 +91,12 @@ async fn check(verifying: &mut Verifying<'_>, rows: &[ReferenceStatus], pause: D
             continue;
         };
         let suffix = context.vault_suffix();
-        match check_all(verification, &rotation.context, rows, suffix) {
+        match check_references(
+            &verification.awaited,
+            rows,
+            &rotation.context.versions,
+            suffix,
+        ) {
             ReferenceCheck::Resolved => {
                 let outcome = match verification.change {
                     AppliedChange::None => {
@@ -119,21 +124,6 @@ async fn check(verifying: &mut Verifying<'_>, rows: &[ReferenceStatus], pause: D
     if let Some(reason) = waiting_for {
         close_late(&mut verifying.batch, &reason, pause).await;
     }
-}
-
-/// Checks the references of one rotation; the first that is not resolved is the result.
-fn check_all(
-    verification: &Verification,
-    context: &EventContext,
-    rows: &[ReferenceStatus],
-    vault_suffix: &str,
-) -> ReferenceCheck {
-    let checks = verification.awaited.iter().map(|it| {
-        let row = rows.iter().find(|row| row.setting == it.setting);
-        check_reference(it, row, &context.versions, vault_suffix)
-    });
-    let mut unresolved = checks.filter(|check| *check != ReferenceCheck::Resolved);
-    unresolved.next().unwrap_or(ReferenceCheck::Resolved)
 }
 
 /// Rolls a broken rotation back, and closes it. If it cannot be rolled back, its work is kept for
