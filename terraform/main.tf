@@ -3,6 +3,14 @@ locals {
   storage_name = "${substr(replace(var.name, "-", ""), 0, 16)}${substr(sha256("${var.resource_group_name}/${var.name}"), 0, 8)}"
   vault_name   = element(split("/", var.vault.id), 8)
 
+  # The id of the function app, as text: the app's own attributes cannot be in its settings. The identity is in the same
+  # subscription.
+  own_app = "/subscriptions/${element(split("/", azurerm_user_assigned_identity.this.id), 2)}/resourceGroups/${var.resource_group_name}/providers/Microsoft.Web/sites/${var.name}"
+
+  audit_settings = var.audit_workspace == null ? tomap({}) : tomap({
+    KEYRELAY_AUDIT = "{ workspace = \"${var.audit_workspace.workspace_id}\" }"
+  })
+
   # The Functions host finds a storage account by name in the public cloud only. In other clouds it needs the URLs.
   storage_settings = var.cloud == "public" ? tomap({
     AzureWebJobsStorage__accountName = azurerm_storage_account.this.name
@@ -115,12 +123,13 @@ resource "azurerm_function_app_flex_consumption" "this" {
   }
 
   # The provider adds a connection string without a key to these. Never set `AzureWebJobsStorage` itself.
-  app_settings = merge(local.storage_settings, {
+  app_settings = merge(local.storage_settings, local.audit_settings, {
     AzureWebJobsStorage__credential = "managedidentity"
     AzureWebJobsStorage__clientId   = azurerm_user_assigned_identity.this.client_id
     KEYRELAY_CLIENT_ID              = azurerm_user_assigned_identity.this.client_id
     KEYRELAY_CLOUD                  = var.cloud
     KEYRELAY_MODE                   = var.mode
+    KEYRELAY_OWN_APP                = local.own_app
     KEYRELAY_SCOPE                  = join(",", sort(var.scopes))
     KEYRELAY_VAULTS                 = local.vault_name
     # Sampling would drop log lines, and the alerts that depend on them, when many events arrive at once.

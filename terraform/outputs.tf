@@ -43,6 +43,11 @@ output "log_analytics_workspace_id" {
   value       = azurerm_log_analytics_workspace.this.id
 }
 
+output "log_analytics_workspace_guid" {
+  description = "GUID of the same workspace, for `audit_workspace` and for queries."
+  value       = azurerm_log_analytics_workspace.this.workspace_id
+}
+
 output "system_topic_id" {
   description = "Resource id of the vault's system topic."
   value       = local.topic.id

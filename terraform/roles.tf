@@ -5,13 +5,14 @@ locals {
     "Microsoft.Web/sites/Read",
     # GET {site}/slots.
     "Microsoft.Web/sites/slots/Read",
-    # GET {site}/config/configreferences/appsettings[/{name}]: references and their status, without plain text. The
-    # documentation does not say whether Azure checks the action of `sites/config` or that of `sites/config/appsettings`,
-    # so both are here. Both are also in Reader, which shows no setting's value.
+    # GET {site}/config/configreferences/appsettings[/{name}] and .../connectionstrings: references and their status, without
+    # plain text. The documentation does not say whether Azure checks the action of `sites/config`, or that of
+    # `sites/config/appsettings` and `sites/config/connectionstrings`. The last one is not in Azure's list of actions, so a
+    # role cannot name it; the pattern covers it. All of them are also in Reader, which shows no setting's value.
     "Microsoft.Web/sites/config/Read",
-    "Microsoft.Web/sites/config/appsettings/Read",
+    "Microsoft.Web/sites/config/*/Read",
     "Microsoft.Web/sites/slots/config/Read",
-    "Microsoft.Web/sites/slots/config/appsettings/Read",
+    "Microsoft.Web/sites/slots/config/*/Read",
     # GET {site}/providers/Microsoft.Authorization/permissions: `keyrelay doctor` checks its rights.
     "Microsoft.Authorization/permissions/read",
   ]
@@ -102,6 +103,17 @@ resource "azurerm_role_assignment" "versions" {
   role_definition_id = azurerm_role_definition.versions.role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.this.principal_id
   principal_type     = "ServicePrincipal"
+}
+
+# The right to query the audit log of the vault: `Microsoft.OperationalInsights/workspaces/query/read`, and the data of the
+# tables. It covers all tables of the workspace.
+resource "azurerm_role_assignment" "audit" {
+  count = var.audit_workspace == null ? 0 : 1
+
+  scope                = var.audit_workspace.id
+  role_definition_name = "Log Analytics Data Reader"
+  principal_id         = azurerm_user_assigned_identity.this.principal_id
+  principal_type       = "ServicePrincipal"
 }
 
 # The Functions host creates containers for its locks, its keys and the timer's state, and reads the package. Microsoft

@@ -99,6 +99,25 @@ variable "mode" {
   }
 }
 
+variable "audit_workspace" {
+  description = "The Log Analytics workspace that receives the audit log of the vault: its resource id, and its GUID (`workspace_id` of the resource, \"Workspace ID\" in the portal). keyrelay then looks there for reads of new versions, and gets the role Log Analytics Data Reader on it. Default: keyrelay reads no audit log."
+  type = object({
+    id           = string
+    workspace_id = string
+  })
+  default = null
+
+  validation {
+    condition     = var.audit_workspace == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.OperationalInsights/workspaces/[^/]+$", var.audit_workspace.id))
+    error_message = "`id` must be the resource id of a workspace: /subscriptions/.../resourceGroups/.../providers/Microsoft.OperationalInsights/workspaces/NAME."
+  }
+
+  validation {
+    condition     = var.audit_workspace == null || can(regex("(?i)^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", var.audit_workspace.workspace_id))
+    error_message = "`workspace_id` must be the GUID of the workspace, not its name or resource id."
+  }
+}
+
 variable "subscribe" {
   description = "Whether Event Grid delivers events. The functions must be deployed first, as `deploy.sh` does."
   type        = bool

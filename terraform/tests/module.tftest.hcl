@@ -32,6 +32,14 @@ run "defaults" {
     error_message = "keyrelay takes events of the vault that was named."
   }
   assert {
+    condition     = azurerm_function_app_flex_consumption.this.app_settings["KEYRELAY_OWN_APP"] == "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.Web/sites/contoso-keyrelay"
+    error_message = "keyrelay must know its own app, which it never changes: Flex Consumption does not tell its resource group."
+  }
+  assert {
+    condition     = length(azurerm_role_assignment.audit) == 0 && !contains(keys(azurerm_function_app_flex_consumption.this.app_settings), "KEYRELAY_AUDIT")
+    error_message = "The audit log is read only where a workspace was named."
+  }
+  assert {
     condition     = !contains(keys(azurerm_function_app_flex_consumption.this.app_settings), "AzureWebJobsStorage")
     error_message = "An AzureWebJobsStorage of ours, even an empty one, breaks the host's identity-based connection."
   }
@@ -85,13 +93,13 @@ run "patch_role" {
     condition = sort([for action in azurerm_role_definition.patch[0].permissions[0].actions : lower(action)]) == sort([
       "microsoft.authorization/permissions/read",
       "microsoft.web/sites/config/*/action",
-      "microsoft.web/sites/config/appsettings/read",
+      "microsoft.web/sites/config/*/read",
       "microsoft.web/sites/config/list/action",
       "microsoft.web/sites/config/read",
       "microsoft.web/sites/config/write",
       "microsoft.web/sites/read",
       "microsoft.web/sites/slots/config/*/action",
-      "microsoft.web/sites/slots/config/appsettings/read",
+      "microsoft.web/sites/slots/config/*/read",
       "microsoft.web/sites/slots/config/list/action",
       "microsoft.web/sites/slots/config/read",
       "microsoft.web/sites/slots/config/write",
@@ -277,6 +285,31 @@ run "scopes" {
   assert {
     condition     = length(split(",", azurerm_function_app_flex_consumption.this.app_settings["KEYRELAY_SCOPE"])) == 2
     error_message = "Each scope is looked through."
+  }
+}
+
+# Guards the audit log: the setting has the form of a table in keyrelay.toml, and the role is on that workspace only.
+run "audit_log" {
+  command = apply
+
+  variables {
+    audit_workspace = {
+      id           = "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/audit"
+      workspace_id = "00000000-0000-0000-0000-000000000013"
+    }
+  }
+
+  assert {
+    condition     = azurerm_function_app_flex_consumption.this.app_settings["KEYRELAY_AUDIT"] == "{ workspace = \"00000000-0000-0000-0000-000000000013\" }"
+    error_message = "keyrelay queries the workspace by its GUID."
+  }
+  assert {
+    condition     = azurerm_role_assignment.audit[0].scope == var.audit_workspace.id && azurerm_role_assignment.audit[0].role_definition_name == "Log Analytics Data Reader"
+    error_message = "Without the role, every query is denied."
+  }
+  assert {
+    condition     = azurerm_role_assignment.audit[0].principal_id == "00000000-0000-0000-0000-00000000000d"
+    error_message = "The role is given to keyrelay's identity."
   }
 }
 

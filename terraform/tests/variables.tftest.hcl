@@ -189,3 +189,24 @@ run "no_region" {
   }
   expect_failures = [var.location]
 }
+
+# The name of a workspace is what the portal shows first.
+run "audit_workspace_by_name" {
+  command = plan
+  variables {
+    audit_workspace = { id = "audit", workspace_id = "00000000-0000-0000-0000-000000000013" }
+  }
+  expect_failures = [var.audit_workspace]
+}
+
+# Two ids, one for roles and one for queries: with the first in both places, every query would end in a 404.
+run "audit_workspace_without_guid" {
+  command = plan
+  variables {
+    audit_workspace = {
+      id           = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/audit"
+      workspace_id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/logs/providers/Microsoft.OperationalInsights/workspaces/audit"
+    }
+  }
+  expect_failures = [var.audit_workspace]
+}

@@ -26,6 +26,15 @@ pub struct Cloud {
     /// `https://{host}` in every cloud; a local emulation uses one such as
     /// `http://127.0.0.1:4002/vaults/{vault}`.
     pub vault_endpoint: String,
+    /// The endpoint of Log Analytics' query API: `https://api.loganalytics.azure.com/`.
+    ///
+    /// Those of the public cloud and of China are documented; that of US Government is in the
+    /// source of Azure PowerShell (`AzureOperationalInsightsEndpoint`).
+    pub log_analytics: Url,
+    /// The audience of tokens for Log Analytics: `https://api.loganalytics.io`, which differs from
+    /// the endpoint in the public cloud only. All three are in the source of Azure's SDK for .NET
+    /// (`LogsQueryAudience`).
+    pub log_analytics_audience: String,
     /// Entra's login endpoint, which also publishes its signing keys:
     /// `https://login.microsoftonline.com`.
     pub login: Url,
@@ -45,6 +54,8 @@ struct CloudHosts {
     resource_manager: &'static str,
     vault_suffix: &'static str,
     storage_suffix: &'static str,
+    log_analytics: &'static str,
+    log_analytics_audience: &'static str,
     login: &'static str,
     token_issuer: &'static str,
 }
@@ -81,6 +92,8 @@ impl Cloud {
             resource_manager: "management.azure.com",
             vault_suffix: "vault.azure.net",
             storage_suffix: "core.windows.net",
+            log_analytics: "api.loganalytics.azure.com",
+            log_analytics_audience: "api.loganalytics.io",
             login: "login.microsoftonline.com",
             token_issuer: "sts.windows.net",
         })
@@ -92,6 +105,8 @@ impl Cloud {
             resource_manager: "management.usgovcloudapi.net",
             vault_suffix: "vault.usgovcloudapi.net",
             storage_suffix: "core.usgovcloudapi.net",
+            log_analytics: "api.loganalytics.us",
+            log_analytics_audience: "api.loganalytics.us",
             login: "login.microsoftonline.us",
             token_issuer: "sts.windows.net",
         })
@@ -103,6 +118,8 @@ impl Cloud {
             resource_manager: "management.chinacloudapi.cn",
             vault_suffix: "vault.azure.cn",
             storage_suffix: "core.chinacloudapi.cn",
+            log_analytics: "api.loganalytics.azure.cn",
+            log_analytics_audience: "api.loganalytics.azure.cn",
             login: "login.partner.microsoftonline.cn",
             token_issuer: "sts.chinacloudapi.cn",
         })
@@ -113,6 +130,8 @@ impl Cloud {
             resource_manager,
             vault_suffix,
             storage_suffix,
+            log_analytics,
+            log_analytics_audience,
             login,
             token_issuer,
         } = hosts;
@@ -126,6 +145,8 @@ impl Cloud {
             storage_suffix: storage_suffix.to_owned(),
             storage_audience: "https://storage.azure.com".to_owned(),
             vault_endpoint: "https://{host}".to_owned(),
+            log_analytics: url(log_analytics),
+            log_analytics_audience: format!("https://{log_analytics_audience}"),
             login: url(login),
             token_issuer: url(token_issuer),
             web_api_version: "2025-05-01".to_owned(),
@@ -137,6 +158,7 @@ impl Cloud {
     /// Verifies that every endpoint uses https or is loopback, and that no field is malformed.
     pub fn check(&self) -> Result<(), CloudError> {
         check_endpoint("resource_manager", &self.resource_manager)?;
+        check_endpoint("log_analytics", &self.log_analytics)?;
         check_endpoint("login", &self.login)?;
         check_endpoint("token_issuer", &self.token_issuer)?;
         let sample =
@@ -150,6 +172,7 @@ impl Cloud {
             ("resource_manager_audience", &self.resource_manager_audience),
             ("vault_audience", &self.vault_audience),
             ("storage_audience", &self.storage_audience),
+            ("log_analytics_audience", &self.log_analytics_audience),
         ];
         for (field, value) in audiences {
             if value.is_empty() || value.contains(char::is_whitespace) {

@@ -18,7 +18,7 @@ use crate::retry::REPLAN_PAUSE;
 pub struct AzureError {
     /// The operation that was attempted.
     pub operation: Operation,
-    /// The app, scope or secret that it was attempted on.
+    /// The app, scope, secret or workspace that it was attempted on.
     pub subject: String,
     /// The reason.
     #[source]
@@ -34,9 +34,19 @@ impl AzureError {
         }
     }
 
-    /// The action that is left to an operator.
+    /// The action that is left to an operator: that of the failure table, unless the operation
+    /// allows a more precise one.
     pub fn advice(&self) -> &'static str {
-        FailureKind::of(&self.failure).action()
+        match (self.operation, FailureKind::of(&self.failure)) {
+            (Operation::QueryAuditLog, FailureKind::RolePropagation | FailureKind::Forbidden) => {
+                "assign the identity the role `Log Analytics Data Reader` or `Log Analytics Reader` on the workspace, \
+                 and allow queries of the workspace from keyrelay's network"
+            }
+            (Operation::QueryAuditLog, FailureKind::NotFound) => {
+                "correct the id of the workspace: it is the GUID that the portal shows as `Workspace ID`, not a resource id"
+            }
+            (_, kind) => kind.action(),
+        }
     }
 
     /// The error with its sources on one line. A permanent failure is followed by the

@@ -10,7 +10,7 @@ use crate::authorization_failure::AuthorizationFailure;
 use crate::excerpt::excerpt;
 use crate::request_log::RequestIds;
 
-/// A response with a status other than success.
+/// A response with a status other than success, or with an error beside its results.
 ///
 /// The body is not kept. Its code and its message are, cut to a readable length and without the
 /// values that were sent.

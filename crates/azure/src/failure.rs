@@ -9,7 +9,7 @@ use crate::token::TokenError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
-    /// Azure responded with a status other than success.
+    /// Azure responded with a status other than success, or with a success that contains an error.
     #[error(transparent)]
     Response(Box<ErrorResponse>),
     /// There was no token to send.

@@ -109,6 +109,8 @@ impl FailureKind {
             }
             Failure::Token(_) => Self::NoIdentity,
             Failure::Response(response) => match response.status {
+                // The results beside the error are incomplete.
+                200..=299 => Self::Unreadable,
                 429 => Self::TooManyRequests,
                 408 | 500 | 502 | 503 | 504 => Self::Busy,
                 500.. => Self::OtherServerError,

@@ -142,7 +142,8 @@ impl Http {
         })
     }
 
-    async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+    /// Reads a body up to the size limit.
+    pub(crate) async fn read_body(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
         let limit = self.limits.response_bytes;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failure)? {
@@ -174,7 +175,8 @@ fn remaining(headers: &HeaderMap) -> Option<u32> {
     .find_map(|name| headers.get(name)?.to_str().ok()?.trim().parse().ok())
 }
 
-fn failure(error: reqwest::Error) -> Failure {
+/// The failure for an error of the client, without the URL in it.
+pub(crate) fn failure(error: reqwest::Error) -> Failure {
     let sent = !error.is_connect() && !error.is_builder();
     // `AzureError` names the operation already; the URL of a next page tells an operator nothing.
     let source = Box::new(error.without_url());

@@ -13,8 +13,10 @@ mod http;
 mod identity;
 mod key_vault;
 mod limits;
+mod log_analytics;
 mod observer;
 mod paging;
+mod raw;
 mod request_log;
 mod resource_manager;
 mod retry;
@@ -35,11 +37,13 @@ pub use http::{Http, HttpError};
 pub use identity::Identity;
 pub use key_vault::{KeyVault, SecretVersionInfo};
 pub use limits::{Rate, RequestLimits};
+pub use log_analytics::{LogAnalytics, SecretRead, SecretVersionId};
 pub use observer::{RequestObserver, SPANS};
+pub use raw::{RawClient, RawRequest, RawResponse};
 pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
 pub use resource_manager::{
-    EventSubscription, Progress, ReferenceStatus, ResourceManager, Scope, ScopeError,
-    SettingsWriter, Site, Status, SystemTopic, WriteOutcome,
+    EventSubscription, Progress, ReferenceKind, ReferenceStatus, ResourceManager, Scope,
+    ScopeError, SettingsWriter, Site, Status, SystemTopic, WriteOutcome,
 };
 pub use retry::ROLE_PROPAGATION;
 pub use rights::{Permission, Rights};

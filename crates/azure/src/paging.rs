@@ -90,7 +90,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> 
 
 /// The URL of the next page, if its origin is that of the current one. Resource Manager may write
 /// its host in capitals or with `:443`; parsing normalises both.
-fn follow(current: &Url, link: &str) -> Result<Url, NextLinkError> {
+pub(crate) fn follow(current: &Url, link: &str) -> Result<Url, NextLinkError> {
     match Url::parse(link) {
         Ok(next) if next.origin() == current.origin() => Ok(next),
         _ => Err(NextLinkError::Elsewhere),

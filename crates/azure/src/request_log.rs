@@ -34,6 +34,8 @@ pub enum Operation {
     ListTopics,
     /// Lists the event subscriptions of a topic.
     ListSubscriptions,
+    /// Queries the audit log of vaults in a workspace of Log Analytics.
+    QueryAuditLog,
 }
 
 /// A finished request, including all attempts at it.
@@ -41,7 +43,7 @@ pub enum Operation {
 pub struct RequestRecord {
     /// The operation.
     pub operation: Operation,
-    /// The app, scope or secret that it was about.
+    /// The app, scope, secret or workspace that it was about.
     pub subject: String,
     /// The status of the last response, if there was one.
     pub status: Option<u16>,
@@ -85,6 +87,7 @@ impl Operation {
             Self::ReadRights => "read the rights",
             Self::ListTopics => "list the system topics",
             Self::ListSubscriptions => "list the event subscriptions",
+            Self::QueryAuditLog => "query the audit log",
         }
     }
 

@@ -13,7 +13,7 @@ mod sites;
 
 pub use client::ResourceManager;
 pub use event_grid::{EventSubscription, SystemTopic};
-pub use reference_status::{Progress, ReferenceStatus, Status};
+pub use reference_status::{Progress, ReferenceKind, ReferenceStatus, Status};
 pub use scope::{Scope, ScopeError};
 pub use settings_writer::{SettingsWriter, WriteOutcome};
 pub use sites::Site;

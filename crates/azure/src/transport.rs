@@ -40,9 +40,9 @@ pub(crate) struct Transport {
 #[derive(Clone)]
 pub(crate) struct Request<'a> {
     pub(crate) operation: Operation,
-    /// The app, scope or secret, for errors and records.
+    /// The app, scope, secret or workspace, for errors and records.
     pub(crate) subject: String,
-    /// The subscription or vault whose rate limit it counts towards.
+    /// The subscription, vault or workspace whose rate limit it counts towards.
     pub(crate) throttle: String,
     pub(crate) url: Url,
     pub(crate) action: Action<'a>,
@@ -56,6 +56,8 @@ pub(crate) enum Action<'a> {
     Get,
     /// A `POST` with an empty body.
     Post,
+    /// A `POST` of a query that changes nothing and contains no value of a setting or secret.
+    Query(&'a Value),
     /// A `PUT` of `{"properties": {name: value}}`.
     Put(&'a Settings),
 }
@@ -298,7 +300,7 @@ impl Request<'_> {
     fn kind(&self) -> RequestKind {
         match self.action {
             Action::Get => RequestKind::Read,
-            Action::Post | Action::Put(_) => RequestKind::Write,
+            Action::Post | Action::Query(_) | Action::Put(_) => RequestKind::Write,
         }
     }
 
@@ -308,20 +310,23 @@ impl Request<'_> {
                 .request(method, self.url.clone())
                 .header(ACCEPT, "application/json")
         };
+        let with_body = |method, body: String| {
+            builder(method)
+                .header(CONTENT_TYPE, "application/json")
+                .body(body)
+        };
         match self.action {
             Action::Get => builder(Method::GET),
             // Resource Manager responds with 411 to a POST without a length.
             Action::Post => builder(Method::POST).header(CONTENT_LENGTH, "0"),
+            Action::Query(query) => with_body(Method::POST, query.to_string()),
             Action::Put(settings) => {
                 let value = |text: &str| Value::String(text.to_owned());
                 let properties: Map<String, Value> = settings
                     .iter()
                     .map(|(name, text)| (name.to_string(), value(text.expose())))
                     .collect();
-                let body = json!({ "properties": properties }).to_string();
-                builder(Method::PUT)
-                    .header(CONTENT_TYPE, "application/json")
-                    .body(body)
+                with_body(Method::PUT, json!({ "properties": properties }).to_string())
             }
         }
     }
@@ -329,7 +334,7 @@ impl Request<'_> {
     /// The values in the body, which an error message must not repeat.
     fn sent(&self) -> Option<&Settings> {
         match self.action {
-            Action::Get | Action::Post => None,
+            Action::Get | Action::Post | Action::Query(_) => None,
             Action::Put(settings) => Some(settings),
         }
     }

@@ -1,12 +1,12 @@
 //! `keyrelay local`: the stand-in for Azure, until Ctrl-C.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use keyrelay_local_azure::functions_host::FunctionsHostOptions;
-use keyrelay_local_azure::{LocalAzure, LocalAzureOptions, Ports, World};
+use keyrelay_local_azure::{AuditOptions, LocalAzure, LocalAzureOptions, Ports, Profile, World};
 
 use crate::out;
 
@@ -35,14 +35,30 @@ pub(crate) struct Local {
     /// The folder for dead letters. Default: events that cannot be delivered are dropped
     #[arg(long)]
     dead_letter: Option<PathBuf>,
+    /// The behaviour of Azure where descriptions of it differ: `ideal`, `as-reported` or a file
+    ///
+    /// `ideal` names the active version of each reference, and a refresh takes effect after 200 ms.
+    /// `as-reported` is what users reported: no active version, rows without an id, a refresh that
+    /// needs 15 s and has no effect in the first 20 s after a new version, every setting twice, and
+    /// no `WEBSITE_RESOURCE_GROUP`. FILE is a file of `keyrelay calibrate`: the behaviour that it
+    /// found in a subscription, completed by `as-reported`.
+    #[arg(
+        long,
+        value_name = "ideal|as-reported|FILE",
+        default_value = "as-reported"
+    )]
+    profile: PathBuf,
+    /// Switch on the audit log of the vaults, in the Log Analytics workspace with this id
+    #[arg(long, value_name = "WORKSPACE")]
+    audit: Option<String>,
     /// Number of items on a page of Resource Manager's lists
     #[arg(long, default_value_t = 50)]
     page_size: usize,
     /// Write the certificate of the HTTPS endpoints to this file, for clients that require HTTPS
     #[arg(long)]
     certificate: Option<PathBuf>,
-    /// The first of four consecutive ports: Resource Manager, Key Vault, identity, Functions host.
-    /// Default: free ports
+    /// The first of five consecutive ports: Resource Manager, Key Vault, identity, Functions host,
+    /// Log Analytics. Default: free ports
     #[arg(long)]
     port: Option<u16>,
 }
@@ -84,6 +100,8 @@ impl Local {
         let mut options = LocalAzureOptions::new(world, &self.app);
         options.site = Some(self.site);
         options.cloud.page_size = self.page_size;
+        options.cloud.profile = profile(&self.profile)?;
+        options.cloud.audit = self.audit.map(AuditOptions::new);
         options.event_grid.clock = self.clock;
         // Only the pauses between deliveries are shortened: keyrelay-host is as fast as in Azure.
         options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
@@ -93,13 +111,14 @@ impl Local {
         if let Some(port) = self.port {
             let at = |offset| {
                 port.checked_add(offset)
-                    .context("`--port` leaves no room for four ports")
+                    .context("`--port` leaves no room for five ports")
             };
             options.cloud.ports = Ports {
                 resource_manager: port,
                 key_vault: at(1)?,
                 identity: at(2)?,
                 storage: 0,
+                log_analytics: at(4)?,
             };
             options.functions_host.port = at(3)?;
         }
@@ -114,12 +133,31 @@ impl Local {
             std::fs::write(file, azure.cloud.certificate())
                 .with_context(|| format!("cannot write `{}`", file.display()))?;
         }
+        out::line(&format!("profile           {}", self.profile.display()));
         announce(&azure, &vault, &subscription);
         loop {
             tokio::select! {
                 Ok(line) = log.recv() => out::line(&line.to_string()),
                 ended = tokio::signal::ctrl_c() => return ended.context("cannot wait for Ctrl-C"),
             }
+        }
+    }
+}
+
+/// The profile with this name, or the one in this file.
+fn profile(name: &Path) -> anyhow::Result<Profile> {
+    match name.to_str() {
+        Some("ideal") => Ok(Profile::ideal()),
+        Some("as-reported") => Ok(Profile::as_reported()),
+        _ => {
+            let text = std::fs::read_to_string(name).with_context(|| {
+                format!(
+                    "the profile `{}` is neither `ideal` nor `as-reported`, and no readable file",
+                    name.display()
+                )
+            })?;
+            Profile::from_calibration(&text)
+                .with_context(|| format!("the profile `{}` cannot be used", name.display()))
         }
     }
 }
@@ -134,6 +172,10 @@ fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
         azure.cloud.key_vault_url()
     ));
     out::line(&format!("Functions host    {}", azure.functions_host.url()));
+    out::line(&format!(
+        "Log Analytics     {}",
+        azure.cloud.log_analytics_url()
+    ));
     out::line(&format!(
         "master key        {}",
         azure.functions_host.master_key()

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod calibrate;
 mod case;
 mod compile;
 mod demo;
@@ -32,7 +33,8 @@ use clap::{Parser, Subcommand};
 /// `new`, `build`, `test`, `run`, `events`, `inspect`, `bench`, `compile`, `lock` and `package` are
 /// for authors of policies. `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure,
 /// and the real keyrelay-host in it, started and called as by the Functions host. `runs` reads the
-/// run history of an installation, and `doctor` diagnoses one.
+/// run history of an installation, and `doctor` diagnoses one. `calibrate` records the behaviour of
+/// your Azure with a throw-away app.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Arguments {
@@ -61,6 +63,7 @@ enum Command {
     Local(local::Local),
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
+    Calibrate(calibrate::Calibrate),
     Runs(Box<runs::Runs>),
 }
 
@@ -80,6 +83,7 @@ async fn main() -> ExitCode {
         Command::Local(local) => local.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Doctor(doctor) => doctor.run().await,
+        Command::Calibrate(calibrate) => calibrate.run().await,
         Command::Runs(runs) => runs.run().await,
     };
     let written = || match out::failure() {

@@ -47,6 +47,12 @@ pub(crate) fn read_cloud(table: &mut Table) -> Cloud {
     if let Some(url) = custom.parsed::<Url>("token_issuer") {
         cloud.token_issuer = url;
     }
+    if let Some(url) = custom.parsed::<Url>("log_analytics") {
+        cloud.log_analytics = url;
+    }
+    if let Some(audience) = custom.text("log_analytics_audience") {
+        cloud.log_analytics_audience = audience;
+    }
     if let Some(version) = custom.text("web_api_version") {
         cloud.web_api_version = version;
     }

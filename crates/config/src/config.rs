@@ -5,10 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use keyrelay_azure::{Cloud, Scope};
+use keyrelay_model::{AppId, RefreshRule, RefreshTiming};
 
+use crate::audit::read_workspace;
 use crate::cloud::read_cloud;
 use crate::keys::{KEYS, Key, MODE_PREFIX, PREFIX, ROTATION};
-use crate::mode::{LogLevel, Mode, TelemetryMode};
+use crate::mode::{LogLevel, Mode, REFRESH_WORDS, TelemetryMode};
 use crate::problem::Problem;
 use crate::rule::Rule;
 use crate::store_location::{self, StoreLocation};
@@ -31,6 +33,14 @@ pub struct Config {
     pub client_id: Option<String>,
     /// The deadline of an invocation. Event Grid waits 30 s and then delivers again.
     pub answer_within: Duration,
+    /// The number of refreshes for a version that Azure does not name, unless a rule says otherwise.
+    pub refresh: RefreshRule,
+    /// The pauses between refreshes.
+    pub refresh_timing: RefreshTiming,
+    /// The Log Analytics workspace with the audit logs of the vaults. None: the log is not queried.
+    pub audit_workspace: Option<String>,
+    /// The app that keyrelay runs in, as it is configured.
+    pub own_app: Option<AppId>,
     /// The number of apps that are handled at once for one event.
     pub apps_at_once: usize,
     /// The location of leases, pending work and the run history.
@@ -159,6 +169,15 @@ impl Config {
                     .integer("answer_within_ms", 1_000..=27_000)
                     .unwrap_or_default(),
             ),
+            refresh: table.word("refresh", &REFRESH_WORDS).unwrap_or_default(),
+            // Below a tenth of a second, polling is all that is left.
+            refresh_timing: RefreshTiming::new(Duration::from_millis(
+                table
+                    .integer("azure_refresh_ms", 100..=300_000)
+                    .unwrap_or_default(),
+            )),
+            audit_workspace: read_workspace(table),
+            own_app: table.parsed("own_app"),
             apps_at_once: table.size("apps_at_once", 1..=1_000).unwrap_or_default(),
             store,
             // Longer than an invocation, so that a lease need not be renewed during one.

@@ -3,22 +3,6 @@
 use std::collections::BTreeMap;
 
 use keyrelay_azure::Identity;
-use keyrelay_model::AppId;
-
-/// Returns the app that keyrelay runs in, from the variables that App Service sets. None outside of
-/// Azure.
-///
-/// `WEBSITE_OWNER_NAME` is `<subscription>+<webspace>`.
-pub fn own_app(environment: &BTreeMap<String, String>) -> Option<AppId> {
-    let (subscription, _) = environment.get("WEBSITE_OWNER_NAME")?.split_once('+')?;
-    let group = environment.get("WEBSITE_RESOURCE_GROUP")?;
-    let site = environment.get("WEBSITE_SITE_NAME")?;
-    format!(
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{site}"
-    )
-    .parse()
-    .ok()
-}
 
 /// Returns the identity to use, from the variables of App Service, Container Apps and the workload
 /// identity of Kubernetes. Outside of Azure it is the developer's.

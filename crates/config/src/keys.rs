@@ -95,6 +95,18 @@ pub const KEYS: &[Key] = &[
         "the client id of a user-assigned managed identity"),
     key("answer_within_ms", Any, Value("25000"),
         "how long an invocation may take; Event Grid waits 30 s"),
+    key("refresh", Text, Value("\"twice\""),
+        "how often an app is refreshed for a version that Azure does not name: `\"twice\"`, at once and 20 s \
+         later; `\"once\"`, 20 s after the event, for apps that cannot afford a second restart"),
+    key("azure_refresh_ms", Any, Value("15000"),
+        "how long Azure takes for a refresh, which `keyrelay calibrate` measures; the second refresh follows \
+         after 4/3 of it"),
+    key("audit", Any, Described("none"),
+        "a table with `workspace`, the id of the Log Analytics workspace with the vaults' audit logs: \
+         with it, `refreshed` becomes `verified` once the log shows that the app has read the version"),
+    key("own_app", Text, Described("App Service's environment"),
+        "the Resource Manager id of the app that keyrelay runs in, which it never changes; Flex \
+         Consumption does not tell its resource group"),
     key("apps_at_once", Any, Value("100"),
         "how many apps are handled side by side for one event"),
     key("store", Text, Described("the function app's storage account"),
@@ -129,6 +141,8 @@ pub const ROTATION: &[Key] = &[
         "ids of the apps, if they are not to be looked for"),
     key("mode", Text, Described("the global mode"),
         "as above; the stricter one applies"),
+    key("refresh", Text, Described("the global value"),
+        "`\"twice\"` or `\"once\"`, as above"),
     key("parameters", Any, Described("none"),
         "a table of texts for the policy, which checks them at the start"),
     key("grant", Any, Described("nothing"),
@@ -136,6 +150,13 @@ pub const ROTATION: &[Key] = &[
          `secrets` (names), `text` (whether it may write plain text)"),
     key("limits", Any, Described("`{ time_ms = 500, memory_mb = 64 }`"),
         "limits of one decision; memory is the total"),
+];
+
+/// The keys of `audit`.
+#[rustfmt::skip]
+pub const AUDIT: &[Key] = &[
+    key("workspace", Text, Described("required"),
+        "the workspace's id, a GUID: not its resource id"),
 ];
 
 /// The keys of a rotation's `grant`.
@@ -167,6 +188,8 @@ pub const CLOUD: &[Key] = &[
     key("vault_endpoint", Text, Described("public"), "the URL of a vault, with `{vault}` for its name"),
     key("login", Text, Described("public"), "the URL of Microsoft Entra"),
     key("token_issuer", Text, Described("public"), "the URL in the issuer of its tokens"),
+    key("log_analytics", Text, Described("public"), "the URL of Log Analytics' query API"),
+    key("log_analytics_audience", Text, Described("public"), "the audience of its tokens"),
     key("web_api_version", Text, Described("public"), "the API version of `Microsoft.Web`"),
 ];
 

@@ -1,10 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod audit;
 mod cloud;
 mod config;
 mod environment;
 pub mod keys;
 mod mode;
+mod own_app;
 mod problem;
 mod route;
 mod rule;
@@ -13,8 +15,9 @@ mod table;
 mod webhook;
 
 pub use config::Config;
-pub use environment::{identity, own_app};
+pub use environment::identity;
 pub use mode::{LogLevel, Mode, TelemetryMode};
+pub use own_app::OwnApp;
 pub use problem::Problem;
 pub use route::{DEFAULT_POLICY, Route, route};
 pub use rule::{LimitOverrides, Rule, SecretPattern};

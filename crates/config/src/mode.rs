@@ -1,5 +1,6 @@
 //! The words that some keys accept.
 
+use keyrelay_model::RefreshRule;
 use serde::{Deserialize, Serialize};
 
 /// Whether traces, metrics and logs are sent.
@@ -34,6 +35,10 @@ impl Mode {
         ("off", Self::Off),
     ];
 }
+
+/// The words of `refresh`.
+pub(crate) const REFRESH_WORDS: [(&str, RefreshRule); 2] =
+    [("twice", RefreshRule::Twice), ("once", RefreshRule::Once)];
 
 /// The level of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use keyrelay_model::{AppId, Grant, SecretName};
+use keyrelay_model::{AppId, Grant, RefreshRule, SecretName};
 use wildmatch::WildMatch;
 
 use crate::keys::{GRANT, LIMITS, MODE_PREFIX};
-use crate::mode::Mode;
+use crate::mode::{Mode, REFRESH_WORDS};
 use crate::table::Table;
 
 /// A rule for the secrets that a pattern matches.
@@ -25,6 +25,8 @@ pub struct Rule {
     pub apps: Vec<AppId>,
     /// The mode. The stricter of this one and the global one applies.
     pub mode: Option<Mode>,
+    /// The number of refreshes. None: the global one.
+    pub refresh: Option<RefreshRule>,
     /// The parameters of the policy.
     pub parameters: BTreeMap<String, String>,
     /// The rights of the policy beyond the references to its own secret.
@@ -64,6 +66,7 @@ impl Rule {
             policy: table.text("policy"),
             apps: table.parsed_list("apps"),
             mode: table.word("mode", &Mode::WORDS),
+            refresh: table.word("refresh", &REFRESH_WORDS),
             parameters: table.texts("parameters").into_iter().collect(),
             grant: read_grant(table),
             limits: read_limits(table),

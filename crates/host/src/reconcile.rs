@@ -1,8 +1,12 @@
 //! The reconcile timer: resumes pending work, handles postponed events, and once an hour compares
 //! the references of all apps with their vaults.
 //!
+//! It is invoked once a minute. An invocation with nothing due costs one list of the store; one with
+//! work that is due before the next invocation waits for it, so that a second refresh is not late.
+//!
 //! Everything that it handles is a run, through the same pipeline.
 
+mod audit;
 mod compare;
 mod drift;
 mod pass;
@@ -11,6 +15,7 @@ mod postponed;
 mod reminders;
 mod summary;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +23,7 @@ use jiff::Timestamp;
 use keyrelay_azure::Deadline;
 use keyrelay_config::Mode;
 use keyrelay_model::{Verdict, error_chain};
-use keyrelay_records::Outcome;
+use keyrelay_records::{DueKey, Outcome, PendingKeys};
 use keyrelay_store::StoreError;
 use serde::{Deserialize, Serialize};
 
@@ -26,16 +31,13 @@ use crate::services::Services;
 use pass::{Pass, elapsed};
 use summary::Summary;
 
-/// Longest time for one invocation of the timer: less than the five minutes until the next one.
+/// Longest time for one invocation of the timer. The next one waits for its end.
 const TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Interval of comparisons.
 const COMPARE_EVERY: Duration = Duration::from_hours(1);
 
-/// The object in the store that holds the progress of the timer.
-const KEY: &str = "reconcile.json";
-
-/// The progress of the timer: `reconcile.json`.
+/// The progress of the comparison of all apps. The key of its object tells when it is due.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Progress {
     /// The time at which the last comparison of all apps began.
@@ -52,7 +54,7 @@ pub(crate) async fn reconcile(services: &Arc<Services>, invocation: &str) -> Out
         summary.idle = Some("the mode is `off`");
     } else {
         let pass = Pass::new(services, invocation, Deadline::after(TIMEOUT));
-        if let Err(error) = run(&pass, &mut summary).await {
+        if let Err(error) = Box::pin(run(&pass, &mut summary)).await {
             let message = error_chain(&error);
             tracing::error!(invocation.id = invocation, "reconciling: {message}");
             return Outcome::transient(message);
@@ -63,19 +65,80 @@ pub(crate) async fn reconcile(services: &Arc<Services>, invocation: &str) -> Out
 }
 
 async fn run(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
-    pending_work::resume(pass, summary).await?;
-    postponed::handle(pass, summary).await?;
-    let now = Timestamp::now();
-    let store = &pass.store;
-    let progress = store.read_json::<Progress>(KEY).await?;
-    let mut progress = progress.map(|(progress, _)| progress).unwrap_or_default();
-    // A time in the future was written by a wrong clock.
-    let is_recent = progress
-        .compared
-        .is_some_and(|at| at <= now && elapsed(at, now) < COMPARE_EVERY);
-    if progress.after.is_none() && is_recent {
+    let pending = pass.pending.list().await?;
+    pass.services.metrics.pending(pending.work.len());
+    handle_due(pass, &pending, Timestamp::now(), summary).await;
+    if is_comparison_due(pending.comparison.as_ref()) {
+        compare_all(pass, pending.comparison.as_ref(), summary).await?;
+    } else if pending.next_due(Timestamp::now()).is_none() {
         return Ok(());
     }
+    wait_for_the_next(pass, summary).await
+}
+
+/// Handles what is due at `now`.
+async fn handle_due(pass: &Pass<'_>, pending: &PendingKeys, now: Timestamp, summary: &mut Summary) {
+    let due = |keys: &[DueKey]| -> Vec<String> {
+        let due = keys.iter().filter(|key| key.due() <= now);
+        due.map(|key| key.as_str().to_owned()).collect()
+    };
+    summary.waiting = pending.work.len() + pending.events.len();
+    pending_work::resume(pass, due(&pending.work), summary).await;
+    postponed::handle(pass, due(&pending.events), summary).await;
+    audit::check(pass, due(&pending.audits), summary).await;
+}
+
+/// Handles what becomes due before the next invocation of the timer.
+async fn wait_for_the_next(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
+    let timing = pass.services.config.refresh_timing;
+    // Keys that are not handled in time, or that another instance has claimed.
+    let mut handled = HashSet::new();
+    while !pass.deadline.has_passed() {
+        let mut pending = pass.pending.list().await?;
+        let is_new = |key: &DueKey| !handled.contains(key.as_str());
+        pending.work.retain(is_new);
+        pending.events.retain(is_new);
+        pending.audits.retain(is_new);
+        let now = Timestamp::now();
+        let Some(next) = pending.next_due(Timestamp::MIN) else {
+            break;
+        };
+        let wait = elapsed(now, next);
+        if wait > timing.lookahead() {
+            break;
+        }
+        if !wait.is_zero() {
+            // Events that arrive meanwhile leave work that is due earlier.
+            let wait = wait.min(timing.poll()).min(pass.deadline.remaining());
+            tokio::time::sleep(wait).await;
+            continue;
+        }
+        let is_due = |key: &&DueKey| key.due() <= now;
+        let due = pending.all().filter(is_due);
+        handled.extend(due.map(|key| key.as_str().to_owned()));
+        handle_due(pass, &pending, now, summary).await;
+    }
+    Ok(())
+}
+
+/// Whether the comparison of all apps is due. One in the far future was written by a wrong clock.
+fn is_comparison_due(comparison: Option<&DueKey>) -> bool {
+    let now = Timestamp::now();
+    comparison.is_none_or(|key| key.due() <= now || elapsed(now, key.due()) > COMPARE_EVERY * 2)
+}
+
+/// Compares all apps, or those that the last comparison had no time for.
+async fn compare_all(
+    pass: &Pass<'_>,
+    former: Option<&DueKey>,
+    summary: &mut Summary,
+) -> Result<(), StoreError> {
+    let now = Timestamp::now();
+    let progress = match former {
+        Some(key) => pass.store.read_json::<Progress>(key.as_str()).await?,
+        None => None,
+    };
+    let mut progress = progress.map(|(progress, _)| progress).unwrap_or_default();
     if progress.after.is_none() {
         progress.compared = Some(now);
     }
@@ -85,11 +148,15 @@ async fn run(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
         None => return Ok(()),
     }
     // The reminders that the comparison found are postponed events.
-    postponed::handle(pass, summary).await?;
+    let pending = pass.pending.list().await?;
+    handle_due(pass, &pending, Timestamp::now(), summary).await;
+    let mut due = now;
     if progress.after.is_none() {
         let (keep, deadline) = (pass.services.config.keep_runs, pass.deadline.moment());
         summary.pruned = pass.history.prune(keep, now, deadline).await?;
+        due = progress.compared.unwrap_or(now) + COMPARE_EVERY;
     }
     // Without the deadline: the next invocation would compare the same sites again.
-    pass.services.store.write(KEY, &progress).await
+    let pending = &pass.services.pending;
+    pending.keep_comparison(&progress, due, former).await
 }

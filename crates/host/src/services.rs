@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use keyrelay_azure::{KeyVault, ResourceManager};
-use keyrelay_config::Config;
-use keyrelay_model::{AppId, Versions};
+use keyrelay_azure::{KeyVault, LogAnalytics, ResourceManager};
+use keyrelay_config::{Config, OwnApp};
+use keyrelay_model::Versions;
 use keyrelay_records::{History, Pending};
 use keyrelay_store::Store;
 
@@ -22,8 +22,8 @@ use crate::telemetry::{Metrics, Telemetry};
 pub struct Services {
     /// The configuration.
     pub config: Config,
-    /// The app in Azure that this process runs in, if the environment names it.
-    pub own_app: Option<AppId>,
+    /// The app in Azure that this process runs in, as far as it is known.
+    pub own_app: OwnApp,
     /// The name of this process in leases and records: the instance of the function app, and the
     /// process id.
     pub instance: String,
@@ -33,6 +33,8 @@ pub struct Services {
     pub resource_manager: ResourceManager,
     /// The client for versions of secrets. It never reads a value.
     pub key_vault: KeyVault,
+    /// The vaults' audit logs, and the workspace that has them. None: they are not queried.
+    pub audit: Option<(LogAnalytics, String)>,
     /// The store: a blob container or a folder.
     pub store: Store,
     /// The run history, in the store.

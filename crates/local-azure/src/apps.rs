@@ -1,7 +1,10 @@
 //! The apps of the world and the resolution of their references.
 
 mod app;
+mod connection_string;
 mod reference;
+mod reference_kind;
+mod reference_row;
 mod resolution;
 pub(crate) mod resolve_status;
 
@@ -10,13 +13,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use app::ReferenceRow;
-pub(crate) use app::{LocalApp, LocalSettings};
+pub(crate) use app::{LocalApp, LocalSettings, twin};
+pub(crate) use connection_string::{ConnectionString, ConnectionStrings};
+pub use reference_kind::ReferenceKind;
+pub use reference_row::ReferenceRow;
 pub(crate) use resolution::Resolver;
 pub use resolve_status::ResolveStatus;
 
+use crate::cloud::CloudOptions;
 use crate::identity::ManagedIdentity;
+use crate::profile::Profile;
 use crate::tasks::Tasks;
+use crate::vaults::NewSecrets;
 use crate::world::World;
 
 /// All apps of the world.
@@ -26,6 +34,7 @@ pub(crate) struct Apps {
     resolver: Arc<Resolver>,
     /// The delay between a write of settings and the resolution of their references.
     resolve_after: Duration,
+    profile: Profile,
     tasks: Tasks,
 }
 
@@ -33,17 +42,19 @@ impl Apps {
     pub(crate) fn new(
         world: &World,
         resolver: Resolver,
-        resolve_after: Duration,
+        options: &CloudOptions,
         tasks: Tasks,
         now: Timestamp,
     ) -> Self {
+        let profile = options.profile.clone();
         Self {
             apps: world
                 .apps()
-                .map(|app| Arc::new(LocalApp::new(world, app, now)))
+                .map(|app| Arc::new(LocalApp::new(world, app, &profile, now)))
                 .collect(),
             resolver: Arc::new(resolver),
-            resolve_after,
+            resolve_after: options.resolve_after,
+            profile,
             tasks,
         }
     }
@@ -67,24 +78,42 @@ impl Apps {
     /// Changes an app's settings and schedules the resolution of its references.
     pub(crate) fn write(&self, app: &Arc<LocalApp>, change: impl FnOnce(&mut LocalSettings)) {
         app.edit(Timestamp::now(), change);
-        self.resolve_after(self.resolve_after, app);
+        self.resolve_after(self.resolve_after, app, NewSecrets::default());
+    }
+
+    /// Changes an app's connection strings and schedules the resolution of its references.
+    pub(crate) fn write_connection_strings(
+        &self,
+        app: &Arc<LocalApp>,
+        change: impl FnOnce(&mut ConnectionStrings),
+    ) {
+        app.edit_connection_strings(Timestamp::now(), change);
+        self.resolve_after(self.resolve_after, app, NewSecrets::default());
     }
 
     /// Resolves an app's references.
     pub(crate) fn resolve(&self, app: &LocalApp) {
-        app.resolve(&self.resolver, Timestamp::now());
+        app.resolve(&self.resolver, Timestamp::now(), &NewSecrets::default());
     }
 
-    /// Resolves an app's references after a delay. A delay of zero resolves them before the call
-    /// returns.
-    pub(crate) fn resolve_after(&self, delay: Duration, app: &Arc<LocalApp>) {
+    /// Schedules the resolution of an app's references that a refresh leads to. References to new
+    /// secrets are not resolved.
+    pub(crate) fn refresh(&self, app: &Arc<LocalApp>) {
+        let window = self.profile.ignores_refresh_within;
+        let ignored = self.resolver.vaults.new_within(window, Timestamp::now());
+        self.resolve_after(self.profile.refresh_takes, app, ignored);
+    }
+
+    /// Resolves an app's references after a delay, except those to `ignored` secrets. A delay of
+    /// zero resolves them before the call returns.
+    fn resolve_after(&self, delay: Duration, app: &Arc<LocalApp>, ignored: NewSecrets) {
         if delay.is_zero() {
-            return self.resolve(app);
+            return app.resolve(&self.resolver, Timestamp::now(), &ignored);
         }
         let (resolver, app) = (Arc::clone(&self.resolver), Arc::clone(app));
         self.tasks.spawn(async move {
             tokio::time::sleep(delay).await;
-            app.resolve(&resolver, Timestamp::now());
+            app.resolve(&resolver, Timestamp::now(), &ignored);
         });
     }
 }

@@ -21,6 +21,7 @@ pub(crate) enum Audience {
     KeyVault,
     ResourceManager,
     Storage,
+    LogAnalytics,
 }
 
 impl AzureCloud {
@@ -64,8 +65,19 @@ impl AzureCloud {
         } else if host.eq_ignore_ascii_case("storage.azure.com") {
             // This host is the same in every cloud.
             Some(Audience::Storage)
+        } else if host.eq_ignore_ascii_case(self.log_analytics_host()) {
+            Some(Audience::LogAnalytics)
         } else {
             None
+        }
+    }
+
+    /// The host of Log Analytics.
+    fn log_analytics_host(self) -> &'static str {
+        match self {
+            Self::Public => "api.loganalytics.io",
+            Self::UsGov => "api.loganalytics.us",
+            Self::China => "api.loganalytics.azure.cn",
         }
     }
 

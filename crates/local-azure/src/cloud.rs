@@ -36,14 +36,16 @@ use crate::world::World;
 use exchange::exchange;
 use services::CloudServices;
 
-/// Identity, Key Vault and Resource Manager on 127.0.0.1. Dropping it stops them, with all
-/// connections and app processes.
+/// Identity, Key Vault, Resource Manager and Log Analytics on 127.0.0.1. Dropping it stops them,
+/// with all connections and app processes.
 pub struct Cloud {
     services: Arc<CloudServices>,
     identity_url: Url,
     key_vault_url: Url,
     resource_manager_url: Url,
+    log_analytics_url: Url,
     storage_url: Option<Url>,
+    is_audited: bool,
     tls: Tls,
     _running: DropGuard,
 }
@@ -61,10 +63,12 @@ impl Cloud {
         let (identity, identity_url) = open(ports.identity, ENDPOINT_PATH).await?;
         let (key_vault, key_vault_url) = open(ports.key_vault, "/").await?;
         let (resource_manager, resource_manager_url) = open(ports.resource_manager, "/").await?;
+        let (log_analytics, log_analytics_url) = open(ports.log_analytics, "/").await?;
         let mut listeners = vec![
             (Service::Identity, identity),
             (Service::KeyVault, key_vault),
             (Service::ResourceManager, resource_manager),
+            (Service::LogAnalytics, log_analytics),
         ];
         let (mut storage, mut storage_url) = (None, None);
         if let Some(azurite) = &options.storage {
@@ -99,7 +103,9 @@ impl Cloud {
             identity_url,
             key_vault_url,
             resource_manager_url,
+            log_analytics_url,
             storage_url,
+            is_audited: options.audit.is_some(),
             tls,
             _running: running,
         })
@@ -128,6 +134,16 @@ impl Cloud {
     /// The URL of Resource Manager. The paths below `/local` control the stand-in.
     pub fn resource_manager_url(&self) -> &Url {
         &self.resource_manager_url
+    }
+
+    /// The query service of Log Analytics. It has a workspace only with an audit log.
+    pub fn log_analytics_url(&self) -> &Url {
+        &self.log_analytics_url
+    }
+
+    /// Whether there is an audit log.
+    pub(crate) fn is_audited(&self) -> bool {
+        self.is_audited
     }
 
     /// The blob service of the storage account. `None` without a storage account.
@@ -202,6 +218,7 @@ impl fmt::Debug for Cloud {
             .field("identity_url", &self.identity_url.as_str())
             .field("key_vault_url", &self.key_vault_url.as_str())
             .field("resource_manager_url", &self.resource_manager_url.as_str())
+            .field("log_analytics_url", &self.log_analytics_url.as_str())
             .finish_non_exhaustive()
     }
 }

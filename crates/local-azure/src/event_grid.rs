@@ -5,7 +5,6 @@
 //! (`articles/event-grid/delivery-and-retry.md` in MicrosoftDocs/azure-docs).
 
 mod batch;
-mod clock;
 mod dead_letter;
 mod deliveries;
 mod delivery;
@@ -29,8 +28,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::clock::Clock;
 use crate::published_event::PublishedEvent;
-use clock::Clock;
 use deliveries::Deliveries;
 use dispatch::{DispatchCommand, Dispatcher};
 

@@ -28,7 +28,7 @@ pub struct Fault {
     effect: Effect,
 }
 
-/// The effect of a fault. Only requests with a valid token are affected.
+/// The effect of a fault. Only requests with a valid token are affected, except by `Hang`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Effect {
@@ -50,7 +50,8 @@ pub enum Effect {
         /// The delay.
         milliseconds: u64,
     },
-    /// The request is accepted, not executed, and gets no response.
+    /// The request is accepted, not executed, and gets no response. A request without a valid token
+    /// hangs, too: without a method and a path the whole service is unreachable.
     Hang,
     /// The request is executed, and the connection is cut before the response.
     Cut,
@@ -58,15 +59,23 @@ pub enum Effect {
     #[serde(alias = "half-answer")]
     HalfResponse,
     /// A reference resolves to this status. `path` matches the path of the reference:
-    /// `{app}/config/configreferences/appsettings/{setting}`. The fault is counted when Azure
+    /// `{app}/config/configreferences/appsettings/{setting}`, or
+    /// `{app}/config/configreferences/connectionstrings/{name}`. The fault is counted when Azure
     /// resolves the reference, not when a client reads it.
     ReferenceStatus {
         /// The status.
         status: ResolveStatus,
     },
-    /// A write of settings gets 200 and the new settings as its response, and the app keeps the old
-    /// ones.
+    /// A write of settings or connection strings gets 200 and the new ones as its response, and the
+    /// app keeps the old ones.
     LoseWrite,
+    /// A list has only its first rows and no link to the next page. As JSON:
+    /// `{"kind": "partial-list", "keep": 3}`. It applies to the lists of Resource Manager and Key
+    /// Vault.
+    PartialList {
+        /// The number of rows.
+        keep: usize,
+    },
     /// Another writer changes this setting right after the settings were listed.
     Interfere {
         /// The setting's name.
@@ -147,6 +156,11 @@ impl Fault {
         self.effect.clone()
     }
 
+    /// Whether the fault makes requests hang.
+    pub(crate) fn hangs(&self) -> bool {
+        matches!(self.effect, Effect::Hang)
+    }
+
     /// Whether the fault applies to a request.
     pub(crate) fn matches(&self, service: Service, method: &str, path: &str) -> bool {
         self.service == service
@@ -172,7 +186,11 @@ impl Effect {
         let ends_with = |end: &str| path.trim_end_matches('/').to_lowercase().ends_with(end);
         match self {
             Self::ReferenceStatus { .. } => method == RESOLVE,
-            Self::LoseWrite => method == "PUT" && ends_with("/config/appsettings"),
+            Self::LoseWrite => {
+                method == "PUT"
+                    && (ends_with("/config/appsettings") || ends_with("/config/connectionstrings"))
+            }
+            Self::PartialList { .. } => method == "GET" && LISTS.iter().any(|end| ends_with(end)),
             Self::Interfere { .. } => method == "POST" && ends_with("/config/appsettings/list"),
             _ => method != RESOLVE,
         }
@@ -202,6 +220,19 @@ impl Effect {
         Some(response)
     }
 }
+
+/// The ends of the paths of lists.
+const LISTS: [&str; 9] = [
+    "/sites",
+    "/slots",
+    "/configreferences/appsettings",
+    "/configreferences/connectionstrings",
+    "/systemtopics",
+    "/eventsubscriptions",
+    "/secrets",
+    "/versions",
+    "/deletedsecrets",
+];
 
 /// The pseudo-method of a resolution of a reference by Azure. No client sends it.
 pub(crate) const RESOLVE: &str = "resolve";

@@ -34,6 +34,15 @@ impl Faults {
         self.apply(call.service, call.method.as_str(), &call.path)
     }
 
+    /// Whether a request hangs that is not authenticated. It is counted then.
+    pub(crate) fn swallow(&self, call: &ServiceCall) -> bool {
+        let mut faults = self.lock();
+        let fault = faults.iter_mut().find(|fault| {
+            fault.hangs() && fault.matches(call.service, call.method.as_str(), &call.path)
+        });
+        fault.map(Fault::apply).is_some()
+    }
+
     /// The forced status of a resolution of this reference, which is counted.
     pub(crate) fn of_reference(&self, path: &str) -> Option<ResolveStatus> {
         self.apply(Service::ResourceManager, RESOLVE, path)

@@ -20,6 +20,7 @@ mod options;
 mod random_hex;
 mod schedule;
 mod timer;
+mod timer_clock;
 
 pub use error::{FunctionsHostError, NoSuchFunction, NoSuchInstance};
 pub use files::error::FilesError;
@@ -97,7 +98,7 @@ impl FunctionsHost {
         Ok(Self {
             address,
             _supervisors: supervisors,
-            _timers: timer::spawn_all(&host.timers, &host.invoker),
+            _timers: timer::spawn_all(&host.timers, &host.invoker, options.clock),
             _listener: listener::serve(listener, Arc::clone(&host)),
             host,
         })

@@ -1,5 +1,7 @@
 //! The whole stand-in: the cloud, Event Grid, and the Functions host with a function app.
 
+mod environment;
+
 use std::path::PathBuf;
 
 use tokio::sync::mpsc;
@@ -12,28 +14,10 @@ use crate::event_grid::{
 use crate::functions_host::{FunctionsHost, FunctionsHostError, FunctionsHostOptions};
 use crate::resource_manager::ListedSubscription;
 use crate::world::{Vault, World};
+use environment::HandlerEnvironment;
 
 /// The function that receives the events of all vaults.
 const FUNCTION: &str = "SecretEvent";
-
-/// The app settings that locate keyrelay's store: its own, and those of the Functions host's
-/// storage account.
-const STORES: [&str; 3] = [
-    "KEYRELAY_STORE",
-    "AzureWebJobsStorage__blobServiceUri",
-    "AzureWebJobsStorage__accountName",
-];
-
-/// The prefixes of the variables that hold endpoints and identities.
-const ENDPOINT_PREFIXES: [&str; 4] = [
-    "KEYRELAY_",
-    "AzureWebJobsStorage__",
-    "WEBSITE_",
-    "IDENTITY_",
-];
-
-/// The default store of an app without a storage account: a folder below the app's folder.
-const STORE_FOLDER: &str = ".keyrelay/store";
 
 /// The options of a stand-in.
 #[derive(Debug)]
@@ -71,7 +55,7 @@ impl LocalAzureOptions {
 /// A running stand-in for Azure. Dropping it stops everything, including the handler and the apps.
 #[derive(Debug)]
 pub struct LocalAzure {
-    /// Identity, Key Vault and Resource Manager.
+    /// Identity, Key Vault, Resource Manager and Log Analytics.
     pub cloud: Cloud,
     /// Event Grid, with one event subscription per vault.
     pub event_grid: EventGrid,
@@ -110,27 +94,26 @@ impl LocalAzure {
             max_events_per_batch,
         } = options;
         let (publish, published) = mpsc::unbounded_channel();
-        let settings = site.as_ref().map(|site| settings_of(&world, site));
-        let subscribed: Vec<(Vault, String)> = world
-            .vaults
-            .iter()
-            .filter(|vault| vault.subscribed)
-            .map(|vault| (vault.clone(), topic(&world.subscription, vault)))
-            .collect();
+        let profile = cloud.profile.clone();
+        let settings = site
+            .as_ref()
+            .map(|site| environment::of_site(&world, site, &profile))
+            .unwrap_or_default();
+        let subscribed = subscribed_vaults(&world);
         let function = function_id(&world, site.as_deref());
         let has_dead_letter = event_grid.dead_letter.is_some();
         let vault_suffix = world.cloud.vault_suffix();
         let cloud = Cloud::start(world, cloud, publish).await?;
-        let mut environment = settings.unwrap_or_default();
-        environment.extend(match &site {
-            Some(site) => cloud.environment_of(site)?,
-            None => cloud.environment(),
-        });
-        environment.push(("KEYRELAY_CLOUD".to_owned(), endpoints(&cloud, vault_suffix)));
-        environment.append(&mut functions_host.environment);
-        environment.extend(default_store(&cloud, &environment));
+        let handler = HandlerEnvironment {
+            cloud: &cloud,
+            profile: &profile,
+            site: site.as_deref(),
+            vault_suffix,
+        };
+        let added = std::mem::take(&mut functions_host.environment);
+        let mut environment = handler.variables(settings, added)?;
         functions_host.environment = environment.clone();
-        environment.retain(|(name, _)| is_endpoint(name));
+        environment.retain(|(name, _)| environment::is_endpoint(name));
 
         let event_grid = EventGrid::start(event_grid, published)?;
         let functions_host = FunctionsHost::start(functions_host).await?;
@@ -141,13 +124,9 @@ impl LocalAzure {
             let name = subscription.name.clone();
             event_grid.subscribe(subscription).await?;
             cloud.list_event_subscription(ListedSubscription {
-                name,
-                vault: vault.name,
-                topic,
                 function: function.clone(),
-                event_types: vault.event_types,
-                subject_begins_with: vault.subject_begins_with,
                 has_dead_letter,
+                ..listed(name, vault, topic)
             });
         }
         // A handler that never becomes ready is no error: a test may want to observe it.
@@ -158,6 +137,27 @@ impl LocalAzure {
             functions_host,
             environment,
         })
+    }
+}
+
+/// The vaults whose events are delivered, each with its topic.
+fn subscribed_vaults(world: &World) -> Vec<(Vault, String)> {
+    let subscribed = world.vaults.iter().filter(|vault| vault.subscribed);
+    subscribed
+        .map(|vault| (vault.clone(), topic(&world.subscription, vault)))
+        .collect()
+}
+
+/// The listing of a vault's event subscription, without the function that receives the events.
+fn listed(name: String, vault: Vault, topic: String) -> ListedSubscription {
+    ListedSubscription {
+        name,
+        vault: vault.name,
+        topic,
+        function: String::new(),
+        event_types: vault.event_types,
+        subject_begins_with: vault.subject_begins_with,
+        has_dead_letter: false,
     }
 }
 
@@ -172,34 +172,6 @@ fn event_subscription(vault: &Vault, topic: &str, endpoint: Url) -> EventSubscri
         .subject_begins_with
         .clone_from(&vault.subject_begins_with);
     subscription
-}
-
-/// The setting of the default store, unless the environment names a store.
-fn default_store(cloud: &Cloud, environment: &[(String, String)]) -> Option<(String, String)> {
-    let [folder, blob_service, _] = STORES;
-    let is_store = |(name, _): &(String, String)| STORES.contains(&name.as_str());
-    if environment.iter().any(is_store) {
-        return None;
-    }
-    Some(match cloud.storage_url() {
-        Some(url) => (blob_service.to_owned(), url.to_string()),
-        None => (folder.to_owned(), STORE_FOLDER.to_owned()),
-    })
-}
-
-fn is_endpoint(variable: &str) -> bool {
-    ENDPOINT_PREFIXES
-        .iter()
-        .any(|prefix| variable.starts_with(prefix))
-}
-
-/// The value of `KEYRELAY_CLOUD`, which directs keyrelay to this cloud.
-fn endpoints(cloud: &Cloud, vault_suffix: &str) -> String {
-    let (resource_manager, vaults) = (cloud.resource_manager_url(), cloud.key_vault_url());
-    format!(
-        "{{ resource_manager = \"{resource_manager}\", vault_endpoint = \"{vaults}vaults/{{vault}}\", \
-         vault_suffix = \"{vault_suffix}\" }}"
-    )
 }
 
 /// The topic of a vault's events, which is its Resource Manager id.
@@ -226,33 +198,4 @@ fn function_id(world: &World, site: Option<&str>) -> String {
     format!(
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Web/sites/{site}/functions/{FUNCTION}"
     )
-}
-
-/// The environment that App Service gives a site: its settings and its `WEBSITE_` variables.
-fn settings_of(world: &World, site: &str) -> Vec<(String, String)> {
-    let Some(site) = world
-        .sites
-        .iter()
-        .find(|it| it.name.eq_ignore_ascii_case(site))
-    else {
-        return Vec::new();
-    };
-    let settings = site
-        .settings
-        .iter()
-        .map(|(name, value)| (name.clone(), value.expose().to_owned()));
-    // Only the subscription in this value is read. The group and region after it follow Azure's
-    // form.
-    let webspace = format!(
-        "{}+{}-{}webspace",
-        world.subscription, site.resource_group, site.location
-    );
-    let own = [
-        ("WEBSITE_SITE_NAME", site.name.clone()),
-        ("WEBSITE_RESOURCE_GROUP", site.resource_group.clone()),
-        ("WEBSITE_OWNER_NAME", webspace),
-    ];
-    settings
-        .chain(own.map(|(name, value)| (name.to_owned(), value)))
-        .collect()
 }

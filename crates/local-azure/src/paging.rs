@@ -3,19 +3,25 @@
 use serde_json::{Value, json};
 
 use crate::call::ServiceCall;
+use crate::fault::Effect;
 
 /// An item of a list with its sort key.
 pub(crate) type Keyed = (String, Value);
 
 /// One page of a list, in the form of both Key Vault and Resource Manager. A page begins after the
-/// last key of the previous one, so items added or removed meanwhile do not shift the others.
+/// last key of the previous one, so items added or removed meanwhile do not shift the others. A
+/// fault can end the list early.
 pub(crate) fn page(call: &ServiceCall, mut items: Vec<Keyed>, size: usize) -> Value {
     items.sort_by(|(one, _), (other, _)| one.cmp(other));
     if let Some(last) = call.query.get(SKIP_TOKEN) {
         items.retain(|(key, _)| key.as_str() > last);
     }
-    let more = items.len() > size;
-    items.truncate(size);
+    let keep = call.effects.iter().find_map(|effect| match effect {
+        Effect::PartialList { keep } => Some(*keep),
+        _ => None,
+    });
+    let more = items.len() > size && keep.is_none();
+    items.truncate(keep.unwrap_or(size).min(size));
     let next = items
         .last()
         .filter(|_| more)

@@ -1,6 +1,7 @@
-//! Resource Manager with the part of Microsoft.Web that concerns app settings.
+//! Resource Manager with the part of Microsoft.Web that concerns settings.
 
 mod bodies;
+mod config;
 mod event_subscription;
 mod rate_limits;
 mod refusal;
@@ -8,21 +9,17 @@ mod rights;
 mod state;
 mod topics;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::http::Method;
 use jiff::Timestamp;
-use serde_json::Value;
 
 pub(crate) use event_subscription::ListedSubscription;
 pub(crate) use state::{ResourceManagerOptions, ResourceManagerService};
 
-use crate::apps::{LocalApp, LocalSettings};
+use crate::apps::LocalApp;
 use crate::azure_cloud::Audience;
 use crate::call::ServiceCall;
-use crate::fault::Effect;
-use crate::hidden::Hidden;
 use crate::response::{self, Response};
 use refusal::ResourceManagerRefusal;
 
@@ -191,25 +188,7 @@ impl ResourceManagerService {
     ) -> Result<Response, ResourceManagerRefusal> {
         match (&call.method, rest) {
             (&Method::GET, []) => Ok(response::ok(&bodies::app(self, app))),
-            (&Method::POST, ["config", "appsettings", "list"]) => Ok(self.list_settings(call, app)),
-            (&Method::PUT, ["config", "appsettings"]) => self.write_settings(call, app),
-            (&Method::GET, ["config", "configreferences", "appsettings"]) => {
-                Ok(self.references(call, app))
-            }
-            (&Method::GET, ["config", "configreferences", "appsettings", setting]) => {
-                let row = app
-                    .references()
-                    .into_iter()
-                    .find(|row| row.setting.eq_ignore_ascii_case(setting));
-                let row =
-                    row.ok_or_else(|| ResourceManagerRefusal::NoReference((*setting).to_owned()))?;
-                Ok(response::ok(&bodies::reference(self, app, row)))
-            }
-            (&Method::POST, ["config", "configreferences", "appsettings", "refresh"]) => {
-                let before = self.references(call, app);
-                self.apps.resolve_after(self.options.refresh_after, app);
-                Ok(before)
-            }
+            (_, ["config", rest @ ..]) => self.config_operation(call, app, rest),
             _ => Err(ResourceManagerRefusal::NoOperation),
         }
     }
@@ -226,55 +205,5 @@ impl ResourceManagerService {
                 .map(|site| (site.id.to_lowercase(), bodies::app(self, site)))
                 .collect(),
         )
-    }
-
-    fn references(&self, call: &ServiceCall, app: &LocalApp) -> Response {
-        let rows = app.references().into_iter();
-        self.list(
-            call,
-            rows.map(|row| (row.setting.clone(), bodies::reference(self, app, row)))
-                .collect(),
-        )
-    }
-
-    fn list_settings(&self, call: &ServiceCall, app: &Arc<LocalApp>) -> Response {
-        let response = response::ok(&bodies::settings(app, &app.settings()));
-        for effect in &call.effects {
-            if let Effect::Interfere { setting, value } = effect {
-                self.apps.write(app, |settings| {
-                    settings.insert(setting.clone(), value.clone());
-                });
-            }
-        }
-        response
-    }
-
-    fn write_settings(
-        &self,
-        call: &ServiceCall,
-        app: &Arc<LocalApp>,
-    ) -> Result<Response, ResourceManagerRefusal> {
-        let body: Value = call.json().map_err(ResourceManagerRefusal::Unreadable)?;
-        let properties = body
-            .get("properties")
-            .filter(|it| !it.is_null())
-            .ok_or(ResourceManagerRefusal::NoProperties)?;
-        let properties: BTreeMap<String, Value> = serde_json::from_value(properties.clone())
-            .map_err(|_| ResourceManagerRefusal::InvalidProperties)?;
-        let text = |(name, value): (String, Value)| match value {
-            Value::String(text) => Ok((name, Hidden::from(text))),
-            Value::Bool(_) | Value::Number(_) => Ok((name, Hidden::from(value.to_string()))),
-            _ => Err(ResourceManagerRefusal::InvalidProperties),
-        };
-        let wanted: LocalSettings = properties.into_iter().map(text).collect::<Result<_, _>>()?;
-        let response = response::ok(&bodies::settings(app, &wanted));
-        if !call
-            .effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::LoseWrite))
-        {
-            self.apps.write(app, |settings| *settings = wanted);
-        }
-        Ok(response)
     }
 }

@@ -14,4 +14,6 @@ pub enum Service {
     ResourceManager,
     /// Blob storage.
     Storage,
+    /// The query service of Log Analytics.
+    LogAnalytics,
 }

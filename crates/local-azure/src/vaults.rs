@@ -1,13 +1,17 @@
 //! The vaults of the world, and the publication of their events.
 
 mod event;
+mod new_secrets;
 mod secret;
 pub(crate) mod vault;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 pub(crate) use event::SecretOccurrence;
+pub(crate) use new_secrets::NewSecrets;
 pub use secret::Attributes;
 pub(crate) use secret::{DeletedSecret, NewVersion, Secret, Version};
 pub(crate) use vault::LocalVault;
@@ -56,6 +60,19 @@ impl Vaults {
             [vault] => Some(vault),
             _ => None,
         }
+    }
+
+    /// The secrets with a version that was set less than `window` before `now`.
+    pub(crate) fn new_within(&self, window: Duration, now: Timestamp) -> NewSecrets {
+        let begin = now.checked_sub(window).unwrap_or(Timestamp::MIN);
+        let of_vault = |vault: &LocalVault| {
+            let secrets = vault.set_between(begin, now);
+            secrets
+                .into_iter()
+                .map(|secret| (vault.name.to_lowercase(), secret))
+                .collect::<Vec<_>>()
+        };
+        NewSecrets::new(self.vaults.iter().flat_map(of_vault))
     }
 
     /// Creates a version of a secret and publishes its event.

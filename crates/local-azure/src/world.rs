@@ -97,6 +97,9 @@ pub struct Site {
     /// The app settings.
     #[serde(default)]
     pub settings: BTreeMap<String, Hidden>,
+    /// The connection strings, all of the type `Custom`.
+    #[serde(default)]
+    pub connection_strings: BTreeMap<String, Hidden>,
     /// The command line of the app's process. An empty list runs no process.
     #[serde(default)]
     pub command: Vec<String>,
@@ -117,6 +120,9 @@ pub struct Slot {
     /// The app settings.
     #[serde(default)]
     pub settings: BTreeMap<String, Hidden>,
+    /// The connection strings, all of the type `Custom`.
+    #[serde(default)]
+    pub connection_strings: BTreeMap<String, Hidden>,
     /// The command line of the app's process. An empty list runs no process.
     #[serde(default)]
     pub command: Vec<String>,
@@ -213,6 +219,7 @@ impl World {
             let Site {
                 identity,
                 settings,
+                connection_strings,
                 command,
                 ..
             } = site;
@@ -221,6 +228,7 @@ impl World {
                     name,
                     identity,
                     settings,
+                    connection_strings,
                     command,
                 } = slot;
                 AppFields {
@@ -228,6 +236,7 @@ impl World {
                     slot: Some(name),
                     identity: *identity,
                     settings,
+                    connection_strings,
                     command,
                 }
             });
@@ -236,6 +245,7 @@ impl World {
                 slot: None,
                 identity: *identity,
                 settings,
+                connection_strings,
                 command,
             })
             .chain(slots)
@@ -250,10 +260,23 @@ pub(crate) struct AppFields<'a> {
     pub(crate) slot: Option<&'a String>,
     pub(crate) identity: bool,
     pub(crate) settings: &'a BTreeMap<String, Hidden>,
+    pub(crate) connection_strings: &'a BTreeMap<String, Hidden>,
     pub(crate) command: &'a Vec<String>,
 }
 
 impl AppFields<'_> {
+    /// The Resource Manager id.
+    pub(crate) fn id(&self, world: &World) -> String {
+        let id = format!(
+            "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Web/sites/{}",
+            world.subscription, self.site.resource_group, self.site.name
+        );
+        match self.slot {
+            Some(slot) => format!("{id}/slots/{slot}"),
+            None => id,
+        }
+    }
+
     /// `site`, or `site/slot`.
     pub(crate) fn short_name(&self) -> String {
         match self.slot {

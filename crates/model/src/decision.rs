@@ -26,6 +26,14 @@ pub struct Patch {
     pub remove: Vec<SettingName>,
 }
 
+impl Patch {
+    /// Whether the patch sets or removes a setting.
+    pub fn names(&self, setting: &SettingName) -> bool {
+        let mut names = self.set.iter().map(|(name, _)| name).chain(&self.remove);
+        names.any(|name| name == setting)
+    }
+}
+
 /// The value that a policy wants to give a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NewValue {

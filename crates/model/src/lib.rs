@@ -5,12 +5,14 @@ mod decision;
 mod decode;
 mod error_chain;
 mod event;
+mod evidence;
 mod grant;
 mod names;
 mod plan;
 mod printable;
 mod reference;
 mod reference_error;
+mod refresh;
 mod retryability;
 mod settings;
 mod target;
@@ -22,12 +24,17 @@ pub use decision::{Decision, NewValue, Patch};
 pub use decode::decode_events;
 pub use error_chain::error_chain;
 pub use event::{Event, EventError, EventErrorReason, ObjectKind, Occurrence};
+pub use evidence::Evidence;
 pub use grant::{Grant, GrantedSecret, NamePattern, is_protected};
 pub use names::{NameError, SecretName, SecretVersion, SettingName, VaultHost};
 pub use plan::{Change, Objection, Plan, PlanRefusal, plan};
 pub use printable::{is_unprintable, log_line, printable};
 pub use reference::Reference;
 pub use reference_error::ReferenceError;
+pub use refresh::{
+    MAX_REFRESHES, PastRefresh, RefreshProgress, RefreshRule, RefreshStep, RefreshTiming,
+    UnnamedState,
+};
 pub use retryability::Retryability;
 pub use settings::{SettingValue, Settings};
 pub use target::Target;

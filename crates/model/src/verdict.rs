@@ -7,8 +7,12 @@ use crate::retryability::Retryability;
 /// The outcome of a rotation: of one event for one app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Azure reports the references as resolved with the event's version or a newer one.
+    /// The app has the event's version or a newer one: Azure names it, the reference is pinned to it
+    /// and resolved, or the vault's audit log shows that the app has read it.
     Verified,
+    /// The references were refreshed after the version existed, and are resolved. Azure does not say
+    /// with which version.
+    Refreshed,
     /// Applied, but not yet confirmed by Azure at the deadline of the invocation.
     Pending,
     /// Applied, found not to work, and rolled back.
@@ -28,6 +32,7 @@ impl Verdict {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Verified => "verified",
+            Self::Refreshed => "refreshed",
             Self::Pending => "pending",
             Self::RolledBack => "rolled back",
             Self::Refused => "refused",
@@ -46,6 +51,7 @@ impl Verdict {
         });
         let all = [
             Self::Verified,
+            Self::Refreshed,
             Self::Pending,
             Self::RolledBack,
             Self::Refused,
@@ -62,11 +68,12 @@ impl Verdict {
             Self::Unchanged => 0,
             Self::Monitored => 1,
             Self::Verified => 2,
-            Self::Pending => 3,
-            Self::Refused => 4,
-            Self::RolledBack => 5,
-            Self::Failed(Retryability::Transient) => 6,
-            Self::Failed(Retryability::Permanent) => 7,
+            Self::Refreshed => 3,
+            Self::Pending => 4,
+            Self::Refused => 5,
+            Self::RolledBack => 6,
+            Self::Failed(Retryability::Transient) => 7,
+            Self::Failed(Retryability::Permanent) => 8,
         }
     }
 
@@ -95,6 +102,7 @@ mod tests {
     fn only_transient_failures_are_delivered_again() {
         let all = [
             Verdict::Verified,
+            Verdict::Refreshed,
             Verdict::Pending,
             Verdict::RolledBack,
             Verdict::Refused,

@@ -1,15 +1,20 @@
 //! The state of an app: the versions of secrets that were applied to it. It is the document of the
 //! app's lease.
 
+mod refreshes;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keyrelay_model::{Announced, AppId, Event, Occurrence, SecretVersion, Versions};
+use keyrelay_model::{
+    Announced, AppId, Event, Occurrence, RefreshProgress, SecretVersion, Versions,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::pending::app_key;
 use crate::run_id::RunId;
+use refreshes::Refreshes;
 
 /// The largest difference between the clocks of two instances.
 const CLOCKS: Duration = Duration::from_secs(60);
@@ -23,6 +28,8 @@ pub struct AppState {
     /// By secret: the version that was rolled back last, because it did not resolve.
     #[serde(default, alias = "taken_back")]
     rolled_back: BTreeMap<String, String>,
+    #[serde(default)]
+    refreshes: Refreshes,
 }
 
 /// The newest version of one secret that was applied to the app.
@@ -102,6 +109,38 @@ impl AppState {
                 before,
             },
         );
+    }
+
+    /// Returns the refreshes for an event so far, and notes that the event is known.
+    pub fn refresh_progress(&mut self, event: &Event, now: Timestamp) -> RefreshProgress {
+        self.refreshes.learn(event, now)
+    }
+
+    /// Starts the count of refreshes for an event again, for an operator who resubmits it.
+    pub fn forget_refreshes(&mut self, event: &Event) {
+        self.refreshes.forget(event);
+    }
+
+    /// Records, before it is sent, a refresh for these events. Other secrets whose second refresh is
+    /// due, `between` after their first, share it. A write of settings counts as one.
+    pub fn begin_refresh(&mut self, events: &[&Event], now: Timestamp, between: Duration) {
+        self.refreshes.begin(events, now, between);
+    }
+
+    /// Records that Azure accepted the refresh that began at `began`.
+    pub fn accept_refresh(&mut self, began: Timestamp) {
+        self.refreshes.accept(began);
+    }
+
+    /// Records that Azure refused the refresh that began at `began`.
+    pub fn withdraw_refresh(&mut self, began: Timestamp) {
+        self.refreshes.withdraw(began);
+    }
+
+    /// Whether the version of a secret, `<vault host>/<name>` in lower case, was refreshed by
+    /// keyrelay: for its own event, or for another secret after `since`.
+    pub fn has_refreshed(&self, secret: &str, version: &SecretVersion, since: Timestamp) -> bool {
+        self.refreshes.cover(secret, version.as_str(), since)
     }
 
     /// Records that the event's version was rolled back. The version that was applied before counts

@@ -12,8 +12,8 @@ pub mod store;
 pub use history::{History, HistoryError};
 pub use outcome::Outcome;
 pub use pending::{
-    Pending, PendingEntry, PendingRotation, PendingWork, PostponedEvent, Rollback, app_key,
-    of_plan, to_plan,
+    AuditCheck, DueKey, Pending, PendingEntry, PendingKeys, PendingRotation, PendingWork,
+    PostponedEvent, Rollback, app_key, of_plan, to_plan,
 };
 pub use pending_object::PendingObject;
 pub use record::{

@@ -1,7 +1,7 @@
 //! The outcome of a rotation or a run, and the verdict of each error.
 
 use keyrelay_azure::AzureError;
-use keyrelay_model::{PlanRefusal, Retryability, Verdict, error_chain};
+use keyrelay_model::{Evidence, PlanRefusal, Retryability, Verdict, error_chain};
 use keyrelay_store::{LeaseError, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// One sentence for the operator: what happened, and what to do about a failure.
     pub message: String,
+    /// The evidence that the verdict rests on. None: the verdict needs none.
+    pub evidence: Option<Evidence>,
     /// Whether the cause may be a role assignment that has not propagated yet. The caller decides
     /// how long to assume that.
     pub may_be_role_propagation: bool,
@@ -24,6 +26,8 @@ struct StoredOutcome {
     verdict: String,
     message: String,
     redelivery: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    evidence: Option<String>,
 }
 
 impl Outcome {
@@ -32,7 +36,24 @@ impl Outcome {
         Self {
             verdict,
             message: message.into(),
+            evidence: None,
             may_be_role_propagation: false,
+        }
+    }
+
+    /// An outcome that rests on evidence, which decides the verdict.
+    pub fn proven(evidence: Evidence, message: impl Into<String>) -> Self {
+        Self {
+            evidence: Some(evidence),
+            ..Self::new(evidence.verdict(), message)
+        }
+    }
+
+    /// The verdict with its evidence, in words: `verified (active version)`.
+    pub fn headline(&self) -> String {
+        match self.evidence {
+            Some(evidence) => format!("{} ({evidence})", self.verdict),
+            None => self.verdict.to_string(),
         }
     }
 
@@ -90,13 +111,17 @@ impl From<LeaseError> for Outcome {
 impl From<Outcome> for StoredOutcome {
     fn from(
         Outcome {
-            verdict, message, ..
+            verdict,
+            message,
+            evidence,
+            ..
         }: Outcome,
     ) -> Self {
         Self {
             verdict: verdict.as_str().to_owned(),
             message,
             redelivery: verdict.asks_for_redelivery(),
+            evidence: evidence.map(|evidence| evidence.to_string()),
         }
     }
 }
@@ -109,10 +134,16 @@ impl TryFrom<StoredOutcome> for Outcome {
             verdict,
             message,
             redelivery,
+            evidence,
         }: StoredOutcome,
     ) -> Result<Self, String> {
         let verdict = Verdict::from_word(&verdict, redelivery)
             .ok_or(format!("`{verdict}` is not a verdict"))?;
-        Ok(Self::new(verdict, message))
+        // A later version of keyrelay may know other kinds of evidence.
+        let evidence = evidence.and_then(|words| Evidence::from_words(&words));
+        Ok(Self {
+            evidence,
+            ..Self::new(verdict, message)
+        })
     }
 }

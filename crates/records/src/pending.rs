@@ -4,7 +4,12 @@
 //! - `pending/apps/<app>/<key>.json`: [`PendingWork`], the write-ahead record of rotations of one
 //!   app. It exists from before the settings are written until the verdict is final, so that
 //!   another instance can verify or roll back the write of one that was killed.
+//!
+//! A key ends with the time at which its object is due ([`due`]), so that one list tells that
+//! nothing is.
 
+mod audit_check;
+mod due;
 mod rollback;
 
 use jiff::Timestamp;
@@ -15,10 +20,15 @@ use tokio::time::Instant;
 
 use crate::record::{Cause, EventRecord, Run};
 use crate::run_id::RunId;
+pub use audit_check::AuditCheck;
+pub use due::DueKey;
 pub use rollback::{RecordedValue, Rollback, of_plan, to_plan};
 
+const ALL: &str = "pending";
 const EVENTS: &str = "pending/events";
 const APPS: &str = "pending/apps";
+const AUDITS: &str = "pending/audits";
+const COMPARISON: &str = "pending/comparison";
 
 /// An event to be handled later.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,6 +58,22 @@ pub struct PendingWork {
     /// The rotations.
     #[serde(rename = "works")]
     pub rotations: Vec<PendingRotation>,
+    /// The time until which an instance works on it, and no other one begins.
+    #[serde(default)]
+    pub claimed_until: Option<Timestamp>,
+}
+
+/// The keys of everything that is pending.
+#[derive(Debug, Default)]
+pub struct PendingKeys {
+    /// The objects of [`PendingWork`].
+    pub work: Vec<DueKey>,
+    /// The objects of [`PostponedEvent`].
+    pub events: Vec<DueKey>,
+    /// The objects of [`AuditCheck`].
+    pub audits: Vec<DueKey>,
+    /// The object of the comparison of all apps.
+    pub comparison: Option<DueKey>,
 }
 
 /// One rotation without a final verdict.
@@ -84,6 +110,19 @@ pub struct PendingEntry<T> {
 #[derive(Debug, Clone)]
 pub struct Pending(Store);
 
+impl PendingKeys {
+    /// The keys of everything but the comparison.
+    pub fn all(&self) -> impl Iterator<Item = &DueKey> {
+        self.work.iter().chain(&self.events).chain(&self.audits)
+    }
+
+    /// The earliest due time of work and events that is later than `after`.
+    pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
+        let due = self.all().map(DueKey::due);
+        due.filter(|due| *due >= after).min()
+    }
+}
+
 impl PostponedEvent {
     /// Resubmits the event of a run. None if the run had none.
     pub fn resubmission(run: &Run, now: Timestamp) -> Option<Self> {
@@ -117,8 +156,10 @@ impl PostponedEvent {
             ..
         } = &self.event;
         let version = version.as_deref().unwrap_or("newest");
-        format!("{EVENTS}/{vault_host}--{kind}--{name}--{version}--{occurrence}--{cause}.json")
-            .to_lowercase()
+        let name = format!("{vault_host}--{kind}--{name}--{version}--{occurrence}--{cause}");
+        // Events that are due at once share a key, whatever the time of their delivery.
+        let due = (self.due > self.since).then_some(self.due);
+        due::key(EVENTS, &name.to_lowercase(), due)
     }
 }
 
@@ -161,9 +202,18 @@ impl Pending {
         self.0.write(key, work).await
     }
 
-    /// The key of an object of pending work.
-    pub(crate) fn work_key(app: &AppId, name: &str) -> String {
-        format!("{}/{name}.json", app_folder(app))
+    /// Creates an object of pending work under a new key.
+    pub(crate) async fn create_work(
+        &self,
+        key: &str,
+        work: &PendingWork,
+    ) -> Result<(), StoreError> {
+        self.0.create(key, work).await.map(drop)
+    }
+
+    /// The key of an object of pending work that is due at `due`.
+    pub(crate) fn work_key(folder: &str, name: &str, due: Option<Timestamp>) -> String {
+        due::key(folder, name, due)
     }
 
     /// Reads all pending work of an app, of all instances.
@@ -193,21 +243,65 @@ impl Pending {
             entry.value.rotations.retain(|work| !is_finished(work));
             match entry.value.rotations.len() {
                 0 => self.remove(&entry.key).await?,
-                left if left < before => self.replace(&entry).await?,
+                left if left < before => self.replace(&mut entry).await.map(drop)?,
                 _ => {}
             }
         }
         Ok(())
     }
 
-    /// Lists the keys of all postponed events.
-    pub async fn event_keys(&self) -> Result<Vec<String>, StoreError> {
-        self.0.list(EVENTS).await
+    /// Lists the keys of everything that is pending.
+    pub async fn list(&self) -> Result<PendingKeys, StoreError> {
+        let listed = self.0.list(ALL).await?;
+        let mut keys = PendingKeys {
+            audits: audit_check::of_keys(&listed),
+            ..PendingKeys::default()
+        };
+        for key in listed {
+            let is_in = |folder: &str| key.starts_with(&format!("{folder}/"));
+            let (is_work, is_event) = (is_in(APPS), is_in(EVENTS));
+            let is_comparison = is_in(COMPARISON);
+            let key = DueKey::new(key);
+            if is_work {
+                keys.work.push(key);
+            } else if is_event {
+                keys.events.push(key);
+            } else if is_comparison {
+                // Of two, a later version counts: the other one was to be removed.
+                keys.comparison = keys.comparison.max(Some(key));
+            }
+        }
+        Ok(keys)
     }
 
-    /// Lists the keys of all pending work.
-    pub async fn work_keys(&self) -> Result<Vec<String>, StoreError> {
-        self.0.list(APPS).await
+    /// Moves the entry of a postponed event to its new due time.
+    pub async fn postpone_again(
+        &self,
+        entry: &PendingEntry<PostponedEvent>,
+    ) -> Result<(), StoreError> {
+        let name = DueKey::new(entry.key.clone()).name().to_owned();
+        let key = due::key(EVENTS, &name, Some(entry.value.due));
+        self.0.write(&key, &entry.value).await?;
+        if key == entry.key {
+            return Ok(());
+        }
+        self.remove(&entry.key).await
+    }
+
+    /// Keeps the progress of the comparison of all apps until `due`, instead of the one at
+    /// `former`.
+    pub async fn keep_comparison<T: Serialize>(
+        &self,
+        progress: &T,
+        due: Timestamp,
+        former: Option<&DueKey>,
+    ) -> Result<(), StoreError> {
+        let key = due::key(COMPARISON, "all", Some(due));
+        self.0.write(&key, progress).await?;
+        match former {
+            Some(former) if former.as_str() != key => self.remove(former.as_str()).await,
+            _ => Ok(()),
+        }
     }
 
     /// Reads the object with this key. None if it has been removed.
@@ -223,16 +317,20 @@ impl Pending {
         }))
     }
 
-    /// Replaces the object of an entry, unless another writer has changed it.
-    pub async fn replace<T: Serialize>(&self, entry: &PendingEntry<T>) -> Result<(), StoreError> {
-        match self
-            .0
-            .replace(&entry.key, &entry.value, &entry.version)
-            .await
-        {
-            // The other writer has taken over.
-            Err(error) if error.is_conflict() => Ok(()),
-            left => left.map(drop),
+    /// Replaces the object of an entry. Returns false if another writer has changed it, which has
+    /// taken over then.
+    pub async fn replace<T: Serialize>(
+        &self,
+        entry: &mut PendingEntry<T>,
+    ) -> Result<bool, StoreError> {
+        let replaced = self.0.replace(&entry.key, &entry.value, &entry.version);
+        match replaced.await {
+            Err(error) if error.is_conflict() => Ok(false),
+            Err(error) => Err(error),
+            Ok(version) => {
+                entry.version = version;
+                Ok(true)
+            }
         }
     }
 
@@ -257,7 +355,7 @@ pub fn app_key(app: &AppId) -> String {
     .to_lowercase()
 }
 
-fn app_folder(app: &AppId) -> String {
+pub(crate) fn app_folder(app: &AppId) -> String {
     format!("{APPS}/{}", app_key(app))
 }
 

@@ -213,6 +213,14 @@ impl Run {
         )
     }
 
+    /// The most severe verdict of the run, with its weakest evidence.
+    pub fn headline(&self) -> String {
+        let verdict = self.verdict();
+        let of_verdict = self.outcomes().filter(|outcome| outcome.verdict == verdict);
+        let weakest = of_verdict.min_by_key(|outcome| outcome.evidence);
+        weakest.map_or_else(|| verdict.to_string(), Outcome::headline)
+    }
+
     /// The most severe verdict of the run.
     pub fn verdict(&self) -> Verdict {
         let worst = self

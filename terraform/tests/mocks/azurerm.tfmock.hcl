@@ -54,7 +54,8 @@ mock_resource "azurerm_user_assigned_identity" {
 }
 mock_resource "azurerm_log_analytics_workspace" {
   defaults = {
-    id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.OperationalInsights/workspaces/mocked"
+    id           = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.OperationalInsights/workspaces/mocked"
+    workspace_id = "00000000-0000-0000-0000-000000000012"
   }
 }
 mock_resource "azurerm_application_insights" {

@@ -11,8 +11,10 @@ use crate::excerpt::excerpt;
 /// The resolution of one reference by Azure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceStatus {
-    /// The setting that holds the reference.
+    /// The setting or connection string that holds the reference.
     pub setting: SettingName,
+    /// The list that holds the reference.
+    pub kind: ReferenceKind,
     /// The text of the reference.
     pub reference: String,
     /// The status of the resolution.
@@ -29,6 +31,17 @@ pub struct ReferenceStatus {
     pub details: Option<String>,
     /// The kind of the identity that resolves the reference: `SystemAssigned`, ...
     pub identity_type: Option<String>,
+}
+
+/// The list of an app's configuration that holds a reference. An app setting and a connection
+/// string may have the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ReferenceKind {
+    /// An app setting: `config/appsettings`. The environment of the app has it under its name.
+    AppSetting,
+    /// A connection string: `config/connectionstrings`. The environment of the app has it under its
+    /// name with a prefix for its type, such as `SQLCONNSTR_`.
+    ConnectionString,
 }
 
 /// The status of a reference. The set is open, because Azure uses more values than it documents.
@@ -70,6 +83,16 @@ pub enum Progress {
     InProgress,
     /// The reference stays unresolved until an operator makes a change.
     Broken,
+}
+
+impl ReferenceKind {
+    /// The name of the list in Resource Manager.
+    pub(super) fn list(self) -> &'static str {
+        match self {
+            Self::AppSetting => "appsettings",
+            Self::ConnectionString => "connectionstrings",
+        }
+    }
 }
 
 impl Status {
@@ -199,7 +222,11 @@ struct ReferenceProperties {
 impl ReferenceStatusRow {
     /// Reads the row. The setting is `requested`, or in a list the name of the row or else the end
     /// of its id.
-    pub(super) fn read(self, requested: Option<&SettingName>) -> Option<ReferenceStatus> {
+    pub(super) fn read(
+        self,
+        kind: ReferenceKind,
+        requested: Option<&SettingName>,
+    ) -> Option<ReferenceStatus> {
         let row = self.properties?;
         let listed = || {
             let from_id = || Some(self.id.as_deref()?.rsplit('/').next()?.to_owned());
@@ -217,6 +244,7 @@ impl ReferenceStatusRow {
             .and_then(|it| it.as_str().or_else(|| it.get("type")?.as_str()));
         Some(ReferenceStatus {
             setting: requested.cloned().or_else(listed)?,
+            kind,
             reference: row.reference.unwrap_or_default(),
             status: Status::from(row.status.unwrap_or_default().as_str()),
             vault_name: non_empty(row.vault_name),
@@ -266,7 +294,7 @@ mod tests {
         let row = serde_json::json!({ "name": "A", "properties": { "status": "OtherReasons", "details": long } });
         let status = serde_json::from_value::<ReferenceStatusRow>(row)
             .unwrap()
-            .read(None)
+            .read(ReferenceKind::AppSetting, None)
             .unwrap();
         let details = status.details.unwrap();
         assert!(

@@ -65,6 +65,22 @@ impl ResourceManager {
         let of_user = assigned.into_values().next().and_then(|it| it.principal_id);
         Ok(of_user.or(identity.principal_id))
     }
+
+    /// Reads the object id of the identity that resolves an app's references; `None` if the app has
+    /// no such identity. Needs `sites/Read`.
+    ///
+    /// It is the system-assigned identity, unless `keyVaultReferenceIdentity` names a user-assigned
+    /// one.
+    pub async fn reference_principal(
+        &self,
+        app: &AppId,
+        call: &Call,
+    ) -> Result<Option<String>, AzureError> {
+        let request = self.app_request(Operation::ListSites, app, &app.to_string(), Action::Get);
+        let body = self.transport.send(&request, call).await?;
+        let row: PrincipalRow = read_json(&body).map_err(|failure| request.failed(failure))?;
+        Ok(row.reference_principal())
+    }
 }
 
 /// A site as Resource Manager writes it.
@@ -113,6 +129,7 @@ impl SiteRow {
 #[derive(Deserialize)]
 struct PrincipalRow {
     identity: Option<Principals>,
+    properties: Option<SiteProperties>,
 }
 
 #[derive(Default, Deserialize)]
@@ -126,4 +143,24 @@ struct Principals {
 #[serde(rename_all = "camelCase")]
 struct UserAssigned {
     principal_id: Option<String>,
+}
+
+impl PrincipalRow {
+    fn reference_principal(self) -> Option<String> {
+        let identity = self.identity.unwrap_or_default();
+        let resolves = self
+            .properties
+            .and_then(|properties| properties.key_vault_reference_identity)
+            .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("SystemAssigned"));
+        let Some(id) = resolves else {
+            return identity.principal_id;
+        };
+        let mut assigned = identity
+            .user_assigned_identities
+            .unwrap_or_default()
+            .into_iter();
+        assigned
+            .find(|(of, _)| of.eq_ignore_ascii_case(&id))
+            .and_then(|(_, assigned)| assigned.principal_id)
+    }
 }

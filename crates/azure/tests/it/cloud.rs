@@ -1,4 +1,4 @@
-use keyrelay_azure::{Cloud, CloudError, Http, ResourceManager};
+use keyrelay_azure::{Cloud, CloudError, Http, LogAnalytics, ResourceManager};
 
 use crate::fake::credential;
 
@@ -46,6 +46,27 @@ fn all_three_clouds_pass_the_check() {
             "https://vault.azure.cn"
         ]
     );
+    let log_analytics = clouds.each_ref().map(|cloud| {
+        (
+            cloud.log_analytics.as_str(),
+            cloud.log_analytics_audience.as_str(),
+        )
+    });
+    let expected = [
+        (
+            "https://api.loganalytics.azure.com/",
+            "https://api.loganalytics.io",
+        ),
+        (
+            "https://api.loganalytics.us/",
+            "https://api.loganalytics.us",
+        ),
+        (
+            "https://api.loganalytics.azure.cn/",
+            "https://api.loganalytics.azure.cn",
+        ),
+    ];
+    assert_eq!(log_analytics, expected);
 }
 
 #[test]
@@ -67,6 +88,13 @@ fn plain_http_is_allowed_for_loopback_only() {
         check(with_resource_manager(url), "plain http");
     }
     check(with_vaults("http://{host}"), "plain http");
+    check(
+        Cloud {
+            log_analytics: "http://api.loganalytics.azure.com".parse().unwrap(),
+            ..Cloud::public()
+        },
+        "log_analytics is",
+    );
 }
 
 #[test]
@@ -104,6 +132,13 @@ fn an_invalid_cloud_is_rejected() {
     );
     check(
         Cloud {
+            log_analytics_audience: "a b".to_owned(),
+            ..Cloud::public()
+        },
+        "log_analytics_audience",
+    );
+    check(
+        Cloud {
             web_api_version: "a&b".to_owned(),
             ..Cloud::public()
         },
@@ -115,5 +150,7 @@ fn an_invalid_cloud_is_rejected() {
 fn every_constructor_checks_its_cloud() {
     let cloud = with_resource_manager("http://management.example");
     let built = ResourceManager::new(&cloud, credential(), Http::new().unwrap());
+    assert!(matches!(built, Err(CloudError::PlainHttp { .. })));
+    let built = LogAnalytics::new(&cloud, credential(), Http::new().unwrap());
     assert!(matches!(built, Err(CloudError::PlainHttp { .. })));
 }

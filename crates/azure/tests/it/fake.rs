@@ -13,7 +13,7 @@ use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions}
 use azure_core::time::OffsetDateTime;
 use futures::StreamExt;
 use keyrelay_azure::{
-    Call, Cloud, Credential, Deadline, Http, KeyVault, RequestLimits, ResourceManager,
+    Call, Cloud, Credential, Deadline, Http, KeyVault, LogAnalytics, RequestLimits, ResourceManager,
 };
 use keyrelay_model::AppId;
 use serde_json::Value;
@@ -41,6 +41,26 @@ pub(crate) enum Reply {
     HalfSent(u16),
     /// Keeps the connection open and sends nothing.
     Never,
+}
+
+/// The reactions of the server.
+enum Script {
+    /// One after the other, in the order of the requests.
+    InOrder(VecDeque<Reply>),
+    /// By a part of the request's line, for requests that are sent at the same time.
+    ByLine(Vec<(&'static str, Reply)>),
+}
+
+impl Script {
+    fn next(&mut self, line: &str) -> Option<Reply> {
+        match self {
+            Self::InOrder(replies) => replies.pop_front(),
+            Self::ByLine(replies) => {
+                let found = replies.iter().find(|(part, _)| line.contains(part));
+                found.map(|(_, reply)| reply.clone())
+            }
+        }
+    }
 }
 
 pub(crate) struct Fake {
@@ -80,16 +100,24 @@ impl Fake {
         Self::cutting(0, replies).await
     }
 
+    /// Starts a server whose responses depend on the request: each pair has a part of its line.
+    pub(crate) async fn routing(replies: impl IntoIterator<Item = (&'static str, Reply)>) -> Self {
+        Self::playing(0, Script::ByLine(replies.into_iter().collect())).await
+    }
+
     /// Starts a server that drops its first connections without a response.
     pub(crate) async fn cutting(cuts: usize, replies: impl IntoIterator<Item = Reply>) -> Self {
+        Self::playing(cuts, Script::InOrder(replies.into_iter().collect())).await
+    }
+
+    async fn playing(cuts: usize, script: Script) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let replies: Arc<Mutex<VecDeque<Reply>>> =
-            Arc::new(Mutex::new(replies.into_iter().collect()));
+        let script = Arc::new(Mutex::new(script));
         let router = Router::new().fallback({
             let (origin, seen) = (origin.clone(), seen.clone());
-            move |request: Request| play(request, origin.clone(), seen.clone(), replies.clone())
+            move |request: Request| play(request, origin.clone(), seen.clone(), script.clone())
         });
         let listener = Cutting {
             listener,
@@ -123,6 +151,7 @@ impl Fake {
         Cloud {
             resource_manager: self.origin.parse().unwrap(),
             vault_endpoint: format!("{}/vaults/{{vault}}", self.origin),
+            log_analytics: self.origin.parse().unwrap(),
             ..Cloud::public()
         }
     }
@@ -143,19 +172,24 @@ impl Fake {
     pub(crate) fn key_vault(&self) -> KeyVault {
         KeyVault::new(&self.cloud(), credential(), Http::new().unwrap()).unwrap()
     }
+
+    pub(crate) fn log_analytics(&self) -> LogAnalytics {
+        LogAnalytics::new(&self.cloud(), credential(), Http::new().unwrap()).unwrap()
+    }
 }
 
 async fn play(
     request: Request,
     origin: String,
     seen: Arc<Mutex<Vec<Seen>>>,
-    replies: Arc<Mutex<VecDeque<Reply>>>,
+    script: Arc<Mutex<Script>>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    let reply = replies.lock().unwrap().pop_front();
+    let line = format!("{} {}", head.method, head.uri);
+    let reply = script.lock().unwrap().next(&line);
     seen.lock().unwrap().push(Seen {
-        line: format!("{} {}", head.method, head.uri),
+        line,
         headers: head.headers,
         body: String::from_utf8(body.to_vec()).unwrap(),
     });

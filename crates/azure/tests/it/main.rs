@@ -13,6 +13,7 @@ mod cloud;
 mod errors;
 mod fake;
 mod key_vault;
+mod log_analytics;
 mod logging;
 mod managed_identity;
 mod process;

@@ -1,4 +1,6 @@
-use keyrelay_azure::{Progress, ReferenceStatus, Status};
+use keyrelay_azure::{
+    AzureError, Failure, Operation, Progress, ReferenceKind, ReferenceStatus, Status,
+};
 use keyrelay_model::SettingName;
 use serde_json::{Value, json};
 
@@ -46,7 +48,7 @@ async fn all_pages_of_statuses_are_read() {
     .await;
     let statuses = fake
         .resource_manager()
-        .reference_statuses(&orders(), &call())
+        .app_setting_reference_statuses(&orders(), &call())
         .await
         .unwrap();
     let list = format!("GET {ORDERS}/config/configreferences/appsettings?api-version=2025-05-01");
@@ -55,8 +57,8 @@ async fn all_pages_of_statuses_are_read() {
         panic!("two statuses")
     };
     assert_eq!(
-        (a.setting.as_str(), &a.status, a.reference.as_str()),
-        ("A", &Status::Resolved, REFERENCE)
+        (a.setting.as_str(), &a.status, a.reference.as_str(), a.kind),
+        ("A", &Status::Resolved, REFERENCE, ReferenceKind::AppSetting)
     );
     assert_eq!(
         (a.vault_name.as_deref(), a.secret_name.as_deref()),
@@ -96,7 +98,7 @@ async fn incomplete_rows_are_read_or_skipped() {
     .await;
     let statuses = fake
         .resource_manager()
-        .reference_statuses(&orders(), &call())
+        .app_setting_reference_statuses(&orders(), &call())
         .await
         .unwrap();
     let names: Vec<&str> = statuses
@@ -111,6 +113,106 @@ async fn incomplete_rows_are_read_or_skipped() {
     );
     assert_eq!(statuses[2].status.to_string(), "NeverHeardOf");
     assert_eq!(statuses[2].identity_type.as_deref(), Some("UserAssigned"));
+}
+
+/// The row as a live refresh was seen to return it, for a reference without a version.
+#[tokio::test]
+async fn a_row_without_id_and_version_is_read() {
+    let mut properties = row("A", "Resolved")["properties"].clone();
+    properties["activeVersion"] = Value::Null;
+    properties.as_object_mut().unwrap().remove("secretVersion");
+    let rows = json!([{ "id": null, "name": "A", "properties": properties }]);
+    let fake = Fake::start([respond(200, json!({ "value": rows, "nextLink": null }))]).await;
+    let statuses = fake
+        .resource_manager()
+        .app_setting_reference_statuses(&orders(), &call())
+        .await
+        .unwrap();
+    let [a] = &statuses[..] else {
+        panic!("one status")
+    };
+    assert_eq!(
+        (a.setting.as_str(), &a.status, a.kind),
+        ("A", &Status::Resolved, ReferenceKind::AppSetting)
+    );
+    assert_eq!((&a.active_version, &a.secret_version), (&None, &None));
+}
+
+const SETTINGS: &str = "/configreferences/appsettings?";
+const CONNECTION_STRINGS: &str = "/configreferences/connectionstrings?";
+
+fn list(rows: Value) -> Reply {
+    respond(200, json!({ "value": rows, "nextLink": null }))
+}
+
+async fn both(
+    settings: Reply,
+    connection_strings: Reply,
+) -> (Result<Vec<ReferenceStatus>, AzureError>, Vec<String>) {
+    let fake = Fake::routing([
+        (SETTINGS, settings),
+        (CONNECTION_STRINGS, connection_strings),
+    ])
+    .await;
+    let statuses = fake
+        .resource_manager()
+        .reference_statuses(&orders(), &call())
+        .await;
+    (statuses, fake.lines())
+}
+
+#[tokio::test]
+async fn references_in_connection_strings_follow_those_in_settings() {
+    let (statuses, mut lines) = both(
+        list(json!([row("A", "Resolved"), row("B", "Resolved")])),
+        list(json!([row("A", "SecretNotFound")])),
+    )
+    .await;
+    let statuses = statuses.unwrap();
+    let found: Vec<_> = statuses
+        .iter()
+        .map(|status| (status.setting.as_str(), status.kind))
+        .collect();
+    let expected = [
+        ("A", ReferenceKind::AppSetting),
+        ("B", ReferenceKind::AppSetting),
+        ("A", ReferenceKind::ConnectionString),
+    ];
+    assert_eq!(found, expected);
+    lines.sort();
+    let line =
+        |list: &str| format!("GET {ORDERS}/config/configreferences/{list}?api-version=2025-05-01");
+    assert_eq!(lines, [line("appsettings"), line("connectionstrings")]);
+}
+
+#[tokio::test]
+async fn a_missing_list_of_connection_strings_is_empty() {
+    for body in [json!({}), json!({ "Code": "NotFound", "Message": "x" })] {
+        let settings = list(json!([row("A", "Resolved")]));
+        let (statuses, _) = both(settings, respond(404, body)).await;
+        assert_eq!(statuses.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn other_failures_of_either_list_are_errors() {
+    let gone = || {
+        respond(
+            404,
+            json!({ "error": { "code": "ResourceNotFound", "message": "gone" } }),
+        )
+    };
+    let (statuses, _) = both(gone(), gone()).await;
+    assert!(statuses.unwrap_err().is_not_found());
+    let (statuses, _) = both(list(json!([])), respond(403, json!({}))).await;
+    let error = statuses.unwrap_err();
+    assert!(error.is_forbidden());
+    assert_eq!(error.operation, Operation::ReadReferences);
+    let (statuses, _) = both(list(json!([])), respond(200, json!({}))).await;
+    assert!(matches!(
+        statuses.unwrap_err().failure,
+        Failure::Unreadable(_)
+    ));
 }
 
 #[tokio::test]

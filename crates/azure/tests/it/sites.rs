@@ -139,3 +139,60 @@ async fn an_incomplete_list_is_an_error() {
         assert!(matches!(sites.unwrap_err().failure, Failure::Unreadable(_)));
     }
 }
+
+async fn reference_principal(site: Value) -> Option<String> {
+    let fake = Fake::start([respond(200, site)]).await;
+    let principal = fake
+        .resource_manager()
+        .reference_principal(&orders(), &call())
+        .await
+        .unwrap();
+    assert_eq!(
+        fake.lines(),
+        [format!("GET {ORDERS}?api-version=2025-05-01")]
+    );
+    principal
+}
+
+const USER: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/resolver";
+
+#[tokio::test]
+async fn the_identity_that_resolves_references_is_found() {
+    let other = USER.replace("resolver", "another");
+    let identity = json!({
+        "type": "SystemAssigned, UserAssigned", "principalId": "system",
+        "userAssignedIdentities": {
+            other.clone(): { "principalId": "another" },
+            USER.to_uppercase(): { "principalId": "resolver", "clientId": "c" },
+        },
+    });
+    let of = |name: Value| {
+        let properties = json!({ "keyVaultReferenceIdentity": name });
+        reference_principal(json!({ "identity": identity, "properties": properties }))
+    };
+    assert_eq!(of(json!(USER)).await.as_deref(), Some("resolver"));
+    assert_eq!(of(json!(other)).await.as_deref(), Some("another"));
+    assert_eq!(of(json!(USER.replace("resolver", "third"))).await, None);
+    for name in [
+        json!("SystemAssigned"),
+        json!("systemassigned"),
+        json!(""),
+        json!(null),
+    ] {
+        assert_eq!(of(name.clone()).await.as_deref(), Some("system"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_without_that_identity_has_no_principal() {
+    let user = json!({ "type": "UserAssigned", "userAssignedIdentities": { USER: { "principalId": "p" } } });
+    let none = json!({ "type": "None", "principalId": null, "userAssignedIdentities": null });
+    for site in [
+        json!({}),
+        json!({ "identity": null, "properties": null }),
+        json!({ "identity": user, "properties": { "keyVaultReferenceIdentity": "SystemAssigned" } }),
+        json!({ "identity": none, "properties": { "keyVaultReferenceIdentity": USER } }),
+    ] {
+        assert_eq!(reference_principal(site).await, None);
+    }
+}

@@ -8,7 +8,7 @@ use anyhow::Context;
 use keyrelay_azure::{
     Call, Credential, Deadline, Http, Identity, KeyVault, ResourceManager, Scope,
 };
-use keyrelay_config::{Config, identity, own_app};
+use keyrelay_config::{Config, OwnApp, identity};
 use keyrelay_model::AppId;
 
 use super::finding::Findings;
@@ -72,7 +72,11 @@ impl Environment {
                 count(&settings)
             ),
         );
-        let own = site.or_else(|| own_app(&variables));
+        let own = site.or_else(|| {
+            OwnApp::find(config.own_app.as_ref(), &variables)
+                .id()
+                .cloned()
+        });
         if let (true, Some(own)) = (config.scope.is_empty(), &own) {
             config.scope = vec![Scope::group_of(own)];
         }

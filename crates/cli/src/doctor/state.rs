@@ -105,13 +105,13 @@ async fn last_event(history: &History, days: &[String], findings: &mut Findings)
 }
 
 async fn pending(pending: &Pending, findings: &mut Findings) {
-    let keys = match pending.work_keys().await {
+    let keys = match pending.list().await.map(|keys| keys.work) {
         Ok(keys) => keys,
         Err(error) => return findings.bad("pending", out::chain(&error), "see `store`"),
     };
     let mut late = Vec::new();
     for key in &keys {
-        let Ok(Some(entry)) = pending.read::<PendingWork>(key).await else {
+        let Ok(Some(entry)) = pending.read::<PendingWork>(key.as_str()).await else {
             continue;
         };
         let oldest = entry.value.rotations.iter().min_by_key(|work| work.since);
@@ -133,6 +133,6 @@ async fn pending(pending: &Pending, findings: &mut Findings) {
             ),
         );
     }
-    let fix = "check the reason; the function `Reconcile` retries them every 5 minutes: check that it runs";
+    let fix = "check the reason; the function `Reconcile` continues them once a minute: check that it runs";
     findings.bad("pending", late.join("; "), fix);
 }

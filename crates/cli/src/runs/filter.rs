@@ -46,8 +46,9 @@ enum AppName {
     },
 }
 
-const VERDICTS: [&str; 7] = [
+const VERDICTS: [&str; 8] = [
     "verified",
+    "refreshed",
     "pending",
     "rolled-back",
     "refused",

@@ -109,7 +109,7 @@ fn of_run(run: &Run) -> String {
             cause_word(run.cause),
             &event,
             &apps,
-            verdict.as_str(),
+            &run.headline(),
             &took,
         ],
         message,
@@ -118,7 +118,7 @@ fn of_run(run: &Run) -> String {
 
 fn row([run, began, cause, event, apps, verdict, took]: [&str; 7], message: &str) -> String {
     let line = format!(
-        "{run:28}  {began:20}  {cause:8}  {event:40}  {apps:16}  {verdict:11}  {took:>8}  {message}"
+        "{run:28}  {began:20}  {cause:8}  {event:40}  {apps:16}  {verdict:26}  {took:>8}  {message}"
     );
     line.trim_end().to_owned()
 }

@@ -59,7 +59,7 @@ Examples:
   keyrelay runs resubmit 20261123T054539123Z-1f3a9c2d --functions-host https://keyrelay.azurewebsites.net --wait
       now";
 
-/// The time limit for the new run: two rounds of the timer.
+/// The time limit for the new run: several rounds of the timer.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The time limit for the Functions host to respond. An app that is scaled to zero starts first.
@@ -91,7 +91,7 @@ impl Resubmit {
         let kept = Pending::new(store.clone()).postpone(&postponed).await;
         kept.map_err(|error| failed("resubmit the run to", &store, error))?;
         out::note(&format!(
-            "the event of run {id} waits in the store {store}: it is handled when the reconcile timer runs next, every 5 minutes by default"
+            "the event of run {id} waits in the store {store}: it is handled when the reconcile timer runs next, once a minute by default"
         ));
         if let (Some(functions_host), Some(key)) = (&self.functions_host, &self.key) {
             let started = run_timer(functions_host, key).await;

@@ -93,7 +93,7 @@ impl Page {
 fn of_run(run: &Run) -> Vec<String> {
     let mut page = Page(Vec::new());
     page.field("run", &run.id);
-    page.field("verdict", run.verdict());
+    page.field("verdict", run.headline());
     page.field(
         "began",
         format!("{:.3}, took {}", run.started, duration(run.duration_ms)),
@@ -183,7 +183,7 @@ fn in_words(outcome: &Outcome) -> String {
     } else {
         ""
     };
-    format!("{}: {}{again}", outcome.verdict, outcome.message)
+    format!("{}: {}{again}", outcome.headline(), outcome.message)
 }
 
 /// A request and its response, with the ids on lines below.

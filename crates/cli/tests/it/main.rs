@@ -8,6 +8,7 @@
 
 mod author;
 mod blobs;
+mod calibrate;
 mod doctor;
 // The sandbox's own hostile guests.
 #[path = "../../../sandbox/tests/it/guest.rs"]

@@ -1,5 +1,4 @@
 use super::*;
-use crate::own_app;
 
 fn environment(variables: &[(&str, &str)]) -> BTreeMap<String, String> {
     variables
@@ -174,12 +173,25 @@ fn plain_http_is_for_this_machine_only() {
 }
 
 #[test]
-fn the_app_we_run_in_is_known_by_its_environment() {
-    let variables = environment(&[
-        ("WEBSITE_OWNER_NAME", "s+g-WestEuropewebspace-Linux"),
-        ("WEBSITE_RESOURCE_GROUP", "g"),
-        ("WEBSITE_SITE_NAME", "orders"),
-    ]);
-    assert_eq!(own_app(&variables), Some(APP.parse().unwrap()));
-    assert_eq!(own_app(&BTreeMap::new()), None);
+fn refreshes_and_the_audit_log_are_configured() {
+    let text = "refresh = \"once\"\nazure_refresh_ms = 20000\n\
+                audit = { workspace = \"11111111-2222-3333-4444-555555555555\" }\n\
+                [[rotation]]\nsecret = \"sql\"\nrefresh = \"twice\"\n";
+    let config = Config::read(text, &BTreeMap::new()).unwrap();
+    assert_eq!(config.refresh, RefreshRule::Once);
+    assert_eq!(config.rules[0].refresh, Some(RefreshRule::Twice));
+    assert_eq!(config.refresh_timing, RefreshTiming::new(Duration::from_secs(20)));
+    let workspace = config.audit_workspace.as_deref();
+    assert_eq!(workspace, Some("11111111-2222-3333-4444-555555555555"));
+    let defaults = Config::read("", &BTreeMap::new()).unwrap();
+    assert_eq!(defaults.refresh, RefreshRule::Twice);
+    assert_eq!(defaults.refresh_timing.between(), Duration::from_secs(20));
+    assert_eq!(defaults.audit_workspace, None);
+}
+
+#[test]
+fn a_workspace_that_is_no_guid_is_refused() {
+    let problems = Config::read("audit = { workspace = \"my-logs\" }", &BTreeMap::new());
+    let text = problems.unwrap_err()[0].to_string();
+    assert!(text.contains("audit.workspace") && text.contains("Workspace ID"), "{text}");
 }

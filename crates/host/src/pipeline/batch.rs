@@ -8,6 +8,7 @@ mod context;
 mod decide;
 mod lease;
 mod outcomes;
+mod refresh;
 mod rollback;
 mod stages;
 mod status;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use keyrelay_config::Mode;
-use keyrelay_model::{Event, Grant, Versions};
+use keyrelay_model::{Event, Grant, RefreshRule, Versions};
 use keyrelay_records::{Cause, Outcome, RunId};
 use keyrelay_sandbox::{Policy, PolicyLimits};
 
@@ -23,6 +23,7 @@ pub(crate) struct EventContext {
     pub(crate) versions: Arc<Versions>,
     pub(crate) policy: Arc<Policy>,
     pub(crate) mode: Mode,
+    pub(crate) refresh: RefreshRule,
     pub(crate) grant: Grant,
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) limits: PolicyLimits,

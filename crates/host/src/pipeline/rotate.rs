@@ -99,7 +99,7 @@ pub(crate) async fn rotate(
 
 /// The outcome of a rotation that needs no request.
 fn skip(services: &Services, routed: &Routed<'_>, app: &AppId) -> Option<Outcome> {
-    if services.own_app.as_ref() == Some(app) {
+    if services.own_app.is(app) {
         let message =
             "keyrelay does not change the app that it runs in: a write would stop it half-way";
         return Some(Outcome::new(Verdict::Refused, message));

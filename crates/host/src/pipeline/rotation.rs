@@ -1,9 +1,12 @@
 //! One rotation: one event, handled for one app.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use keyrelay_azure::Call;
-use keyrelay_model::{AppId, Event, Occurrence, Plan, SecretVersion, SettingName, Target};
+use keyrelay_azure::{Call, ReferenceKind};
+use keyrelay_model::{
+    AppId, Event, Occurrence, Plan, RefreshProgress, SecretVersion, SettingName, Target,
+};
 use keyrelay_records::{AzureRequest, Outcome, RotationRecord, milliseconds};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -31,6 +34,12 @@ pub(crate) struct Rotation {
     pub(crate) notes: Vec<String>,
     /// The output of the policy, for the record.
     pub(crate) policy_log: Vec<String>,
+    /// The reason for which the rotation has no verdict yet.
+    pub(crate) reason: String,
+    /// The time until the reconcile timer is to continue, if that is known.
+    pub(crate) due_in: Option<Duration>,
+    /// Whether another status check may find something new before that.
+    pub(crate) is_visible: bool,
     /// The span of the rotation, until its verdict.
     pub(crate) span: Span,
     began: Instant,
@@ -63,6 +72,11 @@ pub(crate) struct Verification {
     /// The settings whose values before the plan are unknown: plain text is never stored.
     pub(crate) unrecoverable: Vec<String>,
     pub(crate) change: AppliedChange,
+    /// Whether the policy has decided to refresh. Then pinned references are refreshed too.
+    pub(crate) is_refresh: bool,
+    /// The refreshes for the event so far, at the moment `progress_at`.
+    pub(crate) progress: RefreshProgress,
+    pub(crate) progress_at: Instant,
 }
 
 /// The change that a rotation has made to its app.
@@ -81,6 +95,8 @@ pub(crate) enum AppliedChange {
 pub(crate) struct AwaitedReference {
     /// The setting that holds the reference.
     pub(crate) setting: SettingName,
+    /// Whether it is an app setting or a connection string.
+    pub(crate) kind: ReferenceKind,
     /// The secret that it references.
     pub(crate) target: Target,
     /// The version that has to be active, or a newer one. None: any version.
@@ -91,15 +107,40 @@ impl AwaitedReference {
     /// The reference to wait for when `setting` references `target`: with the version that it is
     /// pinned to, or else with the version of the event, if that is a new version of the same
     /// secret.
-    pub(crate) fn new(setting: SettingName, target: Target, event: &Event) -> Self {
+    pub(crate) fn new(
+        (setting, kind): (SettingName, ReferenceKind),
+        target: Target,
+        event: &Event,
+    ) -> Self {
         let is_new = target.is_of(event) && event.occurrence == Occurrence::NewVersionCreated;
         let of_event = event.version.clone().filter(|_| is_new);
         let version = target.version.clone().or(of_event);
         Self {
             setting,
+            kind,
             target,
             version,
         }
+    }
+}
+
+impl Verification {
+    /// A verification of references, without a change so far.
+    pub(crate) fn of(awaited: Vec<AwaitedReference>) -> Self {
+        Self {
+            awaited,
+            plan: Plan::default(),
+            unrecoverable: Vec::new(),
+            change: AppliedChange::None,
+            is_refresh: false,
+            progress: RefreshProgress::default(),
+            progress_at: Instant::now(),
+        }
+    }
+
+    /// The refreshes for the event so far, as of now.
+    pub(crate) fn progress(&self) -> RefreshProgress {
+        self.progress.later(self.progress_at.elapsed())
     }
 }
 
@@ -131,6 +172,9 @@ impl Rotation {
             plan: Vec::new(),
             notes: Vec::new(),
             policy_log: Vec::new(),
+            reason: String::new(),
+            due_in: None,
+            is_visible: true,
             span,
             began: Instant::now(),
             reply: Some(reply),
@@ -154,6 +198,21 @@ impl Rotation {
             Stage::Verify(verification) => Some(verification),
             _ => None,
         }
+    }
+
+    /// The verification that is due, to be changed.
+    pub(crate) fn verification_mut(&mut self) -> Option<&mut Verification> {
+        match &mut self.stage {
+            Stage::Verify(verification) => Some(verification),
+            _ => None,
+        }
+    }
+
+    /// Notes that there is nothing to do for now.
+    pub(crate) fn wait(&mut self, reason: String, due_in: Option<Duration>, is_visible: bool) {
+        self.reason = reason;
+        self.due_in = due_in;
+        self.is_visible = is_visible;
     }
 
     /// Closes the rotation with its verdict. The first verdict counts.

@@ -74,6 +74,10 @@ pub(crate) async fn route<'a>(
         versions,
         policy,
         mode: route.mode,
+        refresh: route
+            .rule
+            .and_then(|rule| rule.refresh)
+            .unwrap_or(services.config.refresh),
         grant,
         parameters,
         limits,

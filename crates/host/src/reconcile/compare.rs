@@ -11,10 +11,11 @@ use keyrelay_config::{Mode, route};
 use keyrelay_model::{
     AppId, Event, Reference, SecretVersion, Target, VersionAttributes, Versions, error_chain,
 };
+use keyrelay_records::app_state::{self, AppState};
 use keyrelay_records::{Cause, PendingEntry, PendingRotation, PendingWork};
 use keyrelay_store::StoreError;
 
-use super::drift::{is_behind, missed_event};
+use super::drift::{Drift, drift_of, missed_event};
 use super::pass::Pass;
 use super::reminders::{self, Expiring};
 use super::summary::Summary;
@@ -117,8 +118,8 @@ async fn pending_work(pass: &Pass<'_>) -> Result<HashSet<(String, SecretKey)>, S
         format!("{}/{}", work.event.vault_host, work.event.name).to_lowercase()
     };
     let mut found = HashSet::new();
-    for key in pass.pending.work_keys().await? {
-        let entry: Option<PendingEntry<PendingWork>> = pass.pending.read(&key).await?;
+    for key in pass.pending.list().await?.work {
+        let entry: Option<PendingEntry<PendingWork>> = pass.pending.read(key.as_str()).await?;
         if let Some(entry) = entry {
             let app = entry.value.app.to_lowercase();
             let works = entry.value.rotations.iter();
@@ -175,7 +176,7 @@ async fn with_slots(
     }
     apps.sort_by_cached_key(|app| app.to_string().to_lowercase());
     apps.dedup();
-    apps.retain(|app| pass.services.own_app.as_ref() != Some(app));
+    apps.retain(|app| !pass.services.own_app.is(app));
     let statuses = stream::iter(apps)
         .map(|app| async move { (azure.reference_statuses(&app, call).await, app) });
     let statuses = statuses.buffer_unordered(concurrency);
@@ -224,7 +225,21 @@ async fn behind(
         }
         let app_key = app.to_string().to_lowercase();
         let is_pending = comparison.pending.contains(&(app_key, key.clone()));
-        if !is_pending && is_behind(row, target, &versions, &newest) {
+        let is_behind = match drift_of(row, target, &versions, &newest, now) {
+            _ if is_pending => false,
+            Drift::None => false,
+            Drift::Behind => true,
+            Drift::UnlessRefreshed => {
+                match has_refreshed(pass, app, &key, version, attributes).await {
+                    Ok(has_refreshed) => !has_refreshed,
+                    Err(error) => {
+                        summary.problem(error_chain(&error));
+                        false
+                    }
+                }
+            }
+        };
+        if is_behind {
             let missed = missed.entry(key).or_insert_with(|| Missed {
                 event: missed_event(target, version, attributes, newest.len() == 1),
                 apps: Vec::new(),
@@ -235,6 +250,24 @@ async fn behind(
         }
     }
     missed.into_values().collect()
+}
+
+/// Whether keyrelay has refreshed an app since a version of a secret exists.
+async fn has_refreshed(
+    pass: &Pass<'_>,
+    app: &AppId,
+    secret: &SecretKey,
+    version: &SecretVersion,
+    attributes: &VersionAttributes,
+) -> Result<bool, StoreError> {
+    let state = pass
+        .store
+        .read_json::<AppState>(&app_state::key(app))
+        .await?;
+    let created = i64::try_from(attributes.created).unwrap_or(i64::MAX);
+    // The vault counts whole seconds.
+    let existed = Timestamp::from_second(created.saturating_add(1)).unwrap_or(Timestamp::MAX);
+    Ok(state.is_some_and(|(state, _)| state.has_refreshed(secret, version, existed)))
 }
 
 /// The versions of a secret, read once for each comparison.

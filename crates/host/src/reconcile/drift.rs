@@ -5,15 +5,32 @@ use keyrelay_model::{
     Event, ObjectKind, Occurrence, SecretVersion, Target, VersionAttributes, Versions,
 };
 
-/// Whether a reference is behind the newest versions of its secret. If Azure does not name the
-/// active version, or reports that the reference does not work, a repair would be a guess; an
-/// operator has to fix the latter.
-pub(super) fn is_behind(
+/// Longest time for which Azure keeps a value by itself, in seconds: within it, it resolves
+/// references without a version again.
+const DAILY: u64 = 24 * 60 * 60;
+
+/// The state of a reference, compared with the newest versions of its secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drift {
+    /// It has the newest version, or will have it without a repair.
+    None,
+    /// It is behind.
+    Behind,
+    /// Azure does not say. It is behind unless keyrelay has refreshed it since the newest version
+    /// exists.
+    UnlessRefreshed,
+}
+
+/// Compares a reference with the newest versions of its secret, `now` in seconds since 1970. If
+/// Azure names an older version and reports that the reference does not work, an operator has to
+/// fix that.
+pub(super) fn drift_of(
     row: &ReferenceStatus,
     target: &Target,
     versions: &Versions,
     newest: &[(&SecretVersion, &VersionAttributes)],
-) -> bool {
+    now: u64,
+) -> Drift {
     let is_newest = |version: &SecretVersion| newest.iter().any(|(newest, _)| *newest == version);
     let is_older = |version: &SecretVersion| {
         let created = versions.get(version).map(|attributes| attributes.created);
@@ -21,12 +38,22 @@ pub(super) fn is_behind(
         // A version that is not in the list any more is older than all that are.
         created.is_none_or(|created| Some(created) < latest)
     };
-    match (&target.version, &row.active_version) {
+    let is_behind = match (&target.version, &row.active_version) {
         (Some(pinned), _) => !is_newest(pinned) && is_older(pinned),
         (None, Some(active)) => {
             row.status.progress() == Progress::Resolved && !is_newest(active) && is_older(active)
         }
-        (None, None) => row.status.progress() == Progress::InProgress,
+        (None, None) => {
+            let is_recent = |attributes: &VersionAttributes| attributes.created + DAILY > now;
+            return match newest.iter().any(|(_, attributes)| is_recent(attributes)) {
+                true => Drift::UnlessRefreshed,
+                false => Drift::None,
+            };
+        }
+    };
+    match is_behind {
+        true => Drift::Behind,
+        false => Drift::None,
     }
 }
 

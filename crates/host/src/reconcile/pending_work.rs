@@ -1,5 +1,7 @@
 //! Resumes pending work: rotations that are verified, rolled back, or checked again later.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -8,6 +10,7 @@ use keyrelay_model::{AppId, AppIdError, Event, error_chain};
 use keyrelay_records::{Cause, FormerOutcome, Outcome, PendingObject, PendingRotation, Run, RunId};
 use keyrelay_store::StoreError;
 
+use super::audit;
 use super::pass::{GIVE_UP_AFTER, Pass, elapsed, is_final};
 use super::summary::Summary;
 use crate::pipeline::run::{Resumed, Trigger, run};
@@ -22,32 +25,38 @@ enum Resumption {
     Stays(Box<PendingRotation>),
 }
 
-/// Resumes all pending work that is due, app by app.
-pub(super) async fn resume(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
-    let keys = pass.pending.work_keys().await?;
-    pass.services.metrics.pending(keys.len());
+/// Longest time for which this instance resumes the work of one object alone.
+const CLAIM: Duration = Duration::from_mins(1);
+
+/// Pause before work that could not be resumed is tried again.
+const RETRY: Duration = Duration::from_mins(5);
+
+/// Resumes the work of these objects, which is due, app by app.
+pub(super) async fn resume(pass: &Pass<'_>, keys: Vec<String>, summary: &mut Summary) {
     let resuming =
         stream::iter(keys).map(|key| async move { (resume_object(pass, &key).await, key) });
     let mut resuming = resuming.buffer_unordered(pass.services.config.apps_at_once);
     while let Some((resumed, key)) = resuming.next().await {
         match resumed {
-            Ok((finished, waiting)) => {
+            Ok((finished, is_closed)) => {
                 summary.finished += finished;
-                summary.waiting += waiting;
+                summary.waiting = summary.waiting.saturating_sub(usize::from(is_closed));
             }
             Err(message) => summary.problem(format!("{key}: {message}")),
         }
     }
-    Ok(())
 }
 
-/// Resumes the work of one object. Returns the number of finished rotations, and that of rotations
-/// that are still pending.
-async fn resume_object(pass: &Pass<'_>, key: &str) -> Result<(usize, usize), String> {
+/// Resumes the work of one object. Returns the number of finished rotations, and whether nothing of
+/// the object is left.
+async fn resume_object(pass: &Pass<'_>, key: &str) -> Result<(usize, bool), String> {
     let reason = |error: StoreError| error_chain(&error);
-    let claimed = PendingObject::claim(pass.pending.clone(), key).await;
+    if pass.deadline.has_passed() {
+        return Ok((0, false));
+    }
+    let claimed = PendingObject::claim(pass.pending.clone(), key, CLAIM).await;
     let Some((object, works)) = claimed.map_err(reason)? else {
-        return Ok((0, 0));
+        return Ok((0, false));
     };
     let app: AppId = object
         .app()
@@ -56,10 +65,6 @@ async fn resume_object(pass: &Pass<'_>, key: &str) -> Result<(usize, usize), Str
     let now = Timestamp::now();
     let (due, mut left): (Vec<PendingRotation>, Vec<PendingRotation>) =
         works.into_iter().partition(|work| work.due <= now);
-    let is_empty = due.is_empty() && left.is_empty();
-    if !is_empty && (due.is_empty() || pass.deadline.has_passed()) {
-        return Ok((0, due.len() + left.len()));
-    }
     let (mut finished, mut moved_on) = (0, 0);
     // Concurrently, so that they share a write.
     for resumed in join_all(
@@ -74,9 +79,9 @@ async fn resume_object(pass: &Pass<'_>, key: &str) -> Result<(usize, usize), Str
             Resumption::Stays(work) => left.push(*work),
         }
     }
-    let waiting = moved_on + left.len();
+    let is_closed = moved_on + left.len() == 0;
     object.close(left).await.map_err(reason)?;
-    Ok((finished, waiting))
+    Ok((finished, is_closed))
 }
 
 async fn resume_work(pass: &Pass<'_>, key: &str, app: &AppId, work: PendingRotation) -> Resumption {
@@ -85,13 +90,13 @@ async fn resume_work(pass: &Pass<'_>, key: &str, app: &AppId, work: PendingRotat
         Ok(event) => event,
         Err(error) => {
             tracing::error!(run.id = %work.run, "pending work cannot be resumed: {error}");
-            return Resumption::Stays(Box::new(work));
+            return Resumption::Stays(Box::new(later(work)));
         }
     };
     let policies = services.policies.names();
     if route(&services.config, &policies, &event.name).mode != Mode::Enforce {
         // The mode forbids a roll-back, too.
-        return Resumption::Stays(Box::new(work));
+        return Resumption::Stays(Box::new(later(work)));
     }
     let trigger = Trigger {
         invocation: pass.invocation.to_owned(),
@@ -121,8 +126,15 @@ async fn resume_work(pass: &Pass<'_>, key: &str, app: &AppId, work: PendingRotat
     if works.any(|other| other.run == work.run && other.is_about(&work.event)) {
         Resumption::MovedOn
     } else {
-        Resumption::Stays(Box::new(work))
+        Resumption::Stays(Box::new(later(work)))
     }
+}
+
+/// The same work, to be tried again after a pause.
+fn later(mut work: PendingRotation) -> PendingRotation {
+    let now = Timestamp::now();
+    work.due = now.checked_add(RETRY).unwrap_or(now);
+    work
 }
 
 /// Writes the final verdict into the run that left the work pending.
@@ -134,7 +146,10 @@ async fn settle(pass: &Pass<'_>, app: &AppId, work: PendingRotation, run: &Run) 
     };
     let (app, by) = (app.clone(), run.id.clone());
     let settle = |first: &mut Run| settle_rotation(first, &app, &outcome, &by);
-    match pass.history.amend(&work.run, settle).await {
+    if pass.history.amend(&work.run, settle).await.is_err() {
+        return Resumption::Stays(Box::new(work));
+    }
+    match audit::begin(pass, &app, &work, &outcome).await {
         Ok(()) => Resumption::Finished,
         Err(_) => Resumption::Stays(Box::new(work)),
     }

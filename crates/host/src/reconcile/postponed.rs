@@ -19,20 +19,21 @@ const CONCURRENCY: usize = 16;
 /// Longest pause between two attempts at an event.
 const LONGEST_PAUSE: Duration = Duration::from_mins(30);
 
-/// Handles all postponed events that are due.
-pub(super) async fn handle(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
-    let keys = pass.pending.event_keys().await?;
+/// Handles these postponed events, which are due.
+pub(super) async fn handle(pass: &Pass<'_>, keys: Vec<String>, summary: &mut Summary) {
     let handling =
         stream::iter(keys).map(|key| async move { (handle_entry(pass, &key).await, key) });
     let mut handling = handling.buffer_unordered(CONCURRENCY);
     while let Some((handled, key)) = handling.next().await {
         match handled {
-            Ok(true) => summary.finished += 1,
-            Ok(false) => summary.waiting += 1,
+            Ok(true) => {
+                summary.finished += 1;
+                summary.waiting = summary.waiting.saturating_sub(1);
+            }
+            Ok(false) => {}
             Err(message) => summary.problem(format!("{key}: {message}")),
         }
     }
-    Ok(())
 }
 
 /// Handles one event, if it is due. Returns whether it is finished.
@@ -76,7 +77,7 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
     if later.asks_for_redelivery() && tried_for < GIVE_UP_AFTER {
         entry.value.tried_since = Some(first_tried);
         entry.value.due = now + (tried_for / 2).min(LONGEST_PAUSE);
-        pass.pending.replace(&entry).await.map_err(reason)?;
+        pass.pending.postpone_again(&entry).await.map_err(reason)?;
         return Ok(false);
     }
     if later.asks_for_redelivery() {

@@ -195,6 +195,6 @@ mod tests {
             );
         }
         assert_eq!(sent, [false, true, false, true, true, false, true, false]);
-        assert_eq!(pending.event_keys().await.unwrap().len(), 4);
+        assert_eq!(pending.list().await.unwrap().events.len(), 4);
     }
 }

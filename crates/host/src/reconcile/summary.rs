@@ -17,6 +17,8 @@ pub(super) struct Summary {
     pub(super) drifted: usize,
     /// Reminders that were postponed for policies.
     pub(super) reminders: usize,
+    /// Rotations whose version the audit log shows.
+    pub(super) audited: usize,
     /// Runs that were removed because of their age.
     pub(super) pruned: usize,
     /// Failures of single parts.
@@ -46,6 +48,9 @@ impl fmt::Display for Summary {
                 "; {compared} apps compared, {} references behind, {} reminders",
                 self.drifted, self.reminders
             )?;
+        }
+        if self.audited > 0 {
+            write!(f, "; {} verified by the audit log", self.audited)?;
         }
         if self.pruned > 0 {
             write!(f, "; {} old runs removed", self.pruned)?;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
-use keyrelay_azure::{Credential, Http, KeyVault, ResourceManager, Scope};
-use keyrelay_config::{Config, identity, own_app};
+use keyrelay_azure::{Credential, Http, KeyVault, LogAnalytics, ResourceManager};
+use keyrelay_config::{Config, OwnApp, identity};
 use keyrelay_records::{History, Pending, store};
 use keyrelay_sandbox::{LOCK_FILE, Lock, Sandbox};
 
@@ -27,9 +27,9 @@ pub(super) fn assemble(
     app_root: &Path,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Services> {
-    let own_app = own_app(environment);
-    if let (true, Some(own)) = (config.scope.is_empty(), &own_app) {
-        config.scope = vec![Scope::group_of(own)];
+    let own_app = OwnApp::find(config.own_app.as_ref(), environment);
+    if config.scope.is_empty() {
+        config.scope.extend(own_app.group());
     }
     let identity = identity(config.client_id.clone(), environment);
     let metrics = Arc::new(telemetry.instruments());
@@ -45,11 +45,19 @@ pub(super) fn assemble(
     let store = store::open(&config.store, app_root, &config.cloud, &credential, &http)?;
     let resource_manager =
         ResourceManager::new(&config.cloud, Arc::clone(&credential), http.clone())?;
+    let audit = match config.audit_workspace.clone() {
+        Some(workspace) => {
+            let log = LogAnalytics::new(&config.cloud, Arc::clone(&credential), http.clone())?;
+            Some((log, workspace))
+        }
+        None => None,
+    };
     Ok(Services {
         instance: instance(environment),
         own_app,
         policies,
         resource_manager,
+        audit,
         key_vault: KeyVault::new(&config.cloud, credential, http)?,
         history: History::new(store.clone()),
         pending: Pending::new(store.clone()),

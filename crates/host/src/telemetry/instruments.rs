@@ -65,12 +65,12 @@ pub(super) const DECISION: Instrument = instrument(
     &["policy.name"],
     "time of a decision, the sandbox included",
 );
-pub(super) const EVENT_TO_VERIFIED: Instrument = instrument(
-    "keyrelay.event_to_verified.duration",
+pub(super) const EVENT_TO_EVIDENCE: Instrument = instrument(
+    "keyrelay.event_to_evidence.duration",
     InstrumentKind::Histogram,
     "s",
-    &[],
-    "time from the event, by the vault's clock, to the verdict `verified`",
+    &["evidence"],
+    "time from the event, by the vault's clock, to the verdict `verified` or `refreshed`, by its evidence",
 );
 pub(super) const PENDING: Instrument = instrument(
     "keyrelay.pending",
@@ -113,7 +113,7 @@ pub const INSTRUMENTS: [Instrument; 9] = [
     EVENTS,
     ROTATIONS,
     DECISION,
-    EVENT_TO_VERIFIED,
+    EVENT_TO_EVIDENCE,
     PENDING,
     LOADED,
     QUARANTINED,

@@ -18,7 +18,7 @@ pub struct Metrics {
     events: Counter<u64>,
     rotations: Counter<u64>,
     decision: Histogram<f64>,
-    event_to_verified: Histogram<f64>,
+    event_to_evidence: Histogram<f64>,
     pending: Gauge<u64>,
     loaded: Gauge<u64>,
     quarantined: Gauge<u64>,
@@ -37,7 +37,7 @@ impl Metrics {
             events: instruments::EVENTS.counter(&meter),
             rotations: instruments::ROTATIONS.counter(&meter),
             decision: instruments::DECISION.histogram(&meter),
-            event_to_verified: instruments::EVENT_TO_VERIFIED.histogram(&meter),
+            event_to_evidence: instruments::EVENT_TO_EVIDENCE.histogram(&meter),
             pending: instruments::PENDING.gauge(&meter),
             loaded: instruments::LOADED.gauge(&meter),
             quarantined: instruments::QUARANTINED.gauge(&meter),
@@ -63,6 +63,7 @@ impl Metrics {
         self.events.add(1, &attributes);
         for rotation in &run.rotations {
             let verdict = rotation.outcome.verdict;
+            let evidence = rotation.outcome.evidence;
             let policy = run
                 .policy
                 .as_ref()
@@ -74,9 +75,12 @@ impl Metrics {
             ];
             self.rotations.add(1, &attributes);
             let since = run.event.as_ref().and_then(|event| event.event_time());
-            if let (Verdict::Verified, Some(since)) = (verdict, since) {
+            if let (Some(evidence), Some(since), false) =
+                (evidence, since, verdict == Verdict::Unchanged)
+            {
                 let seconds = Timestamp::now().duration_since(since).as_secs_f64();
-                self.event_to_verified.record(seconds.max(0.0), &[]);
+                let attributes = [KeyValue::new("evidence", evidence.as_str())];
+                self.event_to_evidence.record(seconds.max(0.0), &attributes);
             }
         }
     }
@@ -103,6 +107,7 @@ impl Metrics {
     pub(super) fn request(&self, record: &RequestRecord) {
         let service = match record.operation {
             Operation::ListVersions => "key-vault",
+            Operation::QueryAuditLog => "log-analytics",
             _ => "resource-manager",
         };
         let status = record

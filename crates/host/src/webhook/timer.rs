@@ -15,8 +15,8 @@ use uuid::Uuid;
 use crate::reconcile::reconcile;
 use crate::services::Services;
 
-/// Interval of the timer, as in `0 */5 * * * *`.
-const INTERVAL: Duration = Duration::from_mins(5);
+/// Interval of the timer, as in `0 * * * * *`.
+const INTERVAL: Duration = Duration::from_mins(1);
 
 /// Largest deviation from the interval, as a part of it.
 const JITTER: f64 = 0.1;

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 
 use crate::harness::Harness;
 
-/// The folders of the store. `reconcile.json` beside them is a cursor.
+/// The progress of the comparison of all apps.
+const COMPARISON: &str = "pending/comparison";
+
+/// The folders of the store.
 const FOLDERS: [&str; 5] = ["apps", "denials", "pending", "reminders", "runs"];
 
 /// The number of objects that are read concurrently.
@@ -61,13 +64,19 @@ impl Stored {
 
     /// The keys of all pending work.
     pub(crate) async fn pending(&self) -> Vec<String> {
-        self.keys("pending").await
+        let mut keys = self.keys("pending").await;
+        keys.retain(|key| !key.starts_with(COMPARISON));
+        keys
     }
 
-    /// Makes all pending work due now.
+    /// Makes all pending work due now, and ends the claims of instances that were killed.
     pub(crate) async fn make_due(&self) {
         let long_ago = Value::from("2026-01-01T00:00:00Z");
         for (key, mut entry) in self.values("pending").await {
+            if key.starts_with(COMPARISON) {
+                continue;
+            }
+            entry["claimed_until"] = Value::Null;
             if let Some(works) = entry.get_mut("works").and_then(Value::as_array_mut) {
                 works
                     .iter_mut()
@@ -75,14 +84,22 @@ impl Stored {
             } else {
                 entry["due"] = long_ago.clone();
             }
-            persistently(|| self.0.write(&key, &entry)).await;
+            let due = key
+                .split_once("--due-")
+                .map_or(key.clone(), |(start, _)| format!("{start}--due-1.json"));
+            persistently(|| self.0.write(&due, &entry)).await;
+            if due != key {
+                persistently(|| self.0.delete(&key)).await;
+            }
         }
     }
 
     /// Records that the reconcile timer has just compared all apps with their vaults.
     pub(crate) async fn has_just_compared(&self) {
         let progress = json!({ "compared": Timestamp::now(), "after": null });
-        persistently(|| self.0.write("reconcile.json", &progress)).await;
+        let due = Timestamp::now().as_second() + 3_600;
+        let key = format!("{COMPARISON}/all--due-{due}.json");
+        persistently(|| self.0.write(&key, &progress)).await;
     }
 
     /// Everything in the store, as text.

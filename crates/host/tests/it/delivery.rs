@@ -27,7 +27,8 @@ async fn transient_failures_are_delivered_again_until_they_end() {
     assert_eq!(app.outcome("orders").0, "failed");
     app.azure.cloud.switch_off_faults();
     app.settled().await;
-    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    app.reconcile().await;
+    assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
     assert!(app.azure.event_grid.deliveries().len() > 1);
 }
 
@@ -45,8 +46,8 @@ async fn brief_failures_are_retried_within_the_invocation() {
             .path("refresh")
             .times(1),
     );
-    app.rotate_and_settle("sql").await;
-    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    app.rotate_and_finish("sql").await;
+    assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
     assert_eq!(app.azure.event_grid.deliveries().len(), 1);
 }
 

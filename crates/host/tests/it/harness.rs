@@ -40,6 +40,14 @@ impl Harness {
         version
     }
 
+    /// Sets a secret, waits until its event is handled, and runs the reconcile timer, which waits for
+    /// the second refresh and the check after it.
+    pub(crate) async fn rotate_and_finish(&self, secret: &str) -> String {
+        let version = self.rotate_and_settle(secret).await;
+        self.reconcile().await;
+        version
+    }
+
     /// Waits until no event is being delivered.
     pub(crate) async fn settled(&self) {
         let settled = tokio::time::timeout(PATIENCE, self.azure.event_grid.settled()).await;
@@ -84,7 +92,7 @@ impl Harness {
 
     /// Runs the reconcile timer as if the last comparison of all apps were long ago.
     pub(crate) async fn reconcile_all(&self) -> Invocation {
-        let _ = fs::remove_file(self.store().join("reconcile.json"));
+        let _ = fs::remove_dir_all(self.store().join("pending/comparison"));
         self.reconcile().await
     }
 
@@ -128,9 +136,37 @@ impl Harness {
             .collect()
     }
 
-    /// The files of the pending work in the store.
+    /// The files of pending work and postponed events in the store.
     pub(crate) fn pending(&self) -> Vec<PathBuf> {
-        files_below(&self.store().join("pending"))
+        let pending = self.store().join("pending");
+        let folders = ["apps", "events"].map(|folder| pending.join(folder));
+        folders
+            .iter()
+            .flat_map(|folder| files_below(folder))
+            .collect()
+    }
+
+    /// Makes everything that is pending due now: in the names of the files and in their content.
+    pub(crate) fn make_due(&self) {
+        for file in files_below(&self.store().join("pending")) {
+            let name = file.display().to_string();
+            let Some((start, _)) = name.split_once("--due-") else {
+                continue;
+            };
+            if name.contains("pending/comparison") {
+                continue;
+            }
+            let text = fs::read_to_string(&file).unwrap();
+            let mut entry: Value = serde_json::from_str(&text).unwrap();
+            let past = "2026-01-01T00:00:00Z";
+            entry["claimed_until"] = Value::Null;
+            match entry.get_mut("works").and_then(Value::as_array_mut) {
+                Some(works) => works.iter_mut().for_each(|work| work["due"] = past.into()),
+                None => entry["due"] = past.into(),
+            }
+            fs::write(format!("{start}--due-1.json"), entry.to_string()).unwrap();
+            fs::remove_file(&file).unwrap();
+        }
     }
 
     /// The JSON lines of the handler, oldest first.

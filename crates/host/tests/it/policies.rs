@@ -70,8 +70,8 @@ async fn a_broken_file_is_named_in_the_log_and_harms_nothing() {
         quarantined("broken") && quarantined("empty")
     })
     .await;
-    app.rotate_and_settle("sql").await;
-    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    app.rotate_and_finish("sql").await;
+    assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
 }
 
 #[tokio::test]
@@ -96,8 +96,8 @@ async fn events_of_a_broken_policy_are_kept_and_others_are_handled() {
     assert!(app.azure.event_grid.deliveries().len() > 1);
     assert_eq!(app.azure.event_grid.dead_letters().len(), 1);
 
-    app.rotate_and_settle("other").await;
-    assert_eq!(app.outcome("shop").0, "verified", "{}", app.log());
+    app.rotate_and_finish("other").await;
+    assert_eq!(app.outcome("shop").0, "refreshed", "{}", app.log());
 }
 
 #[tokio::test]
@@ -112,7 +112,8 @@ async fn an_endless_loop_ends_as_a_failure_of_its_own_rotation() {
         message.contains("did not decide within 500 ms"),
         "{message}"
     );
-    assert_eq!(app.outcome("shop").0, "verified", "{}", app.log());
+    app.reconcile().await;
+    assert_eq!(app.outcome("shop").0, "refreshed", "{}", app.log());
 }
 
 #[tokio::test]

@@ -38,8 +38,9 @@ fn recorded(app: &Harness, cause: &str) -> Vec<String> {
 #[tokio::test]
 async fn pending_work_is_verified_later() {
     let app = unpinned()
+        .ideal()
         .configured("answer_within_ms = 1000")
-        .with(|options| options.cloud.refresh_after = Duration::from_secs(3))
+        .with(|options| options.cloud.profile.refresh_takes = Duration::from_secs(3))
         .start()
         .await;
     let version = app.rotate_and_settle("sql").await;
@@ -49,7 +50,7 @@ async fn pending_work_is_verified_later() {
         app.active_version("orders", "SQL").as_ref() == Some(&version)
     })
     .await;
-    make_due(&app);
+    app.make_due();
     app.reconcile().await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     assert!(app.pending().is_empty());
@@ -64,8 +65,9 @@ async fn pending_work_is_verified_later() {
 }
 
 #[tokio::test]
-async fn work_that_stays_pending_is_refreshed_again() {
+async fn a_refresh_without_effect_is_repeated() {
     let app = unpinned()
+        .ideal()
         .configured("answer_within_ms = 1000")
         .start()
         .await;
@@ -76,7 +78,7 @@ async fn work_that_stays_pending_is_refreshed_again() {
     app.azure.cloud.switch_on(lost);
     let version = app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
-    make_due(&app);
+    app.make_due();
     app.reconcile().await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     assert_eq!(app.active_version("orders", "SQL"), Some(version));
@@ -86,18 +88,20 @@ async fn work_that_stays_pending_is_refreshed_again() {
 async fn a_patch_that_breaks_while_it_is_pending_is_rolled_back() {
     let app = unpinned()
         .configured("answer_within_ms = 1000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
-        .with(|options| options.cloud.resolve_after = Duration::from_secs(2))
         .start()
         .await;
     let before = app.settings("orders");
-    let denied = Effect::ReferenceStatus {
-        status: ResolveStatus::AccessToKeyVaultDenied,
+    let resolves_to = |status| {
+        let effect = Effect::ReferenceStatus { status };
+        let fault = Fault::new(Service::ResourceManager, effect).path("SQL");
+        app.azure.cloud.switch_off_faults();
+        app.azure.cloud.switch_on(fault);
     };
-    app.azure
-        .cloud
-        .switch_on(Fault::new(Service::ResourceManager, denied).path("SQL"));
+    resolves_to(ResolveStatus::Initialized);
     app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
+    resolves_to(ResolveStatus::AccessToKeyVaultDenied);
+    app.azure.cloud.edit_settings("orders", |_| {}).unwrap();
     app.until("the denied status", |app| {
         app.azure.cloud.references("orders").unwrap()[0].status
             == ResolveStatus::AccessToKeyVaultDenied
@@ -109,7 +113,7 @@ async fn a_patch_that_breaks_while_it_is_pending_is_rolled_back() {
         app.azure.functions_host.restarts() == 1
     })
     .await;
-    make_due(&app);
+    app.make_due();
     app.reconcile().await;
     assert_eq!(app.outcome("orders").0, "rolled back", "{}", app.log());
     assert_eq!(app.settings("orders"), before, "{}", app.log());
@@ -144,6 +148,7 @@ async fn a_reference_that_has_drifted_is_repaired_within_the_hour() {
 #[tokio::test]
 async fn a_secret_that_expires_causes_each_reminder_once() {
     let app = unpinned()
+        .ideal()
         .with_scripted_policy_as("scripted")
         .configured(
             "[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\nparameters = { script = \"notice expiring\" }",
@@ -215,26 +220,10 @@ async fn an_app_setting_changes_the_mode_of_one_rotation() {
         })
         .start()
         .await;
-    app.rotate_and_settle("sql").await;
-    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    app.rotate_and_finish("sql").await;
+    assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
     app.rotate_and_settle("other").await;
     assert_eq!(app.outcome("orders").0, "monitored", "{}", app.log());
-}
-
-/// Makes everything that is pending due now.
-fn make_due(app: &Harness) {
-    for file in app.pending() {
-        let mut entry: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        for work in entry
-            .get_mut("works")
-            .and_then(|works| works.as_array_mut())
-            .unwrap()
-        {
-            work["due"] = "2026-01-01T00:00:00Z".into();
-        }
-        std::fs::write(&file, entry.to_string()).unwrap();
-    }
 }
 
 #[tokio::test]
@@ -261,8 +250,13 @@ async fn a_comparison_that_a_wrong_clock_dated_in_the_future_is_repeated() {
         .start()
         .await;
     let progress = serde_json::json!({ "compared": "2099-01-01T00:00:00Z", "after": null });
-    std::fs::create_dir_all(app.store()).unwrap();
-    std::fs::write(app.store().join("reconcile.json"), progress.to_string()).unwrap();
+    let folder = app.store().join("pending/comparison");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(
+        folder.join("all--due-4070908800.json"),
+        progress.to_string(),
+    )
+    .unwrap();
     app.reconcile().await;
     assert_eq!(recorded(&app, "drift"), ["verified"], "{}", app.log());
 }

@@ -17,7 +17,7 @@ async fn app() -> Harness {
 
 /// Checks that the handler still handles a rotation.
 async fn check_alive(app: &Harness) {
-    let version = app.rotate_and_settle("sql").await;
+    let version = app.rotate_and_finish("sql").await;
     assert_eq!(
         app.active_version("orders", "SQL"),
         Some(version),
@@ -145,6 +145,7 @@ async fn a_killed_handler_is_restarted_and_no_event_is_lost() {
         })
         .await;
         app.settled().await;
+        app.reconcile().await;
         assert_eq!(
             app.active_version("orders", "SQL"),
             Some(version),

@@ -43,13 +43,9 @@ fn edit_pending(app: &Harness, change: impl Fn(&mut Value)) {
     }
 }
 
-fn make_due(app: &Harness) {
-    edit_pending(app, |work| work["due"] = json!("2026-01-01T00:00:00Z"));
-}
-
 /// Makes all pending work due, and runs the reconcile timer.
 async fn go_on(app: &Harness) {
-    make_due(app);
+    app.make_due();
     app.reconcile().await;
 }
 

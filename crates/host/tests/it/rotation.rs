@@ -19,10 +19,45 @@ fn unpinned() -> Setup {
 #[tokio::test]
 async fn a_reference_without_a_version_is_refreshed_and_no_setting_is_read() {
     let app = unpinned().start().await;
-    let version = app.rotate_and_settle("sql").await;
-    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    let version = app.rotate_and_finish("sql").await;
+    let (verdict, message) = app.outcome("orders");
+    assert_eq!(verdict, "refreshed", "{}", app.log());
+    assert!(message.contains("refreshed twice"), "{message}");
+    let line = app.verdicts().pop().unwrap();
+    assert_eq!(field(&line, "evidence"), "refreshed twice");
     assert_eq!(app.active_version("orders", "SQL"), Some(version));
     assert_eq!((app.writes(), app.reads_of_settings()), (0, 0));
+    assert_eq!(app.requests("POST", "/refresh"), 2);
+    // The run of the event has the final verdict, with its evidence.
+    let first = &app.runs()[0]["rotations"][0];
+    assert_eq!(first["verdict"], "refreshed", "{first}");
+    assert_eq!(first["evidence"], "refreshed twice", "{first}");
+    assert!(app.pending().is_empty());
+}
+
+#[tokio::test]
+async fn an_ideal_azure_lets_one_invocation_verify_the_version() {
+    let app = unpinned().ideal().start().await;
+    let version = app.rotate_and_settle("sql").await;
+    let line = app.verdicts().pop().unwrap();
+    assert_eq!(field(&line, "verdict"), "verified", "{}", app.log());
+    assert_eq!(field(&line, "evidence"), "active version");
+    assert_eq!(app.active_version("orders", "SQL"), Some(version));
+    assert_eq!(app.requests("POST", "/refresh"), 1);
+}
+
+#[tokio::test]
+async fn a_single_refresh_waits_until_the_version_has_existed_for_a_while() {
+    let app = unpinned().configured("refresh = \"once\"").start().await;
+    let version = app.rotate_and_settle("sql").await;
+    assert_eq!(app.requests("POST", "/refresh"), 0);
+    assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
+    app.reconcile().await;
+    let line = app.verdicts().pop().unwrap();
+    assert_eq!(field(&line, "verdict"), "refreshed", "{}", app.log());
+    assert_eq!(field(&line, "evidence"), "refreshed once");
+    assert_eq!(app.active_version("orders", "SQL"), Some(version));
+    assert_eq!(app.requests("POST", "/refresh"), 1);
 }
 
 #[tokio::test]
@@ -42,8 +77,9 @@ async fn a_pinned_reference_moves_and_nothing_else_changes() {
         .start()
         .await;
     let before = app.settings("orders");
-    let version = app.rotate_and_settle("sql").await;
-    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    let version = app.rotate_and_finish("sql").await;
+    // The weaker evidence, of the reference without a version, is that of the rotation.
+    assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
     let mut expected = before.clone();
     expected.insert("SQL".to_owned(), pinned.replace(&"0".repeat(32), &version));
     assert_eq!(app.settings("orders"), expected);
@@ -63,10 +99,10 @@ async fn slots_are_found_and_rotated_like_their_sites() {
         .also(&slot)
         .start()
         .await;
-    let version = app.rotate_and_settle("sql").await;
+    let version = app.rotate_and_finish("sql").await;
     assert_eq!(
         app.outcome("orders/slots/staging").0,
-        "verified",
+        "refreshed",
         "{}",
         app.log()
     );
@@ -90,6 +126,7 @@ async fn every_app_of_the_scope_that_uses_the_secret_is_rotated_and_no_other() {
         .await;
     let version = app.rotate_and_settle("sql").await;
     assert_eq!(app.verdicts().len(), 10, "{}", app.log());
+    app.reconcile().await;
     for number in 0..20 {
         let fresh = app.active_version(&format!("app-{number}"), "S") == Some(version.clone());
         assert_eq!(fresh, number % 2 == 0, "app-{number}");
@@ -101,7 +138,7 @@ async fn an_app_that_is_named_needs_no_scope() {
     let rule = "[[rotation]]\nsecret = \"sql\"\napps = [\"/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.Web/sites/orders\"]";
     let app = unpinned().configured(rule).start().await;
     app.rotate_and_settle("sql").await;
-    assert_eq!(app.outcome("orders").0, "verified");
+    assert_eq!(app.outcome("orders").0, "pending");
     assert_eq!(
         app.requests("GET", "/providers/Microsoft.Web/sites?") + app.requests("GET", "/slots"),
         0
@@ -111,7 +148,7 @@ async fn an_app_that_is_named_needs_no_scope() {
 #[tokio::test]
 async fn a_reference_that_is_fresh_already_is_not_refreshed() {
     let app = unpinned().start().await;
-    let version = app.rotate_and_settle("sql").await;
+    let version = app.rotate_and_finish("sql").await;
     let refreshes = app.requests("POST", "/refresh");
     app.invoke(&event("again", "sql", &version)).await;
     assert_eq!(app.outcome("orders").0, "unchanged", "{}", app.log());
@@ -131,8 +168,9 @@ async fn an_event_without_a_version_causes_a_refresh() {
     event["data"] = serde_json::json!({ "Id": "https://contoso-kv.vault.azure.net/secrets/sql" });
     let refreshes = app.requests("POST", "/refresh");
     app.invoke(&event).await;
-    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
-    assert_eq!(app.requests("POST", "/refresh"), refreshes + 1);
+    app.reconcile().await;
+    assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
+    assert_eq!(app.requests("POST", "/refresh"), refreshes + 2);
 }
 
 #[tokio::test]
@@ -180,8 +218,9 @@ async fn a_patch_that_does_not_resolve_is_rolled_back() {
 #[tokio::test]
 async fn a_rotation_that_is_not_verified_in_time_is_pending() {
     let app = unpinned()
+        .ideal()
         .configured("answer_within_ms = 2000")
-        .with(|options| options.cloud.refresh_after = Duration::from_secs(3_600))
+        .with(|options| options.cloud.profile.refresh_takes = Duration::from_secs(3_600))
         .start()
         .await;
     app.rotate_and_settle("sql").await;

@@ -76,14 +76,18 @@ impl Receiver {
     /// Starts a function app that exports to this receiver.
     async fn watched(&self, sites: &str) -> Harness {
         let url = self.url.clone();
-        let setup = Setup::new().site("orders", sites).with(move |options| {
-            let environment = &mut options.functions_host.environment;
-            environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), url));
-            environment.push((
-                "OTEL_RESOURCE_ATTRIBUTES".to_owned(),
-                "deployment.environment.name=test".to_owned(),
-            ));
-        });
+        // The whole trace is that of one invocation, which an ideal Azure lets end `verified`.
+        let setup = Setup::new()
+            .ideal()
+            .site("orders", sites)
+            .with(move |options| {
+                let environment = &mut options.functions_host.environment;
+                environment.push(("OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(), url));
+                environment.push((
+                    "OTEL_RESOURCE_ATTRIBUTES".to_owned(),
+                    "deployment.environment.name=test".to_owned(),
+                ));
+            });
         setup.start().await
     }
 
@@ -329,7 +333,7 @@ async fn telemetry_goes_to_the_endpoint_of_the_connection_string() {
     harness
         .until("an attempt", |harness| harness.log().contains(attempt))
         .await;
-    assert_eq!(harness.runs()[0]["rotations"][0]["verdict"], "verified");
+    assert_eq!(harness.runs()[0]["rotations"][0]["verdict"], "pending");
 }
 
 #[tokio::test]

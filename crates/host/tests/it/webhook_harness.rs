@@ -40,9 +40,11 @@ pub(crate) struct Webhook {
     lines: Arc<Mutex<Vec<String>>>,
 }
 
-/// An app that references the secret `sql`.
+/// An app that references the secret `sql`. The policy pins, so that one delivery has the evidence.
 pub(crate) fn app() -> Setup {
-    Setup::new().site("orders", &format!("SQL = \"{}\"", reference("sql")))
+    Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured("[[rotation]]\nsecret = \"*\"\npolicy = \"pin\"")
 }
 
 impl Webhook {

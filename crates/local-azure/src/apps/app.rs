@@ -6,31 +6,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::reference::{ParsedReference, SecretTarget};
+use super::connection_string::{ConnectionString, ConnectionStrings};
+use super::reference::ParsedReference;
+use super::reference_kind::ReferenceKind;
+use super::reference_row::ReferenceRow;
 use super::resolution::{Resolution, Resolver};
-use super::resolve_status::ResolveStatus;
 use crate::hidden::Hidden;
 use crate::identity::ManagedIdentity;
+use crate::profile::Profile;
+use crate::vaults::NewSecrets;
 use crate::world::{self, World};
 
 /// App settings by name, or an environment by variable name.
 pub(crate) type LocalSettings = BTreeMap<String, Hidden>;
-
-/// A reference in an app's settings and its status, as reported by Resource Manager.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReferenceRow {
-    /// The setting's name.
-    pub setting: String,
-    /// The setting's value, which is the reference.
-    pub reference: String,
-    /// The status of the last resolution.
-    pub status: ResolveStatus,
-    /// A description of the status.
-    pub details: String,
-    /// The version that the app uses. `None` if the reference is unresolved.
-    pub active_version: Option<String>,
-    pub(crate) target: Option<SecretTarget>,
-}
 
 /// A site or a slot.
 #[derive(Debug)]
@@ -45,38 +33,42 @@ pub(crate) struct LocalApp {
     pub(crate) kind: String,
     pub(crate) identity: Option<ManagedIdentity>,
     pub(crate) command: Vec<String>,
-    /// The environment of the app's process: the settings with the values of resolved references.
+    /// The environment of the app's process: the settings and connection strings with the values of
+    /// resolved references.
     pub(crate) environment: watch::Sender<LocalSettings>,
+    /// Whether the environment has every setting twice.
+    doubles_settings: bool,
     state: Mutex<LocalAppState>,
 }
 
 #[derive(Debug)]
 struct LocalAppState {
     settings: LocalSettings,
-    /// Resolutions by setting. They lag behind the settings: a new reference keeps the status of
-    /// the previous one.
-    resolutions: BTreeMap<String, Resolution>,
+    connection_strings: ConnectionStrings,
+    /// Resolutions by kind and name. They lag behind the settings: a new reference keeps the status
+    /// of the previous one.
+    resolutions: BTreeMap<(ReferenceKind, String), Resolution>,
     modified: Timestamp,
 }
 
 impl LocalApp {
-    pub(super) fn new(world: &World, app: world::AppFields<'_>, now: Timestamp) -> Self {
+    pub(super) fn new(
+        world: &World,
+        app: world::AppFields<'_>,
+        profile: &Profile,
+        now: Timestamp,
+    ) -> Self {
         let world::Site {
-            name: site,
             resource_group,
             location,
             kind,
             ..
         } = app.site;
-        let mut id = format!(
-            "/subscriptions/{}/resourceGroups/{resource_group}/providers/Microsoft.Web/sites/{site}",
-            world.subscription
-        );
-        if let Some(slot) = app.slot {
-            id = format!("{id}/slots/{slot}");
-        }
+        let custom = |(name, value): (&String, &Hidden)| {
+            (name.clone(), ConnectionString::custom(value.clone()))
+        };
         Self {
-            id,
+            id: app.id(world),
             short_name: app.short_name(),
             resource_group: resource_group.clone(),
             slot: app.slot.cloned(),
@@ -87,8 +79,10 @@ impl LocalApp {
                 .then(|| ManagedIdentity::new(&app.short_name())),
             command: app.command.clone(),
             environment: watch::Sender::default(),
+            doubles_settings: profile.doubles_settings,
             state: Mutex::new(LocalAppState {
                 settings: app.settings.clone(),
+                connection_strings: app.connection_strings.iter().map(custom).collect(),
                 resolutions: BTreeMap::new(),
                 modified: now,
             }),
@@ -99,7 +93,11 @@ impl LocalApp {
         self.lock().settings.clone()
     }
 
-    /// The time of the last write of the settings.
+    pub(crate) fn connection_strings(&self) -> ConnectionStrings {
+        self.lock().connection_strings.clone()
+    }
+
+    /// The time of the last write of the settings or connection strings.
     pub(crate) fn modified(&self) -> Timestamp {
         self.lock().modified
     }
@@ -111,22 +109,36 @@ impl LocalApp {
         state.modified = now;
     }
 
-    /// Resolves all references and updates the environment of the app's process.
-    pub(super) fn resolve(&self, resolver: &Resolver, now: Timestamp) {
+    /// Changes the connection strings. The references keep their status until the next resolution.
+    pub(super) fn edit_connection_strings(
+        &self,
+        now: Timestamp,
+        change: impl FnOnce(&mut ConnectionStrings),
+    ) {
         let mut state = self.lock();
-        let references = state
-            .settings
-            .iter()
-            .filter(|(_, value)| ParsedReference::is_reference(value.expose()));
-        state.resolutions = references
-            .map(|(name, value)| {
-                let path = format!("{}/config/configreferences/appsettings/{name}", self.id);
+        change(&mut state.connection_strings);
+        state.modified = now;
+    }
+
+    /// Resolves all references except those to `ignored` secrets, and updates the environment of
+    /// the app's process.
+    pub(super) fn resolve(&self, resolver: &Resolver, now: Timestamp, ignored: &NewSecrets) {
+        let mut state = self.lock();
+        let mut before = std::mem::take(&mut state.resolutions);
+        let mut after = BTreeMap::new();
+        for (kind, name, value) in state.references() {
+            let key = (kind, name.clone());
+            let resolution = if resolver.names_one_of(ignored, value.expose()) {
+                before.remove(&key)
+            } else {
+                let path = self.reference_path(kind, name);
                 let identity = self.identity.as_ref();
-                let resolution = resolver.resolve(identity, &path, value.expose(), now);
-                (name.clone(), resolution)
-            })
-            .collect();
-        let environment = state.environment();
+                Some(resolver.resolve(identity, &path, value.expose(), now))
+            };
+            after.extend(resolution.map(|resolution| (key, resolution)));
+        }
+        state.resolutions = after;
+        let environment = state.environment(self.doubles_settings);
         // Still under the lock, so the process gets the result of the last resolution.
         self.environment.send_if_modified(|current| {
             let changed = *current != environment;
@@ -135,16 +147,14 @@ impl LocalApp {
         });
     }
 
-    /// All references with their status, sorted by setting.
+    /// All references with their status: first the settings, then the connection strings, each
+    /// sorted by name.
     pub(crate) fn references(&self) -> Vec<ReferenceRow> {
         let state = self.lock();
-        let references = state
-            .settings
-            .iter()
-            .filter(|(_, value)| ParsedReference::is_reference(value.expose()));
-        let row = |(name, value): (&String, &Hidden)| {
-            let resolution = state.resolutions.get(name).cloned().unwrap_or_default();
+        let row = |(kind, name, value): (ReferenceKind, &String, &Hidden)| {
+            let resolution = state.resolution(kind, name).cloned().unwrap_or_default();
             ReferenceRow {
+                kind,
                 setting: name.clone(),
                 reference: value.expose().to_owned(),
                 status: resolution.status,
@@ -155,7 +165,13 @@ impl LocalApp {
                     .ok(),
             }
         };
-        references.map(row).collect()
+        state.references().map(row).collect()
+    }
+
+    /// The path of a reference in Resource Manager, which is its id.
+    pub(crate) fn reference_path(&self, kind: ReferenceKind, name: &str) -> String {
+        let collection = kind.collection();
+        format!("{}/config/configreferences/{collection}/{name}", self.id)
     }
 
     fn lock(&self) -> MutexGuard<'_, LocalAppState> {
@@ -164,15 +180,50 @@ impl LocalApp {
 }
 
 impl LocalAppState {
-    /// The environment of the app's process. An unresolved reference appears as its text.
-    fn environment(&self) -> LocalSettings {
-        let resolve = |(name, value): (&String, &Hidden)| {
-            let resolved = self
-                .resolutions
-                .get(name)
-                .and_then(|resolution| resolution.value.as_ref());
-            (name.clone(), resolved.unwrap_or(value).clone())
-        };
-        self.settings.iter().map(resolve).collect()
+    /// All values that are references, valid or not.
+    fn references(&self) -> impl Iterator<Item = (ReferenceKind, &String, &Hidden)> {
+        let settings = self
+            .settings
+            .iter()
+            .map(|(name, value)| (ReferenceKind::AppSetting, name, value));
+        let connection_strings = self
+            .connection_strings
+            .iter()
+            .map(|(name, it)| (ReferenceKind::ConnectionString, name, &it.value));
+        settings
+            .chain(connection_strings)
+            .filter(|(_, _, value)| ParsedReference::is_reference(value.expose()))
     }
+
+    fn resolution(&self, kind: ReferenceKind, name: &str) -> Option<&Resolution> {
+        self.resolutions.get(&(kind, name.to_owned()))
+    }
+
+    /// The environment of the app's process. An unresolved reference appears as its text.
+    fn environment(&self, doubles_settings: bool) -> LocalSettings {
+        let resolve = |kind, name: &str, value: &Hidden| {
+            let resolved = self
+                .resolution(kind, name)
+                .and_then(|resolution| resolution.value.as_ref());
+            resolved.unwrap_or(value).clone()
+        };
+        let mut environment = LocalSettings::new();
+        for (name, it) in &self.connection_strings {
+            let value = resolve(ReferenceKind::ConnectionString, name, &it.value);
+            environment.insert(it.variable(name), value);
+        }
+        for (name, value) in &self.settings {
+            let value = resolve(ReferenceKind::AppSetting, name, value);
+            if doubles_settings {
+                environment.insert(twin(name), value.clone());
+            }
+            environment.insert(name.clone(), value);
+        }
+        environment
+    }
+}
+
+/// The second name of a setting in an environment.
+pub(crate) fn twin(setting: &str) -> String {
+    format!("APPSETTING_{setting}")
 }

@@ -7,11 +7,12 @@ use jiff::Timestamp;
 
 use super::reference::{ParsedReference, SecretTarget};
 use super::resolve_status::ResolveStatus;
+use crate::audit::{AuditEntry, AuditLog};
 use crate::azure_cloud::AzureCloud;
 use crate::faults::Faults;
 use crate::hidden::Hidden;
 use crate::identity::ManagedIdentity;
-use crate::vaults::Vaults;
+use crate::vaults::{NewSecrets, Vaults};
 
 /// The result of a resolution.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +29,7 @@ pub(crate) struct Resolver {
     pub(crate) cloud: AzureCloud,
     pub(crate) vaults: Arc<Vaults>,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) audit: Arc<AuditLog>,
 }
 
 impl Resolver {
@@ -66,6 +68,15 @@ impl Resolver {
         }
     }
 
+    /// Whether a value is a reference to one of these secrets.
+    pub(super) fn names_one_of(&self, secrets: &NewSecrets, value: &str) -> bool {
+        ParsedReference::parse(value).is_ok_and(|reference| {
+            let target = &reference.target;
+            target.cloud.is_none_or(|cloud| cloud == self.cloud)
+                && secrets.contains(&target.vault, &target.secret)
+        })
+    }
+
     /// Reads a version's id and value from the vault.
     fn fetch(
         &self,
@@ -96,7 +107,7 @@ impl Resolver {
         if vault.secret(&target.secret).is_err() {
             return fail(ResolveStatus::SecretNotFound, "The secret was not found.");
         }
-        let Ok((_, version)) = vault.version(&target.secret, target.version.as_deref()) else {
+        let Ok((secret, version)) = vault.version(&target.secret, target.version.as_deref()) else {
             return fail(
                 ResolveStatus::SecretVersionNotFound,
                 "The version of the secret was not found.",
@@ -118,6 +129,11 @@ impl Resolver {
                 "The version of the secret is not valid yet.",
             );
         }
+        self.audit.add(AuditEntry {
+            time: now,
+            secret: format!("{}/secrets/{}/{}", vault.url, secret.name, version.id),
+            principal: identity.principal_id.clone(),
+        });
         Ok((version.id, version.value))
     }
 }

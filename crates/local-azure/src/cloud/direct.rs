@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::Cloud;
 use super::error::CloudError;
 use super::writer::Writer;
-use crate::apps::ReferenceRow;
+use crate::apps::{ConnectionString, ReferenceRow};
 use crate::fault::Fault;
 use crate::hidden::Hidden;
 use crate::intercept::{Intercept, Interception, Then};
@@ -89,7 +89,35 @@ impl Cloud {
         Ok(())
     }
 
-    /// An app's references with their status.
+    /// An app's connection strings.
+    pub fn connection_strings(&self, app: &str) -> Result<BTreeMap<String, Hidden>, CloudError> {
+        let connection_strings = self.services.app(app)?.connection_strings();
+        Ok(connection_strings
+            .into_iter()
+            .map(|(name, it)| (name, it.value))
+            .collect())
+    }
+
+    /// Sets one connection string of the type `Custom` without a record in
+    /// [`requests`](Self::requests).
+    pub fn set_connection_string(
+        &self,
+        app: &str,
+        name: &str,
+        value: impl Into<Hidden>,
+    ) -> Result<(), CloudError> {
+        let app = self.services.app(app)?;
+        self.services
+            .apps
+            .write_connection_strings(app, |connection_strings| {
+                let value = ConnectionString::custom(value.into());
+                connection_strings.insert(name.to_owned(), value);
+            });
+        Ok(())
+    }
+
+    /// An app's references with their true status, in every profile: first those in settings, then
+    /// those in connection strings.
     pub fn references(&self, app: &str) -> Result<Vec<ReferenceRow>, CloudError> {
         Ok(self.services.app(app)?.references())
     }

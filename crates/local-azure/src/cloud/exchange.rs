@@ -55,7 +55,12 @@ async fn execute(
 ) -> Result<Response, Cut> {
     let service = call.service;
     let (caller, mut response) = match caller(&services, &call, now) {
-        Err(response) => (String::new(), *response),
+        Err(response) => {
+            if services.faults.swallow(&call) {
+                std::future::pending::<Infallible>().await;
+            }
+            (String::new(), *response)
+        }
         Ok(caller) => {
             pending.set_caller(&caller);
             pass(&services, Moment::Arrived, &call).await?;
@@ -93,6 +98,7 @@ fn caller(
         Service::KeyVault => services.key_vault.caller(call, now),
         Service::ResourceManager => services.resource_manager.caller(call, now),
         Service::Storage => storage::caller(&services.identities, call, now),
+        Service::LogAnalytics => services.log_analytics.caller(call, now),
     }
 }
 
@@ -123,6 +129,7 @@ async fn execute_unless_faulty(
         Service::Identity => services.identities.respond(call, now),
         Service::KeyVault => services.key_vault.respond(call, caller, now),
         Service::ResourceManager => services.resource_manager.respond(call, caller),
+        Service::LogAnalytics => services.log_analytics.respond(call, caller, now),
         Service::Storage => match &services.storage {
             Some(storage) => storage.respond(call).await,
             None => storage::unavailable("There is no storage account."),

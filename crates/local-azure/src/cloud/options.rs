@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::app_process::AppLine;
+use crate::audit::AuditOptions;
 use crate::azurite::Azurite;
+use crate::profile::Profile;
 
 /// The options of a cloud.
 #[derive(Debug, Clone)]
@@ -19,15 +21,14 @@ pub struct CloudOptions {
     pub token_lifetime: Duration,
     /// The delay between a write of settings and the resolution of their references. Default: none.
     pub resolve_after: Duration,
-    /// The delay between a refresh and the resolution of references. Default: 200 ms. Azure needs
-    /// about 15 s.
-    pub refresh_after: Duration,
-    /// Whether the status of a reference includes `activeVersion`. Default: yes.
-    pub reports_active_version: bool,
+    /// The behaviour where descriptions of Azure differ. Default: as reported by users.
+    pub profile: Profile,
     /// Whether Resource Manager enforces its rate limits. Default: no.
     pub limits_requests: bool,
     /// The variable PATH of app processes.
     pub path: String,
+    /// The audit log of the vaults. `None` means that Log Analytics has no workspace.
+    pub audit: Option<AuditOptions>,
     /// Blob storage. `None` means that there is no storage account.
     pub storage: Option<Arc<Azurite>>,
     /// The receiver of the lines that app processes write.
@@ -45,6 +46,8 @@ pub struct Ports {
     pub resource_manager: u16,
     /// Blob storage.
     pub storage: u16,
+    /// The query service of Log Analytics.
+    pub log_analytics: u16,
 }
 
 impl Default for CloudOptions {
@@ -54,10 +57,10 @@ impl Default for CloudOptions {
             page_size: 50,
             token_lifetime: Duration::from_secs(24 * 60 * 60),
             resolve_after: Duration::ZERO,
-            refresh_after: Duration::from_millis(200),
-            reports_active_version: true,
+            profile: Profile::as_reported(),
             limits_requests: false,
             path: "/usr/local/bin:/usr/bin:/bin".into(),
+            audit: None,
             storage: None,
             app_lines: None,
         }

@@ -8,11 +8,13 @@ use tokio::sync::mpsc;
 use super::error::CloudError;
 use super::options::CloudOptions;
 use crate::apps::{Apps, LocalApp, Resolver};
+use crate::audit::AuditLog;
 use crate::faults::Faults;
 use crate::hidden::Hidden;
 use crate::identity::Identities;
 use crate::intercept::Intercepts;
 use crate::key_vault::KeyVaultService;
+use crate::log_analytics::LogAnalyticsService;
 use crate::published_event::PublishedEvent;
 use crate::requests::Requests;
 use crate::resource_manager::{ResourceManagerOptions, ResourceManagerService};
@@ -26,6 +28,7 @@ pub(crate) struct CloudServices {
     pub(super) identities: Arc<Identities>,
     pub(super) key_vault: KeyVaultService,
     pub(super) resource_manager: ResourceManagerService,
+    pub(super) log_analytics: LogAnalyticsService,
     pub(super) storage: Option<Storage>,
     pub(super) vaults: Arc<Vaults>,
     pub(super) apps: Arc<Apps>,
@@ -46,18 +49,14 @@ impl CloudServices {
         let tasks = Tasks::default();
         let faults = Arc::new(Faults::default());
         let vaults = Arc::new(Vaults::new(world, events, now));
+        let audit = Arc::new(AuditLog::new());
         let resolver = Resolver {
             cloud: world.cloud,
             vaults: Arc::clone(&vaults),
             faults: Arc::clone(&faults),
+            audit: Arc::clone(&audit),
         };
-        let apps = Arc::new(Apps::new(
-            world,
-            resolver,
-            options.resolve_after,
-            tasks.clone(),
-            now,
-        ));
+        let apps = Arc::new(Apps::new(world, resolver, options, tasks.clone(), now));
         let identities = Arc::new(Identities::new(
             world,
             apps.identities(),
@@ -65,18 +64,19 @@ impl CloudServices {
         ));
         let resource_manager = ResourceManagerService::new(
             world,
-            ResourceManagerOptions {
-                page_size: options.page_size,
-                refresh_after: options.refresh_after,
-                reports_active_version: options.reports_active_version,
-                limits_requests: options.limits_requests,
-            },
+            resource_manager_options(options),
             Arc::clone(&apps),
             Arc::clone(&vaults),
             Arc::clone(&identities),
         );
         Self {
             key_vault: KeyVaultService::new(world, Arc::clone(&vaults), Arc::clone(&identities)),
+            log_analytics: LogAnalyticsService::new(
+                world,
+                options.audit.clone(),
+                audit,
+                Arc::clone(&identities),
+            ),
             resource_manager,
             identities,
             storage,
@@ -127,5 +127,13 @@ impl CloudServices {
         self.vaults
             .publish(vault, &secret, &secret.newest, occurrence, now);
         Ok(())
+    }
+}
+
+fn resource_manager_options(options: &CloudOptions) -> ResourceManagerOptions {
+    ResourceManagerOptions {
+        page_size: options.page_size,
+        profile: options.profile.clone(),
+        limits_requests: options.limits_requests,
     }
 }

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{DeliveryBatch, QueuedEvent};
-use super::clock::Clock;
 use super::dead_letter::DeadLetters;
 use super::delivery::{Delivery, Misbehaviour};
 use super::error::ValidationError;
@@ -20,6 +19,7 @@ use super::retry::{self, DeliveryOutcome, Next};
 use super::schema;
 use super::subscription::EventSubscription;
 use super::validation;
+use crate::clock::Clock;
 use crate::journal::Journal;
 
 /// The number of attempts that are kept in memory.

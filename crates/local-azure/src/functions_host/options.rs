@@ -31,6 +31,9 @@ pub struct FunctionsHostOptions {
     pub port: u16,
     /// Whether an event trigger's value is a string that holds the event, as in older extensions.
     pub double_encoded: bool,
+    /// The factor by which the clock of timer schedules is faster: 1. With 60 a schedule of once an
+    /// hour is due once a minute.
+    pub clock: f64,
     /// The host's log.
     pub log: HostLog,
 }
@@ -49,6 +52,7 @@ impl FunctionsHostOptions {
             crash_interval: Duration::from_secs(30 * 60),
             port: 0,
             double_encoded: false,
+            clock: 1.0,
             log: HostLog::new(),
         }
     }
@@ -66,6 +70,7 @@ impl fmt::Debug for FunctionsHostOptions {
             .field("crash_interval", &self.crash_interval)
             .field("port", &self.port)
             .field("double_encoded", &self.double_encoded)
+            .field("clock", &self.clock)
             .finish_non_exhaustive()
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Mutex;
@@ -15,6 +14,7 @@ use super::instances::RoundRobin;
 use super::invocation::Invocation;
 use super::invoker::Invoker;
 use super::schedule::Schedule;
+use super::timer_clock::TimerClock;
 
 /// One timer function.
 #[derive(Debug)]
@@ -63,14 +63,12 @@ impl Timer {
     }
 
     /// Runs the function on its schedule until the handlers have stopped.
-    async fn run_on_schedule(self: Arc<Self>, invoker: Arc<Invoker>) {
+    async fn run_on_schedule(self: Arc<Self>, invoker: Arc<Invoker>, clock: TimerClock) {
         if self.run_on_startup {
             self.run(&invoker).await;
         }
-        while let Some(next) = self.schedule.next_after(Timestamp::now()) {
-            let pause = next.duration_since(Timestamp::now());
-            // A negative pause means that the timer is due.
-            tokio::time::sleep(Duration::try_from(pause).unwrap_or_default()).await;
+        while let Some(next) = self.schedule.next_after(clock.time()) {
+            tokio::time::sleep(clock.pause_until(next)).await;
             if invoker.instances.status().is_final() {
                 return;
             }
@@ -83,9 +81,11 @@ impl Timer {
 pub(super) fn spawn_all(
     timers: &BTreeMap<String, Arc<Timer>>,
     invoker: &Arc<Invoker>,
+    clock: f64,
 ) -> Vec<AbortOnDropHandle<()>> {
+    let clock = TimerClock::started(clock);
     let spawn = |timer: &Arc<Timer>| {
-        let run = Arc::clone(timer).run_on_schedule(Arc::clone(invoker));
+        let run = Arc::clone(timer).run_on_schedule(Arc::clone(invoker), clock);
         AbortOnDropHandle::new(tokio::spawn(run))
     };
     timers.values().map(spawn).collect()

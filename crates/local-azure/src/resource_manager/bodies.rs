@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::state::ResourceManagerService;
-use crate::apps::{LocalApp, LocalSettings, ReferenceRow};
+use crate::apps::{ConnectionStrings, LocalApp, LocalSettings, ReferenceRow};
 
 /// A site or a slot.
 pub(super) fn app(manager: &ResourceManagerService, app: &LocalApp) -> Value {
@@ -61,34 +61,69 @@ pub(super) fn settings(app: &LocalApp, settings: &LocalSettings) -> Value {
     })
 }
 
+/// An app's connection strings, current or requested.
+pub(super) fn connection_strings(app: &LocalApp, connection_strings: &ConnectionStrings) -> Value {
+    let properties: Map<String, Value> = connection_strings
+        .iter()
+        .map(|(name, it)| {
+            let body = json!({ "value": it.value.expose(), "type": it.kind() });
+            (name.clone(), body)
+        })
+        .collect();
+    json!({
+        "id": format!("{}/config/connectionstrings", app.id),
+        "name": "connectionstrings",
+        "type": format!("{}/config", app_type(app)),
+        "location": app.location,
+        "properties": properties,
+    })
+}
+
+/// The response that a reference appears in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RowForm {
+    /// The reference alone.
+    Single,
+    /// A list of references.
+    Listed,
+    /// The response to a refresh.
+    Refreshed,
+}
+
 /// The status of one reference.
 pub(super) fn reference(
     manager: &ResourceManagerService,
     app: &LocalApp,
     row: ReferenceRow,
+    form: RowForm,
 ) -> Value {
+    let profile = &manager.options.profile;
+    let as_captured = profile.lists_rows_as_captured && form != RowForm::Single;
     let (vault, secret, version) = match row.target {
         Some(target) => (Some(target.vault), Some(target.secret), target.version),
         None => (None, None, None),
     };
-    let mut properties = json!({
-        "reference": row.reference,
-        "status": row.status,
-        "vaultName": vault,
-        "secretName": secret,
-        "secretVersion": version,
-        "details": row.details,
-        "identityType": identity(manager, app),
-        "source": "KeyVault",
-    });
-    let active = row
-        .active_version
-        .filter(|_| manager.options.reports_active_version);
-    if let (Some(version), Some(properties)) = (active, properties.as_object_mut()) {
-        properties.insert("activeVersion".into(), version.into());
+    let mut properties = Map::new();
+    properties.insert("reference".into(), row.reference.into());
+    properties.insert("status".into(), json!(row.status));
+    properties.insert("vaultName".into(), vault.into());
+    properties.insert("secretName".into(), secret.into());
+    properties.insert("identityType".into(), identity(manager, app).into());
+    if version.is_some() || profile.names_active_version && !as_captured {
+        properties.insert("secretVersion".into(), version.into());
     }
+    if !as_captured {
+        properties.insert("details".into(), row.details.into());
+        properties.insert("source".into(), "KeyVault".into());
+    }
+    let active = row.active_version.filter(|_| profile.names_active_version);
+    let has_null = !profile.names_active_version && (!as_captured || form == RowForm::Refreshed);
+    if active.is_some() || has_null {
+        properties.insert("activeVersion".into(), active.into());
+    }
+    let id = app.reference_path(row.kind, &row.setting);
     json!({
-        "id": format!("{}/config/configreferences/appsettings/{}", app.id, row.setting),
+        "id": (!as_captured).then_some(id),
         "name": row.setting,
         "type": format!("{}/config/configreferences", app_type(app)),
         "location": app.location,

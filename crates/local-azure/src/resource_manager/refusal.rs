@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
+use crate::apps::ReferenceKind;
 use crate::azure_cloud::AzureCloud;
 use crate::identity::BadToken;
 use crate::response::{self, Response, unwrapped_error};
@@ -19,7 +20,10 @@ pub(super) enum ResourceManagerRefusal {
         name: String,
         group: String,
     },
-    NoReference(String),
+    NoReference {
+        kind: ReferenceKind,
+        name: String,
+    },
     Forbidden {
         caller: String,
         action: String,
@@ -37,10 +41,7 @@ pub(super) enum ResourceManagerRefusal {
 impl ResourceManagerRefusal {
     pub(super) fn into_response(self) -> Response {
         let (status, code, message) = match &self {
-            Self::NoReference(setting) => {
-                let message = format!("Cannot find AppSetting reference with name {setting}.");
-                return unwrapped_error(StatusCode::NOT_FOUND, "NotFound", &message);
-            }
+            Self::NoReference { kind, name } => return reference_not_found(*kind, name),
             Self::NoProperties => {
                 let message = "Properties object is not present in the request body.";
                 return unwrapped_error(StatusCode::BAD_REQUEST, "BadRequest", message);
@@ -97,6 +98,11 @@ impl ResourceManagerRefusal {
         };
         response::error(status, code, &message)
     }
+}
+
+fn reference_not_found(kind: ReferenceKind, name: &str) -> Response {
+    let message = format!("Cannot find {} reference with name {name}.", kind.noun());
+    unwrapped_error(StatusCode::NOT_FOUND, "NotFound", &message)
 }
 
 fn app_not_found(name: &str, group: &str) -> String {

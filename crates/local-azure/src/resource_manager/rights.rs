@@ -5,13 +5,13 @@
 
 use axum::http::Method;
 use serde_json::{Value, json};
-use wildmatch::WildMatch;
 
 use super::refusal::ResourceManagerRefusal;
 use super::state::ResourceManagerService;
 use crate::call::ServiceCall;
 use crate::paging::Keyed;
 use crate::response::{self, Response};
+use crate::roles::{self, allows, covers};
 use crate::world::Role;
 
 /// Rejects a request that the caller's roles do not allow. A caller without any role is allowed
@@ -39,29 +39,7 @@ fn roles<'a>(
     manager: &'a ResourceManagerService,
     caller: &'a str,
 ) -> impl Iterator<Item = &'a Role> {
-    manager
-        .roles
-        .iter()
-        .filter(move |role| role.identity.eq_ignore_ascii_case(caller))
-}
-
-/// Whether a scope is within the role's scope.
-fn covers(role: &Role, scope: &str) -> bool {
-    let scope = scope.to_lowercase();
-    scope
-        .strip_prefix(&role.scope.to_lowercase())
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        || role.scope.is_empty()
-}
-
-fn allows(role: &Role, action: &str) -> bool {
-    let action = action.to_lowercase();
-    let matches = |patterns: &[String]| {
-        patterns
-            .iter()
-            .any(|it| WildMatch::new(&it.to_lowercase()).matches(&action))
-    };
-    matches(&role.actions) && !matches(&role.not_actions)
+    roles::of_identity(&manager.roles, caller)
 }
 
 /// The action of a request, derived from the path after the resource group or subscription.
@@ -222,6 +200,13 @@ mod tests {
         );
         assert_eq!(
             named(Method::POST, &format!("{site}/config/appsettings/list")),
+            "microsoft.web/sites/config/list/action"
+        );
+        assert_eq!(
+            named(
+                Method::POST,
+                &format!("{site}/config/connectionstrings/list")
+            ),
             "microsoft.web/sites/config/list/action"
         );
         assert_eq!(

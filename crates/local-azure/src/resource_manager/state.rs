@@ -1,7 +1,6 @@
 //! The state of Resource Manager.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use super::event_subscription::ListedSubscription;
 use super::rate_limits::RateLimits;
@@ -10,6 +9,7 @@ use crate::azure_cloud::AzureCloud;
 use crate::call::ServiceCall;
 use crate::identity::Identities;
 use crate::paging::{Keyed, page};
+use crate::profile::Profile;
 use crate::response::{self, Response};
 use crate::vaults::Vaults;
 use crate::world::{Role, World};
@@ -29,14 +29,12 @@ pub(crate) struct ResourceManagerService {
 }
 
 /// The options of Resource Manager.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct ResourceManagerOptions {
     /// The number of items on a page.
     pub(crate) page_size: usize,
-    /// The delay between a refresh and the resolution of references.
-    pub(crate) refresh_after: Duration,
-    /// Whether the status of a reference includes `activeVersion`.
-    pub(crate) reports_active_version: bool,
+    /// The behaviour of references.
+    pub(crate) profile: Profile,
     /// Whether the rate limits are enforced.
     pub(crate) limits_requests: bool,
 }
@@ -53,11 +51,11 @@ impl ResourceManagerService {
             subscription: world.subscription.clone(),
             tenant: world.tenant.clone(),
             cloud: world.cloud,
+            rate_limits: RateLimits::new(options.limits_requests),
             options,
             apps,
             vaults,
             identities,
-            rate_limits: RateLimits::new(options.limits_requests),
             roles: world.roles.clone(),
             event_subscriptions: Mutex::default(),
         }
@@ -81,6 +79,11 @@ impl ResourceManagerService {
 
     /// One page of a list.
     pub(super) fn list(&self, call: &ServiceCall, items: Vec<Keyed>) -> Response {
-        response::ok(&page(call, items, self.options.page_size.max(1)))
+        self.list_of(call, items, self.options.page_size.max(1))
+    }
+
+    /// One page of a list, with at most `size` items.
+    pub(super) fn list_of(&self, call: &ServiceCall, items: Vec<Keyed>, size: usize) -> Response {
+        response::ok(&page(call, items, size))
     }
 }

@@ -68,6 +68,8 @@ pub(crate) struct Secret {
     /// The version of a request that names none, enabled or not.
     pub(crate) newest: Version,
     pub(super) older: Vec<Version>,
+    /// The time of the newest version. `None` for a version of the world.
+    pub(super) set: Option<Timestamp>,
 }
 
 impl Secret {

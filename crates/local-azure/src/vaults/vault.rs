@@ -69,6 +69,7 @@ impl LocalVault {
                     name: name.clone(),
                     newest,
                     older: Vec::new(),
+                    set: None,
                 },
             )
         };
@@ -116,12 +117,14 @@ impl LocalVault {
                 secret
                     .older
                     .push(mem::replace(&mut secret.newest, version.clone()));
+                secret.set = Some(now);
                 secret
             }
             Entry::Vacant(entry) => entry.insert(Secret {
                 name: name.to_owned(),
                 newest: version.clone(),
                 older: Vec::new(),
+                set: Some(now),
             }),
         };
         Ok((secret.clone(), version))
@@ -170,6 +173,14 @@ impl LocalVault {
 
     pub(crate) fn all(&self) -> Vec<Secret> {
         self.lock().live.values().cloned().collect()
+    }
+
+    /// The secrets, in lower case, whose last version was set after `begin` and not after `end`.
+    pub(super) fn set_between(&self, begin: Timestamp, end: Timestamp) -> Vec<String> {
+        let secrets = self.lock();
+        let is_new = |secret: &Secret| secret.set.is_some_and(|set| begin < set && set <= end);
+        let new = secrets.live.iter().filter(|(_, secret)| is_new(secret));
+        new.map(|(name, _)| name.clone()).collect()
     }
 
     pub(crate) fn delete(&self, name: &str, now: Timestamp) -> Result<DeletedSecret, VaultError> {

@@ -1,12 +1,15 @@
 //! Identity, Key Vault, Resource Manager, faults and app processes.
 
 mod app_process;
+mod audit;
+mod connection_strings;
 mod control;
 mod faults;
 mod https;
 mod identity;
 mod intercept;
 mod key_vault;
+mod profile;
 mod references;
 mod resource_manager;
 mod secrets;
@@ -17,7 +20,7 @@ mod writer;
 
 use std::time::{Duration, Instant};
 
-use keyrelay_local_azure::{Cloud, CloudOptions, PublishedEvent, World};
+use keyrelay_local_azure::{Cloud, CloudOptions, Profile, PublishedEvent, World};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, Url};
 use serde_json::{Value, json};
@@ -92,8 +95,9 @@ impl TestResponse {
 }
 
 impl Stand {
+    /// Starts with the ideal profile.
     async fn start() -> Self {
-        Self::start_with(CloudOptions::default()).await
+        Self::start_with(ideal()).await
     }
 
     async fn start_with(options: CloudOptions) -> Self {
@@ -239,6 +243,14 @@ impl Stand {
             None => request,
         };
         self.send(request).await.unwrap()
+    }
+}
+
+/// The default options with the ideal profile.
+fn ideal() -> CloudOptions {
+    CloudOptions {
+        profile: Profile::ideal(),
+        ..CloudOptions::default()
     }
 }
 

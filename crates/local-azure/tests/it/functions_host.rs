@@ -7,3 +7,4 @@ mod kill;
 mod listener;
 mod requests;
 mod responses;
+mod timers;

@@ -10,3 +10,4 @@ mod cloud;
 mod event_grid;
 mod functions_host;
 mod handler_app;
+mod local;

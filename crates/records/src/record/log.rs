@@ -15,7 +15,7 @@ impl Run {
             None => "event".to_owned(),
         };
         let line = |app: &str, outcome: &Outcome| {
-            format!("{subject} {app}{}: {}", outcome.verdict, outcome.message)
+            format!("{subject} {app}{}: {}", outcome.headline(), outcome.message)
         };
         let ended = self.ended.iter().map(|outcome| line("", outcome));
         let rotations = self
@@ -65,6 +65,7 @@ impl Run {
                     notes = rotation.and_then(|rotation| list(&rotation.notes)),
                     requests = rotation.map(|rotation| in_short(&rotation.requests)),
                     verdict = outcome.verdict.as_str(),
+                    evidence = outcome.evidence.map(|evidence| evidence.as_str()),
                     redelivery = outcome.verdict.asks_for_redelivery(),
                     duration_ms = rotation.map_or(self.duration_ms, |rotation| rotation.duration_ms),
                     "{}",

@@ -1,18 +1,22 @@
-//! Applies the decisions of a batch: one write of settings, or one refresh of references.
+//! Applies the decisions of a batch: one write of settings, or one refresh of references
+//! ([`mod@super::refresh`]).
 //!
 //! [`rollback`](super::rollback) is the reverse.
 
-use keyrelay_azure::ReferenceStatus;
+use jiff::Timestamp;
+use keyrelay_azure::{ReferenceKind, ReferenceStatus};
 use keyrelay_config::Mode;
-use keyrelay_model::{Plan, SettingName, Settings, Verdict};
+use keyrelay_model::{Event, Plan, SettingName, Settings, Verdict};
 use keyrelay_records::Outcome;
 use keyrelay_records::app_state::AppState;
 use keyrelay_store::Lease;
 
 use super::context::BatchContext;
 use super::decide;
-use super::outcomes::already_resolved;
+use super::outcomes::proven;
+use super::refresh::{learn, refresh};
 use super::stages::{Applied, Batch, Leased};
+use super::status::Step;
 use super::write::{Goal, write_until};
 use super::write_ahead::WriteAhead;
 use crate::pipeline::event_context::EventContext;
@@ -52,7 +56,10 @@ async fn under_lease(batch: &mut Batch, lease: &mut Lease<AppState>) -> Result<(
     let statuses = context.statuses().await?;
     decide::by_references(context, rotations, &statuses).await;
     patch(batch, lease, &statuses).await?;
-    refresh(batch, lease, &statuses).await
+    refresh(batch, lease, &statuses).await?;
+    learn(batch, lease);
+    batch.rows_before = batch.has_changed.then_some(statuses);
+    Ok(())
 }
 
 /// Writes what the policies decide, all at once.
@@ -66,6 +73,7 @@ async fn patch(
         rotations,
         write_ahead,
         has_changed,
+        ..
     } = batch;
     if !rotations.iter().any(Rotation::wants_settings) {
         return Ok(());
@@ -74,32 +82,37 @@ async fn patch(
         rotations,
         write_ahead,
         has_changed,
+        statuses,
+        began: None,
     };
     let settings = write_until(context, lease, &mut decisions).await?;
+    if let Some(began) = decisions.began {
+        lease.document.accept_refresh(began);
+    }
     for rotation in rotations.iter_mut() {
         if !matches!(rotation.stage, Stage::Patch) {
             continue;
         }
         let plan = std::mem::take(&mut rotation.attempted);
         let awaited = awaited_after(context, &rotation.context, &plan, &settings, statuses);
-        if plan.is_empty() && context.are_resolved(&rotation.context, &awaited, statuses) {
+        let mut verification = Verification::of(awaited);
+        if !plan.is_empty() {
+            verification.change = AppliedChange::Written;
+            verification.plan = plan;
+        } else if let Step::Proven(evidence) =
+            context.next_step(&rotation.context, &verification, statuses, None)
+        {
             let EventContext { event, run, .. } = &*rotation.context;
             lease.document.record_applied(event, run);
-            let outcome = already_resolved(&rotation.context, &awaited);
+            let outcome = proven(&rotation.context, &verification, evidence);
+            context.close(rotation, outcome);
+            continue;
+        } else if rotation.context.mode == Mode::Monitor {
+            let outcome = Outcome::new(Verdict::Monitored, "would write nothing");
             context.close(rotation, outcome);
             continue;
         }
-        let change = if plan.is_empty() {
-            AppliedChange::None
-        } else {
-            AppliedChange::Written
-        };
-        rotation.stage = Stage::Verify(Verification {
-            awaited,
-            plan,
-            unrecoverable: Vec::new(),
-            change,
-        });
+        rotation.stage = Stage::Verify(verification);
     }
     Ok(())
 }
@@ -109,11 +122,14 @@ struct Decisions<'b> {
     rotations: &'b mut [Rotation],
     write_ahead: &'b mut WriteAhead,
     has_changed: &'b mut bool,
+    statuses: &'b [ReferenceStatus],
+    /// The time at which the first write began.
+    began: Option<Timestamp>,
 }
 
 impl Goal for Decisions<'_> {
     async fn target(&mut self, context: &BatchContext, settings: &Settings) -> Settings {
-        decide::by_settings(context, self.rotations, settings).await
+        decide::by_settings(context, self.rotations, settings, self.statuses).await
     }
 
     async fn before_write(
@@ -131,6 +147,15 @@ impl Goal for Decisions<'_> {
                 let EventContext { event, run, .. } = &*rotation.context;
                 lease.document.record_applied(event, run);
             }
+        }
+        // Azure resolves all references of the app after a write, as after a refresh.
+        if self.began.is_none() {
+            let now = Timestamp::now();
+            let open = self.rotations.iter().filter(|it| it.is_open());
+            let events: Vec<&Event> = open.map(|it| &it.context.event).collect();
+            let between = context.services.config.refresh_timing.between();
+            lease.document.begin_refresh(&events, now, between);
+            self.began = Some(now);
         }
         Ok(())
     }
@@ -168,82 +193,23 @@ fn awaited_after(
         .into_iter()
         .filter(|(setting, _)| holds(setting));
     let mut awaited: Vec<AwaitedReference> = written
-        .map(|(setting, target)| AwaitedReference::new(setting, target, event))
+        .map(|(setting, target)| {
+            AwaitedReference::new((setting, ReferenceKind::AppSetting), target, event)
+        })
         .collect();
     let others = context.awaited(event, statuses).into_iter();
-    awaited.extend(others.filter(|it| plan.changes().all(|(name, _)| *name != it.setting)));
+    awaited.extend(others.filter(|it| {
+        it.kind != ReferenceKind::AppSetting || plan.changes().all(|(name, _)| *name != it.setting)
+    }));
     // The same holds for a setting that another rotation has pointed at another secret.
     awaited.retain(|it| {
+        if it.kind != ReferenceKind::AppSetting {
+            return true;
+        }
         let now = settings
             .get(&it.setting)
             .and_then(|value| value.reference(suffix).ok());
         now.is_some_and(|now| *now.target() == it.target)
     });
     awaited
-}
-
-/// Has Azure resolve all references again, unless those of the secrets are resolved with the wanted
-/// versions, or a write has resolved them.
-async fn refresh(
-    batch: &mut Batch,
-    lease: &mut Lease<AppState>,
-    statuses: &[ReferenceStatus],
-) -> Result<(), Outcome> {
-    let Batch {
-        context,
-        rotations,
-        has_changed,
-        ..
-    } = batch;
-    // A setting that another rotation of the batch has written is verified by that rotation.
-    let written: Vec<SettingName> = rotations
-        .iter()
-        .filter_map(Rotation::verification)
-        .flat_map(|verification| verification.plan.changes())
-        .map(|(name, _)| name.clone())
-        .collect();
-    let refreshing = rotations
-        .iter_mut()
-        .filter(|rotation| matches!(rotation.stage, Stage::Refresh));
-    let mut is_needed = false;
-    for rotation in refreshing {
-        let event_context = &rotation.context;
-        let mut awaited = context.awaited(&event_context.event, statuses);
-        awaited.retain(|it| !written.contains(&it.setting));
-        let outcome = if awaited.is_empty() {
-            let message = "no setting of the app references the secret without a version: a \
-                           refresh changes nothing";
-            Outcome::new(Verdict::Unchanged, message)
-        } else if context.are_resolved(event_context, &awaited, statuses) {
-            let EventContext { event, run, .. } = &**event_context;
-            lease.document.record_applied(event, run);
-            already_resolved(event_context, &awaited)
-        } else if event_context.mode == Mode::Monitor {
-            let message = "would refresh the references of the app";
-            Outcome::new(Verdict::Monitored, message)
-        } else {
-            is_needed = true;
-            rotation.stage = Stage::Verify(Verification {
-                awaited,
-                plan: Plan::default(),
-                unrecoverable: Vec::new(),
-                change: match *has_changed {
-                    true => AppliedChange::Written,
-                    false => AppliedChange::Refreshed,
-                },
-            });
-            continue;
-        };
-        context.close(rotation, outcome);
-    }
-    if is_needed && !*has_changed {
-        // The fence: the lease is still ours right before the change.
-        lease.renew().await?;
-        let azure = &context.services.resource_manager;
-        azure
-            .refresh_references(&context.app, &context.call)
-            .await?;
-        *has_changed = true;
-    }
-    Ok(())
 }

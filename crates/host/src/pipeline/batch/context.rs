@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyrelay_azure::{AzureError, Call, Deadline, ReferenceStatus};
-use keyrelay_model::{AppId, Event, Reference, Settings, Target};
+use jiff::Timestamp;
+use keyrelay_azure::{AzureError, Call, Deadline, ReferenceKind, ReferenceStatus};
+use keyrelay_model::{AppId, Event, Reference, SettingName, Settings, Target};
 use keyrelay_records::Outcome;
 
-use super::status::{ReferenceCheck, check_references};
+use super::status::{Checked, Facts, Step, next_step};
 use crate::pipeline::event_context::EventContext;
-use crate::pipeline::rotation::{AwaitedReference, Rotation};
+use crate::pipeline::rotation::{AwaitedReference, Rotation, Verification};
 use crate::services::Services;
 
 /// Everything that the steps of a batch share.
@@ -57,6 +58,23 @@ impl BatchContext {
         azure.reference_statuses(&self.app, &self.call).await
     }
 
+    /// Reads the statuses that the verification of these rotations needs: those of connection strings
+    /// only if one of them has to be verified.
+    pub(super) async fn awaited_statuses(
+        &self,
+        rotations: &[Rotation],
+    ) -> Result<Vec<ReferenceStatus>, AzureError> {
+        let verifications = rotations.iter().filter_map(Rotation::verification);
+        let mut awaited = verifications.flat_map(|verification| &verification.awaited);
+        if awaited.any(|it| it.kind == ReferenceKind::ConnectionString) {
+            return self.statuses().await;
+        }
+        let azure = &self.services.resource_manager;
+        azure
+            .app_setting_reference_statuses(&self.app, &self.call)
+            .await
+    }
+
     /// The secret that a row's setting references.
     pub(super) fn target(&self, row: &ReferenceStatus) -> Option<Target> {
         let reference = Reference::parse(&row.reference, self.vault_suffix()).ok()?;
@@ -72,7 +90,7 @@ impl BatchContext {
     ) -> Vec<AwaitedReference> {
         let targets = statuses
             .iter()
-            .filter_map(|row| Some((row.setting.clone(), self.target(row)?)));
+            .filter_map(|row| Some(((row.setting.clone(), row.kind), self.target(row)?)));
         let moving = targets.filter(|(_, target)| {
             let is_free = target.version.is_none() || target.version == event.version;
             target.is_of(event) && is_free
@@ -82,15 +100,45 @@ impl BatchContext {
             .collect()
     }
 
-    /// Whether all awaited references are resolved with a version that is wanted. A reference that
-    /// waits for no known version never counts as resolved.
-    pub(super) fn are_resolved(
+    /// Decides the next step of a rotation by the rows in Azure's response. `before` are the rows
+    /// before a change that was made just now.
+    pub(super) fn next_step(
         &self,
         context: &EventContext,
-        awaited: &[AwaitedReference],
-        statuses: &[ReferenceStatus],
-    ) -> bool {
-        let check = check_references(awaited, statuses, &context.versions, self.vault_suffix());
-        awaited.iter().all(|it| it.version.is_some()) && check == ReferenceCheck::Resolved
+        verification: &Verification,
+        rows: &[ReferenceStatus],
+        before: Option<&[ReferenceStatus]>,
+    ) -> Step {
+        let config = &self.services.config;
+        let checked = Checked {
+            awaited: &verification.awaited,
+            progress: &verification.progress(),
+            is_refresh: verification.is_refresh,
+            is_written: !verification.plan.is_empty(),
+        };
+        let facts = Facts {
+            before,
+            versions: &context.versions,
+            vault_suffix: self.vault_suffix(),
+            now: u64::try_from(Timestamp::now().as_second()).unwrap_or_default(),
+            rule: context.refresh,
+            timing: &config.refresh_timing,
+        };
+        next_step(checked, rows, facts)
     }
+}
+
+/// The names of the connection strings among the rows that are not app settings too.
+pub(super) fn connection_strings(rows: &[ReferenceStatus]) -> Vec<SettingName> {
+    let is = |row: &&ReferenceStatus, kind| row.kind == kind;
+    let names = rows
+        .iter()
+        .filter(|row| is(row, ReferenceKind::ConnectionString))
+        .map(|row| row.setting.clone());
+    let settings: Vec<&SettingName> = rows
+        .iter()
+        .filter(|row| is(row, ReferenceKind::AppSetting))
+        .map(|row| &row.setting)
+        .collect();
+    names.filter(|name| !settings.contains(&name)).collect()
 }

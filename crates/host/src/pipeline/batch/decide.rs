@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use keyrelay_azure::ReferenceStatus;
+use keyrelay_azure::{ReferenceKind, ReferenceStatus};
 use keyrelay_config::Mode;
-use keyrelay_model::{Decision, Plan, Settings, Target, Verdict, error_chain, plan};
+use keyrelay_model::{Decision, Plan, SettingName, Settings, Target, Verdict, error_chain, plan};
 use keyrelay_records::app_state::{self, AppState};
 use keyrelay_records::{Cause, Outcome, to_plan};
 use keyrelay_sandbox::{
@@ -13,7 +13,7 @@ use keyrelay_sandbox::{
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::context::BatchContext;
+use super::context::{BatchContext, connection_strings};
 use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{AppliedChange, AwaitedReference, Rotation, Stage, Verification};
 use crate::telemetry::SPANS;
@@ -72,10 +72,7 @@ pub(super) async fn by_references(
     rotations: &mut [Rotation],
     statuses: &[ReferenceStatus],
 ) {
-    let targets: Vec<_> = statuses
-        .iter()
-        .filter_map(|row| Some((row.setting.clone(), context.target(row)?)))
-        .collect();
+    let targets = targets(context, statuses, |_| true);
     for rotation in rotations.iter_mut().filter(|rotation| rotation.is_open()) {
         let event_context = &rotation.context;
         if let Some(verification) = owed_verification(context, event_context, statuses) {
@@ -106,18 +103,46 @@ fn owed_verification(
         let row = statuses.iter().find(|row| row.setting == *setting);
         row.and_then(|row| context.target(row)).as_ref() == Some(target)
     };
-    let awaited: Vec<AwaitedReference> = plan
+    let event = &event_context.event;
+    let mut awaited: Vec<AwaitedReference> = plan
         .references(context.vault_suffix())
         .into_iter()
         .filter(|(setting, target)| is_listed(setting, target))
-        .map(|(setting, target)| AwaitedReference::new(setting, target, &event_context.event))
+        .map(|(setting, target)| {
+            AwaitedReference::new((setting, ReferenceKind::AppSetting), target, event)
+        })
         .collect();
-    (!awaited.is_empty()).then_some(Verification {
-        awaited,
+    if awaited.is_empty() {
+        return None;
+    }
+    // Azure resolves the others along with those of the plan.
+    let others = context.awaited(event, statuses).into_iter();
+    let is_other = |it: &AwaitedReference| !awaited.iter().any(|own| own.setting == it.setting);
+    let others: Vec<AwaitedReference> = others.filter(is_other).collect();
+    awaited.extend(others);
+    Some(Verification {
         plan,
         unrecoverable,
         change: AppliedChange::Written,
+        ..Verification::of(awaited)
     })
+}
+
+/// The secrets that the settings of the selected rows reference. An app setting hides a connection
+/// string of the same name.
+fn targets(
+    context: &BatchContext,
+    statuses: &[ReferenceStatus],
+    is_selected: impl Fn(&ReferenceStatus) -> bool,
+) -> Vec<(SettingName, Target)> {
+    let connection_strings = connection_strings(statuses);
+    let visible = statuses.iter().filter(|row| {
+        is_selected(row)
+            && (row.kind == ReferenceKind::AppSetting || connection_strings.contains(&row.setting))
+    });
+    visible
+        .filter_map(|row| Some((row.setting.clone(), context.target(row)?)))
+        .collect()
 }
 
 /// Evaluates the policies that want the settings, one after the other: each sees the patches of the
@@ -128,11 +153,12 @@ pub(super) async fn by_settings(
     context: &BatchContext,
     rotations: &mut [Rotation],
     read: &Settings,
+    statuses: &[ReferenceStatus],
 ) -> Settings {
     let mut settings = read.clone();
     let mut planned: Vec<(&mut Rotation, Plan)> = Vec::new();
     for rotation in rotations.iter_mut().filter(|it| it.wants_settings()) {
-        let Some(mut plan) = plan_patch(context, rotation, &settings).await else {
+        let Some(mut plan) = plan_patch(context, rotation, &settings, statuses).await else {
             continue;
         };
         settings = plan.apply_to(&settings);
@@ -156,11 +182,16 @@ async fn plan_patch(
     context: &BatchContext,
     rotation: &mut Rotation,
     settings: &Settings,
+    statuses: &[ReferenceStatus],
 ) -> Option<Plan> {
     let event_context = Arc::clone(&rotation.context);
     let EventContext { event, grant, .. } = &*event_context;
     let suffix = context.vault_suffix();
-    let visible = visible_settings(settings, grant, suffix);
+    let mut visible = visible_settings(settings, grant, suffix);
+    let is_connection_string = |row: &ReferenceStatus| row.kind == ReferenceKind::ConnectionString;
+    let mut connections = targets(context, statuses, is_connection_string);
+    connections.retain(|(name, _)| settings.get(name).is_none());
+    visible.extend(visible_references(connections.clone()));
     let patch = match evaluate(context, rotation, visible).await {
         Ok(Decision::Patch(patch)) => patch,
         Ok(decision) => {
@@ -172,6 +203,14 @@ async fn plan_patch(
             return None;
         }
     };
+    if let Some((name, _)) = connections.iter().find(|(name, _)| patch.names(name)) {
+        let message = format!(
+            "`{name}` is a connection string, which keyrelay refreshes and does not patch: use a \
+             reference without a version, or move it to the app settings"
+        );
+        context.close(rotation, Outcome::new(Verdict::Refused, message));
+        return None;
+    }
     let plan = match plan(&patch, event, settings, grant, suffix) {
         Ok(plan) => plan,
         Err(refusal) => {

@@ -1,47 +1,74 @@
 //! The outcomes of rotations, in words for operators.
 
-use keyrelay_model::Verdict;
+use std::time::Duration;
+
+use keyrelay_model::{Evidence, Verdict};
 use keyrelay_records::Outcome;
 
 use crate::pipeline::event_context::EventContext;
-use crate::pipeline::rotation::{AppliedChange, AwaitedReference};
+use crate::pipeline::rotation::{AppliedChange, AwaitedReference, Verification};
 
-/// The outcome of a rotation that finds its references resolved already: unchanged, or verified if
-/// it resumes pending work.
-pub(super) fn already_resolved(context: &EventContext, awaited: &[AwaitedReference]) -> Outcome {
-    if context.resumed.is_some() {
-        return verified(awaited);
+/// The outcome of a rotation whose references have the version: unchanged if they had it before, and
+/// no pending work is resumed.
+pub(super) fn proven(
+    context: &EventContext,
+    verification: &Verification,
+    evidence: Option<Evidence>,
+) -> Outcome {
+    let is_new = verification.change != AppliedChange::None || context.resumed.is_some();
+    let message = has_version(&verification.awaited, evidence);
+    match (is_new, evidence) {
+        (true, Some(evidence)) => Outcome::proven(evidence, message),
+        // A policy that only removes or writes plain text leaves nothing to check.
+        (true, None) => Outcome::new(Verdict::Verified, "there is nothing left to verify"),
+        (false, None) => Outcome::new(Verdict::Unchanged, "there is nothing to do"),
+        (false, Some(_)) => Outcome {
+            evidence,
+            ..Outcome::new(Verdict::Unchanged, format!("{message} already"))
+        },
     }
-    let message = match awaited {
-        [] => "there is nothing to do".to_owned(),
-        _ => format!("{} already", resolved(awaited)),
-    };
-    Outcome::new(Verdict::Unchanged, message)
 }
 
-/// The outcome of a rotation whose references are resolved.
-pub(super) fn verified(awaited: &[AwaitedReference]) -> Outcome {
-    Outcome::new(Verdict::Verified, resolved(awaited))
-}
-
-/// The outcome of a rotation that is left to the reconcile timer.
-pub(super) fn pending(change: AppliedChange, message: &str) -> Outcome {
-    let change = match change {
+/// The outcome of a rotation that is left to the reconcile timer, which continues after `due_in`.
+pub(super) fn pending(
+    verification: &Verification,
+    reason: &str,
+    due_in: Option<Duration>,
+) -> Outcome {
+    let change = match verification.change {
         AppliedChange::None => "",
         AppliedChange::Written => "written, ",
         AppliedChange::Refreshed => "refreshed, ",
     };
-    let message = format!("{change}not confirmed yet: {message}");
+    let next = match (due_in, verification.progress.refreshes.len()) {
+        (Some(due_in), 0) => format!("; it is refreshed in {} s", seconds(due_in)),
+        (Some(due_in), 1) => format!("; it is refreshed again in {} s", seconds(due_in)),
+        (Some(due_in), _) => format!("; it is checked again in {} s", seconds(due_in)),
+        (None, _) => String::new(),
+    };
+    let message = format!("{change}not confirmed yet: {reason}{next}");
     Outcome::new(Verdict::Pending, message)
 }
 
-fn resolved(awaited: &[AwaitedReference]) -> String {
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs_f64().ceil() as u64
+}
+
+fn has_version(awaited: &[AwaitedReference], evidence: Option<Evidence>) -> String {
+    let is_named = evidence.is_none_or(|evidence| evidence.verdict() == Verdict::Verified);
     let one = |it: &AwaitedReference| match &it.version {
-        Some(version) => format!("`{}` is resolved with version {version}", it.setting),
-        None => format!("`{}` is resolved", it.setting),
+        Some(version) if is_named => format!("`{}` is resolved with version {version}", it.setting),
+        _ => format!("`{}` is resolved", it.setting),
     };
-    if awaited.is_empty() {
-        return "there is nothing left to verify".to_owned();
+    let all = awaited.iter().map(one).collect::<Vec<_>>().join(", ");
+    let version = awaited.iter().find_map(|it| it.version.as_ref());
+    let since = version.map_or_else(
+        || "after the event".to_owned(),
+        |version| format!("since version {version} existed"),
+    );
+    match evidence {
+        Some(Evidence::RefreshedTwice) => format!("refreshed twice {since}: {all}"),
+        Some(Evidence::RefreshedOnce) => format!("refreshed once {since}: {all}"),
+        _ => all,
     }
-    awaited.iter().map(one).collect::<Vec<_>>().join(", ")
 }

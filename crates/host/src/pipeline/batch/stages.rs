@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use keyrelay_azure::ReferenceStatus;
 use keyrelay_model::AppId;
 use keyrelay_records::Outcome;
 use keyrelay_records::app_state::AppState;
 use keyrelay_store::Lease;
-use tokio::time::Instant;
 use tracing::Span;
 
 use super::context::BatchContext;
@@ -25,6 +25,8 @@ pub(super) struct Batch {
     pub(super) write_ahead: WriteAhead,
     /// Whether the app was changed, or may have been.
     pub(super) has_changed: bool,
+    /// The statuses of the app's references before that.
+    pub(super) rows_before: Option<Vec<ReferenceStatus>>,
 }
 
 /// A batch that holds the lease of its app.
@@ -44,7 +46,6 @@ pub(super) struct Verifying<'q> {
     /// The queue of the app, for a roll-back.
     pub(super) queue: &'q AppQueue,
     pub(super) load: VerifyingBatch,
-    pub(super) started: Instant,
 }
 
 /// A batch whose rotations all have their verdict.
@@ -63,6 +64,7 @@ impl Batch {
             rotations,
             write_ahead,
             has_changed: false,
+            rows_before: None,
         }
     }
 

@@ -1,205 +1,222 @@
-//! Checks the status of a reference: the evidence that Azure gives before a rotation counts as
-//! verified.
+//! Checks the status of references: the evidence that Azure gives, or the next step towards it.
 
-use keyrelay_azure::{Progress, ReferenceStatus};
-use keyrelay_model::{Reference, Versions};
+use std::time::Duration;
+
+use keyrelay_azure::{Progress, ReferenceStatus, Status};
+use keyrelay_model::{
+    Evidence, Reference, RefreshProgress, RefreshRule, RefreshStep, RefreshTiming, UnnamedState,
+    Versions,
+};
 
 use crate::pipeline::rotation::AwaitedReference;
 
 /// The result of one status check of one reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ReferenceCheck {
-    /// Resolved with the version, or with a newer one.
-    Resolved,
+enum ReferenceCheck {
+    /// Azure's row is evidence.
+    Proven(Evidence),
+    /// Resolved, and Azure does not say with which version.
+    Unnamed,
     /// Not resolved yet. The text is the reason.
     Waiting(String),
     /// Azure reports that the reference does not work. The text is the reason, with the fix.
+    Broken {
+        reason: String,
+        /// Whether the status is another one than before the change.
+        has_changed: bool,
+    },
+}
+
+/// The next step of a rotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The app has the version. None: there was no reference to check.
+    Proven(Option<Evidence>),
+    /// The references have to be refreshed now. The text is the reason.
+    Refresh(String),
+    /// Nothing to do but to check again.
+    Wait {
+        reason: String,
+        /// The time after which a check can find something new, if that is known.
+        pause: Option<Duration>,
+        /// Whether the rows may show the result before that.
+        is_visible: bool,
+    },
+    /// Azure reports that a reference does not work. The text is the reason, with the fix.
     Broken(String),
 }
 
-/// Checks references by their rows in Azure's response. The first that is not resolved is the result.
-pub(super) fn check_references(
-    awaited: &[AwaitedReference],
-    rows: &[ReferenceStatus],
-    versions: &Versions,
-    vault_suffix: &str,
-) -> ReferenceCheck {
-    let checks = awaited.iter().map(|it| {
-        let row = rows.iter().find(|row| row.setting == it.setting);
-        check_reference(it, row, versions, vault_suffix)
-    });
-    let mut unresolved = checks.filter(|check| *check != ReferenceCheck::Resolved);
-    unresolved.next().unwrap_or(ReferenceCheck::Resolved)
+/// The facts that a check compares with Azure's rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts<'a> {
+    /// The rows before the last change of the app, if that was made just now.
+    pub(super) before: Option<&'a [ReferenceStatus]>,
+    pub(super) versions: &'a Versions,
+    pub(super) vault_suffix: &'a str,
+    /// The time, in seconds since 1970.
+    pub(super) now: u64,
+    pub(super) rule: RefreshRule,
+    pub(super) timing: &'a RefreshTiming,
+}
+
+/// The rotation's side of a check.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Checked<'a> {
+    pub(super) awaited: &'a [AwaitedReference],
+    pub(super) progress: &'a RefreshProgress,
+    /// Whether references that are pinned are refreshed too.
+    pub(super) is_refresh: bool,
+    /// Whether the settings were written.
+    pub(super) is_written: bool,
+}
+
+/// Decides the next step of a rotation by the rows in Azure's response.
+pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: Facts<'_>) -> Step {
+    let (mut proven, mut refreshable) = (None, false);
+    let (mut unnamed, mut waiting, mut broken) = (None, None, None);
+    for it in checked.awaited {
+        let mut check = check_reference(it, rows, facts);
+        if check == ReferenceCheck::Proven(Evidence::Pinned) && is_just_written(checked, facts) {
+            let reason = format!("`{}` was written just now", it.setting);
+            check = ReferenceCheck::Waiting(reason);
+        }
+        if let ReferenceCheck::Proven(evidence) = check {
+            proven = Some(proven.map_or(evidence, |weakest: Evidence| weakest.min(evidence)));
+            continue;
+        }
+        refreshable |= it.target.version.is_none() || checked.is_refresh;
+        match check {
+            ReferenceCheck::Proven(_) => {}
+            ReferenceCheck::Unnamed => unnamed = Some(unnamed_reason(it)),
+            ReferenceCheck::Waiting(reason) => waiting = Some(reason),
+            ReferenceCheck::Broken {
+                reason,
+                has_changed,
+            } => broken = Some((reason, has_changed)),
+        }
+    }
+    let (state, reason) = match (broken, waiting, unnamed) {
+        (Some((reason, has_changed)), ..) => (UnnamedState::Broken { has_changed }, reason),
+        (None, Some(reason), _) => (UnnamedState::InProgress, reason),
+        (None, None, Some(reason)) => (UnnamedState::Resolved, reason),
+        (None, None, None) => return Step::Proven(proven),
+    };
+    let step = if refreshable {
+        checked.progress.next_step(state, facts.rule, facts.timing)
+    } else {
+        without_refresh(checked.progress, state, facts.timing)
+    };
+    match step {
+        RefreshStep::Proven(evidence) => {
+            let weakest = proven.map_or(evidence, |proven| proven.min(evidence));
+            Step::Proven(Some(weakest))
+        }
+        RefreshStep::Refresh => Step::Refresh(reason),
+        RefreshStep::Broken => Step::Broken(reason),
+        RefreshStep::Wait(pause) => Step::Wait {
+            reason,
+            pause,
+            is_visible: state != UnnamedState::Resolved,
+        },
+    }
+}
+
+/// Whether the rows may still be those before a write.
+fn is_just_written(checked: Checked<'_>, facts: Facts<'_>) -> bool {
+    let last = checked.progress.refreshes.last();
+    checked.is_written && last.is_some_and(|write| write.age < facts.timing.written())
+}
+
+/// The next step of a patch: a pinned reference is resolved by the write, and not by a refresh.
+fn without_refresh(
+    progress: &RefreshProgress,
+    state: UnnamedState,
+    timing: &RefreshTiming,
+) -> RefreshStep {
+    let age = progress
+        .refreshes
+        .last()
+        .map_or(progress.known_for, |write| write.age);
+    match state {
+        UnnamedState::Broken { has_changed } if has_changed || age >= timing.broken_after() => {
+            RefreshStep::Broken
+        }
+        UnnamedState::Broken { .. } => RefreshStep::Wait(Some(timing.broken_after() - age)),
+        UnnamedState::Resolved | UnnamedState::InProgress => RefreshStep::Wait(None),
+    }
+}
+
+fn unnamed_reason(awaited: &AwaitedReference) -> String {
+    format!(
+        "`{}` is resolved, and Azure does not say with which version",
+        awaited.setting
+    )
 }
 
 /// Checks one reference by its row in Azure's response.
 fn check_reference(
     awaited: &AwaitedReference,
-    row: Option<&ReferenceStatus>,
-    versions: &Versions,
-    vault_suffix: &str,
+    rows: &[ReferenceStatus],
+    facts: Facts<'_>,
 ) -> ReferenceCheck {
     let name = &awaited.setting;
-    let Some(row) = row else {
+    let is_own = |row: &&ReferenceStatus| row.setting == *name && row.kind == awaited.kind;
+    let Some(row) = rows.iter().find(is_own) else {
         let message = format!("Azure does not list the reference in `{name}` yet");
         return ReferenceCheck::Waiting(message);
     };
-    let listed = Reference::parse(&row.reference, vault_suffix).ok();
+    let listed = Reference::parse(&row.reference, facts.vault_suffix).ok();
     if listed.is_some_and(|listed| *listed.target() != awaited.target) {
         let message = format!("Azure still lists the former reference in `{name}`");
         return ReferenceCheck::Waiting(message);
     }
     let status = &row.status;
-    let message = format!("the reference in `{name}` is {status}: {}", status.advice());
+    let reason = format!("the reference in `{name}` is {status}: {}", status.advice());
     match status.progress() {
         Progress::Resolved => {}
-        Progress::InProgress => return ReferenceCheck::Waiting(message),
-        Progress::Broken => return ReferenceCheck::Broken(message),
+        Progress::InProgress => return ReferenceCheck::Waiting(reason),
+        Progress::Broken => {
+            let before = facts.before.map(|rows| rows.iter().find(is_own));
+            let differs = before
+                .is_some_and(|before| before.is_none_or(|before| before.status != row.status));
+            return ReferenceCheck::Broken {
+                reason,
+                has_changed: differs && !is_late(awaited, status),
+            };
+        }
     }
     match (&awaited.version, &row.active_version) {
-        (None, _) => ReferenceCheck::Resolved,
-        (Some(wanted), Some(active)) if versions.is_at_least(active, wanted) => {
-            ReferenceCheck::Resolved
+        (None, Some(active)) => {
+            let newest = facts.versions.newest(facts.now);
+            match newest.iter().any(|(newest, _)| *newest == active) {
+                true => ReferenceCheck::Proven(Evidence::ActiveVersion),
+                false => ReferenceCheck::Unnamed,
+            }
+        }
+        (None, None) => ReferenceCheck::Unnamed,
+        (Some(wanted), Some(active)) if facts.versions.is_at_least(active, wanted) => {
+            ReferenceCheck::Proven(Evidence::ActiveVersion)
         }
         (Some(_), Some(active)) => {
             ReferenceCheck::Waiting(format!("`{name}` still has version {active}"))
         }
-        // Azure does not always name the active version. A pinned reference leaves it no choice.
+        // A pinned reference leaves Azure no choice.
         (Some(wanted), None) if awaited.target.version.as_ref() == Some(wanted) => {
-            ReferenceCheck::Resolved
+            ReferenceCheck::Proven(Evidence::Pinned)
         }
-        (Some(_), None) => {
-            ReferenceCheck::Waiting(format!("Azure does not say which version `{name}` has"))
-        }
+        (Some(_), None) => ReferenceCheck::Unnamed,
     }
+}
+
+/// Whether a status contradicts the vault, which has announced the version: the vault may tell the
+/// app later than Event Grid.
+fn is_late(awaited: &AwaitedReference, status: &Status) -> bool {
+    let is_missing = matches!(
+        status,
+        Status::SecretNotFound | Status::SecretVersionNotFound
+    );
+    awaited.version.is_some() && is_missing
 }
 
 #[cfg(test)]
-mod tests {
-    use keyrelay_azure::Status;
-    use keyrelay_model::{Event, ObjectKind, Occurrence, Target, VersionAttributes};
-
-    use super::*;
-
-    const OLD: &str = "0c7751761b5a4ca09f3deec5fba4af83";
-    const NEW: &str = "ee059b2bb5bc48398a53b168c6cdcb10";
-    const NEWEST: &str = "f00d";
-
-    fn event() -> Event {
-        Event {
-            id: "e-1".to_owned(),
-            vault_host: "kv.vault.azure.net".parse().unwrap(),
-            kind: ObjectKind::Secret,
-            name: "sql".parse().unwrap(),
-            occurrence: Occurrence::NewVersionCreated,
-            version: Some(NEW.parse().unwrap()),
-            time: 0,
-            nanoseconds: 0,
-            not_before: None,
-            expires: None,
-        }
-    }
-
-    fn reference(secret: &str, version: Option<&str>) -> Reference {
-        let vault_host = "kv.vault.azure.net".parse().unwrap();
-        let version = version.map(|version| version.parse().unwrap());
-        Reference::to(Target {
-            vault_host,
-            secret: secret.parse().unwrap(),
-            version,
-        })
-    }
-
-    fn row(reference: &Reference, status: &str, active: Option<&str>) -> ReferenceStatus {
-        ReferenceStatus {
-            setting: "SQL".parse().unwrap(),
-            reference: reference.to_string(),
-            status: Status::from(status),
-            vault_name: None,
-            secret_name: None,
-            secret_version: None,
-            active_version: active.map(|version| version.parse().unwrap()),
-            details: None,
-            identity_type: None,
-        }
-    }
-
-    fn check(awaited: &Reference, row: Option<ReferenceStatus>) -> ReferenceCheck {
-        let attributes = |created| VersionAttributes {
-            enabled: true,
-            created,
-            not_before: None,
-            expires: None,
-        };
-        let versions = [(OLD, 1), (NEW, 2), (NEWEST, 3)]
-            .map(|(version, created)| (version.parse().unwrap(), attributes(created)));
-        let target = awaited.target().clone();
-        let awaited = AwaitedReference::new("SQL".parse().unwrap(), target, &event());
-        let versions = versions.into_iter().collect();
-        check_reference(&awaited, row.as_ref(), &versions, "vault.azure.net")
-    }
-
-    #[track_caller]
-    fn assert_waiting(check: ReferenceCheck, why: &str) {
-        assert!(
-            matches!(&check, ReferenceCheck::Waiting(message) if message.contains(why)),
-            "{check:?}"
-        );
-    }
-
-    #[test]
-    fn the_events_version_or_a_newer_one_is_resolved() {
-        let latest = reference("sql", None);
-        for active in [NEW, NEWEST] {
-            let row = row(&latest, "Resolved", Some(active));
-            assert_eq!(check(&latest, Some(row)), ReferenceCheck::Resolved);
-        }
-        let row = row(&latest, "Resolved", Some(OLD));
-        assert_waiting(check(&latest, Some(row)), "still has version");
-    }
-
-    #[test]
-    fn without_an_active_version_only_a_pinned_reference_is_evidence() {
-        let (latest, pinned) = (reference("sql", None), reference("sql", Some(NEW)));
-        assert_waiting(
-            check(&latest, Some(row(&latest, "Resolved", None))),
-            "does not say which version",
-        );
-        assert_eq!(
-            check(&pinned, Some(row(&pinned, "Resolved", None))),
-            ReferenceCheck::Resolved
-        );
-        assert_waiting(
-            check(&pinned, Some(row(&pinned, "Resolved", Some(OLD)))),
-            "still has version",
-        );
-    }
-
-    #[test]
-    fn a_row_of_the_former_reference_is_no_evidence() {
-        let (old, new) = (reference("sql", Some(OLD)), reference("sql", Some(NEW)));
-        assert_waiting(
-            check(&new, Some(row(&old, "Resolved", Some(OLD)))),
-            "the former reference",
-        );
-        assert_waiting(check(&new, None), "does not list");
-    }
-
-    #[test]
-    fn another_secret_needs_no_version() {
-        let other = reference("other", None);
-        let row = row(&other, "Resolved", None);
-        assert_eq!(check(&other, Some(row)), ReferenceCheck::Resolved);
-    }
-
-    #[test]
-    fn a_broken_reference_comes_with_its_fix() {
-        let pinned = reference("sql", Some(NEW));
-        let status = |status| check(&pinned, Some(row(&pinned, status, None)));
-        assert!(
-            matches!(status("AccessToKeyVaultDenied"), ReferenceCheck::Broken(message) if message.contains("Key Vault Secrets User"))
-        );
-        assert_waiting(status("Initialized"), "Initialized");
-        assert_waiting(status("SomethingNew"), "SomethingNew");
-    }
-}
+mod tests;

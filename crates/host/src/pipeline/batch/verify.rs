@@ -1,5 +1,5 @@
-//! Verifies a batch: checks the status of its references until all are resolved, one of them is
-//! broken, or the time is over.
+//! Verifies a batch: checks the status of its references until all have the version, one of them is
+//! broken, no check finds anything new, or the time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,19 +7,14 @@ use std::time::Duration;
 use keyrelay_azure::ReferenceStatus;
 use keyrelay_model::{Retryability, Verdict, error_chain};
 use keyrelay_records::Outcome;
-use tokio::time::Instant;
 
-use super::outcomes::{already_resolved, pending, verified};
+use super::outcomes::{pending, proven};
 use super::rollback::roll_back;
 use super::stages::{Applied, Batch, Closed, Verifying};
-use super::status::{ReferenceCheck, check_references};
+use super::status::Step;
 use crate::pipeline::app_queue::AppQueue;
 use crate::pipeline::event_context::EventContext;
-use crate::pipeline::rotation::{AppliedChange, Rotation, Verification};
-
-/// Time for which a broken status is not believed: right after a write or a refresh, Azure still
-/// reports the status from before.
-const BROKEN_AFTER: Duration = Duration::from_secs(3);
+use crate::pipeline::rotation::{Rotation, Verification};
 
 /// First pause between two status checks.
 const FIRST_PAUSE: Duration = Duration::from_millis(150);
@@ -39,12 +34,7 @@ struct Broken {
 pub(super) fn start(applied: Applied, queue: &AppQueue) -> Verifying<'_> {
     let batch = applied.into_batch();
     let load = batch.context.services.app_queues.verifying();
-    Verifying {
-        batch,
-        queue,
-        load,
-        started: Instant::now(),
-    }
+    Verifying { batch, queue, load }
 }
 
 /// Checks the references until every rotation has its verdict.
@@ -52,15 +42,23 @@ pub(super) async fn verify(mut verifying: Verifying<'_>) -> Closed {
     let mut own_pause = FIRST_PAUSE;
     while is_due(&verifying.batch) {
         let pause = own_pause.max(verifying.load.pause());
-        match verifying.batch.context.statuses().await {
+        let Batch {
+            context, rotations, ..
+        } = &verifying.batch;
+        match context.awaited_statuses(rotations).await {
             Ok(rows) => check(&mut verifying, &rows, pause).await,
             // The change is made; only its verification is left.
-            Err(error) if error.retryability() == Retryability::Transient => {
-                close_late(&mut verifying.batch, &error_chain(&error), pause).await;
-            }
             Err(error) => {
-                let message = Outcome::from(error).message;
-                leave(&mut verifying.batch, |_| true, &message).await;
+                let is_transient = error.retryability() == Retryability::Transient;
+                let reason = match is_transient {
+                    true => error_chain(&error),
+                    false => Outcome::from(error).message,
+                };
+                for rotation in &mut verifying.batch.rotations {
+                    rotation.wait(reason.clone(), None, true);
+                }
+                let is_late = |it: &Rotation| it.budget.rotations().remaining() <= pause;
+                leave(&mut verifying.batch, |it| !is_transient || is_late(it)).await;
             }
         }
         if is_due(&verifying.batch) {
@@ -78,52 +76,47 @@ fn is_due(batch: &Batch) -> bool {
     rotations.any(|rotation| rotation.verification().is_some())
 }
 
-/// Closes the rotations whose references are resolved, rolls back those that are broken, and leaves
-/// the others pending if their time is over.
+/// Closes the rotations whose references have the version, rolls back those that are broken, and
+/// leaves to the reconcile timer those whose time is over, or that a check cannot advance.
 async fn check(verifying: &mut Verifying<'_>, rows: &[ReferenceStatus], pause: Duration) {
-    let believes_broken = verifying.started.elapsed() >= BROKEN_AFTER;
     let Batch {
-        context, rotations, ..
+        context,
+        rotations,
+        rows_before,
+        ..
     } = &mut verifying.batch;
-    let (mut waiting_for, mut broken) = (None, Vec::new());
+    let mut broken = Vec::new();
     for rotation in rotations.iter_mut() {
         let Some(verification) = rotation.verification() else {
             continue;
         };
-        let suffix = context.vault_suffix();
-        match check_references(
-            &verification.awaited,
-            rows,
-            &rotation.context.versions,
-            suffix,
-        ) {
-            ReferenceCheck::Resolved => {
-                let outcome = match verification.change {
-                    AppliedChange::None => {
-                        already_resolved(&rotation.context, &verification.awaited)
-                    }
-                    AppliedChange::Written | AppliedChange::Refreshed => {
-                        verified(&verification.awaited)
-                    }
-                };
+        let before = rows_before.as_deref();
+        match context.next_step(&rotation.context, verification, rows, before) {
+            Step::Proven(evidence) => {
+                let outcome = proven(&rotation.context, verification, evidence);
                 context.close(rotation, outcome);
             }
-            ReferenceCheck::Broken(reason) if believes_broken => broken.push(Broken {
+            Step::Broken(reason) => broken.push(Broken {
                 context: Arc::clone(&rotation.context),
                 verification: verification.clone(),
                 reason,
             }),
-            ReferenceCheck::Waiting(reason) | ReferenceCheck::Broken(reason) => {
-                waiting_for = Some(reason);
-            }
+            Step::Refresh(reason) => rotation.wait(reason, Some(Duration::ZERO), false),
+            Step::Wait {
+                reason,
+                pause,
+                is_visible,
+            } => rotation.wait(reason, pause, is_visible),
         }
     }
     for broken in broken {
         roll_back_broken(verifying, &broken).await;
     }
-    if let Some(reason) = waiting_for {
-        close_late(&mut verifying.batch, &reason, pause).await;
-    }
+    let is_left = |rotation: &Rotation| {
+        let is_late = rotation.budget.rotations().remaining() <= pause;
+        is_late || !rotation.is_visible
+    };
+    leave(&mut verifying.batch, is_left).await;
 }
 
 /// Rolls a broken rotation back, and closes it. If it cannot be rolled back, its work is kept for
@@ -178,15 +171,9 @@ async fn roll_back_broken(verifying: &mut Verifying<'_>, broken: &Broken) {
     }
 }
 
-/// Closes the rotations whose time is over as pending.
-async fn close_late(batch: &mut Batch, reason: &str, pause: Duration) {
-    let is_late = |rotation: &Rotation| rotation.budget.rotations().remaining() <= pause;
-    leave(batch, is_late, reason).await;
-}
-
 /// Leaves the selected rotations to the reconcile timer: closes them as pending once that is kept
 /// in the store.
-async fn leave(batch: &mut Batch, is_left: impl Fn(&Rotation) -> bool, reason: &str) {
+async fn leave(batch: &mut Batch, is_left: impl Fn(&Rotation) -> bool) {
     let Batch {
         context,
         rotations,
@@ -202,10 +189,12 @@ async fn leave(batch: &mut Batch, is_left: impl Fn(&Rotation) -> bool, reason: &
         let Some(verification) = rotation.verification() else {
             continue;
         };
-        let change = verification.change;
         if is_left(rotation) {
-            let outcome = kept.clone().err();
-            context.close(rotation, outcome.unwrap_or_else(|| pending(change, reason)));
+            let outcome = kept
+                .clone()
+                .err()
+                .unwrap_or_else(|| pending(verification, &rotation.reason, rotation.due_in));
+            context.close(rotation, outcome);
         }
     }
 }

@@ -10,9 +10,12 @@ use keyrelay_records::{EventRecord, Outcome, PendingObject, PendingRotation, Rol
 use super::context::BatchContext;
 use crate::pipeline::rotation::Rotation;
 
-/// Pauses between the attempts of the reconcile timer. Each attempt may refresh the references.
-const RETRIES: [Duration; 4] = [
-    Duration::from_secs(60),
+/// Pauses between the attempts of the reconcile timer, where the schedule of refreshes names none.
+/// The last one repeats.
+const RETRIES: [Duration; 6] = [
+    Duration::from_mins(1),
+    Duration::from_mins(1),
+    Duration::from_mins(1),
     Duration::from_mins(10),
     Duration::from_mins(30),
     Duration::from_hours(1),
@@ -70,7 +73,8 @@ impl WriteAhead {
                 continue;
             };
             let resumed = rotation.context.resumed.as_ref();
-            let due_in = pause_after(resumed.map_or(0, |resumed| resumed.attempts));
+            let attempts = resumed.map_or(0, |resumed| resumed.attempts);
+            let due_in = rotation.due_in.unwrap_or(pause_after(attempts));
             let reason = "not confirmed by Azure yet";
             let work = work_of(context, rotation, &verification.plan, due_in, reason);
             if is_left(rotation) {
@@ -130,13 +134,9 @@ fn work_of(
 
 /// The pause after an attempt of the reconcile timer, by the number of attempts before it.
 fn pause_after(attempts: u32) -> Duration {
-    let [first, second, third, last] = RETRIES;
-    match attempts {
-        0 => first,
-        1 => second,
-        2 => third,
-        _ => last,
-    }
+    let attempt = usize::try_from(attempts).unwrap_or(usize::MAX);
+    let last = RETRIES.len() - 1;
+    RETRIES.get(attempt.min(last)).copied().unwrap_or_default()
 }
 
 /// Joins the roll-back of an earlier write with that of a later one: the oldest former value of

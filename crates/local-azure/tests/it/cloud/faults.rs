@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use keyrelay_local_azure::{Effect, ErrorShape, Fault, Service};
+use keyrelay_local_azure::{CloudOptions, Effect, ErrorShape, Fault, Service};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{ORDERS, Stand};
+use super::{ORDERS, SUBSCRIPTION, Stand};
 
 fn on_writes(effect: Effect) -> Fault {
     Fault::new(Service::ResourceManager, effect)
@@ -172,6 +172,61 @@ async fn a_hanging_request_is_not_executed() {
         (hanging.status, hanging.caller.as_deref()),
         (None, Some("outsider"))
     );
+}
+
+#[tokio::test]
+async fn a_service_can_be_unreachable_without_a_token() {
+    let stand = Stand::start().await;
+    let services = [
+        (Service::KeyVault, stand.cloud.key_vault_url()),
+        (Service::ResourceManager, stand.cloud.resource_manager_url()),
+        (Service::Identity, stand.cloud.identity_url()),
+    ];
+    for (service, url) in services {
+        stand
+            .cloud
+            .switch_on(Fault::new(service, Effect::Hang).times(1));
+        let unanswered = stand.http.get(url.clone()).send();
+        tokio::pin!(unanswered);
+        until_while(&mut unanswered, "it has arrived", || {
+            stand.cloud.faults().is_empty()
+        })
+        .await;
+        let waited = tokio::time::timeout(Duration::from_millis(100), unanswered).await;
+        assert!(waited.is_err(), "{service:?}");
+        assert_ne!(
+            stand.http.get(url.clone()).send().await.unwrap().status(),
+            200
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_partial_list_looks_complete() {
+    let stand = Stand::start_with(CloudOptions {
+        page_size: 2,
+        ..super::ideal()
+    })
+    .await;
+    let effect: Effect =
+        serde_json::from_value(json!({ "kind": "partial-list", "keep": 1 })).unwrap();
+    let fault = Fault::new(Service::ResourceManager, effect.clone()).times(1);
+    stand.cloud.switch_on(fault);
+    let sites = format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Web/sites");
+    stand.get(ORDERS).await;
+    let partial = stand.get(&sites).await;
+    assert_eq!(
+        (partial.status, partial.names(), &partial.body["nextLink"]),
+        (200, vec!["legacy"], &Value::Null)
+    );
+    let complete = stand.get(&sites).await;
+    assert_eq!(complete.names(), ["legacy", "orders"]);
+    assert!(complete.body["nextLink"].is_string());
+
+    stand.cloud.set_secret("contoso-kv", "other", "x").unwrap();
+    stand.cloud.switch_on(Fault::new(Service::KeyVault, effect));
+    let secrets = stand.vault(Method::GET, "/secrets", None).await;
+    assert_eq!(secrets.body["value"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use keyrelay_local_azure::{Attributes, CloudOptions, Effect, Fault, ResolveStatus, Service};
+use keyrelay_local_azure::{
+    Attributes, CloudOptions, Effect, Fault, Profile, ResolveStatus, Service,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -148,7 +150,10 @@ async fn a_refresh_resolves_the_new_version_after_the_delay() {
 #[tokio::test]
 async fn the_old_version_stays_active_until_then() {
     let options = CloudOptions {
-        refresh_after: NEVER,
+        profile: Profile {
+            refresh_takes: NEVER,
+            ..Profile::ideal()
+        },
         resolve_after: NEVER,
         ..CloudOptions::default()
     };
@@ -182,17 +187,21 @@ async fn the_old_version_stays_active_until_then() {
 }
 
 #[tokio::test]
-async fn the_active_version_can_be_omitted() {
+async fn the_active_version_can_be_null() {
     let stand = Stand::start_with(CloudOptions {
-        reports_active_version: false,
+        profile: Profile {
+            names_active_version: false,
+            ..Profile::ideal()
+        },
         ..CloudOptions::default()
     })
     .await;
     let row = stand.row(ORDERS, "SQL").await;
     assert_eq!(
         (&row["status"], row.get("activeVersion")),
-        (&"Resolved".into(), None)
+        (&"Resolved".into(), Some(&Value::Null))
     );
+    assert_eq!(row.get("secretVersion"), None);
 }
 
 #[tokio::test]

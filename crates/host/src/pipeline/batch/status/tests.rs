@@ -1,0 +1,230 @@
+use std::time::Duration;
+
+use keyrelay_azure::{ReferenceKind, Status};
+use keyrelay_model::{Event, ObjectKind, Occurrence, PastRefresh, Target, VersionAttributes};
+
+use super::*;
+
+const OLD: &str = "0c7751761b5a4ca09f3deec5fba4af83";
+const NEW: &str = "ee059b2bb5bc48398a53b168c6cdcb10";
+const NEWEST: &str = "f00d";
+
+fn event() -> Event {
+    Event {
+        id: "e-1".to_owned(),
+        vault_host: "kv.vault.azure.net".parse().unwrap(),
+        kind: ObjectKind::Secret,
+        name: "sql".parse().unwrap(),
+        occurrence: Occurrence::NewVersionCreated,
+        version: Some(NEW.parse().unwrap()),
+        time: 0,
+        nanoseconds: 0,
+        not_before: None,
+        expires: None,
+    }
+}
+
+fn reference(secret: &str, version: Option<&str>) -> Reference {
+    let vault_host = "kv.vault.azure.net".parse().unwrap();
+    let version = version.map(|version| version.parse().unwrap());
+    Reference::to(Target {
+        vault_host,
+        secret: secret.parse().unwrap(),
+        version,
+    })
+}
+
+fn row(reference: &Reference, status: &str, active: Option<&str>) -> ReferenceStatus {
+    ReferenceStatus {
+        kind: ReferenceKind::AppSetting,
+        setting: "SQL".parse().unwrap(),
+        reference: reference.to_string(),
+        status: Status::from(status),
+        vault_name: None,
+        secret_name: None,
+        secret_version: None,
+        active_version: active.map(|version| version.parse().unwrap()),
+        details: None,
+        identity_type: None,
+    }
+}
+
+/// The refreshes of the past by their ages in seconds.
+fn refreshed(ages: &[u64]) -> RefreshProgress {
+    let refreshes = ages.iter().map(|age| PastRefresh {
+        age: Duration::from_secs(*age),
+        is_accepted: true,
+    });
+    RefreshProgress {
+        known_for: Duration::from_secs(ages.first().copied().unwrap_or_default()),
+        refreshes: refreshes.collect(),
+    }
+}
+
+fn step(
+    awaited: &[(&str, &Reference)],
+    rows: &[ReferenceStatus],
+    before: Option<&[ReferenceStatus]>,
+    progress: &RefreshProgress,
+) -> Step {
+    let attributes = |created| VersionAttributes {
+        enabled: true,
+        created,
+        not_before: None,
+        expires: None,
+    };
+    let versions = [(OLD, 1), (NEW, 2), (NEWEST, 3)]
+        .map(|(version, created)| (version.parse().unwrap(), attributes(created)));
+    let awaited: Vec<AwaitedReference> = awaited
+        .iter()
+        .map(|(setting, reference)| {
+            let setting = (setting.parse().unwrap(), ReferenceKind::AppSetting);
+            AwaitedReference::new(setting, reference.target().clone(), &event())
+        })
+        .collect();
+    let checked = Checked {
+        awaited: &awaited,
+        progress,
+        is_refresh: false,
+        is_written: true,
+    };
+    let facts = Facts {
+        before,
+        versions: &versions.into_iter().collect(),
+        vault_suffix: "vault.azure.net",
+        now: 1_000,
+        rule: RefreshRule::Twice,
+        timing: &RefreshTiming::new(Duration::from_secs(15)),
+    };
+    next_step(checked, rows, facts)
+}
+
+/// The step of a single reference that was not refreshed.
+fn check(awaited: &Reference, row: Option<ReferenceStatus>) -> Step {
+    let rows: Vec<ReferenceStatus> = row.into_iter().collect();
+    step(&[("SQL", awaited)], &rows, None, &refreshed(&[]))
+}
+
+#[track_caller]
+fn assert_refresh(step: Step, why: &str) {
+    assert!(
+        matches!(&step, Step::Refresh(reason) if reason.contains(why)),
+        "{step:?}"
+    );
+}
+
+#[track_caller]
+fn assert_waiting(step: Step, why: &str) {
+    assert!(
+        matches!(&step, Step::Wait { reason, .. } if reason.contains(why)),
+        "{step:?}"
+    );
+}
+
+fn proven(evidence: Evidence) -> Step {
+    Step::Proven(Some(evidence))
+}
+
+#[test]
+fn the_events_version_or_a_newer_one_is_evidence() {
+    let latest = reference("sql", None);
+    for active in [NEW, NEWEST] {
+        let row = row(&latest, "Resolved", Some(active));
+        assert_eq!(check(&latest, Some(row)), proven(Evidence::ActiveVersion));
+    }
+    let row = row(&latest, "Resolved", Some(OLD));
+    assert_refresh(check(&latest, Some(row)), "still has version");
+}
+
+#[test]
+fn a_pinned_reference_is_evidence_once_it_is_resolved() {
+    let pinned = reference("sql", Some(NEW));
+    let row = |status| row(&pinned, status, None);
+    assert_eq!(
+        check(&pinned, Some(row("Resolved"))),
+        proven(Evidence::Pinned)
+    );
+    assert_waiting(check(&pinned, Some(row("Initialized"))), "Initialized");
+    assert_waiting(check(&pinned, Some(row("SomethingNew"))), "SomethingNew");
+}
+
+#[test]
+fn without_an_active_version_two_refreshes_are_the_evidence() {
+    let latest = reference("sql", None);
+    let rows = [row(&latest, "Resolved", None)];
+    let with = |ages: &[u64]| step(&[("SQL", &latest)], &rows, None, &refreshed(ages));
+    assert_refresh(with(&[]), "does not say with which version");
+    let waiting = with(&[5]);
+    let Step::Wait {
+        pause, is_visible, ..
+    } = waiting
+    else {
+        panic!("{waiting:?}");
+    };
+    assert_eq!((pause, is_visible), (Some(Duration::from_secs(15)), false));
+    assert_eq!(with(&[40, 19]), proven(Evidence::RefreshedTwice));
+}
+
+#[test]
+fn the_weakest_evidence_counts() {
+    let (latest, pinned) = (reference("sql", None), reference("sql", Some(NEW)));
+    let other = ReferenceStatus {
+        setting: "PINNED".parse().unwrap(),
+        ..row(&pinned, "Resolved", None)
+    };
+    let rows = [row(&latest, "Resolved", None), other];
+    let awaited = [("SQL", &latest), ("PINNED", &pinned)];
+    let checked = step(&awaited, &rows, None, &refreshed(&[40, 19]));
+    assert_eq!(checked, proven(Evidence::RefreshedTwice));
+    let named = [row(&latest, "Resolved", Some(NEW)), rows[1].clone()];
+    let checked = step(&awaited, &named, None, &refreshed(&[]));
+    assert_eq!(checked, proven(Evidence::Pinned));
+}
+
+#[test]
+fn a_row_of_the_former_reference_is_no_evidence() {
+    let (old, new) = (reference("sql", Some(OLD)), reference("sql", Some(NEW)));
+    assert_waiting(
+        check(&new, Some(row(&old, "Resolved", Some(OLD)))),
+        "the former reference",
+    );
+    assert_waiting(check(&new, None), "does not list");
+    assert_waiting(
+        check(&new, Some(row(&new, "Resolved", Some(OLD)))),
+        "still has version",
+    );
+}
+
+#[test]
+fn another_secret_without_a_version_needs_refreshes_too() {
+    let other = reference("other", None);
+    let rows = [row(&other, "Resolved", None)];
+    assert_refresh(check(&other, Some(rows[0].clone())), "does not say");
+    let checked = step(&[("SQL", &other)], &rows, None, &refreshed(&[40, 19]));
+    assert_eq!(checked, proven(Evidence::RefreshedTwice));
+}
+
+#[test]
+fn a_broken_patch_is_believed_once_the_row_has_changed_or_half_a_minute_has_passed() {
+    let pinned = reference("sql", Some(NEW));
+    let with = |before: &str, status: &str, age| {
+        let rows = [row(&pinned, status, None)];
+        let before = [row(&pinned, before, None)];
+        step(
+            &[("SQL", &pinned)],
+            &rows,
+            Some(&before),
+            &refreshed(&[age]),
+        )
+    };
+    let denied = "AccessToKeyVaultDenied";
+    assert!(
+        matches!(with("Resolved", denied, 0), Step::Broken(reason) if reason.contains("Key Vault Secrets User"))
+    );
+    assert_waiting(with(denied, denied, 29), denied);
+    assert!(matches!(with(denied, denied, 30), Step::Broken(_)));
+    // The vault has announced the version: it may tell the app a little later.
+    let missing = "SecretVersionNotFound";
+    assert_waiting(with("Resolved", missing, 3), missing);
+    assert!(matches!(with("Resolved", missing, 30), Step::Broken(_)));
+}

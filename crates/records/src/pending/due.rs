@@ -1,0 +1,90 @@
+//! The due time in the key of a pending object: `<folder>/<name>--due-<seconds since 1970>.json`.
+//! A key without one is due at once.
+
+use jiff::Timestamp;
+
+const MARK: &str = "--due-";
+const END: &str = ".json";
+
+/// The key of a pending object, with its due time. The later one comes later in the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueKey {
+    key: String,
+    due: Timestamp,
+}
+
+/// Returns a key. The due time is rounded up to whole seconds.
+pub(super) fn key(folder: &str, name: &str, due: Option<Timestamp>) -> String {
+    match due {
+        Some(due) => {
+            let fraction = i64::from(due.subsec_nanosecond() > 0);
+            format!("{folder}/{name}{MARK}{}{END}", due.as_second() + fraction)
+        }
+        None => format!("{folder}/{name}{END}"),
+    }
+}
+
+impl DueKey {
+    pub(super) fn new(key: String) -> Self {
+        let seconds = key
+            .strip_suffix(END)
+            .and_then(|key| key.rsplit_once(MARK))
+            .and_then(|(_, seconds)| seconds.parse().ok());
+        let due = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+        Self {
+            key,
+            due: due.unwrap_or(Timestamp::MIN),
+        }
+    }
+
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.key
+    }
+
+    /// The time from which the object is due.
+    pub fn due(&self) -> Timestamp {
+        self.due
+    }
+
+    /// The name in the key, without folder and due time.
+    pub(super) fn name(&self) -> &str {
+        let file = self.key.rsplit('/').next().unwrap_or_default();
+        let name = file.strip_suffix(END).unwrap_or(file);
+        name.rsplit_once(MARK).map_or(name, |(name, _)| name)
+    }
+}
+
+impl PartialOrd for DueKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for DueKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.due, &self.key).cmp(&(other.due, &other.key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_tells_its_due_time() {
+        let due: Timestamp = "2026-11-25T01:02:03.5Z".parse().unwrap();
+        let key = key("pending/events", "kv--secret--sql", Some(due));
+        let read = DueKey::new(key);
+        assert_eq!(read.due(), "2026-11-25T01:02:04Z".parse().unwrap());
+        assert_eq!(read.name(), "kv--secret--sql");
+    }
+
+    #[test]
+    fn a_key_without_a_due_time_is_due_at_once() {
+        for text in [key("f", "a--b", None), "f/a--due-x.json".to_owned()] {
+            assert_eq!(DueKey::new(text).due(), Timestamp::MIN);
+        }
+        assert_eq!(DueKey::new("f/a--b.json".to_owned()).name(), "a--b");
+    }
+}
