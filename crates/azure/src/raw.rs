@@ -191,3 +191,32 @@ impl RawClient {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Identity;
+
+    #[tokio::test]
+    async fn no_token_goes_to_another_cloud_or_host() {
+        let http = Http::new().unwrap();
+        let credential = Arc::new(Credential::new(Identity::Developer, &http));
+        let client = RawClient::new(&Cloud::public(), credential, http).unwrap();
+        let foreign = RawRequest::SetSecret {
+            vault: &"contoso.vault.azure.cn".parse().unwrap(),
+            secret: &"sql".parse().unwrap(),
+            value: "v",
+            enabled: true,
+        };
+        let failure = client.builder(foreign).err().unwrap();
+        assert!(
+            matches!(failure, Failure::ForeignVault { .. }),
+            "{failure:?}"
+        );
+        let elsewhere = RawRequest::Next {
+            link: "https://management.azure.com.example/subscriptions/s",
+        };
+        let failure = client.builder(elsewhere).err().unwrap();
+        assert!(matches!(failure, Failure::NextLink(_)), "{failure:?}");
+    }
+}

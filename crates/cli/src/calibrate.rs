@@ -33,10 +33,10 @@ use session::Interrupted;
 /// Record how your Azure treats references to Key Vault, with a throw-away app
 ///
 /// Documentation and reports differ about references: whether Azure names the version that an app
-/// uses, how long a refresh takes, and whether the first one after a new version takes. This command
-/// makes about ten documented calls on an app that you name, and writes a file without secrets,
-/// names and ids. `keyrelay local --profile FILE` behaves like that Azure, and a file that is
-/// attached to an issue of the project settles these questions for all.
+/// uses, how long a refresh takes, and whether the first one after a new version takes. This
+/// command makes about ten documented calls on an app that you name, and writes a file without
+/// secrets, names and ids. `keyrelay local --profile FILE` behaves like that Azure, and a file that
+/// is attached to an issue of the project settles these questions for all.
 ///
 /// It changes two things, and asks before: references are refreshed, which may restart the app, and
 /// with `--vault` and `--secret` the secret gets new versions with random values. The first of them
@@ -80,7 +80,8 @@ SQL=@Microsoft.KeyVault(VaultName=throw-away-kv;SecretName=throw-away):
       --site /subscriptions/S/resourceGroups/G/providers/Microsoft.Web/sites/NAME
   keyrelay local --profile calibration.json
 
-keyrelay itself must not serve the app: it refreshes references, too, and both would mix.
+keyrelay must not serve the app meanwhile: it refreshes references, too, and the times would be
+wrong.
 The account needs the role `Website Contributor` on the app and `Key Vault Secrets Officer` on the
 vault. A right that is missing is part of the findings: the other calls are made.";
 
@@ -152,7 +153,7 @@ impl Calibrate {
                 .push("The newest version of the secret may be disabled.".to_owned());
         }
         let findings = Findings::new(&seen, session.journal.missing_rights());
-        let mut summary = findings.sentences(pace.limit);
+        let mut summary = findings.sentences(pace);
         summary.extend(seen.notes.iter().cloned());
         file.write(&session, pace, &seen, &findings, &summary)?;
         for sentence in &summary {

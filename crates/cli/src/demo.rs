@@ -2,9 +2,12 @@
 //!
 //! An app sends telemetry to the sink whose key is in its setting, and the setting is a reference
 //! to a secret. When the secret changes, the telemetry has to go to the other sink, without a
-//! change to the app by hand.
+//! change to the app by hand. The reference is pinned. Another app has one without a version, whose
+//! evidence is a second refresh.
 
+mod function_app;
 mod observe;
+mod refreshed;
 mod telemetry;
 
 use std::path::{Path, PathBuf};
@@ -13,13 +16,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use keyrelay_local_azure::functions_host::FunctionsHostOptions;
-use keyrelay_local_azure::{LocalAzure, LocalAzureOptions, Service, World};
+use keyrelay_local_azure::{LocalAzure, LocalAzureOptions, Profile, Service, World};
 
-use keyrelay_sandbox::{Lock, Locked};
 use tokio::sync::mpsc;
 
 use crate::out;
-use observe::{HandlerLines, until};
+use function_app::copy_of;
+use observe::{HandlerLines, expect, print_field, until};
 use telemetry::Sink;
 
 /// Show a rotation, from the event to its verification
@@ -38,6 +41,14 @@ const SITE: &str = "telemetry-clock";
 const SETTING: &str = "APPINSIGHTS_INSTRUMENTATIONKEY";
 const SECRET: &str = "appinsights-instrumentationkey";
 const OTHER_SECRET: &str = "sql-password";
+const REPORTS: &str = "reports";
+const REPORTS_SECRET: &str = "reports-key";
+
+/// The speed of the stand-in's clock, for everything that takes Azure or its timer a while.
+const CLOCK: f64 = 10.0;
+
+/// The time that a refresh takes Azure, by that clock. The stand-in takes 15 s.
+const AZURE_REFRESH: Duration = Duration::from_millis(1_600);
 
 /// The timeout of each step.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -55,12 +66,14 @@ impl Demo {
             first,
             second,
             password,
+            value: uuid::Uuid::new_v4().to_string(),
             steps: 0,
         };
 
         demonstration.before().await?;
         demonstration.rotate().await?;
         demonstration.after().await?;
+        demonstration.refresh_twice().await?;
         demonstration.ignore_another_secret().await?;
         demonstration.keep_secrets()?;
 
@@ -79,54 +92,6 @@ impl Demo {
     }
 }
 
-/// Copies the function app, and adds a policy for the secret: a copy of `pin` under the secret's
-/// name.
-fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
-    let copied = folder.join("app");
-    copy_folder(app, &copied).with_context(|| {
-        format!(
-            "cannot copy the function app in `{}`: build it with `cargo xtask app`",
-            app.display()
-        )
-    })?;
-    let policies = copied.join("policies");
-    std::fs::copy(
-        policies.join("pin.wasm"),
-        policies.join(format!("{SECRET}.wasm")),
-    )
-    .context("no policy `pin`")?;
-    // If the app has a lock, only the policies in it run.
-    if let Some(mut lock) = Lock::read(&copied)? {
-        let pin = lock
-            .get("pin")
-            .copied()
-            .context("policies.lock does not know the policy `pin`")?;
-        lock.insert(
-            SECRET,
-            Locked {
-                precompiled: None,
-                ..pin
-            },
-        );
-        lock.write(&copied)?;
-    }
-    Ok(copied)
-}
-
-fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_folder(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
-}
-
 async fn start(
     app_root: &Path,
     first: &Sink,
@@ -140,13 +105,18 @@ async fn start(
         [[vault]]
         name = "{VAULT}"
         resource_group = "shop"
-        secrets = {{ {SECRET} = "{key}", {OTHER_SECRET} = "{password}" }}
+        secrets = {{ {SECRET} = "{key}", {OTHER_SECRET} = "{password}", {REPORTS_SECRET} = "one" }}
 
         [[site]]
         name = "{SITE}"
         resource_group = "shop"
         command = ["sh", "-c", '{app}']
         settings = {{ {SETTING} = "@Microsoft.KeyVault(VaultName={VAULT};SecretName={SECRET})" }}
+
+        [[site]]
+        name = "{REPORTS}"
+        resource_group = "shop"
+        settings = {{ API_KEY = "@Microsoft.KeyVault(VaultName={VAULT};SecretName={REPORTS_SECRET})" }}
 
         [[site]]
         name = "keyrelay"
@@ -163,6 +133,13 @@ async fn start(
     tokio::spawn(telemetry::deliver(sent, [first.clone(), second.clone()]));
     options.site = Some("keyrelay".to_owned());
     options.functions_host = FunctionsHostOptions::new(app_root);
+    // Azure as it is reported to behave, on a faster clock.
+    options.cloud.profile = Profile::as_reported().faster(CLOCK);
+    options.functions_host.clock = CLOCK;
+    options.functions_host.environment.push((
+        "KEYRELAY_AZURE_REFRESH_MS".to_owned(),
+        AZURE_REFRESH.as_millis().to_string(),
+    ));
     LocalAzure::start(options)
         .await
         .context("the stand-in for Azure does not start")
@@ -175,6 +152,8 @@ struct Demonstration {
     second: Sink,
     /// The first value of the other secret.
     password: String,
+    /// The second value of the secret of `reports`.
+    value: String,
     steps: u32,
 }
 
@@ -217,26 +196,14 @@ impl Demonstration {
             "decision",
             "plan",
             "verdict",
+            "evidence",
             "message",
             "duration_ms",
         ] {
-            if let Some(value) = rotation.get(field) {
-                out::line(&format!(
-                    "   {field:13} {}",
-                    value
-                        .as_str()
-                        .map_or_else(|| value.to_string(), str::to_owned)
-                ));
-            }
+            print_field(&rotation, field);
         }
-        let verdict = rotation
-            .get("verdict")
-            .and_then(|it| it.as_str())
-            .unwrap_or_default();
-        ensure!(
-            verdict == "verified",
-            "the verdict is `{verdict}` and not `verified`"
-        );
+        expect(&rotation, "verdict", "verified")?;
+        expect(&rotation, "evidence", "pinned")?;
         let row = self
             .azure
             .cloud
@@ -282,18 +249,9 @@ impl Demonstration {
             lines.rotation_of(OTHER_SECRET),
         )
         .await?;
-        let text = |field| {
-            rotation
-                .get(field)
-                .and_then(|it| it.as_str())
-                .unwrap_or_default()
-        };
-        out::line(&format!("   {:13} {}", text("verdict"), text("message")));
-        ensure!(
-            text("verdict") == "unchanged",
-            "the verdict is `{}` and not `unchanged`",
-            text("verdict")
-        );
+        print_field(&rotation, "verdict");
+        print_field(&rotation, "message");
+        expect(&rotation, "verdict", "unchanged")?;
         ensure!(self.writes() == writes, "settings were written");
         arrivals(&self.second, self.second.count() + 1).await
     }
@@ -301,7 +259,12 @@ impl Demonstration {
     fn keep_secrets(&mut self) -> anyhow::Result<()> {
         self.step("no secret is in any log, and none was read from the vault");
         let lines = self.azure.functions_host.log().lines();
-        let secrets = [&self.first.key, &self.second.key, &self.password];
+        let secrets = [
+            &self.first.key,
+            &self.second.key,
+            &self.password,
+            &self.value,
+        ];
         let leaked = lines.iter().filter(|line| {
             secrets
                 .iter()

@@ -67,13 +67,18 @@ pub(crate) async fn reconcile(services: &Arc<Services>, invocation: &str) -> Out
 async fn run(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
     let pending = pass.pending.list().await?;
     pass.services.metrics.pending(pending.work.len());
-    handle_due(pass, &pending, Timestamp::now(), summary).await;
-    if is_comparison_due(pending.comparison.as_ref()) {
+    let now = Timestamp::now();
+    handle_due(pass, &pending, now, summary).await;
+    let is_due = is_comparison_due(pending.comparison.as_ref());
+    if is_due {
         compare_all(pass, pending.comparison.as_ref(), summary).await?;
-    } else if pending.next_due(Timestamp::now()).is_none() {
-        return Ok(());
     }
-    wait_for_the_next(pass, summary).await
+    let lookahead = pass.services.config.refresh_timing.lookahead();
+    let is_soon = |next| elapsed(now, next) <= lookahead;
+    if is_due || pending.next_due().is_some_and(is_soon) {
+        wait_for_the_next(pass, summary).await?;
+    }
+    Ok(())
 }
 
 /// Handles what is due at `now`.
@@ -100,7 +105,7 @@ async fn wait_for_the_next(pass: &Pass<'_>, summary: &mut Summary) -> Result<(),
         pending.events.retain(is_new);
         pending.audits.retain(is_new);
         let now = Timestamp::now();
-        let Some(next) = pending.next_due(Timestamp::MIN) else {
+        let Some(next) = pending.next_due() else {
             break;
         };
         let wait = elapsed(now, next);

@@ -116,10 +116,9 @@ impl PendingKeys {
         self.work.iter().chain(&self.events).chain(&self.audits)
     }
 
-    /// The earliest due time of work and events that is later than `after`.
-    pub fn next_due(&self, after: Timestamp) -> Option<Timestamp> {
-        let due = self.all().map(DueKey::due);
-        due.filter(|due| *due >= after).min()
+    /// The earliest due time of everything but the comparison.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.all().map(DueKey::due).min()
     }
 }
 
@@ -157,7 +156,7 @@ impl PostponedEvent {
         } = &self.event;
         let version = version.as_deref().unwrap_or("newest");
         let name = format!("{vault_host}--{kind}--{name}--{version}--{occurrence}--{cause}");
-        // Events that are due at once share a key, whatever the time of their delivery.
+        // Events that are due at once share a key, independently of the time of their delivery.
         let due = (self.due > self.since).then_some(self.due);
         due::key(EVENTS, &name.to_lowercase(), due)
     }

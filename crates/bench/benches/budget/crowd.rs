@@ -54,13 +54,13 @@ pub(crate) fn measure() -> Crowd {
 }
 
 /// A running function app.
-struct Running {
-    azure: LocalAzure,
+pub(crate) struct Running {
+    pub(crate) azure: LocalAzure,
     folder: TempDir,
 }
 
 impl Running {
-    async fn start(
+    pub(crate) async fn start(
         configuration: &str,
         secrets: &[String],
         sites: &str,
@@ -101,7 +101,7 @@ impl Running {
         }
     }
 
-    fn rotate(&self, secret: &str) -> String {
+    pub(crate) fn rotate(&self, secret: &str) -> String {
         self.azure.cloud.set_secret(VAULT, secret, "next").unwrap()
     }
 
@@ -116,7 +116,10 @@ impl Running {
         process::memory_of_programs_in(self.folder.path())
     }
 
-    fn asked(&self, wanted: impl Fn(&keyrelay_local_azure::RecordedRequest) -> bool) -> usize {
+    pub(crate) fn asked(
+        &self,
+        wanted: impl Fn(&keyrelay_local_azure::RecordedRequest) -> bool,
+    ) -> usize {
         let requests = self.azure.cloud.requests();
         requests
             .iter()
@@ -125,7 +128,7 @@ impl Running {
     }
 }
 
-fn sites<'a>(names_and_secrets: impl Iterator<Item = (String, &'a str)>) -> String {
+pub(crate) fn sites<'a>(names_and_secrets: impl Iterator<Item = (String, &'a str)>) -> String {
     names_and_secrets.fold(String::new(), |mut sites, (name, secret)| {
         let reference = format!("@Microsoft.KeyVault(VaultName={VAULT};SecretName={secret})");
         writeln!(
@@ -212,7 +215,8 @@ async fn among_bad() -> usize {
             .filter(|(secret, version)| app.has(&format!("app-{secret}"), version))
             .count()
     };
-    while fresh() < GOOD && began.elapsed() < Duration::from_secs(60) {
+    // The second refresh is one of the timer, once a minute.
+    while fresh() < GOOD && began.elapsed() < Duration::from_secs(120) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     fresh()
@@ -224,9 +228,13 @@ async fn many_apps() -> Crowd {
     let app = Running::start("", &["sql".to_owned()], &all, |options, folder| {
         options.cloud.limits_requests = true;
         // As in a running function app, the hourly comparison does not coincide with the rotation.
-        fs::create_dir_all(folder.join("store")).unwrap();
+        let comparison = folder.join("store/pending/comparison");
+        fs::create_dir_all(&comparison).unwrap();
         let progress = json!({ "compared": now(), "after": null });
-        fs::write(folder.join("store/reconcile.json"), progress.to_string()).unwrap();
+        // Due in an hour.
+        let due = jiff::Timestamp::now().as_millisecond() + 3_600_000;
+        let file = comparison.join(format!("all--due-{due}.json"));
+        fs::write(file, progress.to_string()).unwrap();
     })
     .await;
     let began = Instant::now();
@@ -264,7 +272,10 @@ async fn many_apps() -> Crowd {
 }
 
 fn has_pending(app: &Path) -> bool {
-    has_files(&app.join("store/pending"))
+    let pending = app.join("store/pending");
+    ["apps", "events"]
+        .iter()
+        .any(|folder| has_files(&pending.join(folder)))
 }
 
 fn has_files(folder: &Path) -> bool {

@@ -1,7 +1,7 @@
 //! The budget: measures the cost of keyrelay and its floor in one run.
 //!
 //! `cargo bench --package keyrelay-bench` measures everything and prints a table. With `-- GROUP`
-//! it measures one group: decision, invocation, start, memory or crowd.
+//! it measures one group: decision, invocation, start, memory, refresh or crowd.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(
@@ -15,6 +15,7 @@ mod crowd;
 mod decision;
 mod invocation;
 mod process;
+mod refresh;
 mod start;
 mod table;
 
@@ -53,6 +54,9 @@ fn main() {
     }
     if is_wanted("memory") {
         table.memory(&start::memory());
+    }
+    if is_wanted("refresh") {
+        table.refresh(&refresh::measure());
     }
     if is_wanted("crowd") {
         table.crowd(&crowd::measure());

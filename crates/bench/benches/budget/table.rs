@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::crowd::Crowd;
 use crate::decision::SETTINGS;
+use crate::refresh::Refreshed;
 use crate::start::{MemoryAtRest, POLICIES};
 
 /// The results of one run.
@@ -45,6 +46,30 @@ impl Table {
                 budget.to_owned(),
             ]);
         }
+    }
+
+    pub(crate) fn refresh(&mut self, refreshed: &Refreshed) {
+        let mut row = |what: &str, measured: String, budget: &str| {
+            self.rows.push([
+                what.to_owned(),
+                measured,
+                String::new(),
+                String::new(),
+                budget.to_owned(),
+            ]);
+        };
+        let seconds = |share| format!("{:.0} s", refreshed.percentile(share).as_secs_f64());
+        row("event to `refreshed`, median", seconds(0.5), "60 s");
+        row(
+            "event to `refreshed`, 99th percentile",
+            seconds(0.99),
+            "90 s",
+        );
+        row(
+            "refreshes for one rotation",
+            format!("at most {}", refreshed.most_refreshes),
+            "3",
+        );
     }
 
     pub(crate) fn crowd(&mut self, crowd: &Crowd) {

@@ -80,6 +80,9 @@ fn plan(command: &Calibrate) -> Vec<String> {
         Operation::Refresh.label(App::Slot)
     ));
     lines.push("      resolves the references again, and may restart the slot".to_owned());
+    lines.push(
+        "keyrelay must not serve this app meanwhile: it refreshes references, too.".to_owned(),
+    );
     let longest = command.limit.as_secs_f64() * (2.0 * f64::from(refreshes) + 1.0) / 60.0;
     lines.push(format!(
         "After each refresh, statuses are read every {} s. All of it takes up to {} min.",

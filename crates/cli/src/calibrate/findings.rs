@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::calibration::Observations;
 use super::journal::MissingRight;
-use super::measurement::{Measurement, Version, seconds};
+use super::measurement::{Measurement, Pace, Version, seconds};
 use super::operation::App;
 
 /// The time that keyrelay expects a refresh to take: the default of `azure_refresh_ms`.
@@ -68,7 +68,7 @@ impl Findings {
     }
 
     /// The findings as sentences, without names.
-    pub(super) fn sentences(&self, limit: Duration) -> Vec<String> {
+    pub(super) fn sentences(&self, Pace { every, limit }: Pace) -> Vec<String> {
         let mut sentences = Vec::new();
         sentences.push(choose(
             self.names_active_version,
@@ -77,7 +77,12 @@ impl Findings {
             "Whether Azure names the active version is not known: no reference without a version was resolved.",
         ));
         sentences.push(match self.refresh {
-            Some(refresh) => format!("A refresh took {} s.", seconds(refresh)),
+            Some(refresh) => format!(
+                "A refresh took {} s, or up to {} s less: statuses were read every {} s.",
+                seconds(refresh),
+                seconds(every),
+                seconds(every)
+            ),
             None => "The time that a refresh takes is not known.".to_owned(),
         });
         sentences.extend(self.repetition(limit));

@@ -187,6 +187,7 @@ fn is_plain(text: &str) -> bool {
     let is_id = |word: &str| word.len() >= 32 && word.chars().any(|c| c.is_ascii_digit());
     text.len() <= 80
         && !text.starts_with('/')
+        && (!text.contains('.') || text.starts_with("Microsoft."))
         && !text.to_lowercase().contains("subscriptions/")
         && !text.split([' ', '/', ',']).any(is_id)
         && text
@@ -256,7 +257,8 @@ mod tests {
                 "userAssignedIdentities": { "/subscriptions/s/x": { "clientId": "c" } }
             },
             "properties": {
-                "state": "Running", "status": "0c775176-1b5a-4ca0-9f3d-eec5fba4af83", "enabled": true,
+                "state": "Running", "source": "orders.example", "enabled": true,
+                "status": "0c775176-1b5a-4ca0-9f3d-eec5fba4af83",
                 "size": 1536, "hostNames": ["orders.azurewebsites.net"], "sku": null, "a/b": "c",
                 "siteConfig": { "azureStorageAccounts": { "share": { "accessKey": "k" } } }
             }
@@ -270,7 +272,8 @@ mod tests {
                 "userAssignedIdentities": { "identity-1": { "clientId": "redacted" } }
             },
             "properties": {
-                "state": "Running", "status": "redacted", "enabled": true, "size": 1536,
+                "state": "Running", "source": "redacted", "enabled": true,
+                "status": "redacted", "size": 1536,
                 "hostNames": ["redacted"], "sku": null, "name-1": "redacted",
                 "siteConfig": { "azureStorageAccounts": { "name-2": { "accessKey": "redacted" } } }
             }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use keyrelay_local_azure::functions_host::{FunctionsHost, LogLine};
 use serde_json::{Map, Value};
 use tokio::sync::broadcast::Receiver;
@@ -37,6 +37,17 @@ impl HandlerLines {
         }
     }
 
+    /// The next beginning of an invocation of the timer.
+    pub(super) async fn timer(&mut self) -> anyhow::Result<()> {
+        loop {
+            match self.0.recv().await {
+                Ok(line) if line.text.contains("Executing 'Functions.Reconcile'") => return Ok(()),
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => bail!("the Functions host has ended"),
+            }
+        }
+    }
+
     /// Prints every line of the Functions host's log from now on.
     pub(super) fn print_all(host: &FunctionsHost) {
         let mut lines = host.log().subscribe();
@@ -46,6 +57,26 @@ impl HandlerLines {
             }
         });
     }
+}
+
+/// Prints a field of a log line, if it has it.
+pub(super) fn print_field(line: &Map<String, Value>, field: &str) {
+    if let Some(value) = line.get(field) {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        out::line(&format!("   {field:13} {text}"));
+    }
+}
+
+/// Checks a field of a log line.
+pub(super) fn expect(line: &Map<String, Value>, field: &str, expected: &str) -> anyhow::Result<()> {
+    let found = line.get(field).and_then(Value::as_str).unwrap_or_default();
+    ensure!(
+        found == expected,
+        "the {field} is `{found}` and not `{expected}`"
+    );
+    Ok(())
 }
 
 /// Waits for `work` with a timeout.

@@ -180,7 +180,10 @@ fn refreshes_and_the_audit_log_are_configured() {
     let config = Config::read(text, &BTreeMap::new()).unwrap();
     assert_eq!(config.refresh, RefreshRule::Once);
     assert_eq!(config.rules[0].refresh, Some(RefreshRule::Twice));
-    assert_eq!(config.refresh_timing, RefreshTiming::new(Duration::from_secs(20)));
+    assert_eq!(
+        config.refresh_timing,
+        RefreshTiming::new(Duration::from_secs(20))
+    );
     let workspace = config.audit_workspace.as_deref();
     assert_eq!(workspace, Some("11111111-2222-3333-4444-555555555555"));
     let defaults = Config::read("", &BTreeMap::new()).unwrap();
@@ -193,5 +196,8 @@ fn refreshes_and_the_audit_log_are_configured() {
 fn a_workspace_that_is_no_guid_is_refused() {
     let problems = Config::read("audit = { workspace = \"my-logs\" }", &BTreeMap::new());
     let text = problems.unwrap_err()[0].to_string();
-    assert!(text.contains("audit.workspace") && text.contains("Workspace ID"), "{text}");
+    assert!(
+        text.contains("audit.workspace") && text.contains("Workspace ID"),
+        "{text}"
+    );
 }

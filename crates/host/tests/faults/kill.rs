@@ -111,6 +111,14 @@ const REFRESH: &[Step] = &[
     step("lease to refresh", Service::Storage, "PUT", STATE, 1),
     step("fence a refresh", Service::Storage, "PUT", STATE, 2),
     step("refresh", Service::ResourceManager, "POST", REFERENCES, 1),
+    step(
+        "refresh again, in the timer",
+        Service::ResourceManager,
+        "POST",
+        REFERENCES,
+        2,
+    ),
+    step("claim pending work", Service::Storage, "PUT", PENDING, 2),
     step("release after a refresh", Service::Storage, "PUT", STATE, 3),
     step(
         "verify a refresh",
@@ -122,8 +130,8 @@ const REFRESH: &[Step] = &[
     step("record a refresh", Service::Storage, "PUT", "/runs/", 1),
 ];
 
-/// The time that a refresh takes.
-const REFRESHED: Duration = Duration::from_millis(250);
+/// The time that a refresh takes in the stand-in.
+const REFRESHED: Duration = Duration::from_millis(350);
 
 fn plan() -> Plan {
     // Both apps reference both secrets; the steps are those of the first.

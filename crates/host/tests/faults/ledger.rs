@@ -10,6 +10,9 @@ use crate::harness::Harness;
 use crate::report::Report;
 use crate::rig::Rig;
 
+/// Largest number of refreshes for one rotation.
+const MAX_REFRESHES: usize = 3;
+
 /// The expected settings of apps, and the versions of secrets.
 #[derive(Default)]
 pub(crate) struct Ledger {
@@ -101,11 +104,14 @@ impl Ledger {
         let mut report = Report {
             kills,
             writes: harness.writes(),
+            refreshes: harness.requests("POST", "/refresh"),
             ..Report::default()
         };
         self.check_apps(harness, &mut report);
         self.check_order(harness, &mut report);
         self.check_events(rig, &mut report).await;
+        self.check_refreshes(harness);
+        check_rotations(&rig.store().runs().await, &mut report);
         check_secrecy(rig, &mut report).await;
         report
     }
@@ -168,6 +174,26 @@ impl Ledger {
         }
     }
 
+    /// Checks, by the stand-in's own count, that no app had more than three refreshes for each version
+    /// of its secrets.
+    fn check_refreshes(&self, harness: &Harness) {
+        let versions = self.versions.lock().unwrap();
+        for app in self.settings.lock().unwrap().keys() {
+            let of_app = self.references.iter().filter(|(of, ..)| of == app);
+            let secrets: HashSet<&String> = of_app.map(|(.., secret)| secret).collect();
+            let rotations: usize = secrets
+                .iter()
+                .filter_map(|secret| versions.get(*secret))
+                .map(Vec::len)
+                .sum();
+            let refreshes = harness.requests("POST", &format!("/{app}/config/configreferences"));
+            assert!(
+                refreshes <= MAX_REFRESHES * rotations,
+                "{app} had {refreshes} refreshes for {rotations} rotations"
+            );
+        }
+    }
+
     /// Checks that every version has a run, and that Event Grid has dead-lettered no event.
     async fn check_events(&self, rig: &Rig, report: &mut Report) {
         let runs = rig.store().runs().await;
@@ -190,6 +216,34 @@ impl Ledger {
         let rotations = |run: &Value| run["rotations"].as_array().map_or(0, Vec::len);
         report.rotations = runs.iter().map(rotations).sum();
     }
+}
+
+/// Checks that no rotation has more than three refreshes in its runs.
+fn check_rotations(runs: &[Value], report: &mut Report) {
+    let mut refreshes: HashMap<(String, String), HashSet<String>> = HashMap::new();
+    for run in runs {
+        let version = run["event"]["version"].as_str().unwrap_or_default();
+        for rotation in run["rotations"].as_array().into_iter().flatten() {
+            // Requests are those of the whole batch: one that left the app alone has others' too.
+            if rotation["verdict"] == "unchanged" {
+                continue;
+            }
+            let requests = rotation["requests"].as_array().into_iter().flatten();
+            let of_rotation = requests.filter(|it| it["operation"] == "refresh the references");
+            let app = rotation["app"].to_string();
+            refreshes
+                .entry((app, version.to_owned()))
+                .or_default()
+                .extend(of_rotation.map(|request| request["at"].to_string()));
+        }
+    }
+    let most = refreshes
+        .values()
+        .map(HashSet::len)
+        .max()
+        .unwrap_or_default();
+    assert!(most <= MAX_REFRESHES, "{most} refreshes for one rotation");
+    report.most_refreshes = most;
 }
 
 async fn check_secrecy(rig: &Rig, report: &mut Report) {

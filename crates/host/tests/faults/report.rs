@@ -15,6 +15,10 @@ pub(crate) struct Report {
     pub(crate) kills: usize,
     /// Writes of settings.
     pub(crate) writes: usize,
+    /// Refreshes of references.
+    pub(crate) refreshes: usize,
+    /// The largest number of refreshes for one rotation.
+    pub(crate) most_refreshes: usize,
     /// References that were checked, each correct.
     pub(crate) references: usize,
     /// Settings that were checked, each as it was, or as another writer left it.
@@ -34,6 +38,8 @@ impl Report {
         self.rotations += other.rotations;
         self.kills += other.kills;
         self.writes += other.writes;
+        self.refreshes += other.refreshes;
+        self.most_refreshes = self.most_refreshes.max(other.most_refreshes);
         self.references += other.references;
         self.settings += other.settings;
         self.steps += other.steps;
@@ -53,6 +59,8 @@ impl fmt::Display for Report {
             rotations,
             kills,
             writes,
+            refreshes,
+            most_refreshes,
             references,
             settings,
             steps,
@@ -66,6 +74,10 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "  {references} references right; {settings} settings of others untouched; {writes} writes"
+        )?;
+        writeln!(
+            f,
+            "  {refreshes} refreshes, at most {most_refreshes} for one rotation"
         )?;
         write!(
             f,

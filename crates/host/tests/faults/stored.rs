@@ -97,7 +97,7 @@ impl Stored {
     /// Records that the reconcile timer has just compared all apps with their vaults.
     pub(crate) async fn has_just_compared(&self) {
         let progress = json!({ "compared": Timestamp::now(), "after": null });
-        let due = Timestamp::now().as_second() + 3_600;
+        let due = Timestamp::now().as_millisecond() + 3_600_000;
         let key = format!("{COMPARISON}/all--due-{due}.json");
         persistently(|| self.0.write(&key, &progress)).await;
     }

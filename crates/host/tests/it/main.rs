@@ -5,6 +5,7 @@
 mod coalescing;
 mod delivery;
 mod entra;
+mod evidence;
 mod fixtures;
 mod grants;
 mod harness;

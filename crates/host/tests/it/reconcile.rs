@@ -253,7 +253,7 @@ async fn a_comparison_that_a_wrong_clock_dated_in_the_future_is_repeated() {
     let folder = app.store().join("pending/comparison");
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(
-        folder.join("all--due-4070908800.json"),
+        folder.join("all--due-4070908800000.json"),
         progress.to_string(),
     )
     .unwrap();

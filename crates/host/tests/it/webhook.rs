@@ -231,7 +231,9 @@ async fn transient_failures_request_another_delivery() {
         "{}",
         webhook.log()
     );
-    webhook.until_logged("Azure does not say with which version").await;
+    webhook
+        .until_logged("Azure does not say with which version")
+        .await;
 }
 
 #[cfg(unix)]

@@ -43,6 +43,20 @@ impl Cloud {
         Ok(())
     }
 
+    /// Changes the time at which the newest version of a secret was created. This publishes no event.
+    pub fn set_created(
+        &self,
+        vault: &str,
+        secret: &str,
+        created: Timestamp,
+    ) -> Result<(), CloudError> {
+        let vault = self.services.vault(vault)?;
+        vault.update(secret, None, Timestamp::now(), |version| {
+            version.created = created;
+        })?;
+        Ok(())
+    }
+
     /// The id of a secret's newest version.
     pub fn newest_version(&self, vault: &str, secret: &str) -> Result<String, CloudError> {
         Ok(self.services.vault(vault)?.secret(secret)?.newest.id)

@@ -1,4 +1,4 @@
-//! The due time in the key of a pending object: `<folder>/<name>--due-<seconds since 1970>.json`.
+//! The due time in the key of a pending object: `<folder>/<name>--due-<milliseconds since 1970>.json`.
 //! A key without one is due at once.
 
 use jiff::Timestamp;
@@ -13,12 +13,15 @@ pub struct DueKey {
     due: Timestamp,
 }
 
-/// Returns a key. The due time is rounded up to whole seconds.
+/// Returns a key. The due time is rounded up to whole milliseconds.
 pub(super) fn key(folder: &str, name: &str, due: Option<Timestamp>) -> String {
     match due {
         Some(due) => {
-            let fraction = i64::from(due.subsec_nanosecond() > 0);
-            format!("{folder}/{name}{MARK}{}{END}", due.as_second() + fraction)
+            let fraction = i64::from(due.as_nanosecond() % 1_000_000 > 0);
+            format!(
+                "{folder}/{name}{MARK}{}{END}",
+                due.as_millisecond() + fraction
+            )
         }
         None => format!("{folder}/{name}{END}"),
     }
@@ -26,11 +29,11 @@ pub(super) fn key(folder: &str, name: &str, due: Option<Timestamp>) -> String {
 
 impl DueKey {
     pub(super) fn new(key: String) -> Self {
-        let seconds = key
+        let milliseconds = key
             .strip_suffix(END)
             .and_then(|key| key.rsplit_once(MARK))
-            .and_then(|(_, seconds)| seconds.parse().ok());
-        let due = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+            .and_then(|(_, milliseconds)| milliseconds.parse().ok());
+        let due = milliseconds.and_then(|since| Timestamp::from_millisecond(since).ok());
         Self {
             key,
             due: due.unwrap_or(Timestamp::MIN),
@@ -73,10 +76,10 @@ mod tests {
 
     #[test]
     fn a_key_tells_its_due_time() {
-        let due: Timestamp = "2026-11-25T01:02:03.5Z".parse().unwrap();
+        let due: Timestamp = "2026-11-25T01:02:03.5000001Z".parse().unwrap();
         let key = key("pending/events", "kv--secret--sql", Some(due));
         let read = DueKey::new(key);
-        assert_eq!(read.due(), "2026-11-25T01:02:04Z".parse().unwrap());
+        assert_eq!(read.due(), "2026-11-25T01:02:03.501Z".parse().unwrap());
         assert_eq!(read.name(), "kv--secret--sql");
     }
 

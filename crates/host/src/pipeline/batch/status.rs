@@ -17,9 +17,13 @@ enum ReferenceCheck {
     Proven(Evidence),
     /// Resolved, and Azure does not say with which version.
     Unnamed,
-    /// Not resolved yet. The text is the reason.
-    Waiting(String),
-    /// Azure reports that the reference does not work. The text is the reason, with the fix.
+    /// Not resolved yet, or not with the version.
+    Waiting {
+        reason: String,
+        /// Whether the row will show when it is.
+        is_visible: bool,
+    },
+    /// Azure reports that the reference does not work. The reason has the fix.
     Broken {
         reason: String,
         /// Whether the status is another one than before the change.
@@ -70,15 +74,25 @@ pub(super) struct Checked<'a> {
     pub(super) is_written: bool,
 }
 
+impl ReferenceCheck {
+    fn visible(reason: String) -> Self {
+        Self::Waiting {
+            reason,
+            is_visible: true,
+        }
+    }
+}
+
 /// Decides the next step of a rotation by the rows in Azure's response.
 pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: Facts<'_>) -> Step {
     let (mut proven, mut refreshable) = (None, false);
     let (mut unnamed, mut waiting, mut broken) = (None, None, None);
+    let mut is_visible = false;
     for it in checked.awaited {
         let mut check = check_reference(it, rows, facts);
         if check == ReferenceCheck::Proven(Evidence::Pinned) && is_just_written(checked, facts) {
             let reason = format!("`{}` was written just now", it.setting);
-            check = ReferenceCheck::Waiting(reason);
+            check = ReferenceCheck::visible(reason);
         }
         if let ReferenceCheck::Proven(evidence) = check {
             proven = Some(proven.map_or(evidence, |weakest: Evidence| weakest.min(evidence)));
@@ -88,11 +102,20 @@ pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: F
         match check {
             ReferenceCheck::Proven(_) => {}
             ReferenceCheck::Unnamed => unnamed = Some(unnamed_reason(it)),
-            ReferenceCheck::Waiting(reason) => waiting = Some(reason),
+            ReferenceCheck::Waiting {
+                reason,
+                is_visible: visible,
+            } => {
+                waiting = Some(reason);
+                is_visible |= visible;
+            }
             ReferenceCheck::Broken {
                 reason,
                 has_changed,
-            } => broken = Some((reason, has_changed)),
+            } => {
+                broken = Some((reason, has_changed));
+                is_visible |= it.target.version.is_some();
+            }
         }
     }
     let (state, reason) = match (broken, waiting, unnamed) {
@@ -116,7 +139,7 @@ pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: F
         RefreshStep::Wait(pause) => Step::Wait {
             reason,
             pause,
-            is_visible: state != UnnamedState::Resolved,
+            is_visible,
         },
     }
 }
@@ -163,18 +186,23 @@ fn check_reference(
     let is_own = |row: &&ReferenceStatus| row.setting == *name && row.kind == awaited.kind;
     let Some(row) = rows.iter().find(is_own) else {
         let message = format!("Azure does not list the reference in `{name}` yet");
-        return ReferenceCheck::Waiting(message);
+        return ReferenceCheck::visible(message);
     };
     let listed = Reference::parse(&row.reference, facts.vault_suffix).ok();
     if listed.is_some_and(|listed| *listed.target() != awaited.target) {
         let message = format!("Azure still lists the former reference in `{name}`");
-        return ReferenceCheck::Waiting(message);
+        return ReferenceCheck::visible(message);
     }
     let status = &row.status;
     let reason = format!("the reference in `{name}` is {status}: {}", status.advice());
     match status.progress() {
         Progress::Resolved => {}
-        Progress::InProgress => return ReferenceCheck::Waiting(reason),
+        Progress::InProgress => {
+            return ReferenceCheck::Waiting {
+                reason,
+                is_visible: awaited.target.version.is_some(),
+            };
+        }
         Progress::Broken => {
             let before = facts.before.map(|rows| rows.iter().find(is_own));
             let differs = before
@@ -198,7 +226,7 @@ fn check_reference(
             ReferenceCheck::Proven(Evidence::ActiveVersion)
         }
         (Some(_), Some(active)) => {
-            ReferenceCheck::Waiting(format!("`{name}` still has version {active}"))
+            ReferenceCheck::visible(format!("`{name}` still has version {active}"))
         }
         // A pinned reference leaves Azure no choice.
         (Some(wanted), None) if awaited.target.version.as_ref() == Some(wanted) => {

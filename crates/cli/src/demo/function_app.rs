@@ -1,0 +1,56 @@
+//! The function app of the demonstration: a copy, with a policy for the secret.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use keyrelay_sandbox::{Lock, Locked};
+
+use super::SECRET;
+
+/// Copies the function app, and adds a policy for the secret: a copy of `pin` under the secret's
+/// name.
+pub(super) fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+    let copied = folder.join("app");
+    copy_folder(app, &copied).with_context(|| {
+        format!(
+            "cannot copy the function app in `{}`: build it with `cargo xtask app`",
+            app.display()
+        )
+    })?;
+    let policies = copied.join("policies");
+    std::fs::copy(
+        policies.join("pin.wasm"),
+        policies.join(format!("{SECRET}.wasm")),
+    )
+    .context("no policy `pin`")?;
+    // If the app has a lock, only the policies in it run.
+    if let Some(mut lock) = Lock::read(&copied)? {
+        let pin = lock
+            .get("pin")
+            .copied()
+            .context("policies.lock does not know the policy `pin`")?;
+        lock.insert(
+            SECRET,
+            Locked {
+                precompiled: None,
+                ..pin
+            },
+        );
+        lock.write(&copied)?;
+    }
+    Ok(copied)
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
