@@ -54,7 +54,7 @@ pub(crate) async fn reconcile(services: &Arc<Services>, invocation: &str) -> Out
         summary.idle = Some("the mode is `off`");
     } else {
         let pass = Pass::new(services, invocation, Deadline::after(TIMEOUT));
-        if let Err(error) = Box::pin(run(&pass, &mut summary)).await {
+        if let Err(error) = run(&pass, &mut summary).await {
             let message = error_chain(&error);
             tracing::error!(invocation.id = invocation, "reconciling: {message}");
             return Outcome::transient(message);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use keyrelay_azure::Call;
 use keyrelay_config::route as rule_of;
 use keyrelay_model::{Event, EventError, Verdict};
@@ -91,7 +92,8 @@ pub(crate) async fn run(
         of = trigger.of.as_ref().map(RunId::as_str),
     );
     let run = run_in_span(services, trigger, event, budget);
-    run.instrument(span).await
+    // Boxed: the types of all steps together are too deep for the compiler.
+    run.instrument(span).boxed().await
 }
 
 async fn run_in_span(

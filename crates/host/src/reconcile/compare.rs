@@ -229,15 +229,13 @@ async fn behind(
             _ if is_pending => false,
             Drift::None => false,
             Drift::Behind => true,
-            Drift::UnlessRefreshed => {
-                match has_refreshed(pass, app, &key, version, attributes).await {
-                    Ok(has_refreshed) => !has_refreshed,
-                    Err(error) => {
-                        summary.problem(error_chain(&error));
-                        false
-                    }
+            Drift::UnlessRefreshed => match has_refreshed(pass, app, &key, &newest).await {
+                Ok(has_refreshed) => !has_refreshed,
+                Err(error) => {
+                    summary.problem(error_chain(&error));
+                    false
                 }
-            }
+            },
         };
         if is_behind {
             let missed = missed.entry(key).or_insert_with(|| Missed {
@@ -252,22 +250,28 @@ async fn behind(
     missed.into_values().collect()
 }
 
-/// Whether keyrelay has refreshed an app since a version of a secret exists.
+/// Whether keyrelay has refreshed an app since the newest version of a secret exists. Of several
+/// that the vault does not order, one is enough.
 async fn has_refreshed(
     pass: &Pass<'_>,
     app: &AppId,
     secret: &SecretKey,
-    version: &SecretVersion,
-    attributes: &VersionAttributes,
+    newest: &[(&SecretVersion, &VersionAttributes)],
 ) -> Result<bool, StoreError> {
     let state = pass
         .store
         .read_json::<AppState>(&app_state::key(app))
         .await?;
-    let created = i64::try_from(attributes.created).unwrap_or(i64::MAX);
-    // The vault counts whole seconds.
-    let existed = Timestamp::from_second(created.saturating_add(1)).unwrap_or(Timestamp::MAX);
-    Ok(state.is_some_and(|(state, _)| state.has_refreshed(secret, version, existed)))
+    let has_refreshed = |state: &AppState, version, attributes: &VersionAttributes| {
+        let created = i64::try_from(attributes.created).unwrap_or(i64::MAX);
+        // The vault counts whole seconds.
+        let existed = Timestamp::from_second(created.saturating_add(1));
+        state.has_refreshed(secret, version, existed.unwrap_or(Timestamp::MAX))
+    };
+    Ok(state.is_some_and(|(state, _)| {
+        let mut newest = newest.iter();
+        newest.any(|(version, attributes)| has_refreshed(&state, version, attributes))
+    }))
 }
 
 /// The versions of a secret, read once for each comparison.

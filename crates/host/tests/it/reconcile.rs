@@ -127,7 +127,7 @@ async fn a_reference_that_has_drifted_is_repaired_within_the_hour() {
         .start()
         .await;
     let version = app.azure.cloud.newest_version(VAULT, "sql").unwrap();
-    let invocation = app.reconcile().await;
+    let invocation = app.reconcile_all().await;
     assert!(invocation.outcome.is_ok(), "{:?}", invocation.outcome);
     assert_eq!(
         app.active_version("orders", "SQL"),
@@ -236,7 +236,7 @@ async fn a_comparison_that_failed_is_repeated_the_next_time() {
     app.azure.cloud.switch_on(
         Fault::new(Service::ResourceManager, away).path("providers/Microsoft.Web/sites"),
     );
-    app.reconcile().await;
+    app.reconcile_all().await;
     assert!(recorded(&app, "drift").is_empty());
     app.azure.cloud.switch_off_faults();
     app.reconcile().await;
@@ -251,6 +251,7 @@ async fn a_comparison_that_a_wrong_clock_dated_in_the_future_is_repeated() {
         .await;
     let progress = serde_json::json!({ "compared": "2099-01-01T00:00:00Z", "after": null });
     let folder = app.store().join("pending/comparison");
+    std::fs::remove_dir_all(&folder).unwrap();
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(
         folder.join("all--due-4070908800000.json"),

