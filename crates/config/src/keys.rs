@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::Config;
 
-    const TABLES: [&[Key]; 6] = [KEYS, ROTATION, GRANT, LIMITS, CLOUD, WEBHOOK];
+    const TABLES: [&[Key]; 7] = [KEYS, ROTATION, GRANT, LIMITS, AUDIT, CLOUD, WEBHOOK];
 
     /// The keys that the message about an unknown one names.
     fn known(text: &str) -> Vec<String> {
@@ -236,6 +236,7 @@ mod tests {
             ("[[rotation]]\nsecret = \"a\"\n", "", ROTATION),
             ("[[rotation]]\nsecret = \"a\"\ngrant = { ", " }", GRANT),
             ("[[rotation]]\nsecret = \"a\"\nlimits = { ", " }", LIMITS),
+            ("audit = { ", " }", AUDIT),
             ("cloud = { ", " }", CLOUD),
             ("webhook = { ", " }", WEBHOOK),
         ] {
@@ -256,7 +257,12 @@ mod tests {
 
     #[test]
     fn the_meaning_of_a_table_names_its_keys() {
-        for (name, keys, inner) in [("grant", ROTATION, GRANT), ("webhook", KEYS, WEBHOOK)] {
+        let tables = [
+            ("grant", ROTATION, GRANT),
+            ("audit", KEYS, AUDIT),
+            ("webhook", KEYS, WEBHOOK),
+        ];
+        for (name, keys, inner) in tables {
             let key = keys.iter().find(|key| key.name == name).unwrap();
             for inner in names(inner) {
                 assert!(

@@ -20,12 +20,19 @@ pub use reference_row::ReferenceRow;
 pub(crate) use resolution::Resolver;
 pub use resolve_status::ResolveStatus;
 
-use crate::cloud::CloudOptions;
 use crate::identity::ManagedIdentity;
 use crate::profile::Profile;
 use crate::tasks::Tasks;
 use crate::vaults::NewSecrets;
 use crate::world::World;
+
+/// The behaviour of the apps that takes time.
+#[derive(Debug, Clone)]
+pub(crate) struct AppsClock {
+    pub(crate) profile: Profile,
+    /// The delay between a write of settings and the resolution of their references.
+    pub(crate) resolve_after: Duration,
+}
 
 /// All apps of the world.
 #[derive(Debug)]
@@ -42,18 +49,21 @@ impl Apps {
     pub(crate) fn new(
         world: &World,
         resolver: Resolver,
-        options: &CloudOptions,
+        clock: AppsClock,
         tasks: Tasks,
         now: Timestamp,
     ) -> Self {
-        let profile = options.profile.clone();
+        let AppsClock {
+            profile,
+            resolve_after,
+        } = clock;
         Self {
             apps: world
                 .apps()
                 .map(|app| Arc::new(LocalApp::new(world, app, &profile, now)))
                 .collect(),
             resolver: Arc::new(resolver),
-            resolve_after: options.resolve_after,
+            resolve_after,
             profile,
             tasks,
         }

@@ -132,23 +132,24 @@ impl RefreshProgress {
         rule: RefreshRule,
         timing: &RefreshTiming,
     ) -> RefreshStep {
-        let Some(last) = self.refreshes.last().copied() else {
-            return match rule {
-                RefreshRule::Twice => RefreshStep::Refresh,
-                RefreshRule::Once => after(timing.between(), self.known_for, RefreshStep::Refresh),
-            };
+        let (count, last) = (self.refreshes.len(), self.refreshes.last());
+        let since_last = last.map(|last| last.age);
+        let is_enough = match rule {
+            RefreshRule::Twice => self.is_repeated(timing),
+            RefreshRule::Once => self.is_late(timing),
         };
-        if let (RefreshRule::Twice, false) = (rule, self.is_repeated(timing)) {
-            if self.refreshes.len() < MAX_REFRESHES {
-                return after(timing.between(), last.age, RefreshStep::Refresh);
-            }
-        } else if !last.is_accepted && self.refreshes.len() < MAX_REFRESHES {
-            // keyrelay was stopped before Azure's response.
-            return after(timing.between(), last.age, RefreshStep::Refresh);
+        if !is_enough && count < MAX_REFRESHES {
+            let age = match rule {
+                // The first one at once.
+                RefreshRule::Twice => since_last.unwrap_or(Duration::MAX),
+                RefreshRule::Once => since_last.unwrap_or(Duration::MAX).min(self.known_for),
+            };
+            return after(timing.between(), age, RefreshStep::Refresh);
         }
+        let age = since_last.unwrap_or_default();
         match state {
             UnnamedState::Resolved => match self.evidence(timing) {
-                Some(evidence) => after(timing.settled(), last.age, RefreshStep::Proven(evidence)),
+                Some(evidence) => after(timing.settled(), age, RefreshStep::Proven(evidence)),
                 None => RefreshStep::Wait(None),
             },
             UnnamedState::InProgress => RefreshStep::Wait(None),
@@ -157,11 +158,11 @@ impl RefreshProgress {
                     true => Duration::ZERO,
                     false => timing.broken_after(),
                 };
-                if rule == RefreshRule::Once || self.refreshes.len() >= MAX_REFRESHES {
-                    after(believed_after, last.age, RefreshStep::Broken)
+                if rule == RefreshRule::Once || count >= MAX_REFRESHES {
+                    after(believed_after, age, RefreshStep::Broken)
                 } else {
                     let pause = believed_after.max(timing.between());
-                    after(pause, last.age, RefreshStep::Refresh)
+                    after(pause, age, RefreshStep::Refresh)
                 }
             }
         }
@@ -176,18 +177,20 @@ impl RefreshProgress {
             .is_some_and(|(first, last)| first.age.saturating_sub(last.age) >= timing.between())
     }
 
+    /// Whether an accepted refresh began well after the version was known.
+    fn is_late(&self, timing: &RefreshTiming) -> bool {
+        self.refreshes
+            .iter()
+            .any(|it| it.is_accepted && self.known_for.saturating_sub(it.age) >= timing.between())
+    }
+
     /// The evidence if the references are resolved after the last refresh.
     fn evidence(&self, timing: &RefreshTiming) -> Option<Evidence> {
         if self.is_repeated(timing) {
-            return Some(Evidence::RefreshedTwice);
+            Some(Evidence::RefreshedTwice)
+        } else {
+            self.is_late(timing).then_some(Evidence::RefreshedOnce)
         }
-        let is_late = |it: &PastRefresh| {
-            it.is_accepted && self.known_for.saturating_sub(it.age) >= timing.between()
-        };
-        self.refreshes
-            .iter()
-            .any(is_late)
-            .then_some(Evidence::RefreshedOnce)
     }
 }
 
@@ -311,6 +314,15 @@ mod tests {
 
     #[test]
     fn a_refresh_that_began_too_early_is_no_evidence() {
-        once(30, &[25], UnnamedState::Resolved, RefreshStep::Wait(None));
+        let resolved = UnnamedState::Resolved;
+        once(10, &[5], resolved, wait(15));
+        once(30, &[25], resolved, RefreshStep::Refresh);
+        once(
+            48,
+            &[43, 18],
+            resolved,
+            RefreshStep::Proven(Evidence::RefreshedTwice),
+        );
+        once(90, &[85, 80, 75], resolved, RefreshStep::Wait(None));
     }
 }

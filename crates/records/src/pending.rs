@@ -91,9 +91,17 @@ pub struct PendingRotation {
     pub attempts: u32,
     /// The reason why there is no final verdict.
     pub reason: String,
+    /// Whether references in connection strings are to be verified too.
+    #[serde(default = "yes")]
+    pub connection_strings: bool,
     /// The rollback of what was written, or was about to be.
     #[serde(alias = "undo")]
     pub rollback: Vec<Rollback>,
+}
+
+/// Earlier versions did not say.
+fn yes() -> bool {
+    true
 }
 
 /// A pending object with its key in the store.

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use keyrelay_model::Reference;
 
+/// The text in the place of everything that is not kept.
+pub(super) const REDACTED: &str = "redacted";
+
 /// The placeholders of a file. The same value of a kind always gets the same placeholder, so that
 /// one sees which version is meant.
 #[derive(Default)]
@@ -98,7 +101,7 @@ impl Placeholders {
     /// The text of a reference with placeholders: its form, and whether it has a version.
     pub(super) fn of_reference(&mut self, text: &str, vault_suffix: &str) -> String {
         let Ok(reference) = Reference::parse(text, vault_suffix) else {
-            return super::redact::REDACTED.to_owned();
+            return REDACTED.to_owned();
         };
         let target = reference.target();
         let form = if text.to_lowercase().contains("secreturi") {

@@ -3,9 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::placeholders::Placeholders;
-
-/// The text in the place of everything that is not kept.
-pub(super) const REDACTED: &str = "redacted";
+use super::placeholders::REDACTED;
 
 /// The form of a response, which determines the kinds of its names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,7 +22,7 @@ use crate::out;
 /// Resubmit the event of a run
 ///
 /// The event is written to the store, and keyrelay-host handles it when its reconcile timer runs
-/// next: within 5 minutes with the default schedule. The decision depends on the state at that
+/// next: within a minute with the default schedule. The decision depends on the state at that
 /// time: a version that is no longer the newest does not replace a newer one.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -52,7 +52,7 @@ struct MasterKey(String);
 const EXAMPLES: &str = "\
 Examples:
   keyrelay runs resubmit 20261123T054539123Z-1f3a9c2d
-      within 5 minutes
+      within a minute
   keyrelay runs resubmit 20261123T054539123Z-1f3a9c2d --wait
       and show the new run
   export FUNCTIONS_MASTER_KEY=$(az functionapp keys list -g shop -n keyrelay --query masterKey -o tsv)

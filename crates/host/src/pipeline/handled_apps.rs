@@ -36,7 +36,7 @@ impl HandledApps {
     pub(crate) fn insert(&self, event_id: &str, rotation: &RotationRecord) {
         if matches!(
             rotation.outcome.verdict,
-            Verdict::Verified | Verdict::Unchanged
+            Verdict::Verified | Verdict::Refreshed | Verdict::Unchanged
         ) {
             self.0
                 .insert((event_id.to_owned(), rotation.app.clone()), ());

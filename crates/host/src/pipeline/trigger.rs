@@ -28,6 +28,8 @@ pub(crate) struct Resumed {
     pub(crate) since: Timestamp,
     /// The number of earlier attempts by the reconcile timer.
     pub(crate) attempts: u32,
+    /// Whether references in connection strings are to be verified too.
+    pub(crate) connection_strings: bool,
     /// The way back from all that was written, or was about to be.
     pub(crate) rollback: Vec<Rollback>,
 }

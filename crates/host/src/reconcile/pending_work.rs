@@ -107,6 +107,7 @@ async fn resume_work(pass: &Pass<'_>, key: &str, app: &AppId, work: PendingRotat
             run: work.run.clone(),
             since: work.since,
             attempts: work.attempts,
+            connection_strings: work.connection_strings,
             rollback: work.rollback.clone(),
         }),
     };

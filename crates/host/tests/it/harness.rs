@@ -106,9 +106,11 @@ impl Harness {
         match &self.azurite {
             Some(azurite) => azurite.stop().await,
             None => {
-                // The handler responds before it has created the folder.
-                self.until("the store is there", |app| app.store().is_dir())
-                    .await;
+                // The handler responds before it has opened the folder.
+                self.until("the handler is ready", |app| {
+                    app.log().contains("keyrelay-host is ready")
+                })
+                .await;
                 fs::rename(self.store(), self.folder.path().join("away")).unwrap();
                 fs::write(self.store(), "").unwrap();
             }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::error::CloudError;
 use super::options::CloudOptions;
-use crate::apps::{Apps, LocalApp, Resolver};
+use crate::apps::{Apps, AppsClock, LocalApp, Resolver};
 use crate::audit::AuditLog;
 use crate::faults::Faults;
 use crate::hidden::Hidden;
@@ -56,7 +56,11 @@ impl CloudServices {
             faults: Arc::clone(&faults),
             audit: Arc::clone(&audit),
         };
-        let apps = Arc::new(Apps::new(world, resolver, options, tasks.clone(), now));
+        let clock = AppsClock {
+            profile: options.profile.clone(),
+            resolve_after: options.resolve_after,
+        };
+        let apps = Arc::new(Apps::new(world, resolver, clock, tasks.clone(), now));
         let identities = Arc::new(Identities::new(
             world,
             apps.identities(),

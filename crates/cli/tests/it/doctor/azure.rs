@@ -164,7 +164,7 @@ async fn a_scope_that_is_not_there_or_has_no_references() {
         .await;
 
     let mut installation = Installation::new(&world()).await.rotated().await;
-    installation.variables = vec![("WEBSITE_SITE_NAME", None)];
+    installation.variables = vec![("KEYRELAY_OWN_APP", None)];
     installation
         .finds("no app can be found", "KEYRELAY_SCOPE")
         .await;

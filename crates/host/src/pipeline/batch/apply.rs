@@ -53,11 +53,16 @@ async fn under_lease(batch: &mut Batch, lease: &mut Lease<AppState>) -> Result<(
     if !rotations.iter().any(Rotation::is_open) {
         return Ok(());
     }
-    let statuses = context.statuses().await?;
+    let statuses = context.statuses(rotations).await?;
     decide::by_references(context, rotations, &statuses).await;
     patch(batch, lease, &statuses).await?;
     refresh(batch, lease, &statuses).await?;
     learn(batch, lease);
+    for rotation in &mut batch.rotations {
+        batch
+            .context
+            .leave_if_nothing_is_visible(rotation, &statuses);
+    }
     batch.rows_before = batch.has_changed.then_some(statuses);
     Ok(())
 }

@@ -52,27 +52,43 @@ impl BatchContext {
         azure.settings(&self.app, &self.call).await
     }
 
-    /// Reads the statuses of the app's references, without plain text.
-    pub(super) async fn statuses(&self) -> Result<Vec<ReferenceStatus>, AzureError> {
-        let azure = &self.services.resource_manager;
-        azure.reference_statuses(&self.app, &self.call).await
-    }
-
-    /// Reads the statuses that the verification of these rotations needs: those of connection strings
-    /// only if one of them has to be verified.
-    pub(super) async fn awaited_statuses(
+    /// Reads the statuses of the app's references, without plain text: those in connection strings
+    /// only if an open rotation may have to do with them.
+    pub(super) async fn statuses(
         &self,
         rotations: &[Rotation],
     ) -> Result<Vec<ReferenceStatus>, AzureError> {
-        let verifications = rotations.iter().filter_map(Rotation::verification);
-        let mut awaited = verifications.flat_map(|verification| &verification.awaited);
-        if awaited.any(|it| it.kind == ReferenceKind::ConnectionString) {
-            return self.statuses().await;
-        }
         let azure = &self.services.resource_manager;
+        let mut open = rotations.iter().filter(|rotation| rotation.is_open());
+        if open.any(may_have_connection_strings) {
+            return azure.reference_statuses(&self.app, &self.call).await;
+        }
         azure
             .app_setting_reference_statuses(&self.app, &self.call)
             .await
+    }
+
+    /// Notes that a status check finds nothing new, if the rows before a change tell: those of
+    /// references that Azure names no version of look the same before and after it.
+    pub(super) fn leave_if_nothing_is_visible(
+        &self,
+        rotation: &mut Rotation,
+        rows: &[ReferenceStatus],
+    ) {
+        let Some(verification) = rotation.verification() else {
+            return;
+        };
+        if !verification.plan.is_empty() {
+            return;
+        }
+        if let Step::Wait {
+            reason,
+            pause,
+            is_visible: false,
+        } = self.next_step(&rotation.context, verification, rows, None)
+        {
+            rotation.wait(reason, pause, false);
+        }
     }
 
     /// The secret that a row's setting references.
@@ -125,6 +141,15 @@ impl BatchContext {
             timing: &config.refresh_timing,
         };
         next_step(checked, rows, facts)
+    }
+}
+
+fn may_have_connection_strings(rotation: &Rotation) -> bool {
+    let is_one = |it: &AwaitedReference| it.kind == ReferenceKind::ConnectionString;
+    match (rotation.verification(), &rotation.context.resumed) {
+        (Some(verification), _) => verification.awaited.iter().any(is_one),
+        (None, Some(resumed)) => resumed.connection_strings,
+        (None, None) => true,
     }
 }
 

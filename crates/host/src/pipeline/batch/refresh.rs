@@ -40,11 +40,8 @@ pub(super) async fn refresh(
         return Ok(());
     }
     if !*has_changed {
-        let events: Vec<&Event> = rotations
-            .iter()
-            .filter(|rotation| rotation.verification().is_some())
-            .map(|rotation| &rotation.context.event)
-            .collect();
+        let of_due = due.iter().filter_map(|index| rotations.get(*index));
+        let events: Vec<&Event> = of_due.map(|rotation| &rotation.context.event).collect();
         send(context, lease, &events).await?;
         *has_changed = true;
     }

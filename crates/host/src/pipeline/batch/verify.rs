@@ -39,13 +39,15 @@ pub(super) fn start(applied: Applied, queue: &AppQueue) -> Verifying<'_> {
 
 /// Checks the references until every rotation has its verdict.
 pub(super) async fn verify(mut verifying: Verifying<'_>) -> Closed {
+    // What no check can advance is left without one.
+    leave(&mut verifying.batch, |rotation| !rotation.is_visible).await;
     let mut own_pause = FIRST_PAUSE;
     while is_due(&verifying.batch) {
         let pause = own_pause.max(verifying.load.pause());
         let Batch {
             context, rotations, ..
         } = &verifying.batch;
-        match context.awaited_statuses(rotations).await {
+        match context.statuses(rotations).await {
             Ok(rows) => check(&mut verifying, &rows, pause).await,
             // The change is made; only its verification is left.
             Err(error) => {

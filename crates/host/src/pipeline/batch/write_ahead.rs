@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use keyrelay_azure::ReferenceKind;
 use keyrelay_model::Plan;
 use keyrelay_records::{EventRecord, Outcome, PendingObject, PendingRotation, Rollback, of_plan};
 
@@ -128,8 +129,17 @@ fn work_of(
         due: now.checked_add(due_in).unwrap_or(now),
         attempts: resumed.map_or(0, |resumed| resumed.attempts + 1),
         reason: reason.to_owned(),
+        connection_strings: has_connection_strings(rotation),
         rollback: joined(before, of_plan(plan, context.vault_suffix())),
     }
+}
+
+/// Whether a rotation verifies references in connection strings. It may not know yet.
+fn has_connection_strings(rotation: &Rotation) -> bool {
+    rotation.verification().is_none_or(|verification| {
+        let mut awaited = verification.awaited.iter();
+        awaited.any(|it| it.kind == ReferenceKind::ConnectionString)
+    })
 }
 
 /// The pause after an attempt of the reconcile timer, by the number of attempts before it.
