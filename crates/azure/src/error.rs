@@ -104,7 +104,7 @@ impl AzureError {
             Failure::Response(response) => response.status == 408 || response.status >= 500,
             _ => false,
         };
-        self.operation == Operation::WriteSettings && is_uncertain
+        !self.operation.is_idempotent() && is_uncertain
     }
 
     /// The pause before the settings should be read, planned and written again after a failed

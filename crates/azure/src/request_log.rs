@@ -92,9 +92,9 @@ impl Operation {
     }
 
     /// Whether the operation is idempotent. A write of settings is not: another writer may have
-    /// written in between.
+    /// written in between. Neither is a refresh: each may restart the app.
     pub(crate) fn is_idempotent(self) -> bool {
-        self != Self::WriteSettings
+        !matches!(self, Self::WriteSettings | Self::RefreshReferences)
     }
 }
 

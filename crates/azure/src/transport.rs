@@ -195,7 +195,10 @@ impl Transport {
                 token_was_rejected = true;
                 continue;
             }
-            if !request.operation.is_idempotent()
+            // A throttled request was not carried out. The caller plans a write again.
+            let is_repeatable = request.operation.is_idempotent()
+                || (request.operation == Operation::RefreshReferences && status == Some(429));
+            if !is_repeatable
                 || !FailureKind::of(&failure).is_momentary()
                 || *attempts >= MAX_ATTEMPTS
             {

@@ -100,7 +100,7 @@ pub const KEYS: &[Key] = &[
          later; `\"once\"`, 20 s after the event, for apps that cannot afford a second restart"),
     key("azure_refresh_ms", Any, Value("15000"),
         "how long Azure takes for a refresh, which `keyrelay calibrate` measures; the second refresh follows \
-         after 4/3 of it"),
+         after 4/3 of it; less than the default is for a stand-in with a faster clock"),
     key("audit", Any, Described("none"),
         "a table with `workspace`, the id of the Log Analytics workspace with the vaults' audit logs: \
          with it, `refreshed` becomes `verified` once the log shows that the app has read the version"),

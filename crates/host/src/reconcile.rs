@@ -13,6 +13,7 @@ mod pass;
 mod pending_work;
 mod postponed;
 mod reminders;
+mod settle;
 mod summary;
 
 use std::collections::HashSet;
@@ -33,6 +34,9 @@ use summary::Summary;
 
 /// Longest time for one invocation of the timer. The next one waits for its end.
 const TIMEOUT: Duration = Duration::from_secs(240);
+
+/// Longest time for one part of a comparison.
+const COMPARE_FOR: Duration = Duration::from_secs(45);
 
 /// Interval of comparisons.
 const COMPARE_EVERY: Duration = Duration::from_hours(1);
@@ -147,7 +151,9 @@ async fn compare_all(
     if progress.after.is_none() {
         progress.compared = Some(now);
     }
-    match compare::compare(pass, progress.after.take(), summary).await {
+    // The rest comes with the next invocation, so that pending work does not wait for long.
+    let part = Pass::new(pass.services, pass.invocation, Deadline::after(COMPARE_FOR));
+    match compare::compare(&part, progress.after.take(), summary).await {
         Some(after) => progress.after = after,
         // Nothing could be compared: the next invocation tries again.
         None => return Ok(()),

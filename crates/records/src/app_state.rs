@@ -127,9 +127,9 @@ impl AppState {
         self.refreshes.begin(events, now, between);
     }
 
-    /// Records that Azure accepted the refresh that began at `began`.
-    pub fn accept_refresh(&mut self, began: Timestamp) {
-        self.refreshes.accept(began);
+    /// Records that Azure accepted the refresh that began at `began`, at the time `now`.
+    pub fn accept_refresh(&mut self, began: Timestamp, now: Timestamp) {
+        self.refreshes.accept(began, now);
     }
 
     /// Records that Azure refused the refresh that began at `began`.
@@ -137,10 +137,18 @@ impl AppState {
         self.refreshes.withdraw(began);
     }
 
-    /// Whether the version of a secret, `<vault host>/<name>` in lower case, was refreshed by
-    /// keyrelay: for its own event, or for another secret after `since`.
-    pub fn has_refreshed(&self, secret: &str, version: &SecretVersion, since: Timestamp) -> bool {
-        self.refreshes.cover(secret, version.as_str(), since)
+    /// Whether nothing is left to refresh for a version of a secret, `<vault host>/<name>` in lower
+    /// case, that exists `since`: it was applied, or refreshed, or another secret was, `between`
+    /// after that.
+    pub fn has_refreshed(
+        &self,
+        secret: &str,
+        version: &SecretVersion,
+        since: Timestamp,
+        between: Duration,
+    ) -> bool {
+        self.refreshes
+            .cover(secret, version.as_str(), since, between)
     }
 
     /// Records that the event's version was rolled back. The version that was applied before counts

@@ -192,7 +192,13 @@ impl Pending {
     /// Postpones an event. Returns false if it is postponed already, and then leaves the stored one
     /// unchanged.
     pub async fn postpone(&self, postponed: &PostponedEvent) -> Result<bool, StoreError> {
-        match self.0.create(&postponed.key(), postponed).await {
+        // A later attempt has moved it to another due time.
+        let key = DueKey::new(postponed.key());
+        let mut kept = self.0.list(EVENTS).await?.into_iter().map(DueKey::new);
+        if kept.any(|kept| kept.name() == key.name()) {
+            return Ok(false);
+        }
+        match self.0.create(key.as_str(), postponed).await {
             Err(error) if error.is_conflict() => Ok(false),
             kept => kept.map(|_| true),
         }

@@ -94,7 +94,10 @@ impl PendingObject {
             State::Claimed(entry) => {
                 // Under the former key first: the claim is still ours, and nothing is lost if the
                 // process dies before the next step.
-                entry.value = work.clone();
+                entry.value = PendingWork {
+                    claimed_until: entry.value.claimed_until,
+                    ..work.clone()
+                };
                 if !self.pending.replace(entry).await? {
                     return Ok(());
                 }

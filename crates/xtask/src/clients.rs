@@ -40,6 +40,8 @@ pub(crate) fn run() -> anyhow::Result<()> {
             WORLD,
             "--site",
             "orders",
+            "--profile",
+            "ideal",
             "--page-size",
             "2",
         ])

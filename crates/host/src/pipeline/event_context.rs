@@ -17,6 +17,8 @@ pub(crate) struct EventContext {
     pub(crate) run: RunId,
     pub(crate) cause: Cause,
     pub(crate) event: Event,
+    /// Whether an earlier run has tried the same.
+    pub(crate) is_retry: bool,
     /// The time at which the run began.
     pub(crate) began: Timestamp,
     /// The vault's list of versions. It was requested after the run began.

@@ -32,11 +32,12 @@ impl Default for HandledApps {
 }
 
 impl HandledApps {
-    /// Adds the app of a rotation, if its verdict leaves nothing to do.
+    /// Adds the app of a rotation, if its verdict leaves nothing to do for another delivery: what is
+    /// pending is in the store, and the reconcile timer continues it.
     pub(crate) fn insert(&self, event_id: &str, rotation: &RotationRecord) {
         if matches!(
             rotation.outcome.verdict,
-            Verdict::Verified | Verdict::Refreshed | Verdict::Unchanged
+            Verdict::Verified | Verdict::Refreshed | Verdict::Pending | Verdict::Unchanged
         ) {
             self.0
                 .insert((event_id.to_owned(), rotation.app.clone()), ());

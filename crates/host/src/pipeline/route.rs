@@ -69,6 +69,7 @@ pub(crate) async fn route<'a>(
     let context = EventContext {
         run: run.id.clone(),
         cause: trigger.cause,
+        is_retry: trigger.is_retry,
         event: event.clone(),
         began: run.started,
         versions,

@@ -15,6 +15,8 @@ pub(crate) struct Trigger {
     pub(crate) of: Option<RunId>,
     /// The apps to rotate. None: those that the rule names, or those that use the secret.
     pub(crate) apps: Option<Vec<AppId>>,
+    /// Whether an earlier run has tried the same.
+    pub(crate) is_retry: bool,
     /// The pending work that this run resumes.
     pub(crate) resumed: Option<Resumed>,
 }
@@ -42,6 +44,7 @@ impl Trigger {
             cause: Cause::Event,
             of: None,
             apps: None,
+            is_retry: false,
             resumed: None,
         }
     }
@@ -54,8 +57,8 @@ impl Trigger {
             .is_some_and(|resumed| !resumed.rollback.is_empty())
     }
 
-    /// Whether redeliveries of the event are deduplicated.
+    /// Whether redeliveries of the event are deduplicated. Pending work that is resumed is none.
     pub(crate) fn is_deduplicated(&self) -> bool {
-        matches!(self.cause, Cause::Event | Cause::Pending)
+        matches!(self.cause, Cause::Event | Cause::Pending) && self.resumed.is_none()
     }
 }

@@ -180,7 +180,7 @@ async fn finish(pass: &Pass<'_>, due: &Due, read: Option<&SecretRead>) -> Result
         };
     };
     let message = format!(
-        "the vault's audit log shows that the app read version {} at {}",
+        "the vault's audit log shows that the identity of the app read version {} at {}",
         due.version.version, read.at
     );
     let outcome = Outcome::proven(Evidence::AuditLog, message);

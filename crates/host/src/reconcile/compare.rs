@@ -15,7 +15,7 @@ use keyrelay_records::app_state::{self, AppState};
 use keyrelay_records::{Cause, PendingEntry, PendingRotation, PendingWork};
 use keyrelay_store::StoreError;
 
-use super::drift::{Drift, drift_of, missed_event};
+use super::drift::{Drift, drift_of, missed_event, valid_since};
 use super::pass::Pass;
 use super::reminders::{self, Expiring};
 use super::summary::Summary;
@@ -107,6 +107,7 @@ async fn repair(pass: &Pass<'_>, missed: Missed, summary: &mut Summary) {
         cause: Cause::Drift,
         of: None,
         apps: Some(missed.apps),
+        is_retry: false,
         resumed: None,
     };
     run(pass.services, trigger, Ok(missed.event), pass.run_budget()).await;
@@ -262,11 +263,12 @@ async fn has_refreshed(
         .store
         .read_json::<AppState>(&app_state::key(app))
         .await?;
+    let between = pass.services.config.refresh_timing.between();
     let has_refreshed = |state: &AppState, version, attributes: &VersionAttributes| {
-        let created = i64::try_from(attributes.created).unwrap_or(i64::MAX);
+        let created = i64::try_from(valid_since(attributes)).unwrap_or(i64::MAX);
         // The vault counts whole seconds.
         let existed = Timestamp::from_second(created.saturating_add(1));
-        state.has_refreshed(secret, version, existed.unwrap_or(Timestamp::MAX))
+        state.has_refreshed(secret, version, existed.unwrap_or(Timestamp::MAX), between)
     };
     Ok(state.is_some_and(|(state, _)| {
         let mut newest = newest.iter();

@@ -44,7 +44,7 @@ pub(super) fn drift_of(
             row.status.progress() == Progress::Resolved && !is_newest(active) && is_older(active)
         }
         (None, None) => {
-            let is_recent = |attributes: &VersionAttributes| attributes.created + DAILY > now;
+            let is_recent = |attributes: &VersionAttributes| valid_since(attributes) + DAILY > now;
             return match newest.iter().any(|(_, attributes)| is_recent(attributes)) {
                 true => Drift::UnlessRefreshed,
                 false => Drift::None,
@@ -55,6 +55,13 @@ pub(super) fn drift_of(
         true => Drift::Behind,
         false => Drift::None,
     }
+}
+
+/// The time from which a version may be read, in seconds since 1970.
+pub(super) fn valid_since(attributes: &VersionAttributes) -> u64 {
+    attributes
+        .created
+        .max(attributes.not_before.unwrap_or_default())
 }
 
 /// The event that an app must have missed.

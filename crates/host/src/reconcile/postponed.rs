@@ -67,6 +67,7 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
         cause: cause_of(cause),
         of: of.clone(),
         apps: None,
+        is_retry: tried_since.is_some(),
         resumed: None,
     };
     let budget = TimeBudget::of_timer(pass.deadline);

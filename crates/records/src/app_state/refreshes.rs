@@ -81,12 +81,18 @@ impl Refreshes {
         }
     }
 
-    /// Records that Azure accepted the refresh that began at `began`.
-    pub(super) fn accept(&mut self, began: Timestamp) {
+    /// Records that Azure accepted the refresh that began at `began`, at the time `now`: it counts
+    /// from then, because the request may have waited for its turn.
+    pub(super) fn accept(&mut self, began: Timestamp, now: Timestamp) {
         for refresh in self.all().flat_map(|it| &mut it.refreshes) {
-            refresh.accepted |= refresh.at == began;
+            if refresh.at == began {
+                *refresh = RecordedRefresh {
+                    at: now,
+                    accepted: true,
+                };
+            }
         }
-        self.last = Some(began);
+        self.last = Some(now);
     }
 
     /// Records that the refresh that began at `began` was refused: it does not count.
@@ -96,14 +102,21 @@ impl Refreshes {
         }
     }
 
-    /// Whether the refreshes for a version of a secret have begun, or any refresh of the app came
-    /// after `since`.
-    pub(super) fn cover(&self, secret: &str, version: &str, since: Timestamp) -> bool {
+    /// Whether nothing is left to refresh for a version of a secret that exists `since`: its own
+    /// refreshes are done, or any refresh of the app came well after that.
+    pub(super) fn cover(
+        &self,
+        secret: &str,
+        version: &str,
+        since: Timestamp,
+        between: Duration,
+    ) -> bool {
         let versions = self.by_secret.get(secret);
         let of_version = versions
             .and_then(|versions| versions.get(version))
-            .is_some_and(|it| !it.refreshes.is_empty());
-        of_version || self.last.is_some_and(|last| last > since)
+            .is_some_and(|it| it.is_done(between));
+        let is_late = |last: Timestamp| is_later(since, last, between);
+        of_version || self.last.is_some_and(is_late)
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut VersionRefreshes> {
@@ -131,25 +144,38 @@ fn key(event: &Event) -> String {
 }
 
 impl VersionRefreshes {
+    /// Adds a refresh. Several events of one version share it. A write beyond the limit, which an
+    /// operator may cause, takes the place of the last one.
     fn push(&mut self, now: Timestamp) {
-        if self.refreshes.len() < MAX_REFRESHES {
-            self.refreshes.push(RecordedRefresh {
-                at: now,
-                accepted: false,
-            });
+        if self.refreshes.last().is_some_and(|last| last.at == now) {
+            return;
         }
+        self.refreshes.truncate(MAX_REFRESHES - 1);
+        self.refreshes.push(RecordedRefresh {
+            at: now,
+            accepted: false,
+        });
+    }
+
+    /// Whether the evidence is there, or no other refresh is allowed.
+    fn is_done(&self, between: Duration) -> bool {
+        let mut accepted = self.refreshes.iter().filter(|it| it.accepted);
+        let is_late = |it: &RecordedRefresh| is_later(self.known, it.at, between);
+        self.refreshes.len() >= MAX_REFRESHES
+            || accepted.clone().count() >= 2
+            || accepted.any(is_late)
     }
 
     /// Whether a single refresh has begun, and another one is due.
     fn waits_for_another(&self, now: Timestamp, between: Duration) -> bool {
-        match self.refreshes.as_slice() {
-            [only] => {
-                let age = Duration::try_from(now.duration_since(only.at));
-                age.is_ok_and(|age| age >= between)
-            }
-            _ => false,
-        }
+        matches!(self.refreshes.as_slice(), [only] if is_later(only.at, now, between))
     }
+}
+
+/// Whether `later` comes at least `between` after `since`.
+fn is_later(since: Timestamp, later: Timestamp, between: Duration) -> bool {
+    let elapsed = Duration::try_from(later.duration_since(since));
+    elapsed.is_ok_and(|elapsed| elapsed >= between)
 }
 
 #[cfg(test)]
@@ -194,14 +220,14 @@ mod tests {
         assert_eq!(refreshes.learn(&first, at(0)), RefreshProgress::default());
         refreshes.begin(&[&first], at(1), BETWEEN);
         assert_eq!(ages(&mut refreshes, &first, 5), [(4, false)]);
-        refreshes.accept(at(1));
+        refreshes.accept(at(1), at(2));
         refreshes.begin(&[&first], at(6), BETWEEN);
         refreshes.withdraw(at(6));
-        assert_eq!(ages(&mut refreshes, &first, 9), [(8, true)]);
+        assert_eq!(ages(&mut refreshes, &first, 9), [(7, true)]);
         assert_eq!(refreshes.learn(&first, at(9)).known_for.as_secs(), 9);
         assert!(ages(&mut refreshes, &event("sql", Some("2")), 9).is_empty());
         // The other version is still known: two events do not make each other start again.
-        assert_eq!(ages(&mut refreshes, &first, 9), [(8, true)]);
+        assert_eq!(ages(&mut refreshes, &first, 9), [(7, true)]);
     }
 
     #[test]
@@ -220,7 +246,7 @@ mod tests {
         let (a, b) = (event("a", Some("1")), event("b", Some("1")));
         let mut refreshes = Refreshes::default();
         refreshes.begin(&[&a], at(0), BETWEEN);
-        refreshes.accept(at(0));
+        refreshes.accept(at(0), at(0));
         refreshes.begin(&[&b], at(10), BETWEEN);
         assert_eq!(ages(&mut refreshes, &a, 10).len(), 1);
         refreshes.begin(&[&b], at(30), BETWEEN);
@@ -229,15 +255,25 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_covered_by_its_own_refresh_or_a_later_one() {
+    fn several_events_of_one_version_are_one_refresh() {
+        let (mut refreshes, event) = (Refreshes::default(), event("sql", Some("1")));
+        refreshes.begin(&[&event, &event, &event], at(5), BETWEEN);
+        assert_eq!(ages(&mut refreshes, &event, 5).len(), 1);
+    }
+
+    #[test]
+    fn a_version_is_covered_by_its_own_refreshes_or_a_later_one() {
         let (sql, secret) = (event("sql", Some("1")), "contoso-kv.vault.azure.net/sql");
         let mut refreshes = Refreshes::default();
-        assert!(!refreshes.cover(secret, "1", at(0)));
+        assert!(!refreshes.cover(secret, "1", at(0), BETWEEN));
+        // One refresh may not have been sent, or may not have taken.
         refreshes.begin(&[&sql], at(5), BETWEEN);
-        assert!(refreshes.cover(secret, "1", at(9)));
-        assert!(!refreshes.cover(secret, "2", at(0)));
-        refreshes.accept(at(5));
-        assert!(refreshes.cover(secret, "2", at(0)));
-        assert!(!refreshes.cover(secret, "2", at(5)));
+        refreshes.accept(at(5), at(6));
+        assert!(!refreshes.cover(secret, "1", at(0), BETWEEN));
+        refreshes.begin(&[&sql], at(26), BETWEEN);
+        refreshes.accept(at(26), at(27));
+        assert!(refreshes.cover(secret, "1", at(90), BETWEEN));
+        assert!(!refreshes.cover(secret, "2", at(8), BETWEEN));
+        assert!(refreshes.cover(secret, "2", at(7), BETWEEN));
     }
 }

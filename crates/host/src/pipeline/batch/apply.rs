@@ -92,7 +92,10 @@ async fn patch(
     };
     let settings = write_until(context, lease, &mut decisions).await?;
     if let Some(began) = decisions.began {
-        lease.document.accept_refresh(began);
+        match *decisions.has_changed {
+            true => lease.document.accept_refresh(began, Timestamp::now()),
+            false => lease.document.withdraw_refresh(began),
+        }
     }
     for rotation in rotations.iter_mut() {
         if !matches!(rotation.stage, Stage::Patch) {

@@ -117,7 +117,10 @@ fn owed_verification(
     }
     // Azure resolves the others along with those of the plan.
     let others = context.awaited(event, statuses).into_iter();
-    let is_other = |it: &AwaitedReference| !awaited.iter().any(|own| own.setting == it.setting);
+    let is_other = |it: &AwaitedReference| {
+        let is_same = |own: &AwaitedReference| own.setting == it.setting && own.kind == it.kind;
+        !awaited.iter().any(is_same)
+    };
     let others: Vec<AwaitedReference> = others.filter(is_other).collect();
     awaited.extend(others);
     Some(Verification {

@@ -2,9 +2,9 @@
 //! more often than the schedule allows.
 
 use jiff::Timestamp;
-use keyrelay_azure::ReferenceStatus;
+use keyrelay_azure::{ReferenceKind, ReferenceStatus};
 use keyrelay_config::Mode;
-use keyrelay_model::{Event, SettingName, Verdict};
+use keyrelay_model::{Event, SettingName, Verdict, error_chain};
 use keyrelay_records::app_state::AppState;
 use keyrelay_records::{Cause, Outcome};
 use keyrelay_store::Lease;
@@ -42,7 +42,15 @@ pub(super) async fn refresh(
     if !*has_changed {
         let of_due = due.iter().filter_map(|index| rotations.get(*index));
         let events: Vec<&Event> = of_due.map(|rotation| &rotation.context.event).collect();
-        send(context, lease, &events).await?;
+        if let Err(outcome) = send(context, lease, &events).await? {
+            // Only the rotations that need the refresh have failed.
+            for index in due {
+                if let Some(rotation) = rotations.get_mut(index) {
+                    context.close(rotation, outcome.clone());
+                }
+            }
+            return Ok(());
+        }
         *has_changed = true;
     }
     for index in due {
@@ -96,16 +104,17 @@ fn start(batch: &mut Batch, lease: &mut Lease<AppState>, statuses: &[ReferenceSt
             run,
             cause,
             mode,
+            is_retry,
             ..
         } = &*rotation.context;
-        if *cause == Cause::Resubmit {
+        if *cause == Cause::Resubmit && !is_retry {
             lease.document.forget_refreshes(event);
         }
         let mut verification = Verification::of(context.awaited(event, statuses));
         verification.is_refresh = true;
         verification
             .awaited
-            .retain(|it| !written.contains(&it.setting));
+            .retain(|it| it.kind != ReferenceKind::AppSetting || !written.contains(&it.setting));
         verification.progress = lease.document.refresh_progress(event, now);
         let step = context.next_step(&rotation.context, &verification, statuses, None);
         let outcome = if verification.awaited.is_empty() {
@@ -138,12 +147,15 @@ fn is_due(context: &BatchContext, rotation: &Rotation, statuses: &[ReferenceStat
     })
 }
 
-/// Sends a refresh. It is counted before it is sent, so that no crash makes it one too many.
+/// Sends a refresh. It is counted before it is sent, so that no crash makes it one too many. If it is
+/// unknown whether Azure got it, it counts, and is no evidence.
+///
+/// The inner error is the outcome if Azure refused it, the outer one if the lease is lost.
 async fn send(
     context: &BatchContext,
     lease: &mut Lease<AppState>,
     events: &[&Event],
-) -> Result<(), Outcome> {
+) -> Result<Result<(), Outcome>, Outcome> {
     let began = Timestamp::now();
     let between = context.services.config.refresh_timing.between();
     lease.document.begin_refresh(events, began, between);
@@ -151,10 +163,15 @@ async fn send(
     lease.renew().await?;
     let azure = &context.services.resource_manager;
     let sent = azure.refresh_references(&context.app, &context.call).await;
-    match &sent {
-        Ok(()) => lease.document.accept_refresh(began),
-        Err(error) if !error.may_have_been_written() => lease.document.withdraw_refresh(began),
-        Err(_) => {}
+    match sent {
+        Ok(()) => lease.document.accept_refresh(began, Timestamp::now()),
+        Err(error) if error.may_have_been_written() => {
+            tracing::warn!(app.id = %context.app, "{}", error_chain(&error));
+        }
+        Err(error) => {
+            lease.document.withdraw_refresh(began);
+            return Ok(Err(error.into()));
+        }
     }
-    Ok(sent?)
+    Ok(Ok(()))
 }

@@ -27,6 +27,8 @@ pub(super) struct WriteAhead {
     object: PendingObject,
     /// The work that is left to the reconcile timer.
     left: Vec<PendingRotation>,
+    /// Whether the object has that work, and nothing else.
+    is_stored: bool,
     is_abandoned: bool,
 }
 
@@ -38,6 +40,7 @@ impl WriteAhead {
         Self {
             object: PendingObject::new(pending, &context.app),
             left: Vec::new(),
+            is_stored: false,
             is_abandoned: false,
         }
     }
@@ -56,6 +59,7 @@ impl WriteAhead {
             .filter(|rotation| rotation.is_open() && !rotation.attempted.is_empty())
             .map(|rotation| work_of(context, rotation, &rotation.attempted, due_in, reason))
             .collect();
+        self.is_stored = false;
         Ok(self.object.keep(works).await?)
     }
 
@@ -84,9 +88,11 @@ impl WriteAhead {
                 works.push(work);
             }
         }
+        let is_complete = works.is_empty();
         works.extend(left.iter().cloned());
         self.object.keep(works).await?;
         self.left = left;
+        self.is_stored = is_complete;
         Ok(())
     }
 
@@ -97,7 +103,8 @@ impl WriteAhead {
 
     /// Deletes the object, or leaves in it the work for the reconcile timer.
     pub(super) async fn close(self) {
-        if self.is_abandoned {
+        // The reconcile timer may have taken over what is stored.
+        if self.is_abandoned || (self.is_stored && !self.left.is_empty()) {
             return;
         }
         let app = self.object.app().to_owned();
