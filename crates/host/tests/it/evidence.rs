@@ -43,7 +43,9 @@ fn refreshes(app: &Harness) -> usize {
 
 /// The rotation of the first run.
 fn first_rotation(app: &Harness) -> Value {
-    app.runs()[0]["rotations"][0].clone()
+    let runs = app.runs();
+    let first = runs.first().and_then(|run| run.pointer("/rotations/0"));
+    first.cloned().unwrap()
 }
 
 #[tokio::test]
@@ -245,4 +247,37 @@ async fn a_reference_in_a_connection_string_is_refreshed_and_not_patched() {
     assert_eq!(verdict, "refused", "{}", pinning.log());
     assert!(message.contains("`DB` is a connection string"), "{message}");
     assert_eq!(pinning.writes(), 0);
+}
+
+#[tokio::test]
+async fn a_refresh_of_unknown_fate_counts_and_is_not_repeated_at_once() {
+    let app = unpinned().start().await;
+    let gateway = Effect::status(504, "GatewayTimeout");
+    let fault = Fault::new(Service::ResourceManager, gateway).path("/refresh");
+    app.azure.cloud.switch_on(fault);
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
+    assert_eq!(
+        (refreshes(&app), app.azure.event_grid.deliveries().len()),
+        (1, 1)
+    );
+    for _ in 0..4 {
+        app.make_due();
+        app.reconcile().await;
+    }
+    assert_eq!(refreshes(&app), 3, "{}", app.log());
+    assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
+}
+
+#[tokio::test]
+async fn several_events_of_one_version_share_their_refreshes() {
+    let app = unpinned().start().await;
+    let version = app.azure.cloud.newest_version(VAULT, "sql").unwrap();
+    let events = ["a", "b", "c"].map(|id| event(id, "sql", &version));
+    futures::future::join_all(events.iter().map(|event| app.invoke(event))).await;
+    app.reconcile().await;
+    assert_eq!(refreshes(&app), 2, "{}", app.log());
+    for run in app.runs().iter().filter(|run| run["cause"] == "event") {
+        assert_eq!(run["rotations"][0]["verdict"], "refreshed", "{run}");
+    }
 }

@@ -161,10 +161,11 @@ impl Harness {
             let text = fs::read_to_string(&file).unwrap();
             let mut entry: Value = serde_json::from_str(&text).unwrap();
             let past = "2026-01-01T00:00:00Z";
-            entry["claimed_until"] = Value::Null;
-            match entry.get_mut("works").and_then(Value::as_array_mut) {
+            let fields = entry.as_object_mut().unwrap();
+            fields.insert("claimed_until".to_owned(), Value::Null);
+            match fields.get_mut("works").and_then(Value::as_array_mut) {
                 Some(works) => works.iter_mut().for_each(|work| work["due"] = past.into()),
-                None => entry["due"] = past.into(),
+                None => drop(fields.insert("due".to_owned(), past.into())),
             }
             fs::write(format!("{start}--due-1.json"), entry.to_string()).unwrap();
             fs::remove_file(&file).unwrap();
