@@ -5,7 +5,7 @@
 //!   app. It exists from before the settings are written until the verdict is final, so that
 //!   another instance can verify or roll back the write of one that was killed.
 //!
-//! A key ends with the time at which its object is due ([`due`]), so that one list tells that
+//! A key ends with the time at which its object is due ([`DueKey`]), so that one list tells that
 //! nothing is.
 
 mod audit_check;
