@@ -99,9 +99,9 @@ impl RefreshTiming {
         self.takes * 2
     }
 
-    /// The pause between two looks for new work while other work is about to be due: 5 s.
+    /// The pause between two looks for new work while other work is about to be due: 2.5 s.
     pub fn poll(&self) -> Duration {
-        self.takes / 3
+        self.takes / 6
     }
 
     /// The time between two invocations of the timer: 60 s. A pass waits for work that is due

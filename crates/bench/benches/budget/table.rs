@@ -102,7 +102,7 @@ impl Table {
         let seconds = took.as_secs();
         row(
             "1,000 apps using one secret",
-            format!("all verified in {seconds} s, {requests}"),
+            format!("all refreshed in {seconds} s, {requests}"),
             "within the rate limits",
         );
         row(

@@ -87,7 +87,15 @@ pub(crate) async fn apps() -> Report {
         .len();
     assert_eq!(refreshed, APPS, "not all are refreshed");
     let runs = Stored::of(&app).runs().await.len();
+    let of_app = |number| {
+        let path = format!("/app-{number}/config/configreferences");
+        app.requests("POST", &path)
+    };
+    let most_refreshes = (0..APPS).map(of_app).max().unwrap_or_default();
+    assert!(most_refreshes <= 3, "{most_refreshes} refreshes of an app");
     let mut report = Report {
+        refreshes: app.requests("POST", "/refresh"),
+        most_refreshes,
         events: 1,
         runs,
         rotations: refreshed,
