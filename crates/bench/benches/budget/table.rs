@@ -49,23 +49,14 @@ impl Table {
     }
 
     pub(crate) fn refresh(&mut self, refreshed: &Refreshed) {
-        let mut row = |what: &str, measured: String, budget: &str| {
-            self.rows.push([
-                what.to_owned(),
-                measured,
-                String::new(),
-                String::new(),
-                budget.to_owned(),
-            ]);
-        };
         let seconds = |share| format!("{:.0} s", refreshed.percentile(share).as_secs_f64());
-        row("event to `refreshed`, median", seconds(0.5), "60 s");
-        row(
+        self.row("event to `refreshed`, median", seconds(0.5), "60 s");
+        self.row(
             "event to `refreshed`, 99th percentile",
             seconds(0.99),
             "90 s",
         );
-        row(
+        self.row(
             "refreshes for one rotation",
             format!("at most {}", refreshed.most_refreshes),
             "3",
@@ -83,16 +74,7 @@ impl Table {
         } = crowd;
         let [at_rest, largest] = memory.map(|bytes| bytes as f64 / 1e6);
         let [verified_count, all] = good;
-        let mut row = |what: &str, measured: String, budget: &str| {
-            self.rows.push([
-                what.to_owned(),
-                measured,
-                String::new(),
-                String::new(),
-                budget.to_owned(),
-            ]);
-        };
-        row(
+        self.row(
             "1,000 events for one app at once",
             format!("{writes} writes"),
             "3 writes",
@@ -100,22 +82,33 @@ impl Table {
         let requests =
             format!("{requests_a_second:.0} requests a second, {throttled} throttled (429)");
         let seconds = took.as_secs();
-        row(
+        self.row(
             "1,000 apps using one secret",
             format!("all refreshed in {seconds} s, {requests}"),
             "within the rate limits",
         );
-        row(
+        self.row(
             "memory with 1,000 apps",
             format!("{largest:.1} MB; with one app {at_rest:.1} MB"),
             "flat",
         );
         let verified = format!("{verified_count} of {all} others verified");
-        row(
+        self.row(
             "bad events, a bad policy and a bad setting among good ones",
             verified,
             "all others",
         );
+    }
+
+    /// Adds a row that has no floor.
+    fn row(&mut self, what: &str, measured: String, budget: &str) {
+        self.rows.push([
+            what.to_owned(),
+            measured,
+            String::new(),
+            String::new(),
+            budget.to_owned(),
+        ]);
     }
 
     /// The median of a benchmark, if it belongs to this run.

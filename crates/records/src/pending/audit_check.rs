@@ -20,8 +20,6 @@ pub struct AuditCheck {
     pub event: EventRecord,
     /// The time of the verdict.
     pub since: Timestamp,
-    /// The number of checks so far.
-    pub attempts: u32,
 }
 
 impl Pending {
