@@ -138,8 +138,8 @@ impl AppState {
     }
 
     /// Whether nothing is left to refresh for a version of a secret, `<vault host>/<name>` in lower
-    /// case, that exists `since`: it was applied, or refreshed, or another secret was, `between`
-    /// after that.
+    /// case, that exists `since`: its refreshes are done, or the app was refreshed for another
+    /// secret at least `between` after that.
     pub fn has_refreshed(
         &self,
         secret: &str,

@@ -19,7 +19,7 @@ pub(super) struct Refreshes {
     /// By secret, then by version, or by the id of an event that announces none.
     #[serde(default)]
     by_secret: BTreeMap<String, BTreeMap<String, VersionRefreshes>>,
-    /// The beginning of the last refresh that Azure accepted, for any secret.
+    /// The time at which Azure accepted the last refresh, for any secret.
     #[serde(default)]
     last: Option<Timestamp>,
 }
@@ -36,7 +36,7 @@ struct VersionRefreshes {
 /// One refresh, or one write of settings, which makes Azure resolve all references too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct RecordedRefresh {
-    /// The time at which it began.
+    /// The time at which it began, or at which Azure accepted it.
     at: Timestamp,
     /// Whether Azure accepted it. It is recorded before it is sent.
     accepted: bool,
