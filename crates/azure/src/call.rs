@@ -11,6 +11,16 @@ use crate::request_log::RequestLog;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
+/// The priority of requests in the throttle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Priority {
+    /// For an event that waits for its verdict.
+    #[default]
+    Event,
+    /// Yields to requests for events, and takes at most half of the pace.
+    Background,
+}
+
 /// The context of one or more calls. A rotation makes one and passes it to each call.
 #[derive(Debug, Clone)]
 pub struct Call {
@@ -18,6 +28,8 @@ pub struct Call {
     pub deadline: Deadline,
     /// The log that records their requests.
     pub log: RequestLog,
+    /// The priority of the requests.
+    pub priority: Priority,
 }
 
 impl Deadline {
@@ -54,11 +66,29 @@ impl Deadline {
 }
 
 impl Call {
-    /// Creates a call that must end by `deadline`, with an empty log.
+    /// Creates a call for an event that must end by `deadline`, with an empty log.
     pub fn until(deadline: Deadline) -> Self {
         Self {
             deadline,
             log: RequestLog::default(),
+            priority: Priority::Event,
+        }
+    }
+
+    /// Creates a call that yields to those for events, and must end by `deadline`.
+    pub fn background(deadline: Deadline) -> Self {
+        Self {
+            priority: Priority::Background,
+            ..Self::until(deadline)
+        }
+    }
+
+    /// The same call with another deadline.
+    #[must_use]
+    pub fn with_deadline(&self, deadline: Deadline) -> Self {
+        Self {
+            deadline,
+            ..self.clone()
         }
     }
 }

@@ -60,9 +60,6 @@ pub enum NextLinkError {
     /// The link leads back to a page that was already read.
     #[error("the link to the next page leads back to an earlier page")]
     Loop,
-    /// The list has more pages than the limit.
-    #[error("the list has more than {0} pages")]
-    TooMany(usize),
 }
 
 impl Failure {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use keyrelay_model::Retryability;
 
 use crate::failure::Failure;
-use crate::limits::{MAX_PAGES, RequestLimits};
+use crate::limits::RequestLimits;
 use crate::retry::{
     FIRST_PAUSE, FIRST_THROTTLED, LONGEST_PAUSE, LONGEST_RETRY_AFTER, LONGEST_THROTTLED,
     MAX_ATTEMPTS, REPLAN_PAUSE, ROLE_PROPAGATION, TOKEN_LIMIT,
@@ -174,11 +174,9 @@ impl FailureKind {
             Self::Locked => "409 `ScopeLocked`".into(),
             Self::Unreadable => "a success whose body does not have the documented shape".into(),
             Self::TooLarge => format!("a response larger than {} MB", RequestLimits::RESPONSE_BYTES >> 20).into(),
-            Self::BrokenPaging => format!(
-                "a list that cannot be read to its end: the link to the next page leads to another host or back to an \
-                 earlier page, or there are more than {MAX_PAGES} pages"
-            )
-            .into(),
+            Self::BrokenPaging => "a list that cannot be read to its end: the link to the next page leads to another \
+                                   host or back to an earlier page"
+                .into(),
             Self::ForeignVault => "an event or a reference names a vault of another cloud".into(),
             Self::OtherResponse => "any other status, including redirects".into(),
         }

@@ -26,7 +26,7 @@ mod throttle;
 mod token;
 mod transport;
 
-pub use call::{Call, Deadline};
+pub use call::{Call, Deadline, Priority};
 pub use cloud::{Cloud, CloudError};
 pub use credential::Credential;
 pub use error::AzureError;
@@ -39,11 +39,12 @@ pub use key_vault::{KeyVault, SecretVersionInfo};
 pub use limits::{Rate, RequestLimits};
 pub use log_analytics::{LogAnalytics, SecretRead, SecretVersionId};
 pub use observer::{RequestObserver, SPANS};
+pub use paging::PageLink;
 pub use raw::{RawClient, RawRequest, RawResponse};
 pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
 pub use resource_manager::{
     EventSubscription, Progress, ReferenceKind, ReferenceStatus, ResourceManager, Scope,
-    ScopeError, SettingsWriter, Site, Status, SystemTopic, WriteOutcome,
+    ScopeError, SettingsWriter, Site, SitesPage, Status, SystemTopic, WriteOutcome,
 };
 pub use retry::ROLE_PROPAGATION;
 pub use rights::{Permission, Rights};

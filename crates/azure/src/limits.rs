@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-/// The maximum number of pages of a list. Key Vault returns 25 rows a page, Resource Manager some
-/// hundred.
-pub(crate) const MAX_PAGES: usize = 200;
-
 /// The limits of requests, apart from the deadline of a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RequestLimits {

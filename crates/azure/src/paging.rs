@@ -3,17 +3,29 @@
 use std::collections::HashSet;
 
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
 use crate::call::Call;
 use crate::error::AzureError;
 use crate::failure::{Failure, NextLinkError};
-use crate::limits::MAX_PAGES;
 use crate::transport::{Request, Transport};
 
+/// The link to a page of a list, as Azure wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PageLink(String);
+
+/// One page of a list.
+pub(crate) struct Page<Item> {
+    pub(crate) items: Vec<Item>,
+    pub(crate) next: Option<PageLink>,
+}
+
 impl Transport {
-    /// Reads all pages of a list. Rows that cannot be read are skipped and counted in a warning.
+    /// Reads all pages of a list, until the deadline of the call. Rows that cannot be read are
+    /// skipped and counted in a warning.
     pub(crate) async fn list<Row, Item>(
         &self,
         mut request: Request<'_>,
@@ -24,36 +36,59 @@ impl Transport {
         Row: DeserializeOwned,
     {
         let mut items = Vec::new();
-        let mut skipped = 0_usize;
         let mut requested = HashSet::new();
         loop {
             if !requested.insert(request.url.clone()) {
                 return Err(request.failed(NextLinkError::Loop.into()));
             }
-            let body = self.send(&request, call).await?;
-            let (rows, next_link) = read_page(&body).map_err(|failure| request.failed(failure))?;
-            for row in rows {
-                match serde_json::from_value(row).ok().and_then(&read) {
-                    Some(item) => items.push(item),
-                    None => skipped += 1,
-                }
-            }
-            let Some(link) = next_link else { break };
-            if requested.len() == MAX_PAGES {
-                return Err(request.failed(NextLinkError::TooMany(MAX_PAGES).into()));
-            }
-            request.url =
-                follow(&request.url, &link).map_err(|error| request.failed(error.into()))?;
+            let page = self.page(&request, call, &read).await?;
+            items.extend(page.items);
+            let Some(link) = page.next else {
+                return Ok(items);
+            };
+            request.url = request.follow(&link)?;
         }
-        if skipped > 0 {
+    }
+
+    /// Reads one page of a list.
+    pub(crate) async fn page<Row, Item>(
+        &self,
+        request: &Request<'_>,
+        call: &Call,
+        read: impl Fn(Row) -> Option<Item>,
+    ) -> Result<Page<Item>, AzureError>
+    where
+        Row: DeserializeOwned,
+    {
+        let body = self.send(request, call).await?;
+        let (rows, next) = read_page(&body).map_err(|failure| request.failed(failure))?;
+        let all = rows.len();
+        let rows = rows.into_iter();
+        let items: Vec<Item> = rows
+            .filter_map(|row| serde_json::from_value(row).ok().and_then(&read))
+            .collect();
+        if items.len() < all {
             tracing::warn!(
                 azure.operation = %request.operation,
                 azure.subject = request.subject,
-                rows = skipped,
+                rows = all - items.len(),
                 "rows of a list cannot be read and are skipped"
             );
         }
-        Ok(items)
+        let next = next.map(PageLink);
+        if let Some(link) = &next {
+            // An error on the page that has the link, and not when it is followed.
+            request.follow(link)?;
+        }
+        Ok(Page { items, next })
+    }
+}
+
+impl Request<'_> {
+    /// The URL of another page of the list. The error says that it leads to another origin, which
+    /// must not get the token.
+    pub(crate) fn follow(&self, PageLink(link): &PageLink) -> Result<Url, AzureError> {
+        follow(&self.url, link).map_err(|error| self.failed(error.into()))
     }
 }
 

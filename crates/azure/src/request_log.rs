@@ -8,6 +8,11 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
+use crate::retry::MAX_ATTEMPTS;
+
+/// The time for one attempt at a list of versions.
+const LIST_VERSIONS: Duration = Duration::from_millis(1_900);
+
 /// The operation of a request. Displayed as a verb with its object: `read the settings`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -88,6 +93,23 @@ impl Operation {
             Self::ListTopics => "list the system topics",
             Self::ListSubscriptions => "list the event subscriptions",
             Self::QueryAuditLog => "query the audit log",
+        }
+    }
+
+    /// The maximum number of attempts. A list of versions that a vault does not deliver is done
+    /// without: two attempts at it take less than four seconds.
+    pub(crate) fn max_attempts(self) -> u32 {
+        match self {
+            Self::ListVersions => 2,
+            _ => MAX_ATTEMPTS,
+        }
+    }
+
+    /// The time for one attempt, where `usual` is that of other operations.
+    pub(crate) fn attempt_limit(self, usual: Duration) -> Duration {
+        match self {
+            Self::ListVersions => usual.min(LIST_VERSIONS),
+            _ => usual,
         }
     }
 

@@ -16,4 +16,4 @@ pub use event_grid::{EventSubscription, SystemTopic};
 pub use reference_status::{Progress, ReferenceKind, ReferenceStatus, Status};
 pub use scope::{Scope, ScopeError};
 pub use settings_writer::{SettingsWriter, WriteOutcome};
-pub use sites::Site;
+pub use sites::{Site, SitesPage};

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::call::Deadline;
+use crate::call::{Deadline, Priority};
 use crate::limits::{Rate, RequestLimits};
 use crate::retry::{FIRST_THROTTLED, LONGEST_THROTTLED};
 
@@ -25,6 +25,8 @@ pub(crate) enum RequestKind {
 #[derive(Debug)]
 pub(crate) struct Throttle {
     in_flight: Semaphore,
+    /// Half of the permits: the most that background requests hold.
+    background: Semaphore,
     /// Separate from `in_flight`: the settings that a writer has read must not become stale in a
     /// queue.
     writers: Arc<Semaphore>,
@@ -32,7 +34,17 @@ pub(crate) struct Throttle {
     writes: TokenBucket,
 }
 
+/// The permit of a request in flight.
+#[derive(Debug)]
+pub(crate) struct InFlight<'t> {
+    _permit: SemaphorePermit<'t>,
+    _background: Option<SemaphorePermit<'t>>,
+}
+
 /// The token bucket of one kind of request.
+///
+/// Background requests take at most half of its pace, and no token while a request for an event
+/// waits: other instances draw from Azure's bucket at the same time.
 ///
 /// Azure's own bucket is shared with other instances and with other programs of the same identity.
 /// If Azure reports fewer remaining tokens than this bucket holds, Azure's number applies.
@@ -41,9 +53,19 @@ struct TokenBucket {
     /// `None`: only a 429 holds requests back.
     rate: Option<Rate>,
     level: Mutex<Level>,
-    /// Serves the waiting requests in the order of their arrival.
+    /// Serves the waiting requests for events in the order of their arrival.
     queue: tokio::sync::Mutex<()>,
+    /// The number of requests for events that wait.
+    waiting: watch::Sender<usize>,
+    /// Half of the rate.
+    background_rate: Option<Rate>,
+    background_level: Mutex<Level>,
+    /// Serves the waiting background requests in the order of their arrival.
+    background_queue: tokio::sync::Mutex<()>,
 }
+
+/// A request for an event that waits for a token, until this is dropped.
+struct Waiting<'b>(&'b watch::Sender<usize>);
 
 #[derive(Debug)]
 struct Level {
@@ -60,6 +82,7 @@ impl Throttle {
         let bucket = |rate| TokenBucket::new(Some(rate).filter(|_| has_buckets));
         Self {
             in_flight: Semaphore::new(limits.in_flight),
+            background: Semaphore::new(limits.in_flight.div_ceil(2)),
             writers: Arc::new(Semaphore::new(limits.writers)),
             reads: bucket(limits.reads),
             writes: bucket(limits.writes),
@@ -72,13 +95,14 @@ impl Throttle {
         &self,
         requests: u32,
         deadline: Deadline,
+        priority: Priority,
     ) -> Option<OwnedSemaphorePermit> {
         let permit = deadline
             .bound(Arc::clone(&self.writers).acquire_owned())
             .await?
             .ok()?;
         for _ in 0..requests {
-            self.writes.acquire(deadline).await?;
+            self.writes.acquire(deadline, priority).await?;
         }
         Some(permit)
     }
@@ -92,9 +116,17 @@ impl Throttle {
         &self,
         kind: RequestKind,
         deadline: Deadline,
-    ) -> Option<SemaphorePermit<'_>> {
-        self.bucket(kind).acquire(deadline).await?;
-        deadline.bound(self.in_flight.acquire()).await?.ok()
+        priority: Priority,
+    ) -> Option<InFlight<'_>> {
+        let background = match priority {
+            Priority::Event => None,
+            Priority::Background => Some(deadline.bound(self.background.acquire()).await?.ok()?),
+        };
+        self.bucket(kind).acquire(deadline, priority).await?;
+        Some(InFlight {
+            _permit: deadline.bound(self.in_flight.acquire()).await?.ok()?,
+            _background: background,
+        })
     }
 
     /// Pauses the requests of a kind after Azure responded with 429.
@@ -117,24 +149,46 @@ impl Throttle {
 
 impl TokenBucket {
     fn new(rate: Option<Rate>) -> Self {
-        let level = Level {
-            tokens: rate.map_or(0.0, |rate| f64::from(rate.burst)),
-            filled: Instant::now(),
-            blocked_until: None,
-            rejections: 0,
-        };
+        let background_rate = rate.map(|rate| Rate {
+            burst: rate.burst.div_ceil(2),
+            per_second: rate.per_second / 2.0,
+        });
         Self {
             rate,
-            level: Mutex::new(level),
+            level: Mutex::new(Level::full(rate)),
             queue: tokio::sync::Mutex::default(),
+            waiting: watch::Sender::new(0),
+            background_rate,
+            background_level: Mutex::new(Level::full(background_rate)),
+            background_queue: tokio::sync::Mutex::default(),
         }
     }
 
     /// Waits for a token and takes it. `None`: it would come after the deadline.
-    async fn acquire(&self, deadline: Deadline) -> Option<()> {
-        let _head = deadline.bound(self.queue.lock()).await?;
+    async fn acquire(&self, deadline: Deadline, priority: Priority) -> Option<()> {
+        match priority {
+            Priority::Event => {
+                let _waiting = Waiting::in_line(&self.waiting);
+                let _head = deadline.bound(self.queue.lock()).await?;
+                self.acquire_as_head(deadline, priority).await
+            }
+            Priority::Background => {
+                let _head = deadline.bound(self.background_queue.lock()).await?;
+                self.acquire_as_head(deadline, priority).await
+            }
+        }
+    }
+
+    async fn acquire_as_head(&self, deadline: Deadline, priority: Priority) -> Option<()> {
         loop {
-            let until = match self.take(Instant::now()) {
+            if priority == Priority::Background {
+                let mut waiting = self.waiting.subscribe();
+                // The sender lives as long as `self`.
+                let _ = deadline
+                    .bound(waiting.wait_for(|count| *count == 0))
+                    .await?;
+            }
+            let until = match self.take(Instant::now(), priority) {
                 Ok(()) => return Some(()),
                 Err(until) => until,
             };
@@ -146,21 +200,21 @@ impl TokenBucket {
     }
 
     /// Takes a token, or returns the moment of the next one.
-    fn take(&self, now: Instant) -> Result<(), Instant> {
+    fn take(&self, now: Instant, priority: Priority) -> Result<(), Instant> {
         let mut level = self.level();
         if let Some(until) = level.blocked_until.filter(|until| *until > now) {
             return Err(until);
         }
         let Some(rate) = self.rate else { return Ok(()) };
-        level.fill(rate, now);
-        if level.tokens >= 1.0 {
-            level.tokens -= 1.0;
-            return Ok(());
+        level.has_token(rate, now)?;
+        if let (Priority::Background, Some(half)) = (priority, self.background_rate) {
+            let background = self.background_level.lock();
+            let mut background = background.unwrap_or_else(PoisonError::into_inner);
+            background.has_token(half, now)?;
+            background.tokens -= 1.0;
         }
-        // The margin avoids another wait because of rounding.
-        Err(now
-            + Duration::from_secs_f64((1.0 - level.tokens) / rate.per_second)
-            + Duration::from_micros(100))
+        level.tokens -= 1.0;
+        Ok(())
     }
 
     fn rejected(&self, retry_after: Option<Duration>) {
@@ -194,7 +248,41 @@ impl TokenBucket {
     }
 }
 
+impl<'b> Waiting<'b> {
+    fn in_line(count: &'b watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
 impl Level {
+    fn full(rate: Option<Rate>) -> Self {
+        Self {
+            tokens: rate.map_or(0.0, |rate| f64::from(rate.burst)),
+            filled: Instant::now(),
+            blocked_until: None,
+            rejections: 0,
+        }
+    }
+
+    /// Returns whether there is a token now, or the moment of the next one.
+    fn has_token(&mut self, rate: Rate, now: Instant) -> Result<(), Instant> {
+        self.fill(rate, now);
+        if self.tokens >= 1.0 {
+            return Ok(());
+        }
+        // The margin avoids another wait because of rounding.
+        Err(now
+            + Duration::from_secs_f64((1.0 - self.tokens) / rate.per_second)
+            + Duration::from_micros(100))
+    }
+
     fn fill(&mut self, rate: Rate, now: Instant) {
         let seconds = now.saturating_duration_since(self.filled).as_secs_f64();
         self.tokens = f64::from(rate.burst).min(self.tokens + seconds * rate.per_second);
@@ -203,169 +291,4 @@ impl Level {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::future::join_all;
-
-    use super::*;
-
-    fn throttle() -> Throttle {
-        Throttle::new(&RequestLimits::default(), true)
-    }
-
-    fn soon() -> Deadline {
-        Deadline::after(Duration::from_secs(3_600))
-    }
-
-    /// The time that sequential requests take.
-    async fn time_of(throttle: &Throttle, kind: RequestKind, requests: u32) -> Duration {
-        let started = Instant::now();
-        for _ in 0..requests {
-            drop(throttle.acquire(kind, soon()).await.unwrap());
-        }
-        started.elapsed()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_thousand_reads_keep_to_the_rate() {
-        let RequestLimits { reads, .. } = RequestLimits::default();
-        let least = f64::from(1_000 - reads.burst) / reads.per_second;
-        let took = time_of(&throttle(), RequestKind::Read, 1_000)
-            .await
-            .as_secs_f64();
-        assert!(
-            took >= least && took < least * 1.1,
-            "{took} s, at least {least} s"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn reads_do_not_wait_for_writes() {
-        let throttle = throttle();
-        let RequestLimits { writes, .. } = RequestLimits::default();
-        assert_eq!(
-            time_of(&throttle, RequestKind::Write, writes.burst).await,
-            Duration::ZERO
-        );
-        assert!(time_of(&throttle, RequestKind::Write, 1).await > Duration::ZERO);
-        assert_eq!(
-            time_of(&throttle, RequestKind::Read, 1).await,
-            Duration::ZERO
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_429_pauses_all_requests_and_then_releases_them_one_by_one() {
-        let throttle = throttle();
-        let RequestLimits { reads, .. } = RequestLimits::default();
-        throttle.rejected(RequestKind::Read, Some(Duration::from_secs(30)));
-        let started = Instant::now();
-        assert!(
-            time_of(&throttle, RequestKind::Read, 20)
-                .await
-                .as_secs_f64()
-                >= 30.0 + 20.0 / reads.per_second
-        );
-        assert!(started.elapsed() < Duration::from_secs(32));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_429_without_retry_after_pauses_longer_each_time_until_a_success() {
-        let throttle = throttle();
-        let mut pauses = Vec::new();
-        for _ in 0..6 {
-            throttle.rejected(RequestKind::Write, None);
-            pauses.push(time_of(&throttle, RequestKind::Write, 1).await.as_millis() / 100 * 100);
-        }
-        // The bucket needs another ninth of a second for a token.
-        assert_eq!(pauses, [600, 1_100, 2_100, 4_100, 8_100, 8_100]);
-        throttle.accepted(RequestKind::Write, None);
-        throttle.rejected(RequestKind::Write, None);
-        assert!(time_of(&throttle, RequestKind::Write, 1).await < Duration::from_secs(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn azures_remaining_tokens_apply_if_they_are_fewer() {
-        let throttle = throttle();
-        throttle.accepted(RequestKind::Read, Some(3));
-        assert_eq!(
-            time_of(&throttle, RequestKind::Read, 3).await,
-            Duration::ZERO
-        );
-        assert!(time_of(&throttle, RequestKind::Read, 1).await > Duration::ZERO);
-        throttle.accepted(RequestKind::Read, Some(200));
-        assert!(
-            time_of(&throttle, RequestKind::Read, 1).await > Duration::ZERO,
-            "a larger number does not add tokens"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_token_after_the_deadline_is_neither_waited_for_nor_taken() {
-        let throttle = throttle();
-        throttle.rejected(RequestKind::Read, Some(Duration::from_secs(30)));
-        let started = Instant::now();
-        for _ in 0..100 {
-            assert!(
-                throttle
-                    .acquire(RequestKind::Read, Deadline::after(Duration::from_secs(10)))
-                    .await
-                    .is_none()
-            );
-        }
-        assert_eq!(started.elapsed(), Duration::ZERO);
-        assert!(time_of(&throttle, RequestKind::Read, 1).await.as_secs_f64() < 30.1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_vault_has_no_bucket_but_pauses_after_a_429() {
-        let throttle = Throttle::new(&RequestLimits::default(), false);
-        assert_eq!(
-            time_of(&throttle, RequestKind::Read, 10_000).await,
-            Duration::ZERO
-        );
-        throttle.rejected(RequestKind::Read, Some(Duration::from_secs(5)));
-        assert_eq!(
-            time_of(&throttle, RequestKind::Read, 1_000).await,
-            Duration::from_secs(5)
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_queue_is_left_at_the_deadline() {
-        let throttle = &throttle();
-        throttle.rejected(RequestKind::Read, Some(Duration::from_secs(30)));
-        let started = Instant::now();
-        // The first waits for its token at the head of the queue; the others wait behind it.
-        let first = throttle.acquire(RequestKind::Read, soon());
-        let behind = join_all((1..=10).map(|seconds| async move {
-            let deadline = Deadline::after(Duration::from_secs(seconds));
-            (
-                throttle
-                    .acquire(RequestKind::Read, deadline)
-                    .await
-                    .is_none(),
-                started.elapsed().as_secs(),
-            )
-        }));
-        let (first, behind) = tokio::join!(first, behind);
-        assert!(first.is_some());
-        let expected: Vec<_> = (1..=10).map(|seconds| (true, seconds)).collect();
-        assert_eq!(behind, expected);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_writer_without_tokens_before_its_deadline_returns_its_permit() {
-        let throttle = throttle();
-        let RequestLimits {
-            writers, writes, ..
-        } = RequestLimits::default();
-        time_of(&throttle, RequestKind::Write, writes.burst).await;
-        let started = Instant::now();
-        for _ in 0..=writers {
-            let deadline = Deadline::after(Duration::from_millis(50));
-            assert!(throttle.writer(3, deadline).await.is_none());
-        }
-        assert_eq!(started.elapsed(), Duration::ZERO);
-        assert!(throttle.writer(3, soon()).await.is_some());
-    }
-}
+mod tests;

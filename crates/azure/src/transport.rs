@@ -22,7 +22,7 @@ use crate::failure_table::FailureKind;
 use crate::http::{Http, HttpResponse};
 use crate::observer::{RequestObserver, SPANS};
 use crate::request_log::{Operation, RequestIds, RequestRecord};
-use crate::retry::{self, MAX_ATTEMPTS};
+use crate::retry;
 use crate::throttle::RequestKind;
 
 /// Sends requests to one service of Azure, with tokens for that service.
@@ -108,7 +108,7 @@ impl Transport {
         let started = Instant::now();
         let (mut attempts, mut throttled) = (0, 0);
         let outcome = self
-            .send_with_retries(request, call.deadline, &mut attempts, &mut throttled)
+            .send_with_retries(request, call, &mut attempts, &mut throttled)
             .await;
         let (status, ids) = match &outcome {
             Ok(response) => (Some(response.status.as_u16()), response.ids.clone()),
@@ -148,17 +148,18 @@ impl Transport {
     ) -> Option<OwnedSemaphorePermit> {
         self.http
             .throttle(throttle, self.has_buckets)
-            .writer(requests, call.deadline)
+            .writer(requests, call.deadline, call.priority)
             .await
     }
 
     async fn send_with_retries(
         &self,
         request: &Request<'_>,
-        deadline: Deadline,
+        call: &Call,
         attempts: &mut u32,
         throttled: &mut u32,
     ) -> Result<HttpResponse, Failure> {
+        let deadline = call.deadline;
         let throttle = self.http.throttle(&request.throttle, self.has_buckets);
         let kind = request.kind();
         let mut token_was_rejected = false;
@@ -166,7 +167,7 @@ impl Transport {
         loop {
             let permit = match request.is_admitted && *attempts == 0 {
                 true => None,
-                false => match throttle.acquire(kind, deadline).await {
+                false => match throttle.acquire(kind, deadline, call.priority).await {
                     Some(permit) => Some(permit),
                     None => return Err(previous.unwrap_or(Failure::DeadlineExceeded)),
                 },
@@ -200,7 +201,7 @@ impl Transport {
                 || (request.operation == Operation::RefreshReferences && status == Some(429));
             if !is_repeatable
                 || !FailureKind::of(&failure).is_momentary()
-                || *attempts >= MAX_ATTEMPTS
+                || *attempts >= request.operation.max_attempts()
             {
                 return Err(failure);
             }
@@ -224,7 +225,9 @@ impl Transport {
     ) -> Result<HttpResponse, Failure> {
         let token = self.credential.token(&self.audience, deadline).await?;
         let limit = if request.operation.is_idempotent() {
-            deadline.min(Deadline::after(self.http.limits().attempt))
+            deadline.min(Deadline::after(
+                request.operation.attempt_limit(self.http.limits().attempt),
+            ))
         } else {
             deadline
         };

@@ -41,6 +41,8 @@ pub struct Config {
     pub audit_workspace: Option<String>,
     /// The app that keyrelay runs in, as it is configured.
     pub own_app: Option<AppId>,
+    /// Whether references that were pinned to older versions when keyrelay was installed are moved.
+    pub adopt: bool,
     /// The number of apps that are handled at once for one event.
     pub apps_at_once: usize,
     /// The location of leases, pending work and the run history.
@@ -178,6 +180,7 @@ impl Config {
             )),
             audit_workspace: read_workspace(table),
             own_app: table.parsed("own_app"),
+            adopt: table.flag("adopt").unwrap_or(false),
             apps_at_once: table.size("apps_at_once", 1..=1_000).unwrap_or_default(),
             store,
             // Longer than an invocation, so that a lease need not be renewed during one.

@@ -107,6 +107,9 @@ pub const KEYS: &[Key] = &[
     key("own_app", Text, Described("App Service's environment"),
         "the Resource Manager id of the app that keyrelay runs in, which it never changes; Flex \
          Consumption does not tell its resource group"),
+    key("adopt", Any, Value("false"),
+        "whether the hourly comparison also moves references that were pinned to an older version \
+         when keyrelay was installed; otherwise only an event moves them"),
     key("apps_at_once", Any, Value("100"),
         "how many apps are handled side by side for one event"),
     key("store", Text, Described("the function app's storage account"),

@@ -17,7 +17,7 @@ mod webhook;
 pub use config::Config;
 pub use environment::identity;
 pub use mode::{LogLevel, Mode, TelemetryMode};
-pub use own_app::OwnApp;
+pub use own_app::{OwnApp, UnknownOwnApp};
 pub use problem::Problem;
 pub use route::{DEFAULT_POLICY, Route, route};
 pub use rule::{LimitOverrides, Rule, SecretPattern};

@@ -13,11 +13,26 @@ pub struct OwnApp {
     site: Option<(String, String)>,
 }
 
+/// The error of a process in App Service that cannot tell which app it runs in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "keyrelay runs in the site `{0}` and cannot tell its Resource Manager id: it could change, and so \
+     stop, the app that it runs in. Set `own_app`, or the app setting KEYRELAY_OWN_APP, to \
+     `/subscriptions/<id>/resourceGroups/<group>/providers/Microsoft.Web/sites/{0}`"
+)]
+pub struct UnknownOwnApp(String);
+
 impl OwnApp {
     /// Finds the app: the configured one, or else the one in the variables that App Service sets.
     /// `WEBSITE_OWNER_NAME` is `<subscription>+<webspace>`, and `WEBSITE_RESOURCE_GROUP` is missing
     /// on Flex Consumption.
-    pub fn find(configured: Option<&AppId>, environment: &BTreeMap<String, String>) -> Self {
+    ///
+    /// Outside of App Service there may be none. An error means that there is one, and that it is
+    /// not known which.
+    pub fn find(
+        configured: Option<&AppId>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Self, UnknownOwnApp> {
         let site = || {
             let (subscription, _) = environment.get("WEBSITE_OWNER_NAME")?.split_once('+')?;
             let site = environment.get("WEBSITE_SITE_NAME")?;
@@ -32,9 +47,10 @@ impl OwnApp {
             );
             id.parse().ok()
         };
-        Self {
-            id: configured.cloned().or_else(id),
-            site,
+        let id = configured.cloned().or_else(id);
+        match environment.get("WEBSITE_SITE_NAME") {
+            Some(name) if id.is_none() && site.is_none() => Err(UnknownOwnApp(name.clone())),
+            _ => Ok(Self { id, site }),
         }
     }
 
@@ -45,14 +61,13 @@ impl OwnApp {
 
     /// Whether this is the given app.
     pub fn is(&self, app: &AppId) -> bool {
-        if let Some(own) = &self.id {
-            return own == app;
-        }
-        self.site.as_ref().is_some_and(|(subscription, site)| {
+        let is_site = |(subscription, site): &(String, String)| {
             app.slot().is_none()
                 && app.subscription().eq_ignore_ascii_case(subscription)
                 && app.site().eq_ignore_ascii_case(site)
-        })
+        };
+        // A configured id may be wrong; the variables of App Service are not.
+        self.id.as_ref() == Some(app) || self.site.as_ref().is_some_and(is_site)
     }
 
     /// The resource group of the app, as the default scope.
@@ -86,7 +101,7 @@ mod tests {
             ("WEBSITE_SITE_NAME", "keyrelay"),
             ("WEBSITE_RESOURCE_GROUP", "shop"),
         ];
-        let own = OwnApp::find(None, &environment(&variables));
+        let own = OwnApp::find(None, &environment(&variables)).unwrap();
         assert!(own.is(&app(SITE)));
         assert!(own.group().is_some());
         assert!(!own.is(&app(&format!("{SITE}-2"))));
@@ -98,7 +113,7 @@ mod tests {
             ("WEBSITE_OWNER_NAME", "s-1+flex"),
             ("WEBSITE_SITE_NAME", "KeyRelay"),
         ];
-        let own = OwnApp::find(None, &environment(&variables));
+        let own = OwnApp::find(None, &environment(&variables)).unwrap();
         assert!(own.is(&app(SITE)));
         assert!(!own.is(&app(&SITE.replace("s-1", "s-2"))));
         assert!(!own.is(&app(&format!("{SITE}/slots/staging"))));
@@ -107,8 +122,36 @@ mod tests {
 
     #[test]
     fn the_configured_app_takes_precedence() {
-        let own = OwnApp::find(Some(&app(SITE)), &BTreeMap::new());
+        let own = OwnApp::find(Some(&app(SITE)), &BTreeMap::new()).unwrap();
         assert!(own.is(&app(&SITE.to_lowercase())) && own.group().is_some());
         assert!(!OwnApp::default().is(&app(SITE)));
+    }
+
+    #[test]
+    fn a_site_without_an_id_is_an_error() {
+        for variables in [
+            &[("WEBSITE_SITE_NAME", "keyrelay")][..],
+            &[
+                ("WEBSITE_SITE_NAME", "keyrelay"),
+                ("WEBSITE_OWNER_NAME", "s-1"),
+            ],
+        ] {
+            let found = OwnApp::find(None, &environment(variables));
+            let message = found.unwrap_err().to_string();
+            assert!(message.contains("KEYRELAY_OWN_APP"), "{message}");
+            assert!(OwnApp::find(Some(&app(SITE)), &environment(variables)).is_ok());
+        }
+        assert_eq!(OwnApp::find(None, &BTreeMap::new()), Ok(OwnApp::default()));
+    }
+
+    #[test]
+    fn a_wrong_id_does_not_hide_the_site() {
+        let variables = [
+            ("WEBSITE_OWNER_NAME", "s-1+flex"),
+            ("WEBSITE_SITE_NAME", "keyrelay"),
+        ];
+        let other = app(&SITE.replace("keyrelay", "other"));
+        let own = OwnApp::find(Some(&other), &environment(&variables)).unwrap();
+        assert!(own.is(&app(SITE)) && own.is(&other));
     }
 }

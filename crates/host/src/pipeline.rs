@@ -6,6 +6,7 @@
 //! - [`discover`] finds the apps that use the secret.
 //! - [`rotate`] fans out over the apps. The [`app_queue`] of an app coalesces its rotations.
 //! - [`batch`] decides, applies and verifies the rotations of one app.
+//! - [`leave`] leaves to the reconcile timer what the run could not do for a passing reason.
 //! - [`record`] writes the run into the history.
 //!
 //! Each step takes the [services](crate::services::Services) and the result of the step before. Only
@@ -18,6 +19,7 @@ pub(crate) mod discover;
 pub(crate) mod discovery_cache;
 pub(crate) mod event_context;
 pub(crate) mod handled_apps;
+pub(crate) mod leave;
 pub(crate) mod postpone;
 pub(crate) mod record;
 pub(crate) mod role_propagation;

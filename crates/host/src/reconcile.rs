@@ -7,13 +7,17 @@
 //! Everything that it handles is a run, through the same pipeline.
 
 mod audit;
+mod behind;
 mod compare;
+mod comparison;
 mod drift;
 mod pass;
 mod pending_work;
+mod pinned;
 mod postponed;
 mod reminders;
 mod settle;
+mod statuses;
 mod summary;
 
 use std::collections::HashSet;
@@ -26,7 +30,6 @@ use keyrelay_config::Mode;
 use keyrelay_model::{Verdict, error_chain};
 use keyrelay_records::{DueKey, Outcome, PendingKeys};
 use keyrelay_store::StoreError;
-use serde::{Deserialize, Serialize};
 
 use crate::services::Services;
 use pass::{Pass, elapsed};
@@ -38,17 +41,14 @@ const TIMEOUT: Duration = Duration::from_secs(240);
 /// Longest time for one part of a comparison.
 const COMPARE_FOR: Duration = Duration::from_secs(45);
 
+/// Longest time for which this instance compares alone: longer than a part takes.
+const CLAIM_COMPARISON: Duration = Duration::from_mins(2);
+
+/// Longest time for the removal of old runs.
+const PRUNE_FOR: Duration = Duration::from_secs(30);
+
 /// Interval of comparisons.
 const COMPARE_EVERY: Duration = Duration::from_hours(1);
-
-/// The progress of the comparison of all apps. The key of its object tells when it is due.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Progress {
-    /// The time at which the last comparison of all apps began.
-    compared: Option<Timestamp>,
-    /// The site after which the comparison continues, if there was no time for all.
-    after: Option<String>,
-}
 
 /// Runs one invocation of the timer. The outcome is a failure if the store cannot be read or
 /// written.
@@ -92,7 +92,7 @@ async fn handle_due(pass: &Pass<'_>, pending: &PendingKeys, now: Timestamp, summ
         due.map(|key| key.as_str().to_owned()).collect()
     };
     summary.waiting = pending.work.len() + pending.events.len();
-    pending_work::resume(pass, due(&pending.work), summary).await;
+    pending_work::resume(pass, due(&pending.work), &pending.work, summary).await;
     postponed::handle(pass, due(&pending.events), summary).await;
     audit::check(pass, due(&pending.audits), summary).await;
 }
@@ -136,38 +136,46 @@ fn is_comparison_due(comparison: Option<&DueKey>) -> bool {
     comparison.is_none_or(|key| key.due() <= now || elapsed(now, key.due()) > COMPARE_EVERY * 2)
 }
 
-/// Compares all apps, or those that the last comparison had no time for.
+/// Compares all apps, or those that the last comparison had no time for, unless another instance
+/// does.
 async fn compare_all(
     pass: &Pass<'_>,
     former: Option<&DueKey>,
     summary: &mut Summary,
 ) -> Result<(), StoreError> {
     let now = Timestamp::now();
-    let progress = match former {
-        Some(key) => pass.store.read_json::<Progress>(key.as_str()).await?,
-        None => None,
+    let claimed = pass.pending.claim_comparison(former, CLAIM_COMPARISON);
+    let Some(mut entry) = claimed.await? else {
+        return Ok(());
     };
-    let mut progress = progress.map(|(progress, _)| progress).unwrap_or_default();
-    if progress.after.is_none() {
+    let progress = &mut entry.value;
+    if progress.remaining.is_none() {
         progress.compared = Some(now);
     }
     // The rest comes with the next invocation, so that pending work does not wait for long.
     let part = Pass::new(pass.services, pass.invocation, Deadline::after(COMPARE_FOR));
-    match compare::compare(&part, progress.after.take(), summary).await {
-        Some(after) => progress.after = after,
-        // Nothing could be compared: the next invocation tries again.
-        None => return Ok(()),
-    }
+    let is_complete = compare::compare(&part, progress, summary).await;
+    let due = match is_complete {
+        true => progress.compared.unwrap_or(now) + COMPARE_EVERY,
+        false => now,
+    };
+    // Without the deadline: the next invocation would compare the same sites again.
+    pass.services.pending.keep_comparison(entry, due).await?;
     // The reminders that the comparison found are postponed events.
     let pending = pass.pending.list().await?;
     handle_due(pass, &pending, Timestamp::now(), summary).await;
-    let mut due = now;
-    if progress.after.is_none() {
-        let (keep, deadline) = (pass.services.config.keep_runs, pass.deadline.moment());
-        summary.pruned = pass.history.prune(keep, now, deadline).await?;
-        due = progress.compared.unwrap_or(now) + COMPARE_EVERY;
+    if is_complete {
+        prune(pass, summary).await;
     }
-    // Without the deadline: the next invocation would compare the same sites again.
-    let pending = &pass.services.pending;
-    pending.keep_comparison(&progress, due, former).await
+    Ok(())
+}
+
+/// Removes old runs. What is left is removed after the next comparison.
+async fn prune(pass: &Pass<'_>, summary: &mut Summary) {
+    let deadline = pass.deadline.min(Deadline::after(PRUNE_FOR)).moment();
+    let keep = pass.services.config.keep_runs;
+    match pass.history.prune(keep, Timestamp::now(), deadline).await {
+        Ok(pruned) => summary.pruned = pruned,
+        Err(error) => summary.problem(format!("old runs stay for now: {}", error_chain(&error))),
+    }
 }

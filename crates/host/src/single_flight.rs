@@ -72,6 +72,12 @@ impl<K: Eq + Hash + Clone, T> SingleFlights<K, T> {
         let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(flights.entry(key.clone()).or_default())
     }
+
+    /// Forgets the keys that are not selected.
+    pub(crate) fn retain(&self, is_selected: impl Fn(&K) -> bool) {
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.retain(|key, _| is_selected(key));
+    }
 }
 
 #[cfg(test)]

@@ -97,14 +97,8 @@ pub(crate) async fn run(
 /// Loads the policies, checks the rules, and repeats both when `policies/` changes.
 async fn maintain(services: &Services) {
     let Services {
-        config,
-        policies,
-        metrics,
-        ..
+        policies, metrics, ..
     } = services;
-    if config.scope.is_empty() && config.rules.iter().all(|rule| rule.apps.is_empty()) {
-        tracing::warn!("no app will be found: `scope` is empty, and no rotation names apps");
-    }
     policies.load_all().await;
     let loaded = || async {
         let (usable, quarantined) = policies.counts();

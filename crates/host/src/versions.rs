@@ -13,25 +13,14 @@ use crate::services::Services;
 /// Reads the vault's list of versions, without any value. The list is empty if the identity may not
 /// read it, or if it does not arrive by the call's deadline: neither keeps an event from being
 /// handled.
-///
-/// Concurrent callers share a list that was requested after all of them arrived.
 pub(crate) async fn known_versions(
     services: &Services,
     vault: &VaultHost,
     secret: &SecretName,
     call: &Call,
 ) -> Arc<Versions> {
-    let arrived = Instant::now();
-    let fetch = async {
-        let versions = services.key_vault.versions(vault, secret, call).await?;
-        let versions = versions.into_iter().filter_map(known_version).collect();
-        Ok::<_, AzureError>(Arc::new(versions))
-    };
-    let flight = services
-        .versions
-        .of(&format!("{vault}/{secret}").to_lowercase());
-    let fetched = flight.get_or_fetch(call.deadline, |at| at.moment >= arrived, fetch);
-    fetched.await.unwrap_or_else(|error| {
+    let listed = versions(services, vault, secret, call).await;
+    listed.unwrap_or_else(|error| {
         tracing::debug!(
             vault.host = vault.as_str(),
             secret.name = secret.as_str(),
@@ -40,6 +29,27 @@ pub(crate) async fn known_versions(
         );
         Arc::default()
     })
+}
+
+/// Reads the vault's list of versions, without any value. Concurrent callers share a list that was
+/// requested after all of them arrived.
+pub(crate) async fn versions(
+    services: &Services,
+    vault: &VaultHost,
+    secret: &SecretName,
+    call: &Call,
+) -> Result<Arc<Versions>, AzureError> {
+    let arrived = Instant::now();
+    let fetch = async {
+        let versions = services.key_vault.versions(vault, secret, call).await?;
+        let versions = versions.into_iter().filter_map(known_version).collect();
+        Ok(Arc::new(versions))
+    };
+    let flight = services
+        .versions
+        .of(&format!("{vault}/{secret}").to_lowercase());
+    let fetched = flight.get_or_fetch(call.deadline, |at| at.moment >= arrived, fetch);
+    fetched.await
 }
 
 /// Drops a version of unknown age, because it cannot be ordered.

@@ -42,6 +42,15 @@ impl AppId {
         self.slot.as_deref()
     }
 
+    /// The site that a slot belongs to; the site itself otherwise.
+    #[must_use]
+    pub fn production(&self) -> Self {
+        Self {
+            slot: None,
+            ..self.clone()
+        }
+    }
+
     fn folded(&self) -> String {
         self.to_string().to_ascii_lowercase()
     }

@@ -39,4 +39,4 @@ pub use retryability::Retryability;
 pub use settings::{SettingValue, Settings};
 pub use target::Target;
 pub use verdict::Verdict;
-pub use versions::{Announced, Standing, VersionAttributes, Versions};
+pub use versions::{Announced, Relation, Standing, VersionAttributes, Versions};

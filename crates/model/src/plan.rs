@@ -105,6 +105,13 @@ impl Plan {
         )
     }
 
+    /// This plan with the changes of another one: for a setting of both, the other one's.
+    #[must_use]
+    pub fn replaced_by(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Combines this plan with a later one. Rolling back the result restores the values from before
     /// both.
     #[must_use]

@@ -57,6 +57,20 @@ pub enum Standing {
     },
 }
 
+/// The relation of a version to another one of its secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// It is the same version, or known to be newer.
+    SameOrNewer,
+    /// Both were created within one second: the vault does not tell which is newer.
+    SameSecond,
+    /// It is the newest one of the list, and the other one is not in the list: that was deleted, or
+    /// purged.
+    NewestWithout,
+    /// It is older, or nothing is known.
+    Other,
+}
+
 impl Versions {
     /// Whether no version is known.
     pub fn is_empty(&self) -> bool {
@@ -116,8 +130,37 @@ impl Versions {
 
     /// Whether `version` is `wanted` or known to be newer.
     pub fn is_at_least(&self, version: &SecretVersion, wanted: &SecretVersion) -> bool {
-        let newer = || Some(self.0.get(version)?.created > self.0.get(wanted)?.created);
-        version == wanted || newer().unwrap_or(false)
+        self.relation(version, wanted, 0) == Relation::SameOrNewer
+    }
+
+    /// The relation of `version` to `wanted` at the time `now`, in seconds since 1970.
+    pub fn relation(&self, version: &SecretVersion, wanted: &SecretVersion, now: u64) -> Relation {
+        if version == wanted {
+            return Relation::SameOrNewer;
+        }
+        match (self.0.get(version), self.0.get(wanted)) {
+            (Some(own), Some(other)) if own.created > other.created => Relation::SameOrNewer,
+            (Some(own), Some(other)) if own.created == other.created => Relation::SameSecond,
+            (Some(_), None) if self.newest(now).iter().any(|(it, _)| *it == version) => {
+                Relation::NewestWithout
+            }
+            _ => Relation::Other,
+        }
+    }
+
+    /// The newest usable version, if the list has it and not `version`, and if it was created after
+    /// the time `announced` of the event of `version`: then that was deleted, and is not newer than
+    /// the list.
+    pub fn newest_without(
+        &self,
+        version: &SecretVersion,
+        announced: u64,
+        now: u64,
+    ) -> Option<&SecretVersion> {
+        let newest = self.newest(now);
+        let (newest, attributes) = newest.first()?;
+        let is_deleted = !self.0.contains_key(version) && attributes.created > announced;
+        is_deleted.then_some(*newest)
     }
 }
 
@@ -225,6 +268,28 @@ mod tests {
             ["a"]
         );
         assert!(names(&Versions::default(), NOW).is_empty());
+    }
+
+    #[test]
+    fn versions_that_cannot_be_ordered_are_told_apart() {
+        let all = versions(&[(1, true, None), (1, true, None), (2, true, None)]);
+        let of =
+            |version_: &str, wanted: &str| all.relation(&version(version_), &version(wanted), NOW);
+        assert_eq!(of("a", "b"), Relation::SameSecond);
+        assert_eq!(of("c", "purged"), Relation::NewestWithout);
+        assert_eq!(of("a", "purged"), Relation::Other);
+        assert_eq!(of("a", "c"), Relation::Other);
+        assert_eq!(of("purged", "a"), Relation::Other);
+    }
+
+    #[test]
+    fn a_version_that_is_not_in_the_list_is_deleted_if_a_later_one_is() {
+        let all = versions(&[(10, true, None), (20, true, None)]);
+        let newest = |announced| all.newest_without(&version("purged"), announced, NOW);
+        assert_eq!(newest(15), Some(&version("b")));
+        // The list may be older than the event.
+        assert_eq!(newest(20), None);
+        assert_eq!(all.newest_without(&version("a"), 15, NOW), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use keyrelay_model::{
-    Announced, AppId, Event, Occurrence, RefreshProgress, SecretVersion, Versions,
+    Announced, AppId, Event, Occurrence, RefreshProgress, Relation, SecretVersion, Versions,
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,10 +71,17 @@ impl AppState {
             .then(|| applied.version.clone())
     }
 
-    /// Whether the event's version was rolled back, and nothing has been applied since.
-    pub fn was_rolled_back(&self, event: &Event) -> bool {
-        let version = new_version(event).map(ToString::to_string);
-        version.is_some() && self.rolled_back.get(&secret(event)) == version.as_ref()
+    /// Whether the event's version was rolled back, and nothing has been applied since; or another
+    /// one of the same second, which the vault does not order against it.
+    pub fn was_rolled_back(&self, event: &Event, versions: &Versions) -> bool {
+        let rolled_back = self.rolled_back.get(&secret(event));
+        let rolled_back = rolled_back.and_then(|it| it.parse::<SecretVersion>().ok());
+        let Some((rolled_back, version)) = rolled_back.zip(new_version(event)) else {
+            return false;
+        };
+        let is_unordered =
+            || versions.relation(version, &rolled_back, u64::MAX) == Relation::SameSecond;
+        rolled_back == *version || is_unordered()
     }
 
     /// Records that the event's version was applied, or was found in the app.
@@ -109,6 +116,13 @@ impl AppState {
                 before,
             },
         );
+    }
+
+    /// Returns the version of a secret, `<vault host>/<name>` in lower case, that was applied last,
+    /// with the time and the run.
+    pub fn last_applied(&self, secret: &str) -> Option<(&str, Timestamp, &RunId)> {
+        let applied = self.applied.get(secret)?;
+        Some((&applied.version, applied.at, &applied.run))
     }
 
     /// Returns the refreshes for an event so far, and notes that the event is known.
@@ -306,10 +320,13 @@ mod tests {
             "taken_back": { "contoso-kv.vault.azure.net/sql": NEW }
         });
         let mut state: AppState = serde_json::from_value(before).unwrap();
-        assert!(state.was_rolled_back(&event(NEW)) && !state.was_rolled_back(&event(OLD)));
+        let none = Versions::default();
+        assert!(
+            state.was_rolled_back(&event(NEW), &none) && !state.was_rolled_back(&event(OLD), &none)
+        );
         let run = RunId::at(Timestamp::UNIX_EPOCH);
         state.record_applied(&event(NEW), &run);
-        assert!(!state.was_rolled_back(&event(NEW)));
+        assert!(!state.was_rolled_back(&event(NEW), &none));
         state.roll_back(&event(NEW));
         let written = serde_json::to_value(&state).unwrap();
         assert_eq!(

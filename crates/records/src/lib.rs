@@ -2,22 +2,25 @@
 
 pub mod app_state;
 pub mod history;
+mod known_apps;
 pub mod outcome;
 pub mod pending;
-mod pending_object;
 pub mod record;
+mod remaining_sites;
 pub mod run_id;
 pub mod store;
+mod text;
 
 pub use history::{History, HistoryError};
+pub use known_apps::{KnownApp, KnownApps};
 pub use outcome::Outcome;
 pub use pending::{
-    AuditCheck, DueKey, Pending, PendingEntry, PendingKeys, PendingRotation, PendingWork,
-    PostponedEvent, Rollback, app_key, of_plan, to_plan,
+    AuditCheck, ComparisonProgress, DueKey, Pending, PendingEntry, PendingKeys, PendingRotation,
+    PendingWork, PostponedEvent, Rollback, WorkEntry, app_key, of_plan, to_plan,
 };
-pub use pending_object::PendingObject;
 pub use record::{
     AzureRequest, Cause, EventRecord, FormerOutcome, PolicyRecord, RotationRecord, Run,
     milliseconds,
 };
+pub use remaining_sites::RemainingSites;
 pub use run_id::RunId;

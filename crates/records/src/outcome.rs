@@ -1,6 +1,6 @@
 //! The outcome of a rotation or a run, and the verdict of each error.
 
-use keyrelay_azure::AzureError;
+use keyrelay_azure::{AzureError, Operation};
 use keyrelay_model::{Evidence, PlanRefusal, Retryability, Verdict, error_chain};
 use keyrelay_store::{LeaseError, StoreError};
 use serde::{Deserialize, Serialize};
@@ -15,9 +15,9 @@ pub struct Outcome {
     pub message: String,
     /// The evidence that the verdict rests on. None: the verdict needs none.
     pub evidence: Option<Evidence>,
-    /// Whether the cause may be a role assignment that has not propagated yet. The caller decides
-    /// how long to assume that.
-    pub may_be_role_propagation: bool,
+    /// The operation that Azure denied, if the cause may be a role assignment that has not propagated
+    /// yet. The caller decides how long to assume that.
+    pub denied: Option<Operation>,
 }
 
 /// The form of an outcome in a record.
@@ -37,7 +37,7 @@ impl Outcome {
             verdict,
             message: message.into(),
             evidence: None,
-            may_be_role_propagation: false,
+            denied: None,
         }
     }
 
@@ -77,7 +77,7 @@ impl From<AzureError> for Outcome {
     fn from(error: AzureError) -> Self {
         let verdict = Verdict::Failed(error.retryability());
         let mut outcome = Self::new(verdict, error.explanation());
-        outcome.may_be_role_propagation = error.may_be_role_propagation();
+        outcome.denied = error.may_be_role_propagation().then_some(error.operation);
         outcome
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::outcome::Outcome;
+use crate::remaining_sites::RemainingSites;
 use crate::run_id::RunId;
 pub use event::{EventRecord, EventRecordError};
 use keyrelay_config::Mode;
@@ -50,13 +51,19 @@ pub struct Run {
     /// hundred.
     #[serde(default)]
     pub requests: Vec<AzureRequest>,
-    /// The outcome of a run that ended before its rotations.
+    /// The outcome of a run that ended before its rotations, or that left some apps out.
     pub ended: Option<Outcome>,
+    /// Remarks for operators.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The rotations.
     pub rotations: Vec<RotationRecord>,
     /// Whether the reconcile timer checks pending work again. Most checks find nothing new.
     #[serde(skip)]
     pub is_recheck: bool,
+    /// The sites that are left to a later run. Empty: none.
+    #[serde(skip)]
+    pub remaining: Vec<RemainingSites>,
 }
 
 /// The cause of a run.
@@ -88,7 +95,7 @@ pub struct PolicyRecord {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RotationRecord {
     /// The app.
-    #[serde(with = "text")]
+    #[serde(with = "crate::text")]
     pub app: AppId,
     /// The policy's decision, in short.
     pub decision: Option<String>,
@@ -187,7 +194,9 @@ impl Run {
             requests: Vec::new(),
             ended: None,
             rotations: Vec::new(),
+            notes: Vec::new(),
             is_recheck: false,
+            remaining: Vec::new(),
         }
     }
 
@@ -269,25 +278,6 @@ impl From<RequestRecord> for AzureRequest {
 /// Returns a duration in whole milliseconds.
 pub fn milliseconds(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The id of an app as text.
-mod text {
-    use keyrelay_model::AppId;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(app: &AppId, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(app)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<AppId, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
-    }
 }
 
 #[cfg(test)]

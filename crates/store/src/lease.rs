@@ -4,9 +4,9 @@
 //! acquires it, so this works alike in a container and in a folder. The fencing is the conditional
 //! write too: a former holder cannot renew or release a lease that another instance has acquired.
 //!
-//! The clocks of the instances decide when a lease has expired. Azure keeps their skew well under a
-//! second. A holder relies on three quarters of the duration only, so a skew of up to the last
-//! quarter is harmless.
+//! No agreement of clocks is needed: an instance takes a lease over when its object has not changed for
+//! the lease's duration by the instance's own monotonic clock. A holder counts from before its last
+//! write, and relies on three quarters of the duration only.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -46,7 +46,7 @@ pub enum Acquired<T> {
     Busy {
         /// The name of the holder.
         holder: String,
-        /// The time until it expires, unless the holder renews it.
+        /// The time until this instance may take it over, unless the holder renews it.
         remaining: Duration,
     },
 }
@@ -82,24 +82,26 @@ struct LeaseHolder {
     name: String,
     /// A unique id of this acquisition. One holder may acquire a lease several times.
     id: Uuid,
-    /// The time of its expiry.
+    /// The time of its expiry by the holder's clock: for operators, and for earlier versions of
+    /// keyrelay. Nothing here depends on it.
     until: Timestamp,
+    /// The time without a change after which it has expired. Earlier versions did not write it.
+    #[serde(default)]
+    duration_ms: Option<u64>,
 }
 
-/// The duration of the longest lease, including clock skew. A later expiry was written by a wrong
-/// clock and is ignored, because it would block all others until then.
+/// The duration of the longest lease. A longer one would block all others, and was not written by
+/// keyrelay.
 const LONGEST: Duration = Duration::from_mins(5);
 
-/// Whether a lease with this expiry is held now.
-fn is_held(until: Timestamp, now: Timestamp) -> bool {
-    until > now && left(until, now) <= LONGEST
-}
+/// The number of attempts at a write that meets our own late one.
+const ATTEMPTS: u32 = 3;
 
 impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
     /// Makes one attempt to acquire the lease at `key`.
     ///
-    /// It succeeds if the lease is free or has expired. `duration` is the time until the lease
-    /// expires if it is not renewed. The deadline of `store` applies to this attempt only; see
+    /// It succeeds if the lease is free, or if this process has seen it unchanged for its duration.
+    /// `duration` is the time until the lease expires if it is not renewed. The deadline of `store` applies to this attempt only; see
     /// [`set_deadline`](Self::set_deadline).
     pub async fn acquire(
         store: &Store,
@@ -108,29 +110,29 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
         duration: Duration,
     ) -> Result<Acquired<T>, StoreError> {
         let started = Instant::now();
-        let now = Timestamp::now();
         let found = store.read_json::<LeaseObject<T>>(key).await?;
         let (document, version) = match found {
             None => (T::default(), None),
             Some((
                 LeaseObject {
-                    lease: Some(LeaseHolder { name, until, .. }),
-                    ..
+                    lease, document, ..
                 },
-                _,
-            )) if is_held(until, now) => {
-                return Ok(Acquired::Busy {
-                    holder: name,
-                    remaining: left(until, now),
-                });
+                version,
+            )) => {
+                if let Some(holder) = lease {
+                    let unchanged = store.watched().unchanged(key, &version);
+                    let remaining = holder.expires_after(duration).saturating_sub(unchanged);
+                    if !remaining.is_zero() {
+                        return Ok(Acquired::Busy {
+                            holder: holder.name,
+                            remaining,
+                        });
+                    }
+                }
+                (document, Some(version))
             }
-            Some((LeaseObject { document, .. }, version)) => (document, Some(version)),
         };
-        let holder = LeaseHolder {
-            name: name.to_owned(),
-            id: Uuid::new_v4(),
-            until: end(now, duration),
-        };
+        let holder = LeaseHolder::new(name, duration);
         let leased = LeaseObject {
             lease: Some(holder.clone()),
             released: None,
@@ -143,13 +145,14 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
         let version = match written {
             Ok(version) => version,
             Err(error) if error.is_conflict() => {
-                match after_conflict(store, key, holder.id, now).await? {
+                match after_conflict(store, key, holder.id, duration).await? {
                     ControlFlow::Continue(version) => version,
                     ControlFlow::Break(busy) => return Ok(busy),
                 }
             }
             Err(error) => return Err(error),
         };
+        store.watched().forget(key);
         Ok(Acquired::Held(Box::new(Self {
             document: leased.document,
             store: store.with_deadline(None),
@@ -178,7 +181,7 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
     pub async fn renew(&mut self) -> Result<(), LeaseError> {
         let started = Instant::now();
         let holder = LeaseHolder {
-            until: end(Timestamp::now(), self.duration),
+            until: end(self.duration),
             ..self.holder.clone()
         };
         self.write(Some(holder)).await?;
@@ -194,19 +197,23 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
     async fn write(&mut self, holder: Option<LeaseHolder>) -> Result<(), LeaseError> {
         let own = self.holder.id;
         let released = holder.is_none().then_some(own);
-        let leased = LeaseObject {
-            lease: holder,
-            released,
-            document: &self.document,
-        };
-        match self.store.replace(&self.key, &leased, &self.version).await {
-            Ok(version) => {
-                self.version = version;
-                Ok(())
-            }
+        for _ in 0..ATTEMPTS {
+            let leased = LeaseObject {
+                lease: holder.clone(),
+                released,
+                document: &self.document,
+            };
+            let error = match self.store.replace(&self.key, &leased, &self.version).await {
+                Ok(version) => {
+                    self.version = version;
+                    return Ok(());
+                }
+                Err(error) if error.is_conflict() => error,
+                Err(error) => return Err(error.into()),
+            };
             // Only the holder writes a held lease, so the conflict may be with our own write whose
-            // response was lost.
-            Err(error) if error.is_conflict() => match state(&self.store, &self.key).await? {
+            // response was lost: the same one, or an earlier one that came late.
+            match state(&self.store, &self.key).await? {
                 Some((
                     LeaseObject {
                         lease: Some(holder),
@@ -215,7 +222,6 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
                     version,
                 )) if holder.id == own => {
                     self.version = version;
-                    Ok(())
                 }
                 Some((
                     LeaseObject {
@@ -224,20 +230,47 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
                         ..
                     },
                     _,
-                )) if id == own && released.is_some() => Ok(()),
+                )) if id == own && released.is_some() => {
+                    return Ok(());
+                }
                 Some((
                     LeaseObject {
                         lease: Some(holder),
                         ..
                     },
                     _,
-                )) => Err(LeaseError::Lost { by: holder.name }),
-                _ => Err(LeaseError::Lost {
-                    by: "no other instance".to_owned(),
-                }),
-            },
-            Err(error) => Err(error.into()),
+                )) => {
+                    return Err(LeaseError::Lost { by: holder.name });
+                }
+                _ => {
+                    let by = "no other instance".to_owned();
+                    return Err(LeaseError::Lost { by });
+                }
+            }
+            tracing::debug!("a write of a lease is repeated: {error}");
         }
+        Err(LeaseError::Store(StoreError::Conflict {
+            key: self.key.clone(),
+        }))
+    }
+}
+
+impl LeaseHolder {
+    fn new(name: &str, duration: Duration) -> Self {
+        Self {
+            name: name.to_owned(),
+            id: Uuid::new_v4(),
+            until: end(duration),
+            duration_ms: u64::try_from(duration.as_millis()).ok(),
+        }
+    }
+
+    /// The time without a change after which the lease has expired. Instances of earlier versions
+    /// are configured as this one, with `default`.
+    fn expires_after(&self, default: Duration) -> Duration {
+        self.duration_ms
+            .map_or(default, Duration::from_millis)
+            .min(LONGEST)
     }
 }
 
@@ -248,7 +281,7 @@ async fn after_conflict<T>(
     store: &Store,
     key: &str,
     own: Uuid,
-    now: Timestamp,
+    duration: Duration,
 ) -> Result<ControlFlow<Acquired<T>, ObjectVersion>, StoreError> {
     let holder = match state(store, key).await? {
         Some((LeaseObject { lease, .. }, version)) => {
@@ -260,9 +293,9 @@ async fn after_conflict<T>(
         None => None,
     };
     Ok(ControlFlow::Break(match holder {
-        Some(LeaseHolder { name, until, .. }) => Acquired::Busy {
-            holder: name,
-            remaining: left(until, now),
+        Some(holder) => Acquired::Busy {
+            remaining: holder.expires_after(duration),
+            holder: holder.name,
         },
         None => Acquired::Busy {
             holder: "another instance".to_owned(),
@@ -279,12 +312,10 @@ async fn state(
     store.read_json(key).await
 }
 
-fn left(until: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(until.duration_since(now)).unwrap_or_default()
-}
-
-fn end(now: Timestamp, duration: Duration) -> Timestamp {
-    now.checked_add(duration).unwrap_or(Timestamp::MAX)
+fn end(duration: Duration) -> Timestamp {
+    Timestamp::now()
+        .checked_add(duration)
+        .unwrap_or(Timestamp::MAX)
 }
 
 fn reliable(duration: Duration) -> Duration {

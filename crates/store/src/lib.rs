@@ -6,6 +6,7 @@ mod error;
 mod folder;
 mod lease;
 mod store;
+mod watched;
 
 pub use container::{ContainerError, ContainerUrl, TokenProvider};
 pub use error::StoreError;

@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 use crate::container::{self, ContainerError, ContainerUrl, TokenProvider};
 use crate::error::StoreError;
 use crate::folder::FolderLock;
+use crate::watched::Watched;
 
 /// The timeout of one operation, including its retries. A whole invocation has 25 s.
 const OPERATION: Duration = Duration::from_secs(8);
@@ -34,6 +35,8 @@ pub struct Store {
     tokens: Option<Arc<dyn TokenProvider>>,
     location: String,
     deadline: Option<Instant>,
+    /// The leases of others that this process waits for.
+    watched: Arc<Watched<ObjectVersion>>,
 }
 
 /// An object, as read.
@@ -60,6 +63,7 @@ impl Store {
             tokens: None,
             location,
             deadline: None,
+            watched: Arc::default(),
         })
     }
 
@@ -76,6 +80,7 @@ impl Store {
             tokens: Some(tokens),
             location: url.to_string(),
             deadline: None,
+            watched: Arc::default(),
         })
     }
 
@@ -87,6 +92,10 @@ impl Store {
             deadline,
             ..self.clone()
         }
+    }
+
+    pub(crate) fn watched(&self) -> &Watched<ObjectVersion> {
+        &self.watched
     }
 
     /// Reads an object. Returns `None` if it does not exist.

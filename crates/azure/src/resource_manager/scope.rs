@@ -1,6 +1,7 @@
 //! The scopes that are searched for apps.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use keyrelay_model::AppId;
@@ -83,6 +84,12 @@ impl PartialEq for Scope {
 }
 
 impl Eq for Scope {}
+
+impl Hash for Scope {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.to_string().to_lowercase().hash(state);
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -72,11 +72,15 @@ impl Environment {
                 count(&settings)
             ),
         );
-        let own = site.or_else(|| {
-            OwnApp::find(config.own_app.as_ref(), &variables)
-                .id()
-                .cloned()
-        });
+        let found = OwnApp::find(config.own_app.as_ref(), &variables);
+        if let Err(error) = &found {
+            findings.bad(
+                "configuration",
+                error.to_string(),
+                "keyrelay-host does not start without it",
+            );
+        }
+        let own = site.or_else(|| found.ok()?.id().cloned());
         if let (true, Some(own)) = (config.scope.is_empty(), &own) {
             config.scope = vec![Scope::group_of(own)];
         }

@@ -47,10 +47,7 @@ pub(crate) async fn admit<'a>(
     if let (Some(outcome), false) = (&rejected, trigger.owes_verification()) {
         return Admission::Rejected(outcome.clone());
     }
-    let call = Call {
-        deadline: budget.versions(),
-        log: call.log.clone(),
-    };
+    let call = call.with_deadline(budget.versions());
     let versions = known_versions(services, &event.vault_host, &event.name, &call).await;
     let rejected = match rejected {
         Some(outcome) => Err(outcome),
@@ -120,6 +117,9 @@ fn standing(event: &Event, versions: &Versions) -> Standing {
         return Standing::Current;
     };
     let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+    if let Some(by) = versions.newest_without(version, event.time, now) {
+        return Standing::Superseded { by: by.clone() };
+    }
     match (versions.standing(version, now), event.not_before) {
         // The event has the date too, and the list may be unreadable.
         (Standing::Current, Some(not_before)) if not_before > now => {

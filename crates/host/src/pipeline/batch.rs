@@ -1,7 +1,7 @@
 //! A batch: the rotations of one app that are decided, applied and verified together.
 //!
-//! `Batch -> Leased -> Applied -> Verifying -> Closed`: one type for each stage, and one function
-//! for each transition.
+//! `Batch -> Leased -> Applied -> Verifying`: one type for each stage, and one function for each
+//! transition. A verdict is delivered when nothing is left to write for it.
 
 mod apply;
 mod context;
@@ -50,6 +50,5 @@ pub(crate) async fn run(
     worker.finish(applied.has_changed());
     let verifying = start(applied, queue);
     let span = verifying.span();
-    let closed = verify(verifying).instrument(span).await;
-    closed.close().await;
+    verify(verifying).instrument(span).await;
 }

@@ -1,50 +1,73 @@
-//! Finds the apps of the scope that reference a secret.
+//! Finds the apps of the scope that reference a secret, page by page of the lists of sites.
 
+use std::collections::HashSet;
 use std::iter;
+use std::sync::Mutex;
 
-use futures::{Stream, StreamExt, TryStreamExt, stream};
-use keyrelay_azure::{AzureError, Call};
+use futures::future::ready;
+use futures::{Stream, StreamExt, stream};
+use keyrelay_azure::{AzureError, Call, SitesPage};
 use keyrelay_model::{AppId, Event, Reference, Target};
+use keyrelay_records::{KnownApps, RemainingSites};
 
 use super::discovery_cache::Freshness;
 use super::route::Routed;
-use super::time_budget::TimeBudget;
 use crate::services::Services;
 
 /// Largest number of sites that are read at once. More would queue for the throttle before the
 /// rotations of apps that are found already.
 const CONCURRENT_SITES: usize = 24;
 
-/// An app that may use the secret.
+/// A step of a discovery.
 #[derive(Debug)]
-pub(crate) enum DiscoveredApp {
-    /// It references the secret, or a rule names it.
+pub(crate) enum Discovered {
+    /// A page of a list of sites begins: all sites before it are discovered.
+    Page(RemainingSites),
+    /// All lists are read. These known apps are in none of them, and are checked now.
+    Unlisted(Vec<AppId>),
+    /// An app references the secret, or a rule names it.
     Uses(AppId),
-    /// Azure does not list its references: it may reference the secret.
+    /// Azure does not list the references of an app: it may reference the secret.
     Unknown(AppId, AzureError),
+    /// A list of sites cannot be read from here. The other scopes are discovered all the same.
+    Failed(RemainingSites, AzureError),
 }
 
 /// The inputs of a discovery.
+#[derive(Clone, Copy)]
 struct Discovery<'a> {
     services: &'a Services,
     event: &'a Event,
     freshness: Freshness,
     call: &'a Call,
+    /// The sites so far.
+    listed: &'a Mutex<HashSet<AppId>>,
+}
+
+/// The scopes of a run: those that an earlier run has left, or those of the configuration.
+pub(crate) fn scopes(services: &Services, routed: &Routed<'_>) -> Vec<RemainingSites> {
+    if routed.named_apps().is_some() {
+        return Vec::new();
+    }
+    if !routed.trigger.remaining.is_empty() {
+        return routed.trigger.remaining.clone();
+    }
+    let scopes = services.config.scope.iter();
+    scopes.map(RemainingSites::all).collect()
 }
 
 /// Finds the apps of an event: those of the run, else those that the rule names, else those in the
-/// scope that reference the secret, site by site.
-///
-/// The stream ends with an error if the list of sites cannot be read within its part of the budget.
+/// scopes that reference the secret, site by site. `listed` collects the sites.
 pub(crate) fn discover<'a>(
     services: &'a Services,
     routed: &'a Routed<'a>,
-    budget: TimeBudget,
+    scopes: Vec<RemainingSites>,
+    listed: &'a Mutex<HashSet<AppId>>,
     call: &'a Call,
-) -> impl Stream<Item = Result<DiscoveredApp, AzureError>> + 'a {
+) -> impl Stream<Item = Discovered> + 'a {
     if let Some(apps) = routed.named_apps() {
         let apps = apps.iter().cloned();
-        return stream::iter(apps.map(|app| Ok(DiscoveredApp::Uses(app)))).boxed();
+        return stream::iter(apps.map(Discovered::Uses)).boxed();
     }
     let event = &routed.context.event;
     let discovery = Discovery {
@@ -52,67 +75,135 @@ pub(crate) fn discover<'a>(
         event,
         freshness: Freshness::after(event),
         call,
+        listed,
     };
-    let sites = async move {
-        let sites = discovery.sites(budget).await?;
-        let apps = stream::iter(sites.into_iter().map(Ok))
-            .map_ok(move |site| {
-                let discovery = Discovery { ..discovery };
-                async move { discovery.apps_of(site).await }
-            })
-            .try_buffer_unordered(CONCURRENT_SITES)
-            .map_ok(|apps| stream::iter(apps.into_iter().map(Ok)))
-            .try_flatten();
-        Ok(apps)
-    };
-    stream::once(sites).try_flatten().boxed()
+    let is_whole = routed.trigger.remaining.is_empty();
+    let of_scopes = stream::iter(scopes).flat_map(move |scope| discovery.pages(scope));
+    let unlisted = stream::once(async move {
+        let apps = match is_whole {
+            true => discovery.unlisted().await,
+            false => Vec::new(),
+        };
+        let begin = stream::iter([Discovered::Unlisted(apps.clone())]);
+        let checks = stream::iter(apps).map(move |app| discovery.check(app));
+        let checks = checks.buffer_unordered(CONCURRENT_SITES);
+        begin.chain(checks.filter_map(ready))
+    });
+    of_scopes.chain(unlisted.flatten()).boxed()
 }
 
-impl Discovery<'_> {
-    /// Lists the sites of the scope, without their slots.
-    async fn sites(&self, budget: TimeBudget) -> Result<Vec<AppId>, AzureError> {
-        let call = Call {
-            deadline: budget.sites(),
-            log: self.call.log.clone(),
-        };
-        let fetch = async {
-            let mut sites = Vec::new();
-            for scope in &self.services.config.scope {
-                let listed = self.services.resource_manager.sites(scope, &call).await?;
-                sites.extend(listed.into_iter().map(|site| site.id));
+impl<'a> Discovery<'a> {
+    /// Discovers the sites of one scope, page by page.
+    fn pages(self, start: RemainingSites) -> impl Stream<Item = Discovered> + 'a {
+        let pages = stream::unfold(Some(start), move |position| async move {
+            let position = position?;
+            match self.page(&position).await {
+                Ok(page) => {
+                    let next = page.next.map(|next| RemainingSites {
+                        scope: position.scope.clone(),
+                        next: Some(next),
+                    });
+                    let sites = page.sites.into_iter().map(|site| site.id).collect();
+                    Some(((position, Ok(sites)), next))
+                }
+                Err(error) => Some(((position, Err(error)), None)),
             }
-            sites.sort();
-            sites.dedup();
-            Ok(sites)
+        });
+        pages.flat_map(move |(position, sites)| match sites {
+            Ok(sites) => {
+                let begin = stream::iter([Discovered::Page(position)]);
+                begin
+                    .chain(self.apps_of_all(self.not_yet_listed(sites)))
+                    .boxed()
+            }
+            Err(error) => stream::iter([Discovered::Failed(position, error)]).boxed(),
+        })
+    }
+
+    /// Reads one page of the sites of a scope, without their slots.
+    async fn page(self, position: &RemainingSites) -> Result<SitesPage, AzureError> {
+        let azure = &self.services.resource_manager;
+        let pages = &self.services.discovery.pages;
+        let RemainingSites { scope, next } = position;
+        let fetch = async {
+            let page = azure.sites_page(scope, next.as_ref(), self.call).await?;
+            if next.is_none() {
+                // The links of an earlier list are not followed again.
+                pages.retain(|of| of.scope != *scope || of.next.is_none());
+            }
+            Ok(page)
         };
         let is_fresh = |at: &_| self.freshness.accepts(at);
-        let sites = &self.services.discovery.sites;
-        sites.get_or_fetch(call.deadline, is_fresh, fetch).await
+        let page = pages.of(position);
+        page.get_or_fetch(self.call.deadline, is_fresh, fetch).await
+    }
+
+    /// The sites that are not discovered yet: scopes may overlap, and a page may repeat a site.
+    fn not_yet_listed(self, sites: Vec<AppId>) -> Vec<AppId> {
+        let mut listed = self.lock();
+        let new = sites.into_iter();
+        new.filter(|site| listed.insert(site.clone())).collect()
+    }
+
+    /// The known apps of the scope whose sites no list has: Azure's lists can be partial without an
+    /// error, so a site that is missing is not gone.
+    async fn unlisted(self) -> Vec<AppId> {
+        let store = &self.services.store;
+        let store = store.with_deadline(Some(self.call.deadline.moment()));
+        let known = KnownApps::read(&store).await.unwrap_or_else(|error| {
+            tracing::warn!("apps that are missing from the lists of sites are not found: {error}");
+            KnownApps::default()
+        });
+        let scopes = &self.services.config.scope;
+        let listed = self.lock();
+        let is_unlisted = |app: &&AppId| {
+            scopes.iter().any(|scope| scope.contains(app)) && !listed.contains(&app.production())
+        };
+        let apps = known.apps().map(|known| &known.id);
+        apps.filter(is_unlisted).cloned().collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'a, HashSet<AppId>> {
+        let locked = self.listed.lock();
+        locked.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Finds the apps of these sites that use the secret.
+    fn apps_of_all(self, sites: Vec<AppId>) -> impl Stream<Item = Discovered> + 'a {
+        let apps = stream::iter(sites).map(move |site| self.apps_of(site));
+        apps.buffer_unordered(CONCURRENT_SITES)
+            .flat_map(stream::iter)
     }
 
     /// Finds the apps of one site that use the secret: the site itself and its slots.
-    async fn apps_of(&self, site: AppId) -> Result<Vec<DiscoveredApp>, AzureError> {
+    async fn apps_of(self, site: AppId) -> Vec<Discovered> {
         let slots = match self.slots(&site).await {
             Ok(slots) => slots,
             // The site was deleted after it was listed.
-            Err(error) if error.is_not_found() => return Ok(Vec::new()),
-            Err(error) => return Ok(vec![DiscoveredApp::Unknown(site, error)]),
+            Err(error) if error.is_not_found() => return Vec::new(),
+            Err(error) => return vec![Discovered::Unknown(site, error)],
         };
         let mut apps = Vec::new();
         for app in iter::once(site).chain(slots) {
-            match self.targets(&app).await {
-                Ok(targets) if targets.iter().any(|target| target.is_of(self.event)) => {
-                    apps.push(DiscoveredApp::Uses(app));
-                }
-                Ok(_) => {}
-                Err(error) if error.is_not_found() => {}
-                Err(error) => apps.push(DiscoveredApp::Unknown(app, error)),
-            }
+            apps.extend(self.check(app).await);
         }
-        Ok(apps)
+        apps
     }
 
-    async fn slots(&self, site: &AppId) -> Result<Vec<AppId>, AzureError> {
+    /// Checks whether an app uses the secret.
+    async fn check(self, app: AppId) -> Option<Discovered> {
+        match self.targets(&app).await {
+            Ok(targets) => {
+                let mut targets = targets.iter();
+                let uses = targets.any(|target| target.is_of(self.event));
+                uses.then_some(Discovered::Uses(app))
+            }
+            Err(error) if error.is_not_found() => None,
+            Err(error) => Some(Discovered::Unknown(app, error)),
+        }
+    }
+
+    async fn slots(self, site: &AppId) -> Result<Vec<AppId>, AzureError> {
         let fetch = async {
             let slots = self
                 .services
@@ -129,7 +220,7 @@ impl Discovery<'_> {
     }
 
     /// Reads the secrets that an app references, without any of its plain-text settings.
-    async fn targets(&self, app: &AppId) -> Result<Vec<Target>, AzureError> {
+    async fn targets(self, app: &AppId) -> Result<Vec<Target>, AzureError> {
         let fetch = async {
             let azure = &self.services.resource_manager;
             let rows = azure.reference_statuses(app, self.call).await?;

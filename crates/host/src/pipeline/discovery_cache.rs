@@ -1,11 +1,13 @@
 //! The sites of the scope, their slots, and the secrets that each app references.
 
+use keyrelay_azure::SitesPage;
 use keyrelay_model::{AppId, Event, Target};
+use keyrelay_records::RemainingSites;
 use tokio::time::Instant;
 
-use crate::single_flight::{FetchedAt, SingleFlight, SingleFlights};
+use crate::single_flight::{FetchedAt, SingleFlights};
 
-/// The sites of the scope, their slots, and the secrets that each app references.
+/// The pages of the lists of sites, their slots, and the secrets that each app references.
 ///
 /// A response of Azure serves an event if it was requested after the event: an app that references
 /// the secret later resolves the new version at that moment. So no app is missed because of the
@@ -13,7 +15,7 @@ use crate::single_flight::{FetchedAt, SingleFlight, SingleFlights};
 /// the rest to the next one.
 #[derive(Debug, Default)]
 pub(crate) struct DiscoveryCache {
-    pub(crate) sites: SingleFlight<Vec<AppId>>,
+    pub(crate) pages: SingleFlights<RemainingSites, SitesPage>,
     pub(crate) slots: SingleFlights<AppId, Vec<AppId>>,
     pub(crate) targets: SingleFlights<AppId, Vec<Target>>,
 }

@@ -23,7 +23,8 @@ pub(crate) struct EventContext {
     pub(crate) began: Timestamp,
     /// The vault's list of versions. It was requested after the run began.
     pub(crate) versions: Arc<Versions>,
-    pub(crate) policy: Arc<Policy>,
+    /// None: it cannot be used any more, and only verifies or rolls back what an earlier run did.
+    pub(crate) policy: Option<Arc<Policy>>,
     pub(crate) mode: Mode,
     pub(crate) refresh: RefreshRule,
     pub(crate) grant: Grant,
@@ -41,6 +42,6 @@ impl EventContext {
     pub(crate) fn first_run(&self) -> &RunId {
         self.resumed
             .as_ref()
-            .map_or(&self.run, |resumed| &resumed.run)
+            .map_or(&self.run, |resumed| &resumed.work.run)
     }
 }

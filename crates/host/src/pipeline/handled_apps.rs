@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keyrelay_model::{AppId, Verdict};
+use keyrelay_model::{AppId, Event, Verdict};
 use keyrelay_records::RotationRecord;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -19,7 +19,11 @@ const CAPACITY: u64 = 100_000;
 ///
 /// It is kept in memory only: without an entry an app is checked again, and nothing else.
 #[derive(Debug)]
-pub(crate) struct HandledApps(Cache<(String, AppId), ()>);
+pub(crate) struct HandledApps(Cache<(EventKey, AppId), ()>);
+
+/// The identity of an event: its id, and the version of the object that it is about. A sender may
+/// use one id for events of several objects.
+type EventKey = (String, &'static str, String, Option<String>);
 
 impl Default for HandledApps {
     fn default() -> Self {
@@ -34,18 +38,23 @@ impl Default for HandledApps {
 impl HandledApps {
     /// Adds the app of a rotation, if its verdict leaves nothing to do for another delivery: what is
     /// pending is in the store, and the reconcile timer continues it.
-    pub(crate) fn insert(&self, event_id: &str, rotation: &RotationRecord) {
+    pub(crate) fn insert(&self, event: &Event, rotation: &RotationRecord) {
         if matches!(
             rotation.outcome.verdict,
             Verdict::Verified | Verdict::Refreshed | Verdict::Pending | Verdict::Unchanged
         ) {
-            self.0
-                .insert((event_id.to_owned(), rotation.app.clone()), ());
+            self.0.insert((key(event), rotation.app.clone()), ());
         }
     }
 
     /// Whether the event is handled for the app.
-    pub(crate) fn contains(&self, event_id: &str, app: &AppId) -> bool {
-        self.0.contains_key(&(event_id.to_owned(), app.clone()))
+    pub(crate) fn contains(&self, event: &Event, app: &AppId) -> bool {
+        self.0.contains_key(&(key(event), app.clone()))
     }
+}
+
+fn key(event: &Event) -> EventKey {
+    let object = format!("{}/{}", event.vault_host, event.name).to_lowercase();
+    let version = event.version.as_ref().map(ToString::to_string);
+    (event.id.clone(), event.kind.as_str(), object, version)
 }

@@ -1,5 +1,7 @@
 //! Postpones an event: keeps it in the store until the reconcile timer handles it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use keyrelay_model::{Event, Verdict};
 use keyrelay_records::{Cause, EventRecord, Outcome, PostponedEvent, Run};
@@ -37,24 +39,29 @@ pub(crate) async fn until_valid(
     }
 }
 
-/// Leaves the apps that the run had no time for to the next delivery, and to the reconcile timer,
-/// which has more time.
-pub(crate) async fn remaining_apps(
+/// Postpones an event for the sites that the run leaves, or for all apps that are named. What is
+/// left of an event that was postponed before is kept by the reconcile timer.
+pub(crate) async fn remaining(
     services: &Services,
     event: &Event,
     trigger: &Trigger,
     run: &Run,
+    pause: Duration,
+    reason: &str,
     budget: TimeBudget,
 ) -> Outcome {
-    let reason = "there was not enough time for all apps of the scope";
-    if trigger.cause == Cause::Event
-        && let Err(outcome) = keep(services, event, Timestamp::now(), reason, run, budget).await
-    {
-        return outcome;
+    if trigger.cause != Cause::Event {
+        return Outcome::transient(format!("{reason}: the reconcile timer continues"));
     }
-    Outcome::transient(format!(
-        "{reason}: the next delivery of the event continues, and so does the reconcile timer"
-    ))
+    let now = Timestamp::now();
+    let due = now.checked_add(pause).unwrap_or(now);
+    match keep(services, event, due, reason, run, budget).await {
+        Ok(_) => {
+            let message = format!("{reason}: the reconcile timer continues from there");
+            Outcome::new(Verdict::Pending, message)
+        }
+        Err(outcome) => outcome,
+    }
 }
 
 /// Keeps an event until it is due. Returns false if it was kept already.
@@ -74,6 +81,8 @@ async fn keep(
         since: Timestamp::now(),
         reason: reason.to_owned(),
         tried_since: None,
+        remaining: run.remaining.clone(),
+        claimed_until: None,
     };
     let pending = services.pending.until(budget.record().moment());
     Ok(pending.postpone(&postponed).await?)

@@ -1,18 +1,13 @@
 //! Records a run in the history.
 
-use futures::{StreamExt, stream};
-use keyrelay_records::{Outcome, RotationRecord, Run, app_key};
+use keyrelay_records::{Outcome, Run};
 
 use super::time_budget::TimeBudget;
 use crate::services::Services;
 
-/// Largest number of refusals that are classified at once.
-const CONCURRENCY: usize = 16;
-
-/// Classifies the refusals of the run, and writes the run into the history. If that fails, the
-/// event is delivered again: nothing is done without a record.
+/// Writes the run into the history. If that fails, the event is delivered again: nothing is done
+/// without a record.
 pub(crate) async fn record(services: &Services, run: &mut Run, budget: TimeBudget) {
-    classify_refusals(services, run, budget).await;
     if !run.is_worth_a_record() {
         return;
     }
@@ -31,21 +26,4 @@ pub(crate) async fn record(services: &Services, run: &mut Run, budget: TimeBudge
         outcome.message
     );
     run.ended = Some(Outcome { message, ..outcome });
-}
-
-/// Decides for each refusal by Azure whether it may be role propagation.
-async fn classify_refusals(services: &Services, run: &mut Run, budget: TimeBudget) {
-    let roles = &services.role_propagation;
-    let deadline = budget.classification();
-    if let Some(ended) = &mut run.ended {
-        roles.classify("scope", ended, deadline).await;
-    }
-    let classify = async |rotation: &mut RotationRecord| {
-        let subject = app_key(&rotation.app);
-        roles
-            .classify(&subject, &mut rotation.outcome, deadline)
-            .await;
-    };
-    let rotations = stream::iter(&mut run.rotations);
-    rotations.for_each_concurrent(CONCURRENCY, classify).await;
 }

@@ -1,12 +1,13 @@
 //! Role propagation: the time for which a refusal by Azure may be a new role assignment that does
 //! not apply everywhere yet.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use keyrelay_azure::{Deadline, ROLE_PROPAGATION};
+use keyrelay_azure::{Deadline, ROLE_PROPAGATION, Scope};
 use keyrelay_model::{Retryability, Verdict};
 use keyrelay_records::Outcome;
 use keyrelay_store::{Store, StoreError};
@@ -15,16 +16,31 @@ use serde::{Deserialize, Serialize};
 /// Pause after which a refusal is a new one.
 const RESET_AFTER: Duration = Duration::from_hours(1);
 
+/// Largest number of series that are read and written at once.
+const CONCURRENCY: usize = 16;
+
 /// The refusals by Azure, in the store: an invocation ends long before a role has propagated.
+///
+/// A role is assigned on a resource group or above it, so the refusals of one operation in one group
+/// are one series.
 #[derive(Debug)]
 pub(crate) struct RolePropagation {
     store: Store,
-    /// The subjects that this process was refused. Their objects are deleted when a request
-    /// succeeds.
-    refused: Mutex<HashSet<String>>,
+    /// The series that this process has added to. They are deleted when Azure refuses nothing in
+    /// their group any more.
+    refused: Mutex<HashSet<Series>>,
 }
 
-/// A series of refusals: `denials/<subject>.json`.
+/// A series: the scope in lower case, and the refused operation.
+type Series = (String, &'static str);
+
+/// An outcome with the scope of its app.
+pub(crate) struct ScopedOutcome<'o> {
+    pub(crate) scope: Scope,
+    pub(crate) outcome: &'o mut Outcome,
+}
+
+/// A series of refusals: `denials/<scope>/<operation>.json`.
 #[derive(Serialize, Deserialize)]
 struct Refusals {
     since: Timestamp,
@@ -40,49 +56,86 @@ impl RolePropagation {
         }
     }
 
-    /// Makes a refusal transient while it may be role propagation. Other outcomes stay as they are.
-    ///
-    /// `subject` is the part of the key that stands for the app or the scope.
-    pub(crate) async fn classify(&self, subject: &str, outcome: &mut Outcome, deadline: Deadline) {
-        let store = || self.store.with_deadline(Some(deadline.moment()));
-        let is_refused = outcome.may_be_role_propagation
-            && outcome.verdict == Verdict::Failed(Retryability::Permanent);
-        if !is_refused {
-            if !outcome.verdict.is_error() && self.refused().remove(subject) {
-                // Without the deletion, the next refusal is retried for a shorter time.
-                let _ = store().delete(&key(subject)).await;
-            }
-            return;
-        }
-        self.refused().insert(subject.to_owned());
-        match lasting(&store(), subject, Timestamp::now()).await {
-            Ok(lasting) if lasting < ROLE_PROPAGATION => {
-                outcome.verdict = Verdict::Failed(Retryability::Transient);
-                outcome.message += " If the role is already assigned, the assignment takes effect \
-                                    within a few minutes.";
-            }
-            Ok(lasting) => {
-                let minutes = lasting.as_secs() / 60;
-                outcome.message += &format!(
-                    " Azure has denied it for {minutes} minutes: after assigning the role, \
-                     resubmit the run."
-                );
-            }
-            Err(error) => {
-                outcome.verdict = Verdict::Failed(Retryability::Transient);
-                outcome.message += &format!(" The time of the first refusal is unknown: {error}");
+    /// Makes refusals transient while they may be role propagation, once for each series. Other
+    /// outcomes stay as they are.
+    pub(crate) async fn classify(&self, outcomes: Vec<ScopedOutcome<'_>>, deadline: Deadline) {
+        let mut series: BTreeMap<Series, Vec<&mut Outcome>> = BTreeMap::new();
+        let mut accepted = BTreeSet::new();
+        for ScopedOutcome { scope, outcome } in outcomes {
+            let scope = scope.to_string().to_lowercase();
+            let is_permanent = outcome.verdict == Verdict::Failed(Retryability::Permanent);
+            match outcome.denied.filter(|_| is_permanent) {
+                Some(operation) => {
+                    let of = (scope, operation.as_str());
+                    series.entry(of).or_default().push(outcome);
+                }
+                None if !outcome.verdict.is_error() => drop(accepted.insert(scope)),
+                None => {}
             }
         }
+        let store = self.store.with_deadline(Some(deadline.moment()));
+        for of in self.ended(&series, &accepted) {
+            // Without the deletion, the next refusal is retried for a shorter time.
+            let _ = store.delete(&key(&of)).await;
+        }
+        let now = Timestamp::now();
+        let judging = stream::iter(series);
+        let judging = judging.for_each_concurrent(CONCURRENCY, |(of, mut outcomes)| {
+            let store = &store;
+            async move { judge(&mut outcomes, lasting(store, &of, now).await) }
+        });
+        judging.await;
     }
 
-    fn refused(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes the series that have ended: Azure has accepted requests in their scopes, and has refused
+    /// none. Adds the present ones.
+    fn ended(
+        &self,
+        series: &BTreeMap<Series, Vec<&mut Outcome>>,
+        accepted: &BTreeSet<String>,
+    ) -> Vec<Series> {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_ended = |of: &Series| {
+            let is_refused = series.keys().any(|(scope, _)| *scope == of.0);
+            accepted.contains(&of.0) && !is_refused
+        };
+        let ended: Vec<Series> = refused.extract_if(has_ended).collect();
+        refused.extend(series.keys().cloned());
+        ended
+    }
+}
+
+/// Decides about the refusals of a series, which lasts for this time.
+fn judge(outcomes: &mut [&mut Outcome], lasting: Result<Duration, StoreError>) {
+    for outcome in outcomes {
+        judge_one(outcome, lasting.as_ref());
+    }
+}
+
+fn judge_one(outcome: &mut Outcome, lasting: Result<&Duration, &StoreError>) {
+    match lasting {
+        Ok(lasting) if *lasting < ROLE_PROPAGATION => {
+            outcome.verdict = Verdict::Failed(Retryability::Transient);
+            outcome.message += " If the role is already assigned, the assignment takes effect \
+                                within a few minutes.";
+        }
+        Ok(lasting) => {
+            let minutes = lasting.as_secs() / 60;
+            outcome.message += &format!(
+                " Azure has denied it for {minutes} minutes: after assigning the role, resubmit \
+                 the run."
+            );
+        }
+        Err(error) => {
+            outcome.verdict = Verdict::Failed(Retryability::Transient);
+            outcome.message += &format!(" The time of the first refusal is unknown: {error}");
+        }
     }
 }
 
 /// Adds a refusal to its series, and returns the time for which the series lasts.
-async fn lasting(store: &Store, subject: &str, now: Timestamp) -> Result<Duration, StoreError> {
-    let key = key(subject);
+async fn lasting(store: &Store, of: &Series, now: Timestamp) -> Result<Duration, StoreError> {
+    let key = key(of);
     let known = store.read_json::<Refusals>(&key).await?;
     let known = known
         .map(|(known, _)| known)
@@ -92,8 +145,9 @@ async fn lasting(store: &Store, subject: &str, now: Timestamp) -> Result<Duratio
     Ok(elapsed(since, now))
 }
 
-fn key(subject: &str) -> String {
-    format!("denials/{subject}.json")
+fn key((scope, operation): &Series) -> String {
+    let operation = operation.replace(' ', "-");
+    format!("denials{scope}/{operation}.json")
 }
 
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
@@ -102,7 +156,36 @@ fn elapsed(since: Timestamp, now: Timestamp) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use keyrelay_azure::Operation;
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_refusals_of_a_scope_are_one_series() {
+        let folder = tempfile::tempdir().unwrap();
+        let roles = RolePropagation::new(Store::folder(folder.path()).unwrap());
+        let denied = || Outcome {
+            denied: Some(Operation::ReadReferences),
+            ..Outcome::permanent("denied.")
+        };
+        let mut outcomes: Vec<Outcome> = (0..100).map(|_| denied()).collect();
+        let scope: Scope = "/subscriptions/s/resourceGroups/G".parse().unwrap();
+        fn scoped<'o>(scope: &Scope, outcome: &'o mut Outcome) -> ScopedOutcome<'o> {
+            let scope = scope.clone();
+            ScopedOutcome { scope, outcome }
+        }
+        let deadline = Deadline::after(Duration::from_secs(60));
+        let refused = outcomes.iter_mut().map(|outcome| scoped(&scope, outcome));
+        roles.classify(refused.collect(), deadline).await;
+        let is_transient = |it: &Outcome| it.verdict == Verdict::Failed(Retryability::Transient);
+        assert!(outcomes.iter().all(is_transient));
+        assert_eq!(roles.store.list("denials").await.unwrap().len(), 1);
+
+        let mut accepted = Outcome::new(Verdict::Unchanged, "");
+        let accepted = vec![scoped(&scope, &mut accepted)];
+        roles.classify(accepted, deadline).await;
+        assert!(roles.store.list("denials").await.unwrap().is_empty());
+    }
 
     #[tokio::test]
     async fn a_series_of_refusals_ends_after_an_hour_without_one() {
@@ -110,15 +193,16 @@ mod tests {
         let store = Store::folder(folder.path()).unwrap();
         let minutes = |minutes: u64| Duration::from_mins(minutes);
         let mut lasted = Vec::new();
-        for (subject, at) in [
-            ("orders", 0),
-            ("orders", 10),
-            ("orders", 40),
-            ("other", 40),
-            ("orders", 200),
+        for (scope, at) in [
+            ("/subscriptions/s", 0),
+            ("/subscriptions/s", 10),
+            ("/subscriptions/s", 40),
+            ("/subscriptions/t", 40),
+            ("/subscriptions/s", 200),
         ] {
             let now = Timestamp::UNIX_EPOCH + minutes(at);
-            lasted.push(lasting(&store, subject, now).await.unwrap());
+            let of = (scope.to_owned(), "list the sites");
+            lasted.push(lasting(&store, &of, now).await.unwrap());
         }
         assert_eq!(lasted, [0, 10, 40, 0, 0].map(minutes));
     }

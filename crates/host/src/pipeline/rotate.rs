@@ -1,19 +1,19 @@
 //! Rotates the apps of an event side by side, as they are discovered.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use futures::{Stream, StreamExt};
-use keyrelay_azure::{AzureError, Deadline};
+use keyrelay_azure::{AzureError, Call, Deadline};
 use keyrelay_model::{AppId, Verdict};
-use keyrelay_records::{Outcome, RotationRecord};
+use keyrelay_records::{Outcome, RemainingSites, RotationRecord};
 use tokio::time::Instant;
 
 use super::app_queue::{AppQueue, Arrival};
 use super::batch;
-use super::discover::DiscoveredApp;
+use super::discover::{Discovered, discover, scopes};
 use super::event_context::EventContext;
 use super::rotation::Rotation;
 use super::route::Routed;
@@ -24,44 +24,71 @@ use crate::services::Services;
 /// the store before it is returned.
 const LATE_VERDICT: Duration = Duration::from_millis(500);
 
-/// Whether all apps were rotated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Coverage {
-    /// All apps have a verdict.
-    Complete,
-    /// The time was over before all apps were discovered, or before all rotations had begun.
-    Partial,
+/// The apps of an event that are left after its rotations.
+#[derive(Debug, Default)]
+pub(crate) struct Left {
+    /// The sites that there was no time for, from the first page with such a site.
+    pub(crate) remaining: Vec<RemainingSites>,
+    /// Whether there was no time for all apps that the run or the rule names.
+    pub(crate) has_named: bool,
+    /// The apps that are in no list of sites, and that there was no time for.
+    pub(crate) unlisted: Vec<AppId>,
+    /// The lists of sites that cannot be read.
+    pub(crate) failed: Vec<(RemainingSites, AzureError)>,
 }
 
-/// Rotates the apps, and adds their records to `records`.
-///
-/// The error is the outcome if the list of sites cannot be read; no rotation has begun then.
+/// The rotations of an event.
+struct Rotations<'r> {
+    services: &'r Arc<Services>,
+    routed: &'r Routed<'r>,
+    budget: TimeBudget,
+    began: Instant,
+    /// The pages so far.
+    pages: Vec<RemainingSites>,
+    /// The scopes of which no page has begun.
+    scopes: Vec<RemainingSites>,
+    /// The known apps that are in no list, and whose rotation has not begun.
+    unlisted: HashSet<AppId>,
+    /// Apps whose rotation has not begun, each with the number of pages at its discovery.
+    waiting: VecDeque<(usize, AppId)>,
+    /// The number of the first page with an app that there was no time for.
+    first_left: Option<usize>,
+    left: Left,
+}
+
+/// Rotates the apps of an event, and adds their records to `records`.
 pub(crate) async fn rotate(
     services: &Arc<Services>,
     routed: &Routed<'_>,
-    apps: impl Stream<Item = Result<DiscoveredApp, AzureError>>,
     budget: TimeBudget,
+    call: &Call,
     arrival: Arrival,
     records: &mut Vec<RotationRecord>,
-) -> Result<Coverage, Outcome> {
-    let began = Instant::now();
-    let limit = services.config.apps_at_once;
+) -> Left {
+    let scopes = scopes(services, routed);
+    let listed = Mutex::default();
+    let apps = discover(services, routed, scopes.clone(), &listed, call);
     let mut apps = std::pin::pin!(apps);
-    let (mut waiting, mut in_progress) = (VecDeque::new(), FuturesUnordered::new());
+    let mut rotations = Rotations {
+        services,
+        routed,
+        budget,
+        began: Instant::now(),
+        pages: Vec::new(),
+        scopes,
+        unlisted: HashSet::new(),
+        waiting: VecDeque::new(),
+        first_left: None,
+        left: Left::default(),
+    };
+    let limit = services.config.apps_at_once;
+    let mut in_progress = FuturesUnordered::new();
     let (mut arrival, mut is_discovering) = (Some(arrival), true);
-    let mut coverage = Coverage::Complete;
     loop {
         while in_progress.len() < limit
-            && let Some(app) = waiting.pop_front()
+            && let Some(rotation) = rotations.begin_next(records)
         {
-            if let Some(outcome) = skip(services, routed, &app) {
-                records.push(RotationRecord::ended(app, outcome, Duration::ZERO));
-            } else if budget.rotations().has_passed() {
-                coverage = Coverage::Partial;
-            } else {
-                let context = Arc::clone(&routed.context);
-                in_progress.push(enqueue(services, context, app, budget.for_rotation()));
-            }
+            in_progress.push(rotation);
         }
         if !is_discovering || in_progress.len() >= limit {
             // The event is in the queues of its apps, or of as many as are rotated at once.
@@ -70,31 +97,107 @@ pub(crate) async fn rotate(
         tokio::select! {
             Some(record) = in_progress.next() => {
                 if routed.trigger.is_deduplicated() {
-                    services.handled_apps.insert(&routed.context.event.id, &record);
+                    services.handled_apps.insert(&routed.context.event, &record);
                 }
                 records.push(record);
             }
             next = apps.next(), if is_discovering => match next {
-                Some(Ok(DiscoveredApp::Uses(app))) => waiting.push_back(app),
-                Some(Ok(DiscoveredApp::Unknown(_, error))) if error.is_deadline_exceeded() => {
-                    coverage = Coverage::Partial;
-                }
-                Some(Ok(DiscoveredApp::Unknown(app, error))) => {
-                    records.push(RotationRecord::ended(app, error.into(), began.elapsed()));
-                }
-                // The list of sites takes longer than its part of the budget.
-                Some(Err(error)) if error.is_deadline_exceeded() => {
-                    coverage = Coverage::Partial;
-                    is_discovering = false;
-                }
-                // Only the list of sites fails like this, before anything has begun.
-                Some(Err(error)) => return Err(error.into()),
+                Some(discovered) => is_discovering = rotations.add(discovered, records),
                 None => is_discovering = false,
             },
             else => break,
         }
     }
-    Ok(coverage)
+    rotations.end()
+}
+
+impl Rotations<'_> {
+    /// Adds what was discovered. Returns false if there is no time to discover more.
+    fn add(&mut self, discovered: Discovered, records: &mut Vec<RotationRecord>) -> bool {
+        match discovered {
+            Discovered::Page(page) => {
+                self.scopes.retain(|scope| scope.scope != page.scope);
+                self.pages.push(page);
+            }
+            Discovered::Unlisted(apps) => self.unlisted.extend(apps),
+            Discovered::Uses(app) => self.waiting.push_back((self.pages.len(), app)),
+            Discovered::Unknown(app, error) if error.is_deadline_exceeded() => {
+                self.leave(self.pages.len(), &app);
+                return false;
+            }
+            Discovered::Unknown(app, error) => {
+                records.push(RotationRecord::ended(
+                    app,
+                    error.into(),
+                    self.began.elapsed(),
+                ));
+            }
+            Discovered::Failed(page, error) => {
+                self.scopes.retain(|scope| scope.scope != page.scope);
+                if !error.is_deadline_exceeded() {
+                    self.left.failed.push((page, error));
+                    return true;
+                }
+                self.pages.push(page);
+                self.first_left.get_or_insert(self.pages.len());
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Begins the next rotation. None: no app waits. Apps that need no rotation get their record.
+    fn begin_next(
+        &mut self,
+        records: &mut Vec<RotationRecord>,
+    ) -> Option<impl Future<Output = RotationRecord> + use<>> {
+        while let Some((page, app)) = self.waiting.pop_front() {
+            if self.budget.rotations().has_passed() {
+                self.leave(page, &app);
+                continue;
+            }
+            self.unlisted.remove(&app);
+            if let Some(outcome) = skip(self.services, self.routed, &app) {
+                records.push(RotationRecord::ended(app, outcome, Duration::ZERO));
+            } else {
+                let context = Arc::clone(&self.routed.context);
+                let budget = self.budget.for_rotation();
+                return Some(enqueue(self.services, context, app, budget));
+            }
+        }
+        None
+    }
+
+    /// Notes that there is no time for an app of this page. Page 0 are the apps that are named.
+    fn leave(&mut self, page: usize, app: &AppId) {
+        if self.unlisted.contains(app) {
+            self.left.unlisted.push(app.clone());
+        } else {
+            self.first_left = Some(self.first_left.map_or(page, |first| first.min(page)));
+        }
+    }
+
+    fn end(mut self) -> Left {
+        if !self.left.unlisted.is_empty() {
+            // Those that are not checked yet, too.
+            self.left.unlisted = self.unlisted.into_iter().collect();
+        }
+        let Some(first) = self.first_left else {
+            return self.left;
+        };
+        let Some(first) = first.checked_sub(1) else {
+            self.left.has_named = true;
+            return self.left;
+        };
+        // A page leads to the later ones of its scope.
+        for page in self.pages.into_iter().skip(first).chain(self.scopes) {
+            let remaining = &mut self.left.remaining;
+            if remaining.iter().all(|known| known.scope != page.scope) {
+                remaining.push(page);
+            }
+        }
+        self.left
+    }
 }
 
 /// The outcome of a rotation that needs no request.
@@ -105,9 +208,7 @@ fn skip(services: &Services, routed: &Routed<'_>, app: &AppId) -> Option<Outcome
         return Some(Outcome::new(Verdict::Refused, message));
     }
     let is_handled = routed.trigger.is_deduplicated()
-        && services
-            .handled_apps
-            .contains(&routed.context.event.id, app);
+        && services.handled_apps.contains(&routed.context.event, app);
     is_handled.then(|| {
         let message = "an earlier delivery of the event was handled for the app";
         Outcome::new(Verdict::Unchanged, message)
@@ -136,10 +237,7 @@ fn enqueue(
             Some(Err(_)) => Outcome::transient(
                 "a panic occurred while keyrelay handled the app's events: please report this",
             ),
-            None => Outcome::transient(
-                "the queue of the app took all the time of this invocation; Event Grid delivers the \
-                 event again",
-            ),
+            None => Outcome::transient("the queue of the app took all the time of this invocation"),
         };
         RotationRecord::ended(app, outcome, began.elapsed())
     }

@@ -7,7 +7,7 @@ use keyrelay_azure::{Call, ReferenceKind};
 use keyrelay_model::{
     AppId, Event, Occurrence, Plan, RefreshProgress, SecretVersion, SettingName, Target,
 };
-use keyrelay_records::{AzureRequest, Outcome, RotationRecord, milliseconds};
+use keyrelay_records::{AzureRequest, Outcome, RotationRecord, WorkEntry, milliseconds};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::Span;
@@ -40,10 +40,14 @@ pub(crate) struct Rotation {
     pub(crate) due_in: Option<Duration>,
     /// Whether another status check may find something new before that.
     pub(crate) is_visible: bool,
+    /// The pending work of the rotation in the store.
+    pub(crate) entry: Option<WorkEntry>,
     /// The span of the rotation, until its verdict.
     pub(crate) span: Span,
     began: Instant,
     reply: Option<oneshot::Sender<RotationRecord>>,
+    /// The record of a rotation that has its verdict, until it is delivered.
+    record: Option<RotationRecord>,
 }
 
 /// The stage of a rotation.
@@ -157,13 +161,17 @@ impl Rotation {
             "rotation",
             app.id = %app,
             secret.name = context.event.name.as_str(),
-            policy.name = context.policy.name(),
+            policy.name = context.policy.as_ref().map(|policy| policy.name()),
             run.id = context.run.as_str(),
             decision = Empty,
             verdict = Empty,
             otel.status_code = Empty,
         );
+        let resumed = context.resumed.as_ref();
+        let entry = resumed.map(|resumed| resumed.entry.clone());
         let rotation = Self {
+            entry,
+            record: None,
             context,
             budget,
             stage: Stage::Undecided,
@@ -215,12 +223,21 @@ impl Rotation {
         self.is_visible = is_visible;
     }
 
+    /// Whether the rotation owns an entry of pending work: a later verdict has to remove it. That of
+    /// resumed work is removed by the reconcile timer, when the first run has the verdict too.
+    pub(crate) fn owns_entry(&self) -> bool {
+        self.entry.is_some() && self.context.resumed.is_none()
+    }
+
     /// Closes the rotation with its verdict. The first verdict counts.
+    ///
+    /// The verdict is delivered at once, unless pending work has to be removed before:
+    /// [`deliver`](Self::deliver) follows then.
     pub(crate) fn close(&mut self, app: &AppId, call: &Call, outcome: Outcome) {
-        self.stage = Stage::Closed;
-        let Some(reply) = self.reply.take() else {
+        if !self.is_open() {
             return;
-        };
+        }
+        self.stage = Stage::Closed;
         let span = std::mem::replace(&mut self.span, Span::none());
         if let Some(decision) = self.decision.as_deref() {
             span.record("decision", decision);
@@ -230,7 +247,7 @@ impl Rotation {
             span.record("otel.status_code", "ERROR");
         }
         drop(span);
-        let record = RotationRecord {
+        self.record = Some(RotationRecord {
             app: app.clone(),
             decision: self.decision.take(),
             plan: std::mem::take(&mut self.plan),
@@ -245,8 +262,22 @@ impl Rotation {
             outcome,
             duration_ms: milliseconds(self.began.elapsed()),
             before: None,
-        };
-        // The caller may have run out of time; then the event is delivered again.
-        let _ = reply.send(record);
+        });
+        if !self.owns_entry() {
+            self.deliver();
+        }
+    }
+
+    /// Delivers the verdict to the run.
+    pub(crate) fn deliver(&mut self) {
+        if let Some((reply, record)) = self.reply.take().zip(self.record.take()) {
+            // The run may have ended without it; then the event is delivered again.
+            let _ = reply.send(record);
+        }
+    }
+
+    /// Whether the rotation has its verdict, which is not delivered yet.
+    pub(crate) fn is_undelivered(&self) -> bool {
+        self.record.is_some()
     }
 }

@@ -48,24 +48,27 @@ pub(crate) async fn route<'a>(
         versions,
         mut outcome_unless_written,
     } = admitted;
-    let policy = services.policies.get(&route.policy).await;
-    let policy = policy.map_err(|error| Outcome::transient(error.to_string()))?;
-    run.policy = Some(PolicyRecord {
-        name: route.policy.clone(),
-        digest: policy.digest().to_string(),
-    });
     let (parameters, grant) = route
         .rule
         .map(|rule| (rule.parameters.clone(), rule.grant.clone()))
         .unwrap_or_default();
     let overrides = route.rule.map(|rule| rule.limits).unwrap_or_default();
     let limits = PolicyLimits::with(overrides.time, overrides.memory);
-    if let Err(outcome) = check(&policy, event.occurrence, &parameters, &limits).await {
-        if !trigger.owes_verification() {
-            return Err(outcome);
+    let name = &route.policy;
+    let policy = match usable(services, name, event.occurrence, &parameters, &limits, run).await {
+        Ok(policy) => Some(policy),
+        Err(outcome) if trigger.owes_verification() => {
+            let is_refresh = trigger
+                .resumed
+                .as_ref()
+                .is_some_and(|it| it.work.is_refresh);
+            if !is_refresh {
+                outcome_unless_written.get_or_insert(outcome);
+            }
+            None
         }
-        outcome_unless_written.get_or_insert(outcome);
-    }
+        Err(outcome) => return Err(outcome),
+    };
     let context = EventContext {
         run: run.id.clone(),
         cause: trigger.cause,
@@ -92,18 +95,27 @@ pub(crate) async fn route<'a>(
     })
 }
 
-/// Checks that the policy decides about such events, and that it accepts the rule's parameters.
-async fn check(
-    policy: &Policy,
+/// Loads the policy, notes it in the run, and checks that it decides about such events and accepts
+/// the rule's parameters.
+async fn usable(
+    services: &Services,
+    name: &str,
     occurrence: Occurrence,
     parameters: &BTreeMap<String, String>,
     limits: &PolicyLimits,
-) -> Result<(), Outcome> {
+    run: &mut Run,
+) -> Result<Arc<Policy>, Outcome> {
+    let policy = services.policies.get(name).await;
+    let policy = policy.map_err(|error| Outcome::transient(error.to_string()))?;
+    run.policy = Some(PolicyRecord {
+        name: name.to_owned(),
+        digest: policy.digest().to_string(),
+    });
     if !policy.about().wants(occurrence) {
-        let name = policy.name();
         let message = format!("policy `{name}` does not decide about {occurrence}");
         return Err(Outcome::new(Verdict::Unchanged, message));
     }
     let checked = policy.check_parameters(parameters, limits).await;
-    checked.map_err(|error| Outcome::permanent(error_chain(&error)))
+    checked.map_err(|error| Outcome::permanent(error_chain(&error)))?;
+    Ok(policy)
 }

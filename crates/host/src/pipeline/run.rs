@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use keyrelay_azure::Call;
 use keyrelay_config::route as rule_of;
-use keyrelay_model::{Event, EventError, Verdict};
+use keyrelay_model::{Event, EventError, EventErrorReason, Verdict};
 use keyrelay_records::{AzureRequest, Cause, Outcome, Run, RunId, milliseconds};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
@@ -13,10 +13,10 @@ use tracing::field::Empty;
 
 use super::admit::{Admission, admit};
 use super::app_queue::Arrival;
-use super::discover::discover;
+use super::leave::leave;
 use super::postpone;
 use super::record::record;
-use super::rotate::{Coverage, rotate};
+use super::rotate::rotate;
 use super::route::route;
 pub(crate) use super::time_budget::TimeBudget;
 pub(crate) use super::trigger::{Resumed, Trigger};
@@ -109,12 +109,16 @@ async fn run_in_span(
     run.instance = Some(services.instance.clone());
     run.of = trigger.of.clone();
     run.is_recheck = trigger.resumed.is_some();
-    let call = Call::until(budget.rotations());
+    let call = trigger.call(budget.rotations());
     let ended = match &event {
         Ok(event) => handle(services, event, &trigger, budget, &call, arrival, &mut run).await,
         Err(error) => {
-            let message = format!("not handled: {error}");
-            Err(Outcome::new(Verdict::Refused, message))
+            let verdict = match error.reason {
+                // Azure sends it, and it is about no version of a secret.
+                EventErrorReason::NotHandled(_) => Verdict::Unchanged,
+                _ => Verdict::Refused,
+            };
+            Err(Outcome::new(verdict, format!("not handled: {error}")))
         }
     };
     run.ended = ended.err();
@@ -153,11 +157,8 @@ async fn handle(
         }
     };
     let routed = route(services, admitted, run).await?;
-    let apps = discover(services, &routed, budget, call);
-    let rotated = rotate(services, &routed, apps, budget, arrival, &mut run.rotations).await?;
-    if rotated == Coverage::Partial {
-        return Err(postpone::remaining_apps(services, event, trigger, run, budget).await);
-    }
+    let left = rotate(services, &routed, budget, call, arrival, &mut run.rotations).await;
+    leave(services, event, trigger, left, run, budget).await?;
     if run.rotations.is_empty() {
         let message = "no app in the scope references the secret";
         return Err(Outcome::new(Verdict::Unchanged, message));

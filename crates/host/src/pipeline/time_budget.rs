@@ -8,10 +8,6 @@ use keyrelay_azure::Deadline;
 /// decides.
 const VERSIONS: Duration = Duration::from_secs(4);
 
-/// Longest time for the list of sites. An event whose list takes longer is postponed: the reconcile
-/// timer has more time.
-const SITES: Duration = Duration::from_secs(8);
-
 /// Time that is reserved for the record of a run.
 const RECORD: Duration = Duration::from_millis(1_500);
 
@@ -31,8 +27,6 @@ pub(crate) struct TimeBudget {
     work: Deadline,
     /// The end of operations of the store.
     record: Deadline,
-    /// Longest time for the list of sites. None: all of the time.
-    sites: Option<Duration>,
 }
 
 impl TimeBudget {
@@ -48,17 +42,14 @@ impl TimeBudget {
         Self {
             work,
             record: Deadline::at(deadline.moment() + GRACE),
-            sites: Some(SITES),
         }
     }
 
-    /// Divides the time of a run by the reconcile timer: no caller waits for its response, so the
-    /// list of sites may take all of it.
+    /// Divides the time of a run by the reconcile timer. No caller waits for its response.
     pub(crate) fn of_timer(work: Deadline) -> Self {
         Self {
             work,
             record: Deadline::at(work.moment() + RECORD + GRACE),
-            sites: None,
         }
     }
 
@@ -70,19 +61,12 @@ impl TimeBudget {
             record: self
                 .record
                 .min(Deadline::at(work.moment() + RECORD + GRACE)),
-            ..*self
         }
     }
 
     /// The deadline of a secret's list of versions, if it is requested now.
     pub(crate) fn versions(&self) -> Deadline {
         self.work.min(Deadline::after(VERSIONS))
-    }
-
-    /// The deadline of the list of sites, if it is requested now.
-    pub(crate) fn sites(&self) -> Deadline {
-        let limit = self.sites.map(Deadline::after);
-        limit.map_or(self.work, |limit| limit.min(self.work))
     }
 
     /// The deadline of rotations, and of everything else that is requested of Azure.
@@ -111,7 +95,6 @@ mod tests {
         let budget = TimeBudget::of_invocation(Duration::from_secs(25));
         let left = |deadline: Deadline| deadline.remaining().as_millis();
         assert_eq!(left(budget.versions()), 4_000);
-        assert_eq!(left(budget.sites()), 8_000);
         assert_eq!(left(budget.rotations()), 23_500);
         assert_eq!(left(budget.record()), 27_000);
     }
@@ -119,15 +102,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_short_invocation_bounds_all_steps() {
         let budget = TimeBudget::of_invocation(Duration::from_secs(2));
-        for deadline in [budget.versions(), budget.sites(), budget.rotations()] {
+        for deadline in [budget.versions(), budget.rotations()] {
             assert_eq!(deadline.remaining().as_millis(), 1_750);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_timer_has_time_for_a_long_list_of_sites() {
+    async fn the_timer_bounds_each_rotation() {
         let budget = TimeBudget::of_timer(Deadline::after(Duration::from_secs(240)));
-        assert_eq!(budget.sites().remaining().as_secs(), 240);
+        assert_eq!(budget.rotations().remaining().as_secs(), 240);
         assert_eq!(budget.versions().remaining().as_secs(), 4);
         assert_eq!(budget.for_rotation().rotations().remaining().as_secs(), 45);
     }

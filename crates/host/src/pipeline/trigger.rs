@@ -1,8 +1,8 @@
 //! The reason for a run, and its limits.
 
-use jiff::Timestamp;
+use keyrelay_azure::{Call, Deadline};
 use keyrelay_model::AppId;
-use keyrelay_records::{Cause, Rollback, RunId};
+use keyrelay_records::{Cause, PendingRotation, RemainingSites, RunId, WorkEntry};
 
 /// The reason for a run, and its limits.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub(crate) struct Trigger {
     pub(crate) of: Option<RunId>,
     /// The apps to rotate. None: those that the rule names, or those that use the secret.
     pub(crate) apps: Option<Vec<AppId>>,
+    /// The sites that are left, if an earlier run has handled the others. Empty: all.
+    pub(crate) remaining: Vec<RemainingSites>,
     /// Whether an earlier run has tried the same.
     pub(crate) is_retry: bool,
     /// The pending work that this run resumes.
@@ -24,16 +26,12 @@ pub(crate) struct Trigger {
 /// Pending work of an earlier run that is resumed.
 #[derive(Debug, Clone)]
 pub(crate) struct Resumed {
-    /// The first run, which has no final verdict yet.
-    pub(crate) run: RunId,
-    /// The time since which the work is pending.
-    pub(crate) since: Timestamp,
-    /// The number of earlier attempts by the reconcile timer.
-    pub(crate) attempts: u32,
-    /// Whether references in connection strings are to be verified too.
-    pub(crate) connection_strings: bool,
-    /// The way back from all that was written, or was about to be.
-    pub(crate) rollback: Vec<Rollback>,
+    /// The rotation, as the earlier run has left it.
+    pub(crate) work: PendingRotation,
+    /// Its object in the store, which is claimed.
+    pub(crate) entry: WorkEntry,
+    /// Whether this is the last attempt: what is not verified now is rolled back.
+    pub(crate) is_last: bool,
 }
 
 impl Trigger {
@@ -44,17 +42,26 @@ impl Trigger {
             cause: Cause::Event,
             of: None,
             apps: None,
+            remaining: Vec::new(),
             is_retry: false,
             resumed: None,
         }
     }
 
-    /// Whether an earlier run may have written settings that are not verified. They are verified or
-    /// rolled back even if the event itself would not be handled any more.
+    /// Whether an earlier run may have changed the app, and the change is not verified. It is
+    /// verified or rolled back even if the event itself would not be handled any more.
     pub(crate) fn owes_verification(&self) -> bool {
         self.resumed
             .as_ref()
-            .is_some_and(|resumed| !resumed.rollback.is_empty())
+            .is_some_and(|resumed| !resumed.work.rollback.is_empty() || resumed.work.is_refresh)
+    }
+
+    /// The context of the run's requests: those of the comparison yield to those of events.
+    pub(crate) fn call(&self, deadline: Deadline) -> Call {
+        match self.cause {
+            Cause::Drift | Cause::Reminder => Call::background(deadline),
+            Cause::Event | Cause::Pending | Cause::Resubmit => Call::until(deadline),
+        }
     }
 
     /// Whether redeliveries of the event are deduplicated. Pending work that is resumed is none.

@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use keyrelay_azure::{AzureError, Call, SecretRead, SecretVersionId};
 use keyrelay_model::{AppId, Event, Evidence, Verdict, error_chain};
-use keyrelay_records::{AuditCheck, Outcome, PendingRotation, Run};
+use keyrelay_records::{AuditCheck, Outcome, PendingEntry, PendingRotation, Run};
 use keyrelay_store::StoreError;
 
 use super::pass::{Pass, elapsed};
@@ -22,13 +22,15 @@ const CHECKS: [Duration; 4] = [
     Duration::from_mins(14),
 ];
 
+/// Longest time for which this instance makes a check alone.
+const CLAIM: Duration = Duration::from_mins(1);
+
 /// Largest number of versions in one query.
 const CHUNK: usize = 50;
 
 /// A check that is due.
 struct Due {
-    key: String,
-    check: AuditCheck,
+    entry: PendingEntry<AuditCheck>,
     app: AppId,
     version: SecretVersionId,
 }
@@ -50,10 +52,11 @@ pub(super) async fn begin(
         app: app.to_string(),
         event: work.event.clone(),
         since: now,
+        claimed_until: None,
     };
     let [first, ..] = CHECKS;
     pass.pending
-        .keep_audit_check(app, &check, now + first, None)
+        .keep_audit_check(app, &check, now + first)
         .await
 }
 
@@ -88,25 +91,26 @@ pub(super) async fn check(pass: &Pass<'_>, keys: Vec<String>, summary: &mut Summ
                 read.is_of(&due.version)
                     && principal.is_some_and(|id| read.object_id.eq_ignore_ascii_case(id))
             });
+            let key = due.entry.key.clone();
             match finish(pass, due, read).await {
                 Ok(is_verified) => summary.audited += usize::from(is_verified),
-                Err(message) => summary.problem(format!("{}: {message}", due.key)),
+                Err(message) => summary.problem(format!("{key}: {message}")),
             }
         }
     }
 }
 
 async fn read(pass: &Pass<'_>, key: &str) -> Result<Option<Due>, String> {
-    let check = pass.pending.audit_check(key).await;
-    let Some(check) = check.map_err(|error| error_chain(&error))? else {
+    let claimed = pass.pending.claim::<AuditCheck>(key, CLAIM).await;
+    let Some(entry) = claimed.map_err(|error| error_chain(&error))? else {
         return Ok(None);
     };
+    let check = &entry.value;
     let app = check.app.parse().map_err(|error| format!("{error}"))?;
     let event = Event::try_from(&check.event).map_err(|error| error.to_string())?;
     let version = event.version.ok_or("the event has no version")?;
     Ok(Some(Due {
-        key: key.to_owned(),
-        check,
+        entry,
         app,
         version: SecretVersionId {
             vault_host: event.vault_host,
@@ -126,7 +130,7 @@ async fn secret_reads(
     };
     let versions: BTreeSet<SecretVersionId> = due.iter().map(|due| due.version.clone()).collect();
     let versions: Vec<SecretVersionId> = versions.into_iter().collect();
-    let since = due.iter().map(|due| due.check.event.time).min();
+    let since = due.iter().map(|due| due.entry.value.event.time).min();
     log.secret_reads(workspace, &versions, since.unwrap_or_default(), call)
         .await
 }
@@ -161,17 +165,16 @@ async fn principals(
 /// rotation is verified now.
 async fn finish(pass: &Pass<'_>, due: &Due, read: Option<&SecretRead>) -> Result<bool, String> {
     let reason = |error: StoreError| error_chain(&error);
+    let Due { entry, app, .. } = due;
+    let check = &entry.value;
     let Some(read) = read else {
-        let Due {
-            key, check, app, ..
-        } = due;
         let kept = match next_check(check) {
             Some(at) => {
-                pass.pending
-                    .keep_audit_check(app, check, at, Some(key))
-                    .await
+                let pending = &pass.pending;
+                let kept = pending.repeat_audit_check(app, entry.clone(), at).await;
+                kept.map(drop)
             }
-            None => pass.pending.remove(key).await,
+            None => pass.pending.remove(&entry.key).await,
         };
         return kept.map(|()| false).map_err(reason);
     };
@@ -181,16 +184,16 @@ async fn finish(pass: &Pass<'_>, due: &Due, read: Option<&SecretRead>) -> Result
     );
     let outcome = Outcome::proven(Evidence::AuditLog, message);
     let upgrade = |run: &mut Run| {
-        let of_app = run.rotations.iter_mut().filter(|it| it.app == due.app);
+        let of_app = run.rotations.iter_mut().filter(|it| it.app == *app);
         for rotation in of_app.filter(|it| it.outcome.verdict == Verdict::Refreshed) {
             rotation.outcome = outcome.clone();
         }
     };
-    let amended = pass.history.amend(&due.check.run, upgrade).await;
+    let amended = pass.history.amend(&check.run, upgrade).await;
     amended.map_err(|error| error_chain(&error))?;
     tracing::info!(
-        run.id = due.check.run.as_str(),
-        app.id = %due.app,
+        run.id = check.run.as_str(),
+        app.id = %app,
         secret.name = due.version.secret.as_str(),
         secret.version = due.version.version.as_str(),
         verdict = outcome.verdict.as_str(),
@@ -198,7 +201,7 @@ async fn finish(pass: &Pass<'_>, due: &Due, read: Option<&SecretRead>) -> Result
         "{}",
         outcome.message
     );
-    pass.pending.remove(&due.key).await.map_err(reason)?;
+    pass.pending.remove(&entry.key).await.map_err(reason)?;
     Ok(true)
 }
 

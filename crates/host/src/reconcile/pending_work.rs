@@ -1,170 +1,168 @@
 //! Resumes pending work: rotations that are verified, rolled back, or checked again later.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::join_all;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use keyrelay_config::{Mode, route};
 use keyrelay_model::{AppId, AppIdError, Event, error_chain};
-use keyrelay_records::{Cause, Outcome, PendingObject, PendingRotation, Run};
+use keyrelay_records::{Cause, DueKey, Outcome, PendingRotation, Run, WorkEntry};
 
 use super::pass::{GIVE_UP_AFTER, Pass, elapsed, is_final};
-use super::settle::{ResumedObject, Settlement, later, settle};
+use super::settle::{Settlement, later, settle};
 use super::summary::Summary;
 use crate::pipeline::run::{Resumed, Trigger, run};
 
-/// The result of resuming one rotation.
-enum Resumption {
-    /// It has its final verdict.
-    Final(Box<Settlement>),
-    /// It is kept in another object of the store.
-    MovedOn,
-    /// It stays in its object.
-    Stays(Box<PendingRotation>),
-}
-
-/// Longest time for which this instance resumes the work of one object alone.
+/// Longest time for which this instance resumes one rotation alone.
 const CLAIM: Duration = Duration::from_mins(1);
 
 /// Largest number of objects that are claimed together, well within the duration of a claim.
 const CHUNK: usize = 100;
 
-/// Resumes the work of these objects, which is due, app by app.
-pub(super) async fn resume(pass: &Pass<'_>, keys: Vec<String>, summary: &mut Summary) {
-    for chunk in keys.chunks(CHUNK) {
+/// Resumes the work of these objects, which is due, app by app. `all` are the keys of all pending
+/// work.
+pub(super) async fn resume(
+    pass: &Pass<'_>,
+    due: Vec<String>,
+    all: &[DueKey],
+    summary: &mut Summary,
+) {
+    let due = without_copies(pass, due, all, summary).await;
+    for chunk in due.chunks(CHUNK) {
         let resuming = stream::iter(chunk.to_vec())
             .map(|key| async move { (resume_object(pass, &key).await, key) });
         let mut resuming = resuming.buffer_unordered(pass.services.config.apps_at_once);
-        let mut resumed = Vec::new();
-        while let Some((object, key)) = resuming.next().await {
-            match object {
-                Ok(object) => resumed.extend(object),
+        let mut settlements = Vec::new();
+        while let Some((resumed, key)) = resuming.next().await {
+            match resumed {
+                Ok(settled) => settlements.extend(settled),
                 Err(message) => summary.problem(format!("{key}: {message}")),
             }
         }
-        settle(pass, resumed, summary).await;
+        settle(pass, settlements, summary).await;
     }
 }
 
-/// Resumes the work of one object. None: another instance does, or there is no time left.
-async fn resume_object(pass: &Pass<'_>, key: &str) -> Result<Option<ResumedObject>, String> {
-    if pass.deadline.has_passed() {
-        return Ok(None);
-    }
-    let claimed = PendingObject::claim(pass.pending.clone(), key, CLAIM).await;
-    let Some((object, works)) = claimed.map_err(|error| error_chain(&error))? else {
-        return Ok(None);
-    };
-    let app: AppId = object
-        .app()
-        .parse()
-        .map_err(|error: AppIdError| error.to_string())?;
-    let now = Timestamp::now();
-    let (due, left): (Vec<PendingRotation>, Vec<PendingRotation>) =
-        works.into_iter().partition(|work| work.due <= now);
-    let mut resumed = ResumedObject {
-        object,
-        left,
-        settlements: Vec::new(),
-        has_moved_on: false,
-    };
-    // Concurrently, so that they share a write.
-    let due = due.into_iter();
-    for resumption in join_all(due.map(|work| resume_work(pass, key, &app, work))).await {
-        match resumption {
-            Resumption::Final(settlement) => resumed.settlements.push(*settlement),
-            Resumption::MovedOn => resumed.has_moved_on = true,
-            Resumption::Stays(work) => resumed.left.push(*work),
+/// Removes the copies of objects: an instance that died while it moved one to another due time has
+/// left both. They are the same, and the one that is due first stays.
+async fn without_copies(
+    pass: &Pass<'_>,
+    due: Vec<String>,
+    all: &[DueKey],
+    summary: &mut Summary,
+) -> Vec<String> {
+    let mut first: BTreeMap<&str, &DueKey> = BTreeMap::new();
+    let mut copies = Vec::new();
+    for key in all {
+        let known = first.entry(key.object()).or_insert(key);
+        if key < known {
+            copies.push(std::mem::replace(known, key));
+        } else if key != *known {
+            copies.push(key);
         }
     }
-    Ok(Some(resumed))
+    let mut due = due;
+    for copy in copies {
+        if let Err(error) = pass.pending.remove(copy.as_str()).await {
+            summary.problem(error_chain(&error));
+        }
+        due.retain(|key| key != copy.as_str());
+    }
+    due
 }
 
-async fn resume_work(pass: &Pass<'_>, key: &str, app: &AppId, work: PendingRotation) -> Resumption {
+/// Resumes the work of one object. Returns the rotations that have their final verdict. Empty if
+/// another instance resumes it, or if there is no time left.
+async fn resume_object(pass: &Pass<'_>, key: &str) -> Result<Vec<Settlement>, String> {
+    if pass.deadline.has_passed() {
+        return Ok(Vec::new());
+    }
+    let claimed = pass.pending.claim_work(key, CLAIM).await;
+    let mut settlements = Vec::new();
+    for entry in claimed.map_err(|error| error_chain(&error))? {
+        settlements.extend(resume_work(pass, entry).await?);
+    }
+    Ok(settlements)
+}
+
+/// Resumes one rotation. None: it has no final verdict yet, and is in the store.
+async fn resume_work(pass: &Pass<'_>, entry: WorkEntry) -> Result<Option<Settlement>, String> {
+    let app = entry.app().parse();
+    let app: AppId = app.map_err(|error: AppIdError| error.to_string())?;
+    let Some(work) = entry.rotations().first().cloned() else {
+        return Ok(None);
+    };
     let services = pass.services;
     let event = match Event::try_from(&work.event) {
         Ok(event) => event,
         Err(error) => {
             tracing::error!(run.id = %work.run, "pending work cannot be resumed: {error}");
-            return Resumption::Stays(Box::new(later(work)));
+            return stay(entry, work).await;
         }
     };
     let policies = services.policies.names();
     if route(&services.config, &policies, &event.name).mode != Mode::Enforce {
         // The mode forbids a roll-back, too.
-        return Resumption::Stays(Box::new(later(work)));
+        return stay(entry, work).await;
     }
+    let is_last = elapsed(work.since, Timestamp::now()) > GIVE_UP_AFTER;
     let trigger = Trigger {
         invocation: pass.invocation.to_owned(),
         cause: Cause::Pending,
         of: Some(work.run.clone()),
         apps: Some(vec![app.clone()]),
+        remaining: Vec::new(),
         is_retry: false,
         resumed: Some(Resumed {
-            run: work.run.clone(),
-            since: work.since,
-            attempts: work.attempts,
-            connection_strings: work.connection_strings,
-            rollback: work.rollback.clone(),
+            work: work.clone(),
+            entry: entry.clone(),
+            is_last,
         }),
     };
-    let run = run(services, trigger, Ok(event), pass.run_budget()).await;
-    if is_final(&run) {
-        return settlement(app, work, &run);
+    let mut run = run(services, trigger, Ok(event), pass.run_budget()).await;
+    if !is_final(&run) {
+        // What was written has to be rolled back first, however long that takes.
+        if !is_last || !work.rollback.is_empty() || !give_up(pass, &work, &mut run).await {
+            // The run has moved it to its next due time, unless it ended early.
+            return stay(entry, work).await;
+        }
     }
-    if elapsed(work.since, Timestamp::now()) > GIVE_UP_AFTER {
-        return give_up(pass, app, work, run).await;
-    }
-    // The run keeps what is left in an object of its own.
-    let Ok(entries) = pass.pending.of_app(app).await else {
-        return Resumption::Stays(Box::new(later(work)));
-    };
-    let others = entries.iter().filter(|entry| entry.key != key);
-    let mut works = others.flat_map(|entry| &entry.value.rotations);
-    if works.any(|other| other.run == work.run && other.is_about(&work.event)) {
-        Resumption::MovedOn
-    } else {
-        Resumption::Stays(Box::new(later(work)))
-    }
-}
-
-/// The final verdict of a resumed rotation, as its run has it.
-fn settlement(app: &AppId, work: PendingRotation, run: &Run) -> Resumption {
-    let of_app = run.rotations.iter().find(|rotation| rotation.app == *app);
+    let of_app = run.rotations.iter().find(|rotation| rotation.app == app);
     let last = of_app.map(|rotation| &rotation.outcome);
     let Some(outcome) = last.or(run.ended.as_ref()).cloned() else {
-        return Resumption::Stays(Box::new(later(work)));
+        return stay(entry, work).await;
     };
-    Resumption::Final(Box::new(Settlement {
+    Ok(Some(Settlement {
+        entry,
         work,
-        app: app.clone(),
+        app,
         outcome,
         by: run.id.clone(),
     }))
 }
 
-/// Ends work that has been pending for a day.
-async fn give_up(pass: &Pass<'_>, app: &AppId, work: PendingRotation, mut run: Run) -> Resumption {
+/// Tries the work again after a pause, unless the run, or another instance, has changed its entry.
+pub(super) async fn stay(
+    mut entry: WorkEntry,
+    work: PendingRotation,
+) -> Result<Option<Settlement>, String> {
+    let kept = entry.update(later(work)).await;
+    kept.map(|_| None).map_err(|error| error_chain(&error))
+}
+
+/// Ends work that has been pending for a day, and that has written nothing. Returns false if that
+/// cannot be recorded.
+async fn give_up(pass: &Pass<'_>, work: &PendingRotation, run: &mut Run) -> bool {
     let last = run.outcomes().map(|outcome| outcome.message.clone()).next();
     let hours = GIVE_UP_AFTER.as_secs() / 3_600;
     let message = format!("given up after {hours} hours: {}", last.unwrap_or_default());
     for outcome in run.outcomes_mut() {
         *outcome = Outcome::permanent(message.clone());
     }
-    if pass.history.keep(&run).await.is_err() {
-        return Resumption::Stays(Box::new(later(work)));
+    if pass.history.keep(run).await.is_err() {
+        return false;
     }
     run.log(Some(&work.event.id));
-    let is_given_up =
-        |other: &PendingRotation| other.run == work.run && other.is_about(&work.event);
-    let dropped = pass
-        .services
-        .pending
-        .remove_finished(app, is_given_up)
-        .await;
-    if dropped.is_err() {
-        return Resumption::Stays(Box::new(later(work)));
-    }
-    settlement(app, work, &run)
+    true
 }

@@ -5,13 +5,16 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use keyrelay_model::{Event, Verdict, error_chain};
-use keyrelay_records::{Cause, Outcome, PendingEntry, PostponedEvent, Run};
+use keyrelay_records::{Cause, Outcome, PostponedEvent, Run};
 use keyrelay_store::StoreError;
 
 use super::pass::{GIVE_UP_AFTER, Pass, elapsed, is_final};
 use super::reminders;
 use super::summary::Summary;
 use crate::pipeline::run::{TimeBudget, Trigger, run};
+
+/// Longest time for which this instance handles an event alone: longer than an invocation.
+const CLAIM: Duration = Duration::from_mins(5);
 
 /// Largest number of events that are handled at once.
 const CONCURRENCY: usize = 16;
@@ -40,22 +43,21 @@ pub(super) async fn handle(pass: &Pass<'_>, keys: Vec<String>, summary: &mut Sum
 async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
     let reason = |error: StoreError| error_chain(&error);
     let services = pass.services;
-    let entry: Option<PendingEntry<PostponedEvent>> =
-        pass.pending.read(key).await.map_err(reason)?;
-    let Some(mut entry) = entry else {
-        return Ok(true);
+    if pass.deadline.has_passed() {
+        return Ok(false);
+    }
+    let claimed = pass.pending.claim::<PostponedEvent>(key, CLAIM).await;
+    let Some(mut entry) = claimed.map_err(reason)? else {
+        return Ok(false);
     };
     let PostponedEvent {
         run: of,
         event,
         cause,
-        due,
         tried_since,
+        remaining,
         ..
     } = entry.value.clone();
-    if due > Timestamp::now() || pass.deadline.has_passed() {
-        return Ok(false);
-    }
     let event = Event::try_from(&event).map_err(|error| error.to_string())?;
     if cause == Cause::Reminder {
         // Before it is handled, so that the next comparison does not find it again.
@@ -67,7 +69,8 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
         cause: cause_of(cause),
         of: of.clone(),
         apps: None,
-        is_retry: tried_since.is_some(),
+        is_retry: tried_since.is_some() || !remaining.is_empty(),
+        remaining,
         resumed: None,
     };
     let budget = TimeBudget::of_timer(pass.deadline);
@@ -76,9 +79,16 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
     let first_tried = tried_since.unwrap_or(now);
     let tried_for = elapsed(first_tried, now);
     if later.asks_for_redelivery() && tried_for < GIVE_UP_AFTER {
-        entry.value.tried_since = Some(first_tried);
-        entry.value.due = now + (tried_for / 2).min(LONGEST_PAUSE);
-        pass.pending.postpone_again(&entry).await.map_err(reason)?;
+        let has_progress = !later.remaining.is_empty() && later.remaining != entry.value.remaining;
+        if has_progress {
+            entry.value.remaining = later.remaining;
+            entry.value.tried_since = None;
+            entry.value.due = now;
+        } else {
+            entry.value.tried_since = Some(first_tried);
+            entry.value.due = now + (tried_for / 2).min(LONGEST_PAUSE);
+        }
+        pass.pending.postpone_again(entry).await.map_err(reason)?;
         return Ok(false);
     }
     if later.asks_for_redelivery() {

@@ -61,6 +61,8 @@ pub(super) async fn remind(
         since: at,
         reason,
         tried_since: None,
+        remaining: Vec::new(),
+        claimed_until: None,
     };
     pending.postpone(&postponed).await?;
     mark(store, &event).await?;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use keyrelay_model::{AppId, error_chain};
-use keyrelay_records::{FormerOutcome, Outcome, PendingObject, PendingRotation, Run, RunId};
+use keyrelay_records::{FormerOutcome, Outcome, PendingRotation, Run, RunId, WorkEntry};
+use keyrelay_store::StoreError;
 
 use super::audit;
 use super::pass::Pass;
@@ -18,6 +19,8 @@ const RETRY: Duration = Duration::from_mins(5);
 
 /// The final verdict of a resumed rotation.
 pub(super) struct Settlement {
+    /// Its object in the store.
+    pub(super) entry: WorkEntry,
     pub(super) work: PendingRotation,
     pub(super) app: AppId,
     pub(super) outcome: Outcome,
@@ -25,21 +28,10 @@ pub(super) struct Settlement {
     pub(super) by: RunId,
 }
 
-/// A claimed object whose work is resumed.
-pub(super) struct ResumedObject {
-    pub(super) object: PendingObject,
-    /// The work that is not finished.
-    pub(super) left: Vec<PendingRotation>,
-    pub(super) settlements: Vec<Settlement>,
-    /// Whether other objects have some of its work now.
-    pub(super) has_moved_on: bool,
-}
-
-/// Settles the rotations of these objects, and closes the objects. Work whose verdict cannot be
-/// written stays.
-pub(super) async fn settle(pass: &Pass<'_>, resumed: Vec<ResumedObject>, summary: &mut Summary) {
+/// Settles these rotations, and closes their objects. Work whose verdict cannot be written stays.
+pub(super) async fn settle(pass: &Pass<'_>, resumed: Vec<Settlement>, summary: &mut Summary) {
     let mut by_run: BTreeMap<&RunId, Vec<&Settlement>> = BTreeMap::new();
-    for settlement in resumed.iter().flat_map(|it| &it.settlements) {
+    for settlement in &resumed {
         by_run
             .entry(&settlement.work.run)
             .or_default()
@@ -62,45 +54,47 @@ pub(super) async fn settle(pass: &Pass<'_>, resumed: Vec<ResumedObject>, summary
     let mut closing = closing.buffer_unordered(pass.services.config.apps_at_once);
     while let Some(closed) = closing.next().await {
         match closed {
-            Ok((finished, is_closed)) => {
-                summary.finished += finished;
-                summary.waiting = summary.waiting.saturating_sub(usize::from(is_closed));
+            Ok(is_finished) => {
+                summary.finished += usize::from(is_finished);
+                summary.waiting = summary.waiting.saturating_sub(usize::from(is_finished));
             }
             Err(message) => summary.problem(message),
         }
     }
 }
 
-/// Closes one object. Returns the number of finished rotations, and whether none is left anywhere.
+/// Closes the object of one rotation. Returns whether it is finished.
 async fn close(
     pass: &Pass<'_>,
-    resumed: ResumedObject,
+    settlement: Settlement,
     failed: &BTreeSet<RunId>,
-) -> Result<(usize, bool), String> {
-    let ResumedObject {
-        object,
-        mut left,
-        settlements,
-        has_moved_on,
-    } = resumed;
-    let mut finished = 0;
-    for Settlement {
-        work, app, outcome, ..
-    } in settlements
-    {
-        let is_settled =
-            !failed.contains(&work.run) && audit::begin(pass, &app, &work, &outcome).await.is_ok();
-        if is_settled {
-            finished += 1;
-        } else {
-            left.push(later(work));
-        }
+) -> Result<bool, String> {
+    let Settlement {
+        entry,
+        work,
+        app,
+        outcome,
+        ..
+    } = settlement;
+    let reason = |error: StoreError| format!("{app}: {}", error_chain(&error));
+    let is_settled =
+        !failed.contains(&work.run) && audit::begin(pass, &app, &work, &outcome).await.is_ok();
+    if !is_settled {
+        let mut entry = entry;
+        return entry
+            .update(later(work))
+            .await
+            .map(|_| false)
+            .map_err(reason);
     }
-    let is_closed = left.is_empty() && !has_moved_on;
-    let app = object.app().to_owned();
-    let closed = object.close(left).await;
-    closed.map_err(|error| format!("{app}: {}", error_chain(&error)))?;
-    Ok((finished, is_closed))
+    if entry.finish().await.map_err(reason)? {
+        return Ok(true);
+    }
+    // The run has kept its work under another due time meanwhile.
+    if let Some(entry) = pass.pending.of_run(&app, &work.run).await.map_err(reason)? {
+        entry.finish().await.map_err(reason)?;
+    }
+    Ok(true)
 }
 
 /// The same work, to be tried again after a pause.

@@ -15,6 +15,10 @@ pub(super) struct Summary {
     pub(super) compared: Option<usize>,
     /// References that were behind.
     pub(super) drifted: usize,
+    /// References that somebody has set back by hand.
+    pub(super) set_back: usize,
+    /// References that were older when keyrelay was installed.
+    pub(super) not_adopted: usize,
     /// Reminders that were postponed for policies.
     pub(super) reminders: usize,
     /// Rotations whose version the audit log shows.
@@ -47,6 +51,16 @@ impl fmt::Display for Summary {
                 f,
                 "; {compared} apps compared, {} references behind, {} reminders",
                 self.drifted, self.reminders
+            )?;
+        }
+        if self.set_back > 0 {
+            write!(f, "; {} set back by hand are left", self.set_back)?;
+        }
+        if self.not_adopted > 0 {
+            write!(
+                f,
+                "; {} pinned to older versions are left (`adopt = true` moves them)",
+                self.not_adopted
             )?;
         }
         if self.audited > 0 {

@@ -27,9 +27,16 @@ pub(super) fn assemble(
     app_root: &Path,
     environment: &BTreeMap<String, String>,
 ) -> anyhow::Result<Services> {
-    let own_app = OwnApp::find(config.own_app.as_ref(), environment);
+    let own_app = OwnApp::find(config.own_app.as_ref(), environment)?;
     if config.scope.is_empty() {
         config.scope.extend(own_app.group());
+    }
+    if config.scope.is_empty() && config.rules.iter().all(|rule| rule.apps.is_empty()) {
+        anyhow::bail!(
+            "no app would be found: `scope` is empty, and keyrelay's own resource group is unknown. \
+             Set `scope`, or the app setting KEYRELAY_SCOPE, to the subscriptions or resource groups \
+             of the apps"
+        );
     }
     let identity = identity(config.client_id.clone(), environment);
     let metrics = Arc::new(telemetry.instruments());

@@ -12,24 +12,42 @@ fn app() -> Setup {
 }
 
 #[tokio::test]
-async fn transient_failures_are_delivered_again_until_they_end() {
-    let app = app().configured("answer_within_ms = 1500").start().await;
+async fn an_app_that_fails_for_a_passing_reason_is_tried_again_on_its_own() {
+    let app = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .site("billing", &format!("SQL = \"{}\"", reference("sql")))
+        .configured("answer_within_ms = 4000")
+        .ideal()
+        .start()
+        .await;
     let busy = Fault::new(
         Service::ResourceManager,
         Effect::status(503, "ServiceUnavailable"),
     );
-    app.azure.cloud.switch_on(busy.path("configreferences"));
-    app.rotate("sql");
-    app.until("a failed delivery", |app| {
-        !app.azure.event_grid.deliveries().is_empty()
-    })
-    .await;
-    assert_eq!(app.outcome("orders").0, "failed");
-    app.azure.cloud.switch_off_faults();
-    app.settled().await;
+    app.azure
+        .cloud
+        .switch_on(busy.path("orders/config/configreferences"));
+    app.rotate_and_settle("sql").await;
+    let (verdict, message) = app.outcome("orders");
+    assert_eq!(verdict, "pending", "{}", app.log());
+    assert!(
+        message.contains("keyrelay tries the app again"),
+        "{message}"
+    );
+    assert_eq!(app.outcome("billing").0, "verified", "{}", app.log());
+    assert_eq!(app.azure.event_grid.deliveries().len(), 1);
+    assert_eq!(app.pending().len(), 1, "{:?}", app.pending());
+
+    // It fails once more, and stays one piece of work.
+    app.make_due();
     app.reconcile().await;
-    assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
-    assert!(app.azure.event_grid.deliveries().len() > 1);
+    assert_eq!(app.pending().len(), 1, "{:?}", app.pending());
+
+    app.azure.cloud.switch_off_faults();
+    app.make_due();
+    app.reconcile().await;
+    assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
+    assert!(app.pending().is_empty(), "{:?}", app.pending());
 }
 
 #[tokio::test]

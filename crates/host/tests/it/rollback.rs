@@ -76,13 +76,12 @@ async fn a_rollback_that_fails_is_repeated_later() {
     app.azure
         .cloud
         .switch_on(Fault::new(Service::ResourceManager, away).path("appsettings/list"));
-    app.until("two failed deliveries", |app| {
-        app.azure.event_grid.deliveries().len() >= 2
-    })
-    .await;
-    assert_ne!(app.settings("orders"), before);
-    resolves_to(&app, ResolveStatus::AccessToKeyVaultDenied);
     app.settled().await;
+    assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
+    go_on(&app).await;
+    assert_ne!(app.settings("orders"), before);
+    assert_eq!(app.pending().len(), 1, "{:?}", app.pending());
+    resolves_to(&app, ResolveStatus::AccessToKeyVaultDenied);
     go_on(&app).await;
     assert_eq!(app.settings("orders"), before, "{}", app.log());
     assert!(app.pending().is_empty(), "{:?}", app.pending());
@@ -214,24 +213,46 @@ async fn a_rollback_waits_for_the_mode_enforce() {
 }
 
 #[tokio::test]
-async fn work_that_stays_pending_for_a_day_is_given_up_once() {
+async fn work_that_stays_pending_for_a_day_is_rolled_back_and_given_up_once() {
     let app = pinning("answer_within_ms = 1000").start().await;
+    let before = app.settings("orders");
     written_and_pending(&app).await;
     edit_pending(&app, |work| work["since"] = json!("2026-01-01T00:00:00Z"));
+    // A roll-back that fails is kept, and repeated.
+    let away = Effect::status(503, "ServiceUnavailable");
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, away).path("appsettings/list"));
+    go_on(&app).await;
+    assert_eq!(app.pending().len(), 1, "{:?}", app.pending());
+    assert_ne!(app.settings("orders"), before);
+
+    resolves_to(&app, ResolveStatus::FetchTimedOut);
     go_on(&app).await;
     assert!(app.pending().is_empty(), "{:?}", app.pending());
-    let first = &app.runs()[0];
-    assert_eq!(first["rotations"][0]["verdict"], "failed", "{first}");
-    assert!(
-        first["rotations"][0]["message"]
-            .as_str()
-            .unwrap()
-            .contains("given up after 24 hours"),
-        "{first}"
-    );
+    assert_eq!(app.settings("orders"), before, "{}", app.log());
+    let first = &app.runs()[0]["rotations"][0];
+    assert_eq!(first["verdict"], "rolled back", "{first}");
+    let message = first["message"].as_str().unwrap();
+    assert!(message.contains("given up after 24 hours"), "{message}");
     let runs = app.runs().len();
     go_on(&app).await;
     assert_eq!(app.runs().len(), runs);
+}
+
+#[tokio::test]
+async fn a_reference_that_azure_never_lists_is_rolled_back_after_a_day() {
+    let app = pinning("answer_within_ms = 1000").start().await;
+    let before = app.settings("orders");
+    written_and_pending(&app).await;
+    edit_pending(&app, |work| work["since"] = json!("2026-01-01T00:00:00Z"));
+    let unlisted = Effect::PartialList { keep: 0 };
+    app.azure
+        .cloud
+        .switch_on(Fault::new(Service::ResourceManager, unlisted).path("configreferences"));
+    go_on(&app).await;
+    assert_eq!(app.settings("orders"), before, "{}", app.log());
+    assert!(app.pending().is_empty(), "{:?}", app.pending());
 }
 
 #[tokio::test]

@@ -225,6 +225,10 @@ async fn a_rotation_that_is_not_verified_in_time_is_pending() {
         .with(|options| options.cloud.profile.refresh_takes = Duration::from_secs(3_600))
         .start()
         .await;
+    // Two versions of one second could not be ordered.
+    let yesterday = jiff::Timestamp::now() - Duration::from_hours(24);
+    let cloud = &app.azure.cloud;
+    cloud.set_created("contoso-kv", "sql", yesterday).unwrap();
     app.rotate_and_settle("sql").await;
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "pending", "{}", app.log());

@@ -5,7 +5,7 @@ use keyrelay_model::AppId;
 use keyrelay_store::StoreError;
 use serde::{Deserialize, Serialize};
 
-use super::{AUDITS, DueKey, Pending, app_key, due};
+use super::{AUDITS, Claimable, Pending, PendingEntry, app_key, due};
 use crate::record::EventRecord;
 use crate::run_id::RunId;
 
@@ -20,39 +20,43 @@ pub struct AuditCheck {
     pub event: EventRecord,
     /// The time of the verdict.
     pub since: Timestamp,
+    /// The time until which an instance checks, and no other one begins.
+    #[serde(default)]
+    pub claimed_until: Option<Timestamp>,
+}
+
+impl Claimable for AuditCheck {
+    fn claimed_until(&mut self) -> &mut Option<Timestamp> {
+        &mut self.claimed_until
+    }
 }
 
 impl Pending {
-    /// Keeps a check until it is due, instead of the one at `former`.
+    /// Keeps a check until it is due.
     pub async fn keep_audit_check(
         &self,
         app: &AppId,
         check: &AuditCheck,
         due: Timestamp,
-        former: Option<&str>,
     ) -> Result<(), StoreError> {
-        let folder = format!("{AUDITS}/{}", app_key(app));
-        let key = due::key(&folder, check.run.as_str(), Some(due));
-        self.0.write(&key, check).await?;
-        match former {
-            Some(former) if former != key => self.remove(former).await,
-            _ => Ok(()),
-        }
+        let key = audit_key(app, &check.run, due);
+        self.0.write(&key, check).await
     }
 
-    /// Reads the check with this key. None if it has been removed.
-    pub async fn audit_check(&self, key: &str) -> Result<Option<AuditCheck>, StoreError> {
-        let found = self.0.read_json(key).await?;
-        Ok(found.map(|(check, _)| check))
+    /// Keeps a claimed check until it is due again. Returns false if another instance has taken
+    /// over.
+    pub async fn repeat_audit_check(
+        &self,
+        app: &AppId,
+        check: PendingEntry<AuditCheck>,
+        due: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let key = audit_key(app, &check.value.run, due);
+        self.move_to(check, &key).await
     }
 }
 
-/// The checks among all keys.
-pub(super) fn of_keys(keys: &[String]) -> Vec<DueKey> {
-    let is_check = |key: &&String| {
-        let rest = key.strip_prefix(AUDITS);
-        rest.is_some_and(|rest| rest.starts_with('/'))
-    };
-    let checks = keys.iter().filter(is_check);
-    checks.map(|key| DueKey::new(key.clone())).collect()
+fn audit_key(app: &AppId, run: &RunId, due: Timestamp) -> String {
+    let folder = format!("{AUDITS}/{}", app_key(app));
+    due::key(&folder, run.as_str(), Some(due))
 }

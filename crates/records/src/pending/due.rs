@@ -50,11 +50,15 @@ impl DueKey {
         self.due
     }
 
+    /// The key without the due time. Copies of one object share it.
+    pub fn object(&self) -> &str {
+        let key = self.key.strip_suffix(END).unwrap_or(&self.key);
+        key.rsplit_once(MARK).map_or(key, |(object, _)| object)
+    }
+
     /// The name in the key, without folder and due time.
     pub(super) fn name(&self) -> &str {
-        let file = self.key.rsplit('/').next().unwrap_or_default();
-        let name = file.strip_suffix(END).unwrap_or(file);
-        name.rsplit_once(MARK).map_or(name, |(name, _)| name)
+        self.object().rsplit('/').next().unwrap_or_default()
     }
 }
 

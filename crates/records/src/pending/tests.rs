@@ -53,6 +53,7 @@ fn pending_work_is_written_in_the_present_form() {
     let rollback = rotation.remove("undo").unwrap();
     rotation.insert("rollback".to_owned(), rollback);
     rotation.insert("connection_strings".to_owned(), true.into());
+    rotation.insert("is_refresh".to_owned(), false.into());
     expected["claimed_until"] = serde_json::Value::Null;
     assert_eq!(serde_json::to_value(&work).unwrap(), expected);
 }

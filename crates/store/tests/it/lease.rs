@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use keyrelay_store::{Acquired, Lease, LeaseError, Store};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::backend::{Backend, on_both_backends};
 
@@ -23,7 +23,10 @@ on_both_backends! {
     an_expired_lease_can_be_acquired_and_is_lost_to_its_holder,
     renewing_restarts_the_duration,
     one_of_many_concurrent_attempts_succeeds,
-    an_expiry_from_a_wrong_clock_is_ignored,
+    the_clock_of_the_holder_does_not_matter,
+    a_renewal_is_seen_by_those_who_wait,
+    a_release_that_meets_an_own_late_renewal_is_repeated,
+    a_renewal_that_meets_an_own_late_one_is_repeated,
 }
 
 async fn acquire(
@@ -107,13 +110,72 @@ async fn one_of_many_concurrent_attempts_succeeds(backend: Backend) {
     assert_eq!(got.into_iter().filter(|got| *got).count(), 1);
 }
 
-async fn an_expiry_from_a_wrong_clock_is_ignored(backend: Backend) {
+/// Writes a lease as an instance whose clock says that it ends at `until`.
+async fn write_lease(store: &Store, until: &str, duration: Option<Duration>) {
+    let mut lease =
+        json!({ "name": "old", "id": "00000000-0000-0000-0000-000000000001", "until": until });
+    if let Some(duration) = duration {
+        let milliseconds = u64::try_from(duration.as_millis()).unwrap();
+        let fields = lease.as_object_mut().unwrap();
+        fields.insert("duration_ms".to_owned(), milliseconds.into());
+    }
+    let object = json!({ "lease": lease, "count": 7 });
+    store.write("leases/orders", &object).await.unwrap();
+}
+
+async fn the_clock_of_the_holder_does_not_matter(backend: Backend) {
     let store = backend.store();
-    let lease = json!({ "name": "old", "id": "00000000-0000-0000-0000-000000000001", "until": "2099-01-01T00:00:00Z" });
-    store
-        .write("leases/orders", &json!({ "lease": lease, "count": 7 }))
+    for until in ["2001-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
+        // Earlier versions did not write the duration.
+        for duration in [Some(LONG), None] {
+            write_lease(&store, until, duration).await;
+            let (holder, remaining) = acquire(&store, "new", LONG).await.unwrap_err();
+            assert_eq!((holder.as_str(), remaining), ("old", LONG), "{until}");
+        }
+        write_lease(&store, until, Some(SHORT)).await;
+        assert!(acquire(&store, "new", LONG).await.is_err());
+        tokio::time::sleep(SHORT).await;
+        let lease = acquire(&store, "new", LONG).await.unwrap();
+        assert_eq!(lease.document.count, 7);
+        lease.release().await.unwrap();
+    }
+}
+
+async fn a_renewal_is_seen_by_those_who_wait(backend: Backend) {
+    let store = backend.store();
+    let mut lease = acquire(&store, "one", SHORT).await.unwrap();
+    assert!(acquire(&store, "two", LONG).await.is_err());
+    tokio::time::sleep(SHORT).await;
+    lease.renew().await.unwrap();
+    let (_, remaining) = acquire(&store, "two", LONG).await.unwrap_err();
+    assert_eq!(remaining, SHORT);
+}
+
+async fn a_release_that_meets_an_own_late_renewal_is_repeated(backend: Backend) {
+    let store = backend.store();
+    let mut lease = acquire(&store, "one", LONG).await.unwrap();
+    // A renewal whose response was lost, and which arrives after the next request.
+    let found = store.read_json::<Value>("leases/orders").await.unwrap();
+    let (late, _) = found.unwrap();
+    lease.document.count = 3;
+    store.write("leases/orders", &late).await.unwrap();
+    lease.release().await.unwrap();
+    let next = acquire(&store, "two", LONG).await.unwrap();
+    assert_eq!(next.document.count, 3);
+}
+
+async fn a_renewal_that_meets_an_own_late_one_is_repeated(backend: Backend) {
+    let store = backend.store();
+    let mut lease = acquire(&store, "one", LONG).await.unwrap();
+    let found = store.read_json::<Value>("leases/orders").await.unwrap();
+    let (late, _) = found.unwrap();
+    lease.document.count = 3;
+    store.write("leases/orders", &late).await.unwrap();
+    lease.renew().await.unwrap();
+    let (now, _) = store
+        .read_json::<Document>("leases/orders")
         .await
+        .unwrap()
         .unwrap();
-    let lease = acquire(&store, "new", LONG).await.unwrap();
-    assert_eq!(lease.document.count, 7);
+    assert_eq!(now.count, 3);
 }

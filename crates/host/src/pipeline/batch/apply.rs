@@ -18,7 +18,7 @@ use super::refresh::{learn, refresh};
 use super::stages::{Applied, Batch, Leased};
 use super::status::Step;
 use super::write::{Goal, write_until};
-use super::write_ahead::WriteAhead;
+use super::write_ahead::{deliver, record_intent};
 use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{AppliedChange, AwaitedReference, Rotation, Stage, Verification};
 
@@ -39,10 +39,12 @@ pub(super) async fn apply(leased: Leased) -> Applied {
     // Even if the time is over, other instances must not have to wait for the end of the lease.
     lease.set_deadline(None);
     let released = lease.release().await.map_err(Outcome::from);
-    match applied.and(released) {
+    let mut applied = match applied.and(released) {
         Ok(()) => Applied::new(batch),
         Err(outcome) => Applied::abandoned(batch, &outcome),
-    }
+    };
+    deliver(applied.rotations_mut()).await;
+    applied
 }
 
 async fn under_lease(batch: &mut Batch, lease: &mut Lease<AppState>) -> Result<(), Outcome> {
@@ -55,7 +57,15 @@ async fn under_lease(batch: &mut Batch, lease: &mut Lease<AppState>) -> Result<(
     }
     let statuses = context.statuses(rotations).await?;
     decide::by_references(context, rotations, &statuses).await;
-    patch(batch, lease, &statuses).await?;
+    if let Err(outcome) = patch(batch, lease, &statuses).await {
+        // Only the rotations that patch have failed. If the lease is lost, the refresh fails too.
+        let Batch {
+            context, rotations, ..
+        } = batch;
+        for rotation in rotations.iter_mut().filter(|it| it.wants_settings()) {
+            context.abandon(rotation, outcome.clone());
+        }
+    }
     refresh(batch, lease, &statuses).await?;
     learn(batch, lease);
     for rotation in &mut batch.rotations {
@@ -76,7 +86,6 @@ async fn patch(
     let Batch {
         context,
         rotations,
-        write_ahead,
         has_changed,
         ..
     } = batch;
@@ -85,7 +94,6 @@ async fn patch(
     }
     let mut decisions = Decisions {
         rotations,
-        write_ahead,
         has_changed,
         statuses,
         began: None,
@@ -107,12 +115,12 @@ async fn patch(
         if !plan.is_empty() {
             verification.change = AppliedChange::Written;
             verification.plan = plan;
-        } else if let Step::Proven(evidence) =
+        } else if let Step::Proven(proof) =
             context.next_step(&rotation.context, &verification, statuses, None)
         {
             let EventContext { event, run, .. } = &*rotation.context;
             lease.document.record_applied(event, run);
-            let outcome = proven(&rotation.context, &verification, evidence);
+            let outcome = proven(&rotation.context, &verification, proof);
             context.close(rotation, outcome);
             continue;
         } else if rotation.context.mode == Mode::Monitor {
@@ -128,7 +136,6 @@ async fn patch(
 /// The decisions of the batch's policies, as the goal of a write.
 struct Decisions<'b> {
     rotations: &'b mut [Rotation],
-    write_ahead: &'b mut WriteAhead,
     has_changed: &'b mut bool,
     statuses: &'b [ReferenceStatus],
     /// The time at which the first write began.
@@ -145,9 +152,7 @@ impl Goal for Decisions<'_> {
         context: &BatchContext,
         lease: &mut Lease<AppState>,
     ) -> Result<(), Outcome> {
-        self.write_ahead
-            .record_intent(context, self.rotations)
-            .await?;
+        record_intent(context, self.rotations).await?;
         // Written with the fence: no older version is applied afterwards, even if this process
         // dies.
         for rotation in self.rotations.iter() {

@@ -46,6 +46,12 @@ impl BatchContext {
         rotation.close(&self.app, &self.call, outcome);
     }
 
+    /// Closes a rotation, and leaves its pending work in the store to the reconcile timer.
+    pub(super) fn abandon(&self, rotation: &mut Rotation, outcome: Outcome) {
+        rotation.entry = None;
+        self.close(rotation, outcome);
+    }
+
     /// Reads all settings of the app, plain text included.
     pub(super) async fn settings(&self) -> Result<Settings, AzureError> {
         let azure = &self.services.resource_manager;
@@ -148,7 +154,7 @@ fn may_have_connection_strings(rotation: &Rotation) -> bool {
     let is_one = |it: &AwaitedReference| it.kind == ReferenceKind::ConnectionString;
     match (rotation.verification(), &rotation.context.resumed) {
         (Some(verification), _) => verification.awaited.iter().any(is_one),
-        (None, Some(resumed)) => resumed.connection_strings,
+        (None, Some(resumed)) => resumed.work.connection_strings,
         (None, None) => true,
     }
 }

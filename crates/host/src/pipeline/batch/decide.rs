@@ -38,7 +38,9 @@ pub(super) fn close_superseded(
 
 fn superseded(context: &EventContext, rotations: &[Rotation], state: &AppState) -> Option<Outcome> {
     // An operator who resubmits the run gets it; the hourly comparison does not try it again.
-    let message = if context.cause == Cause::Drift && state.was_rolled_back(&context.event) {
+    let message = if context.cause == Cause::Drift
+        && state.was_rolled_back(&context.event, &context.versions)
+    {
         "not handled: the version was rolled back before, because it did not resolve; fix its \
          cause and resubmit the run"
             .to_owned()
@@ -75,11 +77,21 @@ pub(super) async fn by_references(
     let targets = targets(context, statuses, |_| true);
     for rotation in rotations.iter_mut().filter(|rotation| rotation.is_open()) {
         let event_context = &rotation.context;
-        if let Some(verification) = owed_verification(context, event_context, statuses) {
+        let owed = owed_verification(context, event_context, statuses).await;
+        if let Some(verification) = owed {
             rotation.stage = Stage::Verify(verification);
-        } else if let Some(outcome) = event_context.outcome_unless_written.clone() {
+            continue;
+        }
+        if let Some(outcome) = event_context.outcome_unless_written.clone() {
             context.close(rotation, outcome);
-        } else if event_context.policy.about().view == View::Settings {
+            continue;
+        }
+        let Some(policy) = &event_context.policy else {
+            // An earlier run has refreshed the app, and verifies that without the policy.
+            rotation.stage = Stage::Refresh;
+            continue;
+        };
+        if policy.about().view == View::Settings {
             rotation.stage = Stage::NeedsSettings;
         } else {
             let visible = visible_references(targets.clone());
@@ -92,20 +104,35 @@ pub(super) async fn by_references(
 }
 
 /// The verification that an earlier run owes. None if the app has none of its changes.
-fn owed_verification(
+async fn owed_verification(
     context: &BatchContext,
     event_context: &EventContext,
     statuses: &[ReferenceStatus],
 ) -> Option<Verification> {
     let resumed = event_context.resumed.as_ref()?;
-    let (plan, unrecoverable) = to_plan(&resumed.rollback, context.vault_suffix());
-    let is_listed = |setting: &_, target: &Target| {
-        let row = statuses.iter().find(|row| row.setting == *setting);
-        row.and_then(|row| context.target(row)).as_ref() == Some(target)
+    let suffix = context.vault_suffix();
+    let (plan, unrecoverable) = to_plan(&resumed.work.rollback, suffix);
+    let row_of = |setting: &_| statuses.iter().find(|row| row.setting == *setting);
+    let references = plan.references(suffix);
+    // Azure may not list a reference yet, or the settings may not have been written.
+    let is_unlisted = references
+        .iter()
+        .any(|(setting, _)| row_of(setting).is_none());
+    let settings = match is_unlisted {
+        true => context.settings().await.ok(),
+        false => None,
+    };
+    let is_listed = |setting: &SettingName, target: &Target| match (row_of(setting), &settings) {
+        (Some(row), _) => context.target(row).as_ref() == Some(target),
+        (None, Some(settings)) => {
+            let value = settings.get(setting);
+            let reference = value.and_then(|value| value.reference(suffix).ok());
+            reference.is_some_and(|reference| reference.target() == target)
+        }
+        (None, None) => true,
     };
     let event = &event_context.event;
-    let mut awaited: Vec<AwaitedReference> = plan
-        .references(context.vault_suffix())
+    let mut awaited: Vec<AwaitedReference> = references
         .into_iter()
         .filter(|(setting, target)| is_listed(setting, target))
         .map(|(setting, target)| {
@@ -254,6 +281,9 @@ async fn evaluate(
         limits,
         ..
     } = &*rotation.context;
+    let Some(policy) = policy else {
+        return Err(Outcome::transient("the policy cannot be used any more"));
+    };
     let view = AppView {
         id: &context.app,
         settings: &settings,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use keyrelay_model::{Evidence, Verdict};
+use keyrelay_model::{Evidence, Plan, Verdict};
 use keyrelay_records::Outcome;
 
+use super::status::Proof;
 use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{AppliedChange, AwaitedReference, Verification};
 
@@ -13,14 +14,16 @@ use crate::pipeline::rotation::{AppliedChange, AwaitedReference, Verification};
 pub(super) fn proven(
     context: &EventContext,
     verification: &Verification,
-    evidence: Option<Evidence>,
+    Proof { evidence, notes }: Proof,
 ) -> Outcome {
     let is_new = verification.change != AppliedChange::None || context.resumed.is_some();
-    let message = has_version(&verification.awaited, evidence);
+    let has_version = has_version(&verification.awaited, evidence);
+    let parts: Vec<String> = std::iter::once(has_version).chain(notes).collect();
+    let message = parts.join("; ");
     match (is_new, evidence) {
         (true, Some(evidence)) => Outcome::proven(evidence, message),
-        // A policy that only removes or writes plain text leaves nothing to check.
-        (true, None) => Outcome::new(Verdict::Verified, "there is nothing left to verify"),
+        // A policy that only removes or writes plain text leaves no reference to check.
+        (true, None) => Outcome::new(Verdict::Verified, without_reference(&verification.plan)),
         (false, None) => Outcome::new(Verdict::Unchanged, "there is nothing to do"),
         (false, Some(_)) => Outcome {
             evidence,
@@ -48,6 +51,29 @@ pub(super) fn pending(
     };
     let message = format!("{change}not confirmed yet: {reason}{next}");
     Outcome::new(Verdict::Pending, message)
+}
+
+/// What a patch without a reference has done, which the settings show that were read back.
+fn without_reference(plan: &Plan) -> String {
+    let (mut set, mut removed) = (Vec::new(), Vec::new());
+    for (name, change) in plan.changes() {
+        match change.after {
+            Some(_) => set.push(format!("`{name}`")),
+            None => removed.push(format!("`{name}`")),
+        }
+    }
+    let parts = [("set", set), ("removed", removed)];
+    let parts = parts.iter().filter(|(_, names)| !names.is_empty());
+    let done: Vec<String> = parts
+        .map(|(verb, names)| format!("{verb} {}", names.join(", ")))
+        .collect();
+    match done.is_empty() {
+        true => "there is nothing left to verify".to_owned(),
+        false => format!(
+            "{}: read back, and there is no reference to verify",
+            done.join("; ")
+        ),
+    }
 }
 
 fn seconds(duration: Duration) -> u64 {

@@ -121,9 +121,9 @@ fn start(batch: &mut Batch, lease: &mut Lease<AppState>, statuses: &[ReferenceSt
             let message = "no reference of the app to the secret follows it without a version: a \
                            refresh changes nothing";
             Outcome::new(Verdict::Unchanged, message)
-        } else if let Step::Proven(evidence) = step {
+        } else if let Step::Proven(proof) = step {
             lease.document.record_applied(event, run);
-            proven(&rotation.context, &verification, evidence)
+            proven(&rotation.context, &verification, proof)
         } else if *mode == Mode::Monitor {
             let message = "would refresh the references of the app";
             Outcome::new(Verdict::Monitored, message)

@@ -2,7 +2,7 @@
 
 use keyrelay_model::{Plan, Settings, Verdict};
 use keyrelay_records::app_state::AppState;
-use keyrelay_records::{EventRecord, Outcome, to_plan};
+use keyrelay_records::{EventRecord, Outcome, Pending, PendingRotation, WorkEntry, to_plan};
 use keyrelay_store::Lease;
 
 use super::context::BatchContext;
@@ -35,10 +35,15 @@ pub(super) async fn roll_back(
     if plan.is_empty() && unrecoverable.is_empty() {
         return Ok(Outcome::permanent(reason));
     }
-    let restored = as_worker(context, queue, event_context, &plan).await;
-    restored.map_err(|outcome| Outcome {
+    let mut restored = Restored {
+        plan: &plan,
+        notes: String::new(),
+    };
+    let result = as_worker(context, queue, event_context, &mut restored).await;
+    let notes = restored.notes;
+    result.map_err(|outcome| Outcome {
         message: format!(
-            "{reason}; the former values could not be restored: {}",
+            "{reason}; the former values could not be restored: {}{notes}",
             outcome.message
         ),
         ..outcome
@@ -50,7 +55,7 @@ pub(super) async fn roll_back(
             names.join(", ")
         ),
     };
-    let message = format!("the former values are restored{except}: {reason}");
+    let message = format!("the former values are restored{except}: {reason}{notes}");
     Ok(Outcome::new(Verdict::RolledBack, message))
 }
 
@@ -59,37 +64,56 @@ async fn as_worker(
     context: &BatchContext,
     queue: &AppQueue,
     event_context: &EventContext,
-    plan: &Plan,
+    restored: &mut Restored<'_>,
 ) -> Result<(), Outcome> {
     let _worker = queue.worker().await;
     let mut lease = lease_of(context).await?;
-    let written = write_until(context, &mut lease, &mut Restored(plan)).await;
-    if written.is_ok() {
-        lease.document.roll_back(&event_context.event);
-    }
+    let result = match write_until(context, &mut lease, restored).await {
+        Ok(_) => {
+            lease.document.roll_back(&event_context.event);
+            // Before the lease is released: the next holder may keep work of its own.
+            remove_work_of_others(context, event_context).await
+        }
+        Err(outcome) => Err(outcome),
+    };
     lease.set_deadline(None);
     let released = lease.release().await;
-    written?;
-    // Pending work of other instances for the same event would write the patch again.
-    let event = EventRecord::from(&event_context.event);
-    let pending = context
-        .services
-        .pending
-        .until(context.store_deadline.moment());
-    let is_done = |work: &keyrelay_records::PendingRotation| {
-        work.is_about(&event) && !work.rollback.is_empty()
-    };
-    pending.remove_finished(&context.app, is_done).await?;
+    result?;
     Ok(released?)
+}
+
+/// Removes the pending work of other runs for the same event: it would write the patch again.
+async fn remove_work_of_others(
+    context: &BatchContext,
+    event_context: &EventContext,
+) -> Result<(), Outcome> {
+    let event = EventRecord::from(&event_context.event);
+    let own = event_context.first_run();
+    let is_done = |work: &PendingRotation| {
+        work.is_about(&event) && !work.rollback.is_empty() && work.run != *own
+    };
+    for entry in pending(context).of_app(&context.app).await? {
+        entry.remove_finished(is_done).await?;
+    }
+    Ok(())
+}
+
+fn pending(context: &BatchContext) -> Pending {
+    let deadline = context.store_deadline.moment();
+    context.services.pending.until(deadline)
 }
 
 /// The settings before a plan, as the goal of a write: for the names of the plan only, and only
 /// where no other writer has changed them since.
-struct Restored<'p>(&'p Plan);
+struct Restored<'p> {
+    plan: &'p Plan,
+    /// The remarks for operators, each after a semicolon.
+    notes: String,
+}
 
 impl Goal for Restored<'_> {
     async fn target(&mut self, _: &BatchContext, settings: &Settings) -> Settings {
-        self.0.roll_back(settings).apply_to(settings)
+        self.plan.roll_back(settings).apply_to(settings)
     }
 
     async fn before_write(
@@ -103,7 +127,10 @@ impl Goal for Restored<'_> {
 
     fn write_sent(&mut self) {}
 
-    fn note(&mut self, _: &str) {}
+    fn note(&mut self, note: &str) {
+        self.notes.push_str("; ");
+        self.notes.push_str(note);
+    }
 }
 
 /// The plan that earlier runs, or instances that died, have written for the same event, and the
@@ -113,12 +140,8 @@ async fn written_by_others(
     event_context: &EventContext,
 ) -> Result<(Plan, Vec<String>), Outcome> {
     let event = EventRecord::from(&event_context.event);
-    let pending = context
-        .services
-        .pending
-        .until(context.store_deadline.moment());
-    let entries = pending.of_app(&context.app).await?;
-    let works = entries.iter().flat_map(|entry| &entry.value.rotations);
+    let entries = pending(context).of_app(&context.app).await?;
+    let works = entries.iter().flat_map(WorkEntry::rotations);
     let (mut plan, mut unrecoverable) = (Plan::default(), Vec::new());
     for work in works.filter(|work| work.is_about(&event)) {
         let (written, unknown) = to_plan(&work.rollback, context.vault_suffix());

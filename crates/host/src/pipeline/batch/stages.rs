@@ -10,7 +10,6 @@ use keyrelay_store::Lease;
 use tracing::Span;
 
 use super::context::BatchContext;
-use super::write_ahead::WriteAhead;
 use crate::pipeline::app_queue::{AppQueue, VerifyingBatch};
 use crate::pipeline::rotation::Rotation;
 use crate::services::Services;
@@ -21,8 +20,6 @@ use crate::telemetry::SPANS;
 pub(super) struct Batch {
     pub(super) context: BatchContext,
     pub(super) rotations: Vec<Rotation>,
-    /// The pending work of the batch in the store.
-    pub(super) write_ahead: WriteAhead,
     /// Whether the app was changed, or may have been.
     pub(super) has_changed: bool,
     /// The statuses of the app's references before that.
@@ -48,21 +45,14 @@ pub(super) struct Verifying<'q> {
     pub(super) load: VerifyingBatch,
 }
 
-/// A batch whose rotations all have their verdict.
-pub(super) struct Closed {
-    batch: Batch,
-}
-
 impl Batch {
     pub(super) fn new(services: &Arc<Services>, app: AppId, mut rotations: Vec<Rotation>) -> Self {
         // If two events set the same setting, the later one wins.
         rotations.sort_by_key(|rotation| rotation.context.event.moment());
         let context = BatchContext::new(services, app, &rotations);
-        let write_ahead = WriteAhead::new(&context);
         Self {
             context,
             rotations,
-            write_ahead,
             has_changed: false,
             rows_before: None,
         }
@@ -81,14 +71,6 @@ impl Batch {
             rotations = self.rotations.len()
         )
     }
-
-    /// Closes all rotations that have no verdict yet.
-    pub(super) fn close_open(&mut self, outcome: &Outcome) {
-        let open = self.rotations.iter_mut().filter(|it| it.is_open());
-        for rotation in open {
-            self.context.close(rotation, outcome.clone());
-        }
-    }
 }
 
 impl Applied {
@@ -99,13 +81,18 @@ impl Applied {
     /// A batch that ends before its changes are known to be complete. Its pending work stays in the
     /// store, for another instance to verify or to roll back.
     pub(super) fn abandoned(mut batch: Batch, outcome: &Outcome) -> Self {
-        batch.write_ahead.abandon();
-        batch.close_open(outcome);
+        for rotation in batch.rotations.iter_mut().filter(|it| it.is_open()) {
+            batch.context.abandon(rotation, outcome.clone());
+        }
         Self { batch }
     }
 
     pub(super) fn has_changed(&self) -> bool {
         self.batch.has_changed
+    }
+
+    pub(super) fn rotations_mut(&mut self) -> &mut [Rotation] {
+        &mut self.batch.rotations
     }
 
     pub(super) fn into_batch(self) -> Batch {
@@ -116,16 +103,5 @@ impl Applied {
 impl Verifying<'_> {
     pub(super) fn span(&self) -> Span {
         self.batch.span("verify")
-    }
-}
-
-impl Closed {
-    pub(super) fn new(batch: Batch) -> Self {
-        Self { batch }
-    }
-
-    /// Deletes the pending work, or leaves to the reconcile timer what is still to be done.
-    pub(super) async fn close(self) {
-        self.batch.write_ahead.close().await;
     }
 }

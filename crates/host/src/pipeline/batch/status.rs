@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use keyrelay_azure::{Progress, ReferenceStatus, Status};
 use keyrelay_model::{
-    Evidence, Reference, RefreshProgress, RefreshRule, RefreshStep, RefreshTiming, UnnamedState,
-    Versions,
+    Evidence, Reference, RefreshProgress, RefreshRule, RefreshStep, RefreshTiming, Relation,
+    UnnamedState, Versions,
 };
 
 use crate::pipeline::rotation::AwaitedReference;
@@ -15,6 +15,9 @@ use crate::pipeline::rotation::AwaitedReference;
 enum ReferenceCheck {
     /// Azure's row is evidence.
     Proven(Evidence),
+    /// Resolved with a version that cannot be ordered against the wanted one, so that it says no more
+    /// than a row without a version. The text is the remark for operators.
+    Unordered(String),
     /// Resolved, and Azure does not say with which version.
     Unnamed,
     /// Not resolved yet, or not with the version.
@@ -34,8 +37,8 @@ enum ReferenceCheck {
 /// The next step of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The app has the version. None: there was no reference to check.
-    Proven(Option<Evidence>),
+    /// The app has the version.
+    Proven(Proof),
     /// The references have to be refreshed now. The text is the reason.
     Refresh(String),
     /// Nothing to do but to check again.
@@ -48,6 +51,15 @@ pub(super) enum Step {
     },
     /// Azure reports that a reference does not work. The text is the reason, with the fix.
     Broken(String),
+}
+
+/// The proof that an app has a version.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Proof {
+    /// The weakest evidence. None: there was no reference to check.
+    pub(super) evidence: Option<Evidence>,
+    /// Remarks about versions that cannot be ordered.
+    pub(super) notes: Vec<String>,
 }
 
 /// The facts that a check compares with Azure's rows.
@@ -74,6 +86,16 @@ pub(super) struct Checked<'a> {
     pub(super) is_written: bool,
 }
 
+impl Step {
+    /// The reason why the rotation has no verdict.
+    pub(super) fn reason(&self) -> &str {
+        match self {
+            Self::Proven(_) => "",
+            Self::Refresh(reason) | Self::Broken(reason) | Self::Wait { reason, .. } => reason,
+        }
+    }
+}
+
 impl ReferenceCheck {
     fn visible(reason: String) -> Self {
         Self::Waiting {
@@ -85,7 +107,7 @@ impl ReferenceCheck {
 
 /// Decides the next step of a rotation by the rows in Azure's response.
 pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: Facts<'_>) -> Step {
-    let (mut proven, mut refreshable) = (None, false);
+    let (mut proof, mut refreshable) = (Proof::default(), false);
     let (mut unnamed, mut waiting, mut broken) = (None, None, None);
     let mut is_visible = false;
     for it in checked.awaited {
@@ -95,12 +117,18 @@ pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: F
             check = ReferenceCheck::visible(reason);
         }
         if let ReferenceCheck::Proven(evidence) = check {
-            proven = Some(proven.map_or(evidence, |weakest: Evidence| weakest.min(evidence)));
+            proof.add(evidence);
             continue;
         }
         refreshable |= it.target.version.is_none() || checked.is_refresh;
         match check {
             ReferenceCheck::Proven(_) => {}
+            ReferenceCheck::Unordered(note) => {
+                proof.notes.push(note.clone());
+                unnamed = Some(note);
+                // Azure may name the wanted one later.
+                is_visible = true;
+            }
             ReferenceCheck::Unnamed => unnamed = Some(unnamed_reason(it)),
             ReferenceCheck::Waiting {
                 reason,
@@ -122,7 +150,7 @@ pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: F
         (Some((reason, has_changed)), ..) => (UnnamedState::Broken { has_changed }, reason),
         (None, Some(reason), _) => (UnnamedState::InProgress, reason),
         (None, None, Some(reason)) => (UnnamedState::Resolved, reason),
-        (None, None, None) => return Step::Proven(proven),
+        (None, None, None) => return Step::Proven(proof),
     };
     let step = if refreshable {
         checked.progress.next_step(state, facts.rule, facts.timing)
@@ -131,8 +159,8 @@ pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: F
     };
     match step {
         RefreshStep::Proven(evidence) => {
-            let weakest = proven.map_or(evidence, |proven| proven.min(evidence));
-            Step::Proven(Some(weakest))
+            proof.add(evidence);
+            Step::Proven(proof)
         }
         RefreshStep::Refresh => Step::Refresh(reason),
         RefreshStep::Broken => Step::Broken(reason),
@@ -141,6 +169,15 @@ pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: F
             pause,
             is_visible,
         },
+    }
+}
+
+impl Proof {
+    fn add(&mut self, evidence: Evidence) {
+        let weakest = self
+            .evidence
+            .map_or(evidence, |weakest| weakest.min(evidence));
+        self.evidence = Some(weakest);
     }
 }
 
@@ -222,11 +259,25 @@ fn check_reference(
             }
         }
         (None, None) => ReferenceCheck::Unnamed,
-        (Some(wanted), Some(active)) if facts.versions.is_at_least(active, wanted) => {
-            ReferenceCheck::Proven(Evidence::ActiveVersion)
-        }
-        (Some(_), Some(active)) => {
-            ReferenceCheck::visible(format!("`{name}` still has version {active}"))
+        (Some(wanted), Some(active)) => {
+            let still = || ReferenceCheck::visible(format!("`{name}` still has version {active}"));
+            let unordered = |reason: &str| match awaited.target.version {
+                Some(_) => still(),
+                None => ReferenceCheck::Unordered(format!(
+                    "`{name}` is resolved with version {active}: {reason}"
+                )),
+            };
+            match facts.versions.relation(active, wanted, facts.now) {
+                Relation::SameOrNewer => ReferenceCheck::Proven(Evidence::ActiveVersion),
+                Relation::SameSecond => unordered(
+                    "it and the event's version were created within one second, and the vault does \
+                     not tell which is newer",
+                ),
+                Relation::NewestWithout => unordered(
+                    "it is the newest one, and the vault does not list the event's version any more",
+                ),
+                Relation::Other => still(),
+            }
         }
         // A pinned reference leaves Azure no choice.
         (Some(wanted), None) if awaited.target.version.as_ref() == Some(wanted) => {

@@ -10,8 +10,9 @@ use keyrelay_records::Outcome;
 
 use super::outcomes::{pending, proven};
 use super::rollback::roll_back;
-use super::stages::{Applied, Batch, Closed, Verifying};
+use super::stages::{Applied, Batch, Verifying};
 use super::status::Step;
+use super::write_ahead;
 use crate::pipeline::app_queue::AppQueue;
 use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{Rotation, Verification};
@@ -38,7 +39,7 @@ pub(super) fn start(applied: Applied, queue: &AppQueue) -> Verifying<'_> {
 }
 
 /// Checks the references until every rotation has its verdict.
-pub(super) async fn verify(mut verifying: Verifying<'_>) -> Closed {
+pub(super) async fn verify(mut verifying: Verifying<'_>) {
     // What no check can advance is left without one.
     leave(&mut verifying.batch, |rotation| !rotation.is_visible).await;
     let mut own_pause = FIRST_PAUSE;
@@ -63,6 +64,7 @@ pub(super) async fn verify(mut verifying: Verifying<'_>) -> Closed {
                 leave(&mut verifying.batch, |it| !is_transient || is_late(it)).await;
             }
         }
+        write_ahead::deliver(&mut verifying.batch.rotations).await;
         if is_due(&verifying.batch) {
             let pause = own_pause.max(verifying.load.pause());
             let remaining = verifying.batch.context.call.deadline.remaining();
@@ -70,7 +72,6 @@ pub(super) async fn verify(mut verifying: Verifying<'_>) -> Closed {
         }
         own_pause = (own_pause * 2).min(LONGEST_PAUSE);
     }
-    Closed::new(verifying.batch)
 }
 
 fn is_due(batch: &Batch) -> bool {
@@ -94,10 +95,15 @@ async fn check(verifying: &mut Verifying<'_>, rows: &[ReferenceStatus], pause: D
         };
         let before = rows_before.as_deref();
         match context.next_step(&rotation.context, verification, rows, before) {
-            Step::Proven(evidence) => {
-                let outcome = proven(&rotation.context, verification, evidence);
+            Step::Proven(proof) => {
+                let outcome = proven(&rotation.context, verification, proof);
                 context.close(rotation, outcome);
             }
+            step if gives_up(rotation) => broken.push(Broken {
+                context: Arc::clone(&rotation.context),
+                verification: verification.clone(),
+                reason: format!("given up after 24 hours: {}", step.reason()),
+            }),
             Step::Broken(reason) => broken.push(Broken {
                 context: Arc::clone(&rotation.context),
                 verification: verification.clone(),
@@ -121,6 +127,12 @@ async fn check(verifying: &mut Verifying<'_>, rows: &[ReferenceStatus], pause: D
     leave(&mut verifying.batch, is_left).await;
 }
 
+/// Whether what a rotation has written, or an earlier run, is rolled back if it is not verified now.
+fn gives_up(rotation: &Rotation) -> bool {
+    let resumed = rotation.context.resumed.as_ref();
+    resumed.is_some_and(|resumed| resumed.is_last && !resumed.work.rollback.is_empty())
+}
+
 /// Rolls a broken rotation back, and closes it. If it cannot be rolled back, its work is kept for
 /// the next delivery, or for the reconcile timer.
 async fn roll_back_broken(verifying: &mut Verifying<'_>, broken: &Broken) {
@@ -136,7 +148,7 @@ async fn roll_back_broken(verifying: &mut Verifying<'_>, broken: &Broken) {
         // The same event was queued twice for the app, and is rolled back.
         return;
     }
-    let batch = &mut verifying.batch;
+    let batch = &verifying.batch;
     let rolled_back = roll_back(
         &batch.context,
         verifying.queue,
@@ -145,31 +157,23 @@ async fn roll_back_broken(verifying: &mut Verifying<'_>, broken: &Broken) {
         reason,
     )
     .await;
-    let outcome = match rolled_back {
-        Ok(outcome) => outcome,
-        Err(failed) => {
-            let Batch {
-                context,
-                rotations,
-                write_ahead,
-                ..
-            } = batch;
-            let kept = write_ahead.keep(context, rotations, is_broken).await;
-            match kept {
-                Err(outcome) => outcome,
-                Ok(()) if failed.verdict.asks_for_redelivery() => failed,
-                Ok(()) => Outcome {
-                    verdict: Verdict::Pending,
-                    ..failed
-                },
-            }
-        }
-    };
     let Batch {
         context, rotations, ..
-    } = batch;
+    } = &mut verifying.batch;
     for rotation in rotations.iter_mut().filter(|rotation| is_broken(rotation)) {
-        context.close(rotation, outcome.clone());
+        match &rolled_back {
+            Ok(outcome) => context.close(rotation, outcome.clone()),
+            Err(failed) => {
+                let outcome = match write_ahead::leave(context, rotation).await {
+                    Err(outcome) => outcome,
+                    Ok(()) => Outcome {
+                        verdict: Verdict::Pending,
+                        ..failed.clone()
+                    },
+                };
+                context.abandon(rotation, outcome);
+            }
+        }
     }
 }
 
@@ -177,26 +181,17 @@ async fn roll_back_broken(verifying: &mut Verifying<'_>, broken: &Broken) {
 /// in the store.
 async fn leave(batch: &mut Batch, is_left: impl Fn(&Rotation) -> bool) {
     let Batch {
-        context,
-        rotations,
-        write_ahead,
-        ..
+        context, rotations, ..
     } = batch;
-    let is_left = |rotation: &Rotation| rotation.verification().is_some() && is_left(rotation);
-    if !rotations.iter().any(is_left) {
-        return;
-    }
-    let kept = write_ahead.keep(context, rotations, is_left).await;
     for rotation in rotations.iter_mut() {
+        if !is_left(rotation) {
+            continue;
+        }
         let Some(verification) = rotation.verification() else {
             continue;
         };
-        if is_left(rotation) {
-            let outcome = kept
-                .clone()
-                .err()
-                .unwrap_or_else(|| pending(verification, &rotation.reason, rotation.due_in));
-            context.close(rotation, outcome);
-        }
+        let outcome = pending(verification, &rotation.reason, rotation.due_in);
+        let kept = write_ahead::leave(context, rotation).await;
+        context.abandon(rotation, kept.err().unwrap_or(outcome));
     }
 }

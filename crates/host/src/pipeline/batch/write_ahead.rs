@@ -1,4 +1,4 @@
-//! Write-ahead: the pending work of a batch is in the store from before the first write to the last
+//! Write-ahead: the pending work of a rotation is in the store from before its first write to its
 //! verdict, so that another instance can verify it, or roll it back, if this process dies.
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use keyrelay_azure::ReferenceKind;
 use keyrelay_model::Plan;
-use keyrelay_records::{EventRecord, Outcome, PendingObject, PendingRotation, Rollback, of_plan};
+use keyrelay_records::{EventRecord, Outcome, PendingRotation, Rollback, of_plan};
 
 use super::context::BatchContext;
 use crate::pipeline::rotation::Rotation;
@@ -22,100 +22,76 @@ const RETRIES: [Duration; 6] = [
     Duration::from_hours(1),
 ];
 
-/// The pending work of a batch.
-pub(super) struct WriteAhead {
-    object: PendingObject,
-    /// The work that is left to the reconcile timer.
-    left: Vec<PendingRotation>,
-    /// Whether the object has that work, and nothing else.
-    is_stored: bool,
-    is_abandoned: bool,
+/// Records the intent to write the patches of all rotations, those of earlier attempts included.
+pub(super) async fn record_intent(
+    context: &BatchContext,
+    rotations: &mut [Rotation],
+) -> Result<(), Outcome> {
+    // Another instance takes it over only when this process must have ended with it.
+    let due_in = context.call.deadline.remaining() + context.services.config.lease;
+    for rotation in rotations {
+        if rotation.is_open() && !rotation.attempted.is_empty() {
+            let reason = "about to be written";
+            let work = work_of(context, rotation, &rotation.attempted, due_in, reason);
+            keep(context, rotation, work).await?;
+        }
+    }
+    Ok(())
 }
 
-impl WriteAhead {
-    /// Names the object of a batch. Nothing is written yet.
-    pub(super) fn new(context: &BatchContext) -> Self {
-        let deadline = context.store_deadline.moment();
-        let pending = context.services.pending.until(deadline);
-        Self {
-            object: PendingObject::new(pending, &context.app),
-            left: Vec::new(),
-            is_stored: false,
-            is_abandoned: false,
+/// Leaves a rotation that is not verified to the reconcile timer.
+pub(super) async fn leave(context: &BatchContext, rotation: &mut Rotation) -> Result<(), Outcome> {
+    let Some(verification) = rotation.verification() else {
+        return Ok(());
+    };
+    let resumed = rotation.context.resumed.as_ref();
+    let attempts = resumed.map_or(0, |resumed| resumed.work.attempts);
+    let due_in = rotation.due_in.unwrap_or(pause_after(attempts));
+    let reason = "not confirmed by Azure yet";
+    let mut work = work_of(context, rotation, &verification.plan, due_in, reason);
+    work.is_refresh |= verification.is_refresh;
+    keep(context, rotation, work).await
+}
+
+/// Removes the entries of rotations that have their verdict, and then delivers the verdicts: nothing
+/// is written after them.
+pub(super) async fn deliver(rotations: &mut [Rotation]) {
+    for rotation in rotations.iter_mut().filter(|it| it.is_undelivered()) {
+        if rotation.owns_entry()
+            && let Some(entry) = rotation.entry.take()
+            // The reconcile timer finds that there is nothing to do about work that stays too long.
+            && let Err(error) = entry.finish().await
+        {
+            let run = &rotation.context.run;
+            tracing::warn!(run.id = %run, "finished work stays in the store for now: {error}");
         }
+        rotation.deliver();
     }
+}
 
-    /// Records the intent to write the patches of all rotations, those of earlier attempts included.
-    pub(super) async fn record_intent(
-        &mut self,
-        context: &BatchContext,
-        rotations: &[Rotation],
-    ) -> Result<(), Outcome> {
-        // Another instance takes it over only when this process must have ended with it.
-        let due_in = context.call.deadline.remaining() + context.services.config.lease;
-        let reason = "about to be written";
-        let works = rotations
-            .iter()
-            .filter(|rotation| rotation.is_open() && !rotation.attempted.is_empty())
-            .map(|rotation| work_of(context, rotation, &rotation.attempted, due_in, reason))
-            .collect();
-        self.is_stored = false;
-        Ok(self.object.keep(works).await?)
-    }
-
-    /// Keeps the rotations that are not verified. Those that `is_left` selects stay there for the
-    /// reconcile timer; the others are removed when they are verified.
-    pub(super) async fn keep(
-        &mut self,
-        context: &BatchContext,
-        rotations: &[Rotation],
-        is_left: impl Fn(&Rotation) -> bool,
-    ) -> Result<(), Outcome> {
-        let mut left = self.left.clone();
-        let mut works = Vec::new();
-        for rotation in rotations {
-            let Some(verification) = rotation.verification() else {
-                continue;
-            };
-            let resumed = rotation.context.resumed.as_ref();
-            let attempts = resumed.map_or(0, |resumed| resumed.attempts);
-            let due_in = rotation.due_in.unwrap_or(pause_after(attempts));
-            let reason = "not confirmed by Azure yet";
-            let work = work_of(context, rotation, &verification.plan, due_in, reason);
-            if is_left(rotation) {
-                left.push(work);
-            } else {
-                works.push(work);
+/// Keeps the pending work of a rotation in its entry. An entry that another instance has taken over
+/// meanwhile stays as it is.
+async fn keep(
+    context: &BatchContext,
+    rotation: &mut Rotation,
+    work: PendingRotation,
+) -> Result<(), Outcome> {
+    match &mut rotation.entry {
+        Some(entry) => {
+            if !entry.update(work).await? {
+                let message = "another instance has taken over the pending work of the app";
+                return Err(Outcome::transient(message));
             }
         }
-        let is_complete = works.is_empty();
-        works.extend(left.iter().cloned());
-        self.object.keep(works).await?;
-        self.left = left;
-        self.is_stored = is_complete;
-        Ok(())
-    }
-
-    /// Leaves the object as it is: it is not known how far the write got.
-    pub(super) fn abandon(&mut self) {
-        self.is_abandoned = true;
-    }
-
-    /// Deletes the object, or leaves in it the work for the reconcile timer.
-    pub(super) async fn close(self) {
-        // The reconcile timer may have taken over what is stored.
-        if self.is_abandoned || (self.is_stored && !self.left.is_empty()) {
-            return;
-        }
-        let app = self.object.app().to_owned();
-        // The reconcile timer finds that there is nothing to do about work that stays too long.
-        if let Err(error) = self.object.close(self.left).await {
-            tracing::warn!(
-                app.id = app,
-                "finished work stays in the store for now: {error}"
-            );
+        None => {
+            let pending = context
+                .services
+                .pending
+                .until(context.store_deadline.moment());
+            rotation.entry = Some(pending.keep_work(&context.app, work).await?);
         }
     }
+    Ok(())
 }
 
 fn work_of(
@@ -128,14 +104,15 @@ fn work_of(
     let event_context = &rotation.context;
     let resumed = event_context.resumed.as_ref();
     let now = Timestamp::now();
-    let before = resumed.map_or(&[][..], |resumed| &resumed.rollback);
+    let before = resumed.map_or(&[][..], |resumed| &resumed.work.rollback);
     PendingRotation {
         run: event_context.first_run().clone(),
         event: EventRecord::from(&event_context.event),
-        since: resumed.map_or(now, |resumed| resumed.since),
+        since: resumed.map_or(now, |resumed| resumed.work.since),
         due: now.checked_add(due_in).unwrap_or(now),
-        attempts: resumed.map_or(0, |resumed| resumed.attempts + 1),
+        attempts: resumed.map_or(0, |resumed| resumed.work.attempts + 1),
         reason: reason.to_owned(),
+        is_refresh: resumed.is_some_and(|resumed| resumed.work.is_refresh),
         connection_strings: has_connection_strings(rotation),
         rollback: joined(before, of_plan(plan, context.vault_suffix())),
     }

@@ -7,6 +7,8 @@ use super::*;
 
 const OLD: &str = "0c7751761b5a4ca09f3deec5fba4af83";
 const NEW: &str = "ee059b2bb5bc48398a53b168c6cdcb10";
+/// Created in the same second as the one before.
+const SAME_SECOND: &str = "beef";
 const NEWEST: &str = "f00d";
 
 fn event() -> Event {
@@ -67,14 +69,6 @@ fn step(
     before: Option<&[ReferenceStatus]>,
     progress: &RefreshProgress,
 ) -> Step {
-    let attributes = |created| VersionAttributes {
-        enabled: true,
-        created,
-        not_before: None,
-        expires: None,
-    };
-    let versions = [(OLD, 1), (NEW, 2), (NEWEST, 3)]
-        .map(|(version, created)| (version.parse().unwrap(), attributes(created)));
     let awaited: Vec<AwaitedReference> = awaited
         .iter()
         .map(|(setting, reference)| {
@@ -82,8 +76,25 @@ fn step(
             AwaitedReference::new(setting, reference.target().clone(), &event())
         })
         .collect();
+    step_of(&awaited, rows, before, progress)
+}
+
+fn step_of(
+    awaited: &[AwaitedReference],
+    rows: &[ReferenceStatus],
+    before: Option<&[ReferenceStatus]>,
+    progress: &RefreshProgress,
+) -> Step {
+    let attributes = |created| VersionAttributes {
+        enabled: true,
+        created,
+        not_before: None,
+        expires: None,
+    };
+    let versions = [(OLD, 1), (NEW, 2), (SAME_SECOND, 2), (NEWEST, 3)]
+        .map(|(version, created)| (version.parse().unwrap(), attributes(created)));
     let checked = Checked {
-        awaited: &awaited,
+        awaited,
         progress,
         is_refresh: false,
         is_written: true,
@@ -122,7 +133,52 @@ fn assert_waiting(step: Step, why: &str) {
 }
 
 fn proven(evidence: Evidence) -> Step {
-    Step::Proven(Some(evidence))
+    Step::Proven(Proof {
+        evidence: Some(evidence),
+        notes: Vec::new(),
+    })
+}
+
+/// A version of the same second as the event's is no evidence. The refreshes end the rotation.
+#[test]
+fn a_version_of_the_same_second_is_no_evidence() {
+    let reference = reference("sql", None);
+    let row = || row(&reference, "Resolved", Some(SAME_SECOND));
+    assert_refresh(check(&reference, Some(row())), "within one second");
+    let after = |ages: &[u64]| step(&[("SQL", &reference)], &[row()], None, &refreshed(ages));
+    assert_refresh(after(&[60]), "within one second");
+    let Step::Proven(proof) = after(&[120, 60]) else {
+        panic!("{:?}", after(&[120, 60]));
+    };
+    assert_eq!(proof.evidence, Some(Evidence::RefreshedTwice));
+    assert!(proof.notes[0].contains("within one second"), "{proof:?}");
+}
+
+#[test]
+fn the_newest_version_ends_a_rotation_whose_version_the_vault_does_not_list_any_more() {
+    let free = reference("sql", None);
+    let target = free.target().clone();
+    let purged = Event {
+        version: Some("dead".parse().unwrap()),
+        ..event()
+    };
+    let setting = ("SQL".parse().unwrap(), ReferenceKind::AppSetting);
+    let awaited = [AwaitedReference::new(setting, target, &purged)];
+    let of = |active: &str, ages: &[u64]| {
+        step_of(
+            &awaited,
+            &[row(&free, "Resolved", Some(active))],
+            None,
+            &refreshed(ages),
+        )
+    };
+    assert_refresh(of(NEWEST, &[]), "does not list the event's version");
+    assert_refresh(of(OLD, &[60]), "still has version");
+    let Step::Proven(proof) = of(NEWEST, &[120, 60]) else {
+        panic!("{:?}", of(NEWEST, &[120, 60]));
+    };
+    assert_eq!(proof.evidence, Some(Evidence::RefreshedTwice));
+    assert!(proof.notes[0].contains("is the newest one"), "{proof:?}");
 }
 
 #[test]
