@@ -116,6 +116,7 @@ impl Subject {
             version: Some("2".parse()?),
             time: 1_793_424_739,
             nanoseconds: 0,
+            is_time_of_arrival: false,
             not_before: None,
             expires: None,
         };

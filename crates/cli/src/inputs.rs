@@ -24,7 +24,7 @@ const REMINDER: (&str, &str) = (
 pub(crate) fn event(file: &Path) -> anyhow::Result<Event> {
     let mut value = read_json(file)?;
     let is_reminder = take_reminder(&mut value);
-    let events = decode_events(&value);
+    let events = decode_events(&value, jiff::Timestamp::now());
     let name = file.display();
     let [event] = events.as_slice() else {
         bail!("{name} has {} events: one is decided about", events.len())

@@ -117,7 +117,8 @@ impl Fault {
         }
     }
 
-    /// Limits the fault to paths that contain this text, compared case-insensitively.
+    /// Limits the fault to paths that contain this text, or end with it if it ends with `$`, compared
+    /// case-insensitively.
     #[must_use]
     pub fn path(self, part: &str) -> Self {
         Self {

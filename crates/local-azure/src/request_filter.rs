@@ -9,5 +9,13 @@ pub(crate) fn matches(
     path: &str,
 ) -> bool {
     wanted_method.is_none_or(|it| it.eq_ignore_ascii_case(method))
-        && wanted_part.is_none_or(|it| path.to_lowercase().contains(&it.to_lowercase()))
+        && wanted_part.is_none_or(|it| has_part(&path.to_lowercase(), &it.to_lowercase()))
+}
+
+/// Whether a path contains a part, or ends with it if the part ends with `$`.
+fn has_part(path: &str, part: &str) -> bool {
+    match part.strip_suffix('$') {
+        Some(end) => path.ends_with(end),
+        None => path.contains(part),
+    }
 }

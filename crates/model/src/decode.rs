@@ -21,33 +21,43 @@ const MAX_ID_LENGTH: usize = 256;
 ///
 /// Each event is decoded independently: one invalid event is one error in the list. The list is
 /// never empty.
-pub fn decode_events(value: &Value) -> Vec<Result<Event, EventError>> {
-    decode_wrapped(value, MAX_WRAPPING)
+///
+/// `arrived` is the time of an event that does not tell its own: CloudEvents need none.
+pub fn decode_events(value: &Value, arrived: Timestamp) -> Vec<Result<Event, EventError>> {
+    decode_wrapped(value, arrived, MAX_WRAPPING)
 }
 
-fn decode_wrapped(value: &Value, wrapping_left: usize) -> Vec<Result<Event, EventError>> {
+fn decode_wrapped(
+    value: &Value,
+    arrived: Timestamp,
+    wrapping_left: usize,
+) -> Vec<Result<Event, EventError>> {
     match value {
         Value::Array(events) if events.is_empty() => vec![not_an_event("an empty array")],
         Value::Array(events) => events
             .iter()
-            .map(|event| decode_element(event, wrapping_left))
+            .map(|event| decode_element(event, arrived, wrapping_left))
             .collect(),
         Value::String(text) if wrapping_left > 0 => match serde_json::from_str(text) {
-            Ok(inner) => decode_wrapped(&inner, wrapping_left - 1),
+            Ok(inner) => decode_wrapped(&inner, arrived, wrapping_left - 1),
             Err(_) => vec![not_an_event("a text that is not JSON")],
         },
-        other => vec![decode_object(other)],
+        other => vec![decode_object(other, arrived)],
     }
 }
 
 /// Decodes an element of an array: an event, or a string that contains one.
-fn decode_element(value: &Value, wrapping_left: usize) -> Result<Event, EventError> {
+fn decode_element(
+    value: &Value,
+    arrived: Timestamp,
+    wrapping_left: usize,
+) -> Result<Event, EventError> {
     match value {
         Value::String(text) if wrapping_left > 0 => match serde_json::from_str(text) {
-            Ok(inner) => decode_element(&inner, wrapping_left - 1),
+            Ok(inner) => decode_element(&inner, arrived, wrapping_left - 1),
             Err(_) => not_an_event("a text that is not JSON"),
         },
-        other => decode_object(other),
+        other => decode_object(other, arrived),
     }
 }
 
@@ -58,7 +68,7 @@ fn not_an_event(got: &str) -> Result<Event, EventError> {
     })
 }
 
-fn decode_object(value: &Value) -> Result<Event, EventError> {
+fn decode_object(value: &Value, arrived: Timestamp) -> Result<Event, EventError> {
     let envelope = match value {
         Value::Object(object) => JsonFields(object),
         Value::Null => return not_an_event("null"),
@@ -67,13 +77,16 @@ fn decode_object(value: &Value) -> Result<Event, EventError> {
         Value::String(_) => return not_an_event("a text wrapped too often"),
         Value::Array(_) => return not_an_event("an array within an array"),
     };
-    decode_envelope(&envelope).map_err(|reason| EventError {
+    decode_envelope(&envelope, arrived).map_err(|reason| EventError {
         id: envelope.text("id").map(shortened),
         reason,
     })
 }
 
-fn decode_envelope(envelope: &JsonFields<'_>) -> Result<Event, EventErrorReason> {
+fn decode_envelope(
+    envelope: &JsonFields<'_>,
+    arrived: Timestamp,
+) -> Result<Event, EventErrorReason> {
     // The Event Grid schema's name first, then the one of CloudEvents.
     let either = |event_grid, cloud_events| {
         envelope
@@ -89,11 +102,6 @@ fn decode_envelope(envelope: &JsonFields<'_>) -> Result<Event, EventErrorReason>
             expected: "an id of at most 256 bytes",
         });
     }
-    let time = either("eventTime", "time").ok_or(EventErrorReason::Missing("eventTime"))?;
-    let (time, nanoseconds) = parse_time(time).ok_or(EventErrorReason::Invalid {
-        field: "eventTime",
-        expected: "a time",
-    })?;
     let data = match envelope.get("data") {
         Some(Value::Object(data)) => JsonFields(data),
         Some(_) => {
@@ -113,6 +121,14 @@ fn decode_envelope(envelope: &JsonFields<'_>) -> Result<Event, EventErrorReason>
         Some(version) => Some(version),
         None => parse_version(&data)?,
     };
+    let announced = parse_event_time(envelope)?;
+    let is_cloud_event = envelope.text("specversion").is_some();
+    if announced.is_none() && !is_cloud_event && version.is_none() {
+        return Err(EventErrorReason::Missing("eventTime"));
+    }
+    let (time, nanoseconds) = announced
+        .or_else(|| since_1970(arrived))
+        .unwrap_or_default();
     Ok(Event {
         id: id.to_owned(),
         vault_host: object.vault_host,
@@ -122,6 +138,7 @@ fn decode_envelope(envelope: &JsonFields<'_>) -> Result<Event, EventErrorReason>
         version,
         time,
         nanoseconds,
+        is_time_of_arrival: announced.is_none(),
         not_before: parse_seconds(&data, "NBF", "data.NBF")?,
         expires: parse_seconds(&data, "EXP", "data.EXP")?,
     })
@@ -242,6 +259,22 @@ fn vault_of_topic(topic: &str) -> Option<&str> {
         .then_some(vault)
 }
 
+/// The time of the event: seconds since 1970, and the nanoseconds after them. `None` if it does not
+/// tell.
+fn parse_event_time(envelope: &JsonFields<'_>) -> Result<Option<(u64, u32)>, EventErrorReason> {
+    let invalid = EventErrorReason::Invalid {
+        field: "eventTime",
+        expected: "a time",
+    };
+    let mut fields = ["eventTime", "time"].into_iter();
+    match fields.find_map(|name| envelope.get(name).filter(|value| !value.is_null())) {
+        None => Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+        Some(Value::String(text)) => parse_time(text.trim()).map(Some).ok_or(invalid),
+        Some(_) => Err(invalid),
+    }
+}
+
 /// Parses a time. Azure sends RFC 3339. Older Functions extensions rewrite it without an offset, or
 /// as `07/25/2019 01:08:33`; both are UTC. Returns `None` before 1970.
 fn parse_time(text: &str) -> Option<(u64, u32)> {
@@ -261,6 +294,11 @@ fn parse_time(text: &str) -> Option<(u64, u32)> {
                 .ok()
                 .and_then(utc)
         })?;
+    since_1970(timestamp)
+}
+
+/// The seconds since 1970, and the nanoseconds after them. Returns `None` before 1970.
+fn since_1970(timestamp: Timestamp) -> Option<(u64, u32)> {
     Some((
         u64::try_from(timestamp.as_second()).ok()?,
         u32::try_from(timestamp.subsec_nanosecond()).ok()?,

@@ -23,6 +23,8 @@ pub struct Event {
     pub time: u64,
     /// The nanoseconds after `time`. They order versions that were created within one second.
     pub nanoseconds: u32,
+    /// Whether the event does not tell its time, and `time` is that of its arrival.
+    pub is_time_of_arrival: bool,
     /// The time from which the version is valid, in seconds since 1970.
     pub not_before: Option<u64>,
     /// The time at which the version expires, in seconds since 1970.

@@ -302,6 +302,7 @@ mod tests {
             version: Some(version.parse().unwrap()),
             time: 10,
             nanoseconds: 0,
+            is_time_of_arrival: false,
             not_before: None,
             expires: None,
         };

@@ -37,7 +37,10 @@ pub(crate) fn measure(criterion: &mut Criterion) {
     criterion.bench_function("decision/decode", |bencher| {
         bencher.iter(|| {
             let envelope: Value = serde_json::from_slice(black_box(body.as_bytes())).unwrap();
-            decode_events(envelope.pointer("/Data/event").unwrap())
+            decode_events(
+                envelope.pointer("/Data/event").unwrap(),
+                jiff::Timestamp::now(),
+            )
         });
     });
 
@@ -89,9 +92,12 @@ impl DecisionInput {
         let envelope: Value =
             serde_json::from_str(&app::invocation("secrets/sql", "SecretNewVersionCreated"))
                 .unwrap();
-        let event = decode_events(envelope.pointer("/Data/event").unwrap())
-            .remove(0)
-            .unwrap();
+        let event = decode_events(
+            envelope.pointer("/Data/event").unwrap(),
+            jiff::Timestamp::now(),
+        )
+        .remove(0)
+        .unwrap();
         let mut settings = Settings::default();
         for number in 0..count {
             let value = match number % 5 {

@@ -100,6 +100,7 @@ impl EventTable {
                 .map_err(|error: keyrelay_model::NameError| at("version")(error.to_string()))?,
             time: seconds("time", &self.time)?,
             nanoseconds: 0,
+            is_time_of_arrival: false,
             not_before: self
                 .not_before
                 .map(|text| seconds("not_before", &text))

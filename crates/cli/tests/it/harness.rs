@@ -188,6 +188,7 @@ pub(crate) fn run(started: &str, object: &str, rotations: &[(&str, Verdict, &str
         version: Some("0c7751761b5a4ca09f3deec5fba4af83".parse().unwrap()),
         time: 1_793_424_739,
         nanoseconds: 0,
+        is_time_of_arrival: false,
         not_before: None,
         expires: Some(1_824_960_739),
     };

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
+use jiff::Timestamp;
 use keyrelay_model::{Event, EventError, decode_events};
 use keyrelay_records::{Outcome, Run};
 use serde_json::{Value, json};
@@ -96,7 +97,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Vec<Result<Event, EventError>>, Body
         }
     };
     let value = data.get("event").or_else(only).ok_or(BodyError::NoData)?;
-    Ok(decode_events(value))
+    Ok(decode_events(value, Timestamp::now()))
 }
 
 /// The response to an invocation. It is made from verdicts only, and its body is never empty: the

@@ -105,6 +105,10 @@ async fn run_in_span(
     let began = Instant::now();
     let arrival = services.app_queues.announce();
     let mut run = Run::begin(trigger.cause, &trigger.invocation, event.as_ref().ok());
+    if event.as_ref().is_ok_and(|event| event.is_time_of_arrival) {
+        let note = "the event does not tell its time: that of its arrival counts";
+        run.notes.push(note.to_owned());
+    }
     tracing::Span::current().record("run.id", run.id.as_str());
     run.instance = Some(services.instance.clone());
     run.of = trigger.of.clone();

@@ -83,6 +83,7 @@ pub(super) fn missed_event(
         version: Some(version.clone()),
         time: attributes.created,
         nanoseconds: if is_only { 999_999_999 } else { 0 },
+        is_time_of_arrival: false,
         not_before: attributes.not_before,
         expires: attributes.expires,
     }

@@ -124,6 +124,7 @@ fn event(expiring: &Expiring, days: u64, now: u64) -> Event {
         version: Some(version),
         time: now,
         nanoseconds: 0,
+        is_time_of_arrival: false,
         not_before: None,
         expires: Some(expires),
     }

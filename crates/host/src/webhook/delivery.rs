@@ -95,7 +95,7 @@ pub(super) async fn deliver(
     let now = Timestamp::now();
     let fingerprints: Vec<Fingerprint> = events.iter().map(Fingerprint::of).collect();
     // One result for each event, in the same order.
-    let decoded = decode_events(&Value::Array(events));
+    let decoded = decode_events(&Value::Array(events), now);
     let mut report = Report::default();
     let mut runs = Vec::new();
     for (event, fingerprint) in decoded.into_iter().zip(fingerprints) {

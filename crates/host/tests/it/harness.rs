@@ -92,7 +92,27 @@ impl Harness {
 
     /// Runs the reconcile timer as if the last comparison of all apps were long ago.
     pub(crate) async fn reconcile_all(&self) -> Invocation {
+        let folder = self.store().join("pending/comparison");
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).unwrap();
+        // An installation that has compared before: what is pinned was missed.
+        let progress = serde_json::json!({ "compared": "2026-01-01T00:00:00Z", "first": null });
+        fs::write(folder.join("all--due-0.json"), progress.to_string()).unwrap();
+        self.reconcile().await
+    }
+
+    /// Runs the reconcile timer of an installation that has never compared.
+    pub(crate) async fn reconcile_first(&self) -> Invocation {
         let _ = fs::remove_dir_all(self.store().join("pending/comparison"));
+        self.reconcile().await
+    }
+
+    /// Makes the next comparison due, and runs the reconcile timer.
+    pub(crate) async fn compare_again(&self) -> Invocation {
+        let folder = self.store().join("pending/comparison");
+        for file in files_below(&folder) {
+            fs::rename(file, folder.join("all--due-0.json")).unwrap();
+        }
         self.reconcile().await
     }
 
@@ -229,6 +249,15 @@ impl Harness {
             .filter(|request| request.service == Service::ResourceManager);
         to_resource_manager
             .filter(|request| request.method == method && request.path.contains(path))
+            .count()
+    }
+
+    /// The number of requests for pages of lists of sites.
+    pub(crate) fn lists(&self) -> usize {
+        let requests = self.azure.cloud.requests();
+        let lists = requests.iter();
+        lists
+            .filter(|it| it.path.ends_with("Microsoft.Web/sites"))
             .count()
     }
 

@@ -124,6 +124,7 @@ fn event() -> Event {
         version: Some("2".parse().unwrap()),
         time: 1_793_424_739,
         nanoseconds: 0,
+        is_time_of_arrival: false,
         not_before: None,
         expires: None,
     }

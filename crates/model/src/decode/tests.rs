@@ -33,8 +33,10 @@ fn sample_with(pointer: &str, value: Value) -> Value {
     event
 }
 
+const ARRIVED: Timestamp = Timestamp::constant(1_800_000_000, 5);
+
 fn decode_one(value: &Value) -> Result<Event, EventError> {
-    let mut events = decode_events(value);
+    let mut events = decode_events(value, ARRIVED);
     assert_eq!(events.len(), 1, "{events:?}");
     events.remove(0)
 }
@@ -61,6 +63,7 @@ fn every_field_is_decoded() {
         version: Some(VERSION.parse().unwrap()),
         time: 1_772_360_430,
         nanoseconds: 123_456_700,
+        is_time_of_arrival: false,
         not_before: Some(1_772_360_430),
         expires: Some(1_803_896_430),
     };
@@ -83,6 +86,31 @@ fn both_schemas_mean_the_same() {
 }
 
 #[test]
+fn an_event_without_a_time_is_taken_at_its_arrival() {
+    let at_arrival = Event {
+        time: 1_800_000_000,
+        nanoseconds: 5,
+        is_time_of_arrival: true,
+        ..decode_one(&sample()).unwrap()
+    };
+    for absent in [json!(null), json!("  ")] {
+        let event = decode_one(&sample_with("/eventTime", absent));
+        assert_eq!(event.as_ref(), Ok(&at_arrival));
+    }
+    // Without a version, only a CloudEvent may do without it.
+    let mut event = sample_with("/eventTime", json!(null));
+    let data = event["data"].as_object_mut().unwrap();
+    data.insert("Version".to_owned(), json!(null));
+    data.insert(
+        "Id".to_owned(),
+        json!("https://contoso-kv.vault.azure.net/secrets/sql-password"),
+    );
+    check_refused(&event, "no `eventTime`");
+    event["specversion"] = json!("1.0");
+    assert!(decode_one(&event).unwrap().is_time_of_arrival);
+}
+
+#[test]
 fn an_event_may_come_in_an_array_a_text_or_both() {
     let expected = decode_one(&sample());
     assert!(expected.is_ok());
@@ -99,7 +127,7 @@ fn an_event_may_come_in_an_array_a_text_or_both() {
 
 #[test]
 fn a_bad_event_beside_good_ones_is_one_error() {
-    let events = decode_events(&json!([sample(), {"id": "bad"}, 7, sample()]));
+    let events = decode_events(&json!([sample(), {"id": "bad"}, 7, sample()]), ARRIVED);
     let fine: Vec<bool> = events.iter().map(Result::is_ok).collect();
     assert_eq!(fine, [true, false, false, true]);
     assert_eq!(events[1].as_ref().unwrap_err().id.as_deref(), Some("bad"));
@@ -171,7 +199,6 @@ fn a_missing_or_broken_field_is_named() {
     for (pointer, message) in [
         ("/id", "no `id`"),
         ("/eventType", "no `eventType`"),
-        ("/eventTime", "no `eventTime`"),
         ("/data", "`data` is not an object"),
         ("/data/Id", "no `data.Id`"),
     ] {
@@ -179,6 +206,7 @@ fn a_missing_or_broken_field_is_named() {
     }
     for (pointer, value) in [
         ("/eventTime", json!("yesterday")),
+        ("/eventTime", json!(1_772_360_430)),
         ("/data/NBF", json!("soon")),
         ("/data/EXP", json!(-1)),
         ("/data/EXP", json!([])),
@@ -332,7 +360,7 @@ proptest::proptest! {
     #[test]
     fn no_text_makes_decoding_panic(text in ".{0,200}", position in 0_usize..9) {
         let pointers = ["/id", "/topic", "/eventType", "/eventTime", "/data", "/data/Id", "/data/NBF", "/data/Version", "/data/ObjectName"];
-        let _ = decode_events(&sample_with(pointers[position], json!(text)));
-        let _ = decode_events(&json!(text));
+        let _ = decode_events(&sample_with(pointers[position], json!(text)), ARRIVED);
+        let _ = decode_events(&json!(text), ARRIVED);
     }
 }

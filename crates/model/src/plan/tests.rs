@@ -23,6 +23,7 @@ fn event() -> Event {
         version: Some(V2.parse().unwrap()),
         time: 0,
         nanoseconds: 0,
+        is_time_of_arrival: false,
         not_before: None,
         expires: None,
     }

@@ -198,6 +198,7 @@ mod tests {
             version: version.map(|version| version.parse().unwrap()),
             time: 0,
             nanoseconds: 0,
+            is_time_of_arrival: false,
             not_before: None,
             expires: None,
         }

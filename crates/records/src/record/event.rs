@@ -105,6 +105,7 @@ impl TryFrom<&EventRecord> for Event {
                 .transpose()?,
             time: record.time,
             nanoseconds: record.nanoseconds,
+            is_time_of_arrival: false,
             not_before: record.not_before,
             expires: record.expires,
         })

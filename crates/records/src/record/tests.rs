@@ -15,6 +15,7 @@ fn event() -> Event {
         version: Some("0c7751761b5a4ca09f3deec5fba4af83".parse().unwrap()),
         time: 1_772_360_430,
         nanoseconds: 5,
+        is_time_of_arrival: false,
         not_before: None,
         expires: Some(1_803_896_430),
     }

@@ -149,6 +149,7 @@ pub(crate) fn event(id: &str) -> Event {
         version: Some("2".parse().unwrap()),
         time: 1_600_000_000,
         nanoseconds: 0,
+        is_time_of_arrival: false,
         not_before: None,
         expires: None,
     }
