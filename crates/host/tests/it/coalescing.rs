@@ -124,6 +124,15 @@ async fn one_refusal_does_not_affect_the_rest_of_the_batch() {
     assert!(app.settings("orders")["O"].ends_with(&format!("/{})", versions[1])));
 }
 
+/// Another writer's change after our second read. The third read, which is sent together with the
+/// write, shows it.
+fn their_write() -> Effect {
+    Effect::Interfere {
+        setting: "THEIRS".to_owned(),
+        value: format!("{PLANTED}theirs").into(),
+    }
+}
+
 #[tokio::test]
 async fn a_change_right_before_the_write_is_restored() {
     let app = Setup::new()
@@ -131,15 +140,9 @@ async fn a_change_right_before_the_write_is_restored() {
         .configured(PIN)
         .start()
         .await;
-    // The third read is sent together with the write. The other writer writes after the second
-    // read.
-    let theirs = Effect::Interfere {
-        setting: "THEIRS".to_owned(),
-        value: format!("{PLANTED}theirs").into(),
-    };
     app.azure
         .cloud
-        .switch_on(Fault::new(Service::ResourceManager, theirs).times(1));
+        .switch_on(Fault::new(Service::ResourceManager, their_write()).times(1));
     app.rotate_and_settle("sql").await;
     assert_eq!(app.outcome("orders").0, "verified", "{}", app.log());
     assert_eq!(app.settings("orders")["THEIRS"], format!("{PLANTED}theirs"));

@@ -256,6 +256,28 @@ async fn a_reference_that_azure_never_lists_is_rolled_back_after_a_day() {
 }
 
 #[tokio::test]
+async fn a_policy_that_is_gone_does_not_keep_what_is_owed_from_happening() {
+    for (status, verdict) in [
+        (ResolveStatus::Resolved, "verified"),
+        (ResolveStatus::AccessToKeyVaultDenied, "rolled back"),
+    ] {
+        let app = pinning("answer_within_ms = 1000").start().await;
+        let before = app.settings("orders");
+        written_and_pending(&app).await;
+        let policy = app.folder.path().join("policies/pin.wasm");
+        std::fs::write(policy, "no policy").unwrap();
+        app.until("the quarantine", |app| app.log().contains("quarantined"))
+            .await;
+        resolves_to(&app, status);
+        resolve(&app);
+        go_on(&app).await;
+        assert_eq!(app.outcome("orders").0, verdict, "{}", app.log());
+        assert_eq!(app.settings("orders") == before, verdict == "rolled back");
+        assert!(app.pending().is_empty(), "{:?}", app.pending());
+    }
+}
+
+#[tokio::test]
 async fn the_comparison_does_not_repeat_pending_work() {
     let app = pinning("answer_within_ms = 1000").start().await;
     written_and_pending(&app).await;
