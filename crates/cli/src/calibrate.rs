@@ -16,11 +16,12 @@ mod session;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clap::Args;
 use keyrelay_model::{AppId, SecretName};
 use tokio::sync::watch;
 
+use crate::interruption::interruption;
 use crate::out;
 use crate::usage_error::OrUsageError;
 use calibration::Calibration;
@@ -102,8 +103,9 @@ impl Calibrate {
         let file = File::open(&self.out)?;
 
         let (interrupt, interrupted) = watch::channel(false);
+        let interruption = interruption().context("cannot wait for signals")?;
         let signals = tokio::spawn(async move {
-            interruption().await;
+            interruption.await;
             interrupt.send_replace(true);
         });
         let pace = Pace {
@@ -198,27 +200,6 @@ impl Calibrate {
         out::line(&format!(
             "`keyrelay local --profile {file}` behaves like this Azure."
         ));
-    }
-}
-
-/// Waits for Ctrl-C, or for the signals with which a terminal or a service manager ends a program.
-async fn interruption() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [SignalKind::terminate(), SignalKind::hangup()];
-        if let [Ok(mut terminate), Ok(mut hangup)] = kinds.map(signal) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
-            return;
-        }
-    }
-    // Without a handler, the signal ends the program.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -20,6 +20,7 @@ use keyrelay_local_azure::{LocalAzure, LocalAzureOptions, Profile, Service, Worl
 
 use tokio::sync::mpsc;
 
+use crate::interruption::interruption;
 use crate::out;
 use function_app::copy_of;
 use observe::{HandlerLines, expect, print_field, until};
@@ -84,9 +85,7 @@ impl Demo {
         ));
         if self.stay {
             demonstration.print_commands(&app_root);
-            tokio::signal::ctrl_c()
-                .await
-                .context("cannot wait for Ctrl-C")?;
+            interruption().context("cannot wait for signals")?.await;
         }
         Ok(())
     }

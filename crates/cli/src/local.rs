@@ -1,4 +1,7 @@
-//! `keyrelay local`: the stand-in for Azure, until Ctrl-C.
+//! `keyrelay local`: the stand-in for Azure, until it is interrupted.
+
+mod announcement;
+mod blob_storage;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,8 +10,12 @@ use anyhow::Context;
 use clap::Args;
 use keyrelay_local_azure::functions_host::FunctionsHostOptions;
 use keyrelay_local_azure::{AuditOptions, LocalAzure, LocalAzureOptions, Ports, Profile, World};
+use tokio::sync::broadcast::error::RecvError;
 
+use crate::interruption::interruption;
 use crate::out;
+use announcement::announce;
+use blob_storage::BlobStorage;
 
 /// Run a stand-in for Azure on 127.0.0.1, with keyrelay-host in it
 ///
@@ -57,10 +64,27 @@ pub(crate) struct Local {
     /// Write the certificate of the HTTPS endpoints to this file, for clients that require HTTPS
     #[arg(long)]
     certificate: Option<PathBuf>,
-    /// The first of five consecutive ports: Resource Manager, Key Vault, identity, Functions host,
-    /// Log Analytics. Default: free ports
+    /// The first of six consecutive ports: Resource Manager, Key Vault, identity, Functions host,
+    /// Log Analytics, blob storage. Default: free ports
     #[arg(long)]
     port: Option<u16>,
+    /// Put keyrelay's store into a blob container, as in Azure: that of an Azurite, which is started
+    ///
+    /// Azurite is Microsoft's storage emulator, a program for Node.js. SCRIPT is its blob service,
+    /// `node_modules/azurite/dist/src/blob/main.js` after `npm install azurite`; without SCRIPT the
+    /// variable `KEYRELAY_AZURITE` names it. Without this option the store is a folder.
+    #[arg(long, value_name = "SCRIPT", num_args = 0..=1)]
+    azurite: Option<Option<PathBuf>>,
+    /// The folder for Azurite's data, to keep it. Default: a temporary folder, deleted at the end
+    #[arg(long, requires = "azurite")]
+    azurite_folder: Option<PathBuf>,
+    /// Append each request to Azure, with its response, to this file: one JSON object per line
+    ///
+    /// For comparing the traffic with Microsoft's published contracts. The file holds everything
+    /// that was sent: plain-text settings, the values of secrets, and tokens (which only this
+    /// stand-in accepts). The traffic of blob storage is not recorded.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 /// A vault, an app that uses its secret, and keyrelay's own app.
@@ -84,6 +108,28 @@ resource_group = "shop"
 
 impl Local {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let interruption = interruption().context("cannot wait for signals")?;
+        tokio::pin!(interruption);
+        // An interruption of the start ends everything that was started, too.
+        let storage = match &self.azurite {
+            None => None,
+            Some(script) => tokio::select! {
+                started = BlobStorage::start(script.clone(), self.azurite_folder.as_deref()) => Some(started?),
+                () = &mut interruption => return Ok(()),
+            },
+        };
+        let done = tokio::select! {
+            done = self.serve(storage.as_ref()) => done,
+            () = interruption => Ok(()),
+        };
+        if let Some(storage) = storage {
+            storage.stop().await;
+        }
+        done
+    }
+
+    /// Runs the stand-in. Dropping the future stops it, with keyrelay-host and the apps.
+    async fn serve(&self, storage: Option<&BlobStorage>) -> anyhow::Result<()> {
         let text = match &self.world {
             Some(file) => std::fs::read_to_string(file)
                 .with_context(|| format!("cannot read `{}`", file.display()))?,
@@ -96,32 +142,8 @@ impl Local {
             .map(|vault| vault.name.clone())
             .unwrap_or_default();
         let subscription = world.subscription.clone();
-
-        let mut options = LocalAzureOptions::new(world, &self.app);
-        options.site = Some(self.site);
-        options.cloud.page_size = self.page_size;
-        options.cloud.profile = profile(&self.profile)?;
-        options.cloud.audit = self.audit.map(AuditOptions::new);
-        options.event_grid.clock = self.clock;
-        // Only the pauses between deliveries are shortened: keyrelay-host is as fast as in Azure.
-        options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
-        options.event_grid.dead_letter = self.dead_letter;
-        options.functions_host = FunctionsHostOptions::new(&self.app);
-        options.functions_host.instances = self.instances.into();
-        if let Some(port) = self.port {
-            let at = |offset| {
-                port.checked_add(offset)
-                    .context("`--port` leaves no room for five ports")
-            };
-            options.cloud.ports = Ports {
-                resource_manager: port,
-                key_vault: at(1)?,
-                identity: at(2)?,
-                storage: 0,
-                log_analytics: at(4)?,
-            };
-            options.functions_host.port = at(3)?;
-        }
+        let mut options = self.options(world)?;
+        options.cloud.storage = storage.map(BlobStorage::azurite);
         let mut log = options.functions_host.log.subscribe();
         let azure = LocalAzure::start(options).await.with_context(|| {
             format!(
@@ -136,11 +158,45 @@ impl Local {
         out::line(&format!("profile           {}", self.profile.display()));
         announce(&azure, &vault, &subscription);
         loop {
-            tokio::select! {
-                Ok(line) = log.recv() => out::line(&line.to_string()),
-                ended = tokio::signal::ctrl_c() => return ended.context("cannot wait for Ctrl-C"),
+            match log.recv().await {
+                Ok(line) => out::line(&line.to_string()),
+                // Lines that were written faster than printed are lost.
+                Err(RecvError::Lagged(lines)) => {
+                    out::warning(&format!("{lines} lines are missing"))
+                }
+                Err(RecvError::Closed) => std::future::pending().await,
             }
         }
+    }
+
+    fn options(&self, world: World) -> anyhow::Result<LocalAzureOptions> {
+        let mut options = LocalAzureOptions::new(world, &self.app);
+        options.site = Some(self.site.clone());
+        options.cloud.page_size = self.page_size;
+        options.cloud.profile = profile(&self.profile)?;
+        options.cloud.audit = self.audit.clone().map(AuditOptions::new);
+        options.cloud.record.clone_from(&self.record);
+        options.event_grid.clock = self.clock;
+        // Only the pauses between deliveries are shortened: keyrelay-host is as fast as in Azure.
+        options.event_grid.attempt_timeout = Some(Duration::from_secs(30));
+        options.event_grid.dead_letter.clone_from(&self.dead_letter);
+        options.functions_host = FunctionsHostOptions::new(&self.app);
+        options.functions_host.instances = self.instances.into();
+        if let Some(port) = self.port {
+            let at = |offset| {
+                port.checked_add(offset)
+                    .context("`--port` leaves no room for six ports")
+            };
+            options.cloud.ports = Ports {
+                resource_manager: port,
+                key_vault: at(1)?,
+                identity: at(2)?,
+                log_analytics: at(4)?,
+                storage: at(5)?,
+            };
+            options.functions_host.port = at(3)?;
+        }
+        Ok(options)
     }
 }
 
@@ -160,44 +216,4 @@ fn profile(name: &Path) -> anyhow::Result<Profile> {
                 .with_context(|| format!("the profile `{}` cannot be used", name.display()))
         }
     }
-}
-
-fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
-    let resource_manager = azure.cloud.resource_manager_url();
-    out::line(&format!(
-        "Resource Manager  {resource_manager}  (subscription {subscription})"
-    ));
-    out::line(&format!(
-        "Key Vault         {}",
-        azure.cloud.key_vault_url()
-    ));
-    out::line(&format!("Functions host    {}", azure.functions_host.url()));
-    out::line(&format!(
-        "Log Analytics     {}",
-        azure.cloud.log_analytics_url()
-    ));
-    out::line(&format!(
-        "master key        {}",
-        azure.functions_host.master_key()
-    ));
-    out::line("the first two accept HTTPS on the same ports: see --certificate");
-    out::line("the environment of keyrelay-host, for `keyrelay doctor` in another terminal:");
-    for (name, value) in &azure.environment {
-        out::line(&format!("  export {name}='{value}'"));
-    }
-    out::line("rotate a secret:");
-    out::line(&format!(
-        "  curl -X PUT {resource_manager}local/vaults/{vault}/secrets/<name> -d <value>"
-    ));
-    out::line("run the timer now:");
-    out::line(&format!(
-        "  curl {}admin/functions/Reconcile -H 'x-functions-key: <master key>' -H 'content-type: application/json' -d '{{\"input\":\"\"}}'",
-        azure.functions_host.url()
-    ));
-    out::line("show the requests to Azure, or switch on a fault:");
-    out::line(&format!("  curl {resource_manager}local/requests"));
-    out::line(&format!(
-        "  curl {resource_manager}local/faults -d '{{\"service\":\"resource-manager\",\"times\":3,\"effect\":{{\"kind\":\"status\",\"status\":429,\"code\":\"TooManyRequests\"}}}}'"
-    ));
-    out::line("Ctrl-C ends everything");
 }

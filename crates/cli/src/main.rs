@@ -11,6 +11,7 @@ mod evaluate;
 mod events;
 mod inputs;
 mod inspect;
+mod interruption;
 mod local;
 mod lock;
 mod new;

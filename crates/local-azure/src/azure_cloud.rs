@@ -50,6 +50,14 @@ impl AzureCloud {
         }
     }
 
+    /// The host of the issuer of tokens.
+    pub(crate) fn issuer_host(self) -> &'static str {
+        match self {
+            Self::Public | Self::UsGov => "sts.windows.net",
+            Self::China => "sts.chinacloudapi.cn",
+        }
+    }
+
     /// The audience of a token's resource. A trailing slash is ignored.
     pub(crate) fn audience(self, resource: &str) -> Option<Audience> {
         let host = resource.strip_prefix("https://")?;

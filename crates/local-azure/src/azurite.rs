@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use url::Url;
 
-use crate::storage_token::storage_token;
+use crate::identity::unlisted_storage_token;
 
 /// Azurite's default account.
 pub(crate) const ACCOUNT: &str = "devstoreaccount1";
@@ -195,7 +195,7 @@ impl Azurite {
         let request = self
             .client()?
             .put(url)
-            .bearer_auth(storage_token(jiff::Timestamp::MAX));
+            .bearer_auth(unlisted_storage_token());
         let response = request
             .header("x-ms-version", PROTOCOL)
             .header("content-length", "0")

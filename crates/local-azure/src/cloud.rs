@@ -14,6 +14,7 @@ pub use writer::Writer;
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -25,8 +26,9 @@ use url::Url;
 use crate::app_process;
 use crate::azure_cloud::Audience;
 use crate::azurite::ACCOUNT;
-use crate::identity::{ENDPOINT_PATH, ManagedIdentity};
+use crate::identity::{ENDPOINT_PATH, ManagedIdentity, STORAGE};
 use crate::published_event::PublishedEvent;
+use crate::recording::Recording;
 use crate::resource_manager::ListedSubscription;
 use crate::serve::{listen, serve};
 use crate::service::Service;
@@ -80,7 +82,9 @@ impl Cloud {
             });
             storage_url = Some(url);
         }
-        let services = Arc::new(CloudServices::new(&world, &options, events, storage));
+        let recording = options.record.as_deref().map(open_recording).transpose()?;
+        let services = CloudServices::new(&world, &options, events, storage, recording);
+        let services = Arc::new(services);
         for (service, listener) in listeners {
             let shared = Arc::clone(&services);
             services
@@ -174,12 +178,9 @@ impl Cloud {
     /// Issues a token for blob storage to the identity outside the world.
     pub fn storage_token(&self) -> String {
         let identities = &self.services.identities;
+        let (owner, now) = (&identities.outsider, Timestamp::now());
         identities
-            .issue_token(
-                &identities.outsider.name,
-                Audience::Storage,
-                Timestamp::now(),
-            )
+            .issue_token(owner, STORAGE, Audience::Storage, now)
             .0
     }
 
@@ -198,6 +199,11 @@ impl Cloud {
             ("IDENTITY_HEADER".into(), header),
         ]
     }
+}
+
+fn open_recording(path: &Path) -> Result<Recording, CloudError> {
+    let path = path.to_owned();
+    Recording::open(&path).map_err(|source| CloudError::Record { path, source })
 }
 
 /// Opens a listener and returns it with its URL.

@@ -1,5 +1,8 @@
 //! Managed identities: the endpoint of App Service and the tokens that it issues.
 
+mod access_token;
+mod managed_identity;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,38 +12,18 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
+pub(crate) use managed_identity::ManagedIdentity;
+
 use crate::azure_cloud::{Audience, AzureCloud};
 use crate::call::ServiceCall;
-use crate::hidden::Hidden;
 use crate::response::{self, Response};
-use crate::storage_token::storage_token;
 use crate::world::World;
-
-/// A managed identity, system-assigned or user-assigned.
-#[derive(Debug, Clone)]
-pub(crate) struct ManagedIdentity {
-    /// `site`, `site/slot`, or the name of a user-assigned identity.
-    pub(crate) name: String,
-    pub(crate) principal_id: String,
-    client_id: String,
-    /// The value of `IDENTITY_HEADER`, which authenticates the app.
-    pub(crate) header: Hidden,
-}
-
-impl ManagedIdentity {
-    pub(crate) fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            principal_id: Uuid::new_v4().to_string(),
-            client_id: Uuid::new_v4().to_string(),
-            header: Uuid::new_v4().simple().to_string().into(),
-        }
-    }
-}
+use access_token::{TokenScope, access_token};
 
 /// All identities and the tokens issued to them.
 pub(crate) struct Identities {
     cloud: AzureCloud,
+    tenant: String,
     token_lifetime: Duration,
     /// An identity that belongs to no app of the world.
     pub(crate) outsider: ManagedIdentity,
@@ -70,8 +53,23 @@ pub(crate) enum BadToken {
 /// The path of the identity endpoint.
 pub(crate) const ENDPOINT_PATH: &str = "/msi/token";
 
+/// The resource of tokens for blob storage.
+pub(crate) const STORAGE: &str = "https://storage.azure.com/";
+
 /// The version of the protocol with `IDENTITY_ENDPOINT` and `IDENTITY_HEADER`.
 const API_VERSION: &str = "2019-08-01";
+
+/// A token for blob storage that only Azurite accepts, because no table lists it.
+pub(crate) fn unlisted_storage_token() -> String {
+    let scope = TokenScope {
+        issuer: AzureCloud::default().issuer_host(),
+        tenant: &Uuid::nil().to_string(),
+        resource: STORAGE,
+        issued: Timestamp::UNIX_EPOCH,
+        expires: Timestamp::MAX,
+    };
+    access_token(&ManagedIdentity::new("azurite", ""), scope)
+}
 
 impl Identities {
     pub(crate) fn new<'a>(
@@ -79,21 +77,26 @@ impl Identities {
         of_apps: impl Iterator<Item = &'a ManagedIdentity>,
         token_lifetime: Duration,
     ) -> Self {
-        let outsider = ManagedIdentity::new("outsider");
+        let user_assigned_id = |group: &str, name: &str| {
+            format!(
+                "/subscriptions/{}/resourceGroups/{group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}",
+                world.subscription
+            )
+        };
+        let outsider = ManagedIdentity::new("outsider", &user_assigned_id("local", "outsider"));
         let by_header = of_apps
             .cloned()
             .chain([outsider.clone()])
             .map(|it| (it.header.expose().to_owned(), it))
             .collect();
         let user_assigned = world.identities.iter().map(|it| {
-            let id = format!(
-                "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{}",
-                world.subscription, it.resource_group, it.name
-            );
-            (id.to_lowercase(), ManagedIdentity { client_id: it.client_id.clone(), ..ManagedIdentity::new(&it.name) })
+            let id = user_assigned_id(&it.resource_group, &it.name);
+            let identity = ManagedIdentity::new(&it.name, &id).with_client_id(&it.client_id);
+            (id.to_lowercase(), identity)
         });
         Self {
             cloud: world.cloud,
+            tenant: world.tenant.clone(),
             token_lifetime,
             outsider,
             by_header,
@@ -185,7 +188,7 @@ impl Identities {
             StatusCode::BAD_REQUEST,
             "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.",
         ))?;
-        let (token, expires) = self.issue_token(&identity.name, audience, now);
+        let (token, expires) = self.issue_token(identity, resource, audience, now);
         let body = json!({
             "access_token": token,
             "expires_on": expires.as_second().to_string(),
@@ -196,32 +199,31 @@ impl Identities {
         Ok(response::ok(&body))
     }
 
-    /// Issues a token. Returns it with its expiry.
+    /// Issues a token for a resource, which has this audience. Returns it with its expiry.
     pub(crate) fn issue_token(
         &self,
-        owner: &str,
+        owner: &ManagedIdentity,
+        resource: &str,
         audience: Audience,
         now: Timestamp,
     ) -> (String, Timestamp) {
         let expires = now
             .checked_add(self.token_lifetime)
             .unwrap_or(Timestamp::MAX);
-        let token = match audience {
-            Audience::Storage => storage_token(expires),
-            _ => format!(
-                "local.{}{}",
-                Uuid::new_v4().simple(),
-                Uuid::new_v4().simple()
-            ),
+        let scope = TokenScope {
+            issuer: self.cloud.issuer_host(),
+            tenant: &self.tenant,
+            resource,
+            issued: now,
+            expires,
         };
-        self.lock().insert(
-            token.clone(),
-            IssuedToken {
-                owner: owner.to_owned(),
-                audience,
-                expires,
-            },
-        );
+        let token = access_token(owner, scope);
+        let issued = IssuedToken {
+            owner: owner.name.clone(),
+            audience,
+            expires,
+        };
+        self.lock().insert(token.clone(), issued);
         (token, expires)
     }
 

@@ -17,6 +17,7 @@ mod guest;
 mod harness;
 mod hostile;
 mod languages;
+mod local;
 mod package;
 mod pages;
 mod runs;

@@ -76,7 +76,7 @@ impl LocalApp {
             kind: kind.clone(),
             identity: app
                 .identity
-                .then(|| ManagedIdentity::new(&app.short_name())),
+                .then(|| ManagedIdentity::new(&app.short_name(), &app.id(world))),
             command: app.command.clone(),
             environment: watch::Sender::default(),
             doubles_settings: profile.doubles_settings,

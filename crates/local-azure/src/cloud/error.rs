@@ -1,6 +1,7 @@
 //! The errors of the cloud.
 
 use std::io;
+use std::path::PathBuf;
 
 use crate::azurite::AzuriteError;
 use crate::tls::TlsError;
@@ -33,6 +34,14 @@ pub enum CloudError {
     /// There is no client for blob storage.
     #[error(transparent)]
     Storage(#[from] AzuriteError),
+    /// The file for the recording cannot be opened.
+    #[error("cannot write `{}`", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
     /// The vault rejects the operation.
     #[error(transparent)]
     Vault(#[from] VaultError),

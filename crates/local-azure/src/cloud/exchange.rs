@@ -16,6 +16,7 @@ use super::services::CloudServices;
 use crate::call::ServiceCall;
 use crate::fault::Effect;
 use crate::intercept::{Moment, Then};
+use crate::recording::Recording;
 use crate::requests::PendingRequest;
 use crate::response::{self, Response};
 use crate::serve::Cut;
@@ -37,13 +38,18 @@ pub(super) async fn exchange(
         return Ok(control::respond(&services, &call));
     }
     let pending = services.requests.arrived(&call, now);
+    let recording = services.recording.as_ref();
+    let recorded = recording.and_then(|it| Some((it, Recording::request(&call)?)));
     // A request that has arrived is executed even if its client is gone, for example killed by an
     // interception.
     let execution = execute(Arc::clone(&services), call, Arc::clone(&pending), now);
     let completed = services.tasks.run_to_completion(execution).await;
     let response = completed.unwrap_or(Err(Cut))?;
     pending.set_status(response.status().as_u16());
-    Ok(response)
+    match recorded {
+        Some((recording, request)) => recording.write(request, response).await,
+        None => Ok(response),
+    }
 }
 
 /// Executes a request that has been read, and creates its response.

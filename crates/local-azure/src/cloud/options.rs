@@ -1,5 +1,6 @@
 //! The options of the cloud.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct CloudOptions {
     pub audit: Option<AuditOptions>,
     /// Blob storage. `None` means that there is no storage account.
     pub storage: Option<Arc<Azurite>>,
+    /// The file to which each exchange is appended as JSON, with all values and tokens.
+    pub record: Option<PathBuf>,
     /// The receiver of the lines that app processes write.
     pub app_lines: Option<mpsc::UnboundedSender<AppLine>>,
 }
@@ -62,6 +65,7 @@ impl Default for CloudOptions {
             path: "/usr/local/bin:/usr/bin:/bin".into(),
             audit: None,
             storage: None,
+            record: None,
             app_lines: None,
         }
     }

@@ -16,6 +16,7 @@ use crate::intercept::Intercepts;
 use crate::key_vault::KeyVaultService;
 use crate::log_analytics::LogAnalyticsService;
 use crate::published_event::PublishedEvent;
+use crate::recording::Recording;
 use crate::requests::Requests;
 use crate::resource_manager::{ResourceManagerOptions, ResourceManagerService};
 use crate::storage::Storage;
@@ -35,6 +36,7 @@ pub(crate) struct CloudServices {
     pub(super) faults: Arc<Faults>,
     pub(super) intercepts: Intercepts,
     pub(super) requests: Arc<Requests>,
+    pub(super) recording: Option<Recording>,
     pub(super) tasks: Tasks,
 }
 
@@ -44,6 +46,7 @@ impl CloudServices {
         options: &CloudOptions,
         events: mpsc::UnboundedSender<PublishedEvent>,
         storage: Option<Storage>,
+        recording: Option<Recording>,
     ) -> Self {
         let now = Timestamp::now();
         let tasks = Tasks::default();
@@ -84,6 +87,7 @@ impl CloudServices {
             resource_manager,
             identities,
             storage,
+            recording,
             vaults,
             apps,
             faults,

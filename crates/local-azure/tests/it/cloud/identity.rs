@@ -1,7 +1,10 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keyrelay_local_azure::{CloudOptions, Service};
 use reqwest::Method;
+use serde_json::Value;
 
 use super::{KEY_VAULT, ORDERS, RESOURCE_MANAGER, SUBSCRIPTION, Stand};
 
@@ -37,6 +40,61 @@ async fn issues_a_token_as_app_service_does() {
         (&"Bearer".into(), &RESOURCE_MANAGER.into())
     );
     assert!(body["client_id"].is_string());
+}
+
+/// The claims of a token.
+fn claims(token: &str) -> Value {
+    let parts: Vec<&str> = token.split('.').collect();
+    assert_eq!(parts.len(), 3, "{token}");
+    let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).unwrap();
+    let header: Value = serde_json::from_slice(&decoded(parts[0])).unwrap();
+    assert_eq!(
+        (&header["typ"], &header["alg"]),
+        (&"JWT".into(), &"RS256".into())
+    );
+    assert_eq!(decoded(parts[2]).len(), 256);
+    serde_json::from_slice(&decoded(parts[1])).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_has_the_claims_of_a_managed_identity() {
+    let stand = Stand::start().await;
+    let token = claims(&stand.token(Some("orders/staging"), RESOURCE_MANAGER).await);
+    let tenant = "00000000-0000-0000-0000-00000000aaaa";
+    let issuer = format!("https://sts.windows.net/{tenant}/");
+    let expected = [
+        ("aud", RESOURCE_MANAGER),
+        ("iss", &issuer),
+        ("tid", tenant),
+        ("idtyp", "app"),
+        ("xms_mirid", &format!("{ORDERS}/slots/staging")),
+    ];
+    for (claim, value) in expected {
+        assert_eq!(token[claim], value, "{claim}");
+    }
+    let slot = stand.get(&format!("{ORDERS}/slots/staging")).await.body;
+    assert_eq!(token["oid"], slot["identity"]["principalId"]);
+    assert_eq!(token["sub"], token["oid"]);
+    let seconds = |claim: &str| token[claim].as_i64().unwrap();
+    assert_eq!(seconds("exp") - seconds("iat"), 24 * 60 * 60);
+    assert_eq!(seconds("nbf"), seconds("iat"));
+}
+
+#[tokio::test]
+async fn a_token_with_changed_claims_is_rejected() {
+    let stand = Stand::start().await;
+    let token = stand.token(None, RESOURCE_MANAGER).await;
+    let (rest, signature) = token.rsplit_once('.').unwrap();
+    let (header, _) = rest.split_once('.').unwrap();
+    let forged = format!("{header}.{}.{signature}", URL_SAFE_NO_PAD.encode("{}"));
+    let path = format!("{ORDERS}?api-version=2025-05-01");
+    let url = stand.cloud.resource_manager_url().join(&path).unwrap();
+    let request = stand.http.get(url).bearer_auth(forged);
+    let response = stand.send(request).await.unwrap();
+    assert_eq!(
+        (response.status, response.code()),
+        (401, "InvalidAuthenticationToken")
+    );
 }
 
 #[tokio::test]

@@ -1,0 +1,196 @@
+//! `keyrelay local` with the real keyrelay-host: its end, and its store in a real blob container.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::harness::{done, in_time};
+
+/// The time that all processes have to end.
+const END: Duration = Duration::from_secs(5);
+
+/// `keyrelay local` while it runs, and its first lines of output.
+struct Local {
+    child: Child,
+    output: Lines<BufReader<ChildStdout>>,
+    announced: Vec<String>,
+    folder: tempfile::TempDir,
+}
+
+impl Local {
+    async fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let app = function_app(folder.path());
+        let mut child = Command::new(env!("CARGO_BIN_EXE_keyrelay"))
+            .arg("local")
+            .arg("--app")
+            .arg(app)
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("TMPDIR", folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut announced = Vec::new();
+        while announced
+            .last()
+            .is_none_or(|line: &String| !line.starts_with("Ctrl-C"))
+        {
+            let line = in_time(output.next_line()).await.unwrap();
+            announced.push(line.expect("the program has ended"));
+        }
+        Self {
+            child,
+            output,
+            announced,
+            folder,
+        }
+    }
+
+    /// The processes that it has started, by their ids.
+    fn children(&self) -> Vec<u32> {
+        let pid = self.child.id().unwrap();
+        let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")));
+        let children: Vec<String> = children.map(Result::unwrap).collect();
+        let pids = children.iter().flat_map(|pids| pids.split_whitespace());
+        pids.map(|pid| pid.parse().unwrap()).collect()
+    }
+
+    /// Sends a signal, and expects that it ends with success, and all its children with it.
+    async fn ends_by(mut self, signal: &str) -> tempfile::TempDir {
+        let (pid, children) = (self.child.id().unwrap(), self.children());
+        assert!(!children.is_empty());
+        let started = Instant::now();
+        let mut kill = Command::new("kill");
+        kill.args(["-s", signal, &pid.to_string()]);
+        assert!(in_time(kill.status()).await.unwrap().success());
+        // The pipe ends with the last process that can write to it.
+        while in_time(self.output.next_line()).await.unwrap().is_some() {}
+        let status = in_time(self.child.wait()).await.unwrap();
+        assert!(status.success(), "{status}");
+        for child in children {
+            while Path::new(&format!("/proc/{child}")).exists() {
+                assert!(started.elapsed() < END, "process {child} is still there");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        assert!(started.elapsed() < END, "{:?}", started.elapsed());
+        self.folder
+    }
+
+    /// The variables in the lines that begin with `export`.
+    fn exported(&self) -> impl Iterator<Item = (&str, &str)> {
+        let lines = self.announced.iter();
+        lines.filter_map(|line| {
+            let (name, value) = line.trim().strip_prefix("export ")?.split_once('=')?;
+            Some((name, value.trim_matches('\'')))
+        })
+    }
+
+    /// Rotates the secret of the default world.
+    async fn rotate(&self) {
+        let line = self
+            .announced
+            .iter()
+            .find(|line| line.starts_with("Resource Manager"));
+        let url = line.unwrap().split_whitespace().nth(2).unwrap();
+        let url = format!("{url}local/vaults/contoso-kv/secrets/sql-password");
+        let response = reqwest::Client::new().put(url).body("two").send().await;
+        assert!(response.unwrap().status().is_success());
+    }
+}
+
+/// A function app with the real keyrelay-host and no policies of its own.
+fn function_app(folder: &Path) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let app = folder.join("app");
+    fs::create_dir(&app).unwrap();
+    for file in ["host.json", "keyrelay.toml"] {
+        fs::copy(root.join(file), app.join(file)).unwrap();
+    }
+    for function in ["SecretEvent", "Reconcile"] {
+        fs::create_dir(app.join(function)).unwrap();
+        let file = format!("{function}/function.json");
+        fs::copy(root.join(&file), app.join(file)).unwrap();
+    }
+    let host = PathBuf::from(env!("CARGO_BIN_EXE_keyrelay")).with_file_name("keyrelay-host");
+    assert!(
+        host.is_file(),
+        "build it first: cargo build --package keyrelay-host"
+    );
+    std::os::unix::fs::symlink(host, app.join("keyrelay-host")).unwrap();
+    app
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn every_signal_that_ends_it_ends_keyrelay_host_too() {
+    for signal in ["TERM", "HUP", "INT"] {
+        Local::start(&[]).await.ends_by(signal).await;
+    }
+}
+
+#[tokio::test]
+async fn an_azurite_that_is_not_there_is_an_error_that_says_how_to_install_it() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
+    command
+        .args(["local", "--azurite"])
+        .env_remove("KEYRELAY_AZURITE");
+    let without_path = done(command).await;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
+    command.args(["local", "--azurite", "nowhere/main.js"]);
+    let wrong_path = done(command).await;
+    for done in [without_path, wrong_path] {
+        assert_eq!(done.code, Some(1), "{}", done.errors);
+        assert!(
+            done.errors.contains("npm install azurite"),
+            "{}",
+            done.errors
+        );
+    }
+}
+
+/// Runs if `cargo xtask test` has installed Azurite.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn with_azurite_the_runs_are_in_a_blob_container_that_another_terminal_can_read() {
+    let Some(script) = std::env::var_os("KEYRELAY_AZURITE") else {
+        return;
+    };
+    let local = Local::start(&["--profile", "ideal", "--azurite"]).await;
+    assert_eq!(local.children().len(), 2, "keyrelay-host and {script:?}");
+    local.rotate().await;
+    let listed = async {
+        loop {
+            let mut runs = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
+            runs.arg("runs")
+                .envs(local.exported())
+                .current_dir(local.folder.path());
+            let runs = done(runs).await;
+            if runs.output.contains("sql-password") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    in_time(listed).await;
+    let folder = local.ends_by("TERM").await;
+    let mut entries: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    entries.sort();
+    assert_eq!(
+        entries,
+        ["app"],
+        "the folder of Azurite is deleted, and there is no other store"
+    );
+}
