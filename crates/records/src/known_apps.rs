@@ -28,7 +28,7 @@ pub struct KnownApp {
     pub id: AppId,
     /// The time at which Azure had it last.
     pub seen: Timestamp,
-    /// By secret, `<vault host>/<name>` in lower case: the version that somebody has set back by
+    /// By secret, `<vault host>/<name>` in lower case: the version that was set back by
     /// hand, and that was reported.
     #[serde(default)]
     pub set_back: BTreeMap<String, String>,

@@ -177,7 +177,7 @@ async fn a_writer_without_tokens_before_its_deadline_returns_its_permit() {
     assert!(throttle.writer(3, soon(), Priority::Event).await.is_some());
 }
 
-/// Sends background requests one after the other, for ever.
+/// Sends background requests one after the other, without end.
 async fn background(throttle: &Throttle, sent: &std::cell::Cell<u32>) {
     loop {
         let priority = Priority::Background;

@@ -147,7 +147,8 @@ async fn lasting(store: &Store, of: &Series, now: Timestamp) -> Result<Duration,
 
 fn key((scope, operation): &Series) -> String {
     let operation = operation.replace(' ', "-");
-    format!("denials{scope}/{operation}.json")
+    let scope = scope.trim_start_matches('/');
+    format!("denials/{scope}/{operation}.json")
 }
 
 fn elapsed(since: Timestamp, now: Timestamp) -> Duration {

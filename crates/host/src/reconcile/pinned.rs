@@ -17,11 +17,11 @@ pub(super) enum OlderPin {
     Missed,
     /// It was older when keyrelay was installed, and `adopt` is not set.
     NotAdopted,
-    /// Somebody has set it back after keyrelay had applied a newer version.
+    /// It was set back by hand after keyrelay had applied a newer version.
     SetBack(SetBack),
 }
 
-/// A version that somebody has set back by hand.
+/// A version that was set back by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SetBack {
     /// The version that the reference is pinned to now.
@@ -83,7 +83,7 @@ pub(super) async fn report(
     } = set_back;
     let message = format!(
         "reported, not repaired: a reference to {secret} is pinned to version {pinned}, after \
-         keyrelay had applied version {applied} at {at}; somebody has set it back. Once the new \
+         keyrelay had applied version {applied} at {at}; it was set back by hand. Once the new \
          version can be used, resubmit run {applied_by}"
     );
     let outcome = Outcome::new(Verdict::Unchanged, message);

@@ -15,7 +15,7 @@ pub(super) struct Summary {
     pub(super) compared: Option<usize>,
     /// References that were behind.
     pub(super) drifted: usize,
-    /// References that somebody has set back by hand.
+    /// References that were set back by hand.
     pub(super) set_back: usize,
     /// References that were older when keyrelay was installed.
     pub(super) not_adopted: usize,
