@@ -144,6 +144,7 @@ async fn leave_apps(services: &Services, event: &Event, run: &mut Run, budget: T
             is_refresh: false,
             connection_strings: true,
             rollback: Vec::new(),
+            notes: Vec::new(),
         }
     };
     let leave = async |rotation: &mut RotationRecord| {

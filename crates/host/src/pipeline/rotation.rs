@@ -169,6 +169,7 @@ impl Rotation {
         );
         let resumed = context.resumed.as_ref();
         let entry = resumed.map(|resumed| resumed.entry.clone());
+        let notes = resumed.map_or_else(Vec::new, |it| it.work.notes.clone());
         let rotation = Self {
             entry,
             record: None,
@@ -178,7 +179,7 @@ impl Rotation {
             attempted: Plan::default(),
             decision: None,
             plan: Vec::new(),
-            notes: Vec::new(),
+            notes,
             policy_log: Vec::new(),
             reason: String::new(),
             due_in: None,
@@ -271,9 +272,14 @@ impl Rotation {
     /// Delivers the verdict to the run.
     pub(crate) fn deliver(&mut self) {
         if let Some((reply, record)) = self.reply.take().zip(self.record.take()) {
-            // The run may have ended without it; then the event is delivered again.
+            // The run may have ended without it; then the reconcile timer goes on.
             let _ = reply.send(record);
         }
+    }
+
+    /// Whether the run has ended without the rotation.
+    pub(crate) fn is_late(&self) -> bool {
+        self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
     }
 
     /// Whether the rotation has its verdict, which is not delivered yet.

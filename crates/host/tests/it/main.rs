@@ -9,6 +9,7 @@ mod evidence;
 mod fixtures;
 mod grants;
 mod harness;
+mod other_writers;
 mod pages;
 mod pins;
 mod policies;

@@ -48,6 +48,9 @@ pub struct PendingRotation {
     /// The rollback of what was written, or was about to be.
     #[serde(alias = "undo")]
     pub rollback: Vec<Rollback>,
+    /// Remarks for operators on what was written, for the record of the run that goes on with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Earlier versions did not say.

@@ -18,7 +18,7 @@ use super::refresh::{learn, refresh};
 use super::stages::{Applied, Batch, Leased};
 use super::status::Step;
 use super::write::{Goal, write_until};
-use super::write_ahead::{deliver, record_intent};
+use super::write_ahead::{deliver, keep_notes, record_intent};
 use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{AppliedChange, AwaitedReference, Rotation, Stage, Verification};
 
@@ -63,6 +63,7 @@ async fn under_lease(batch: &mut Batch, lease: &mut Lease<AppState>) -> Result<(
             context, rotations, ..
         } = batch;
         for rotation in rotations.iter_mut().filter(|it| it.wants_settings()) {
+            keep_notes(context, rotation).await;
             context.abandon(rotation, outcome.clone());
         }
     }

@@ -53,11 +53,40 @@ pub(super) async fn leave(context: &BatchContext, rotation: &mut Rotation) -> Re
     keep(context, rotation, work).await
 }
 
+/// Keeps the remarks on what was written with the pending work: the run may have ended before the
+/// write did, and no other record would have them.
+pub(super) async fn keep_notes(context: &BatchContext, rotation: &Rotation) {
+    if rotation.notes.is_empty() {
+        return;
+    }
+    // Without the deadline of the invocation, which may have passed.
+    let pending = &context.services.pending;
+    let run = rotation.context.first_run();
+    let kept = match pending.of_run(&context.app, run).await {
+        Ok(Some(mut entry)) => match entry.rotations().first().cloned() {
+            Some(mut work) => {
+                work.notes.clone_from(&rotation.notes);
+                entry.update(work).await
+            }
+            None => return,
+        },
+        Ok(None) => return,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = kept {
+        tracing::error!(run.id = %run, "remarks on a write are not in the store: {error}");
+    }
+}
+
 /// Removes the entries of rotations that have their verdict, and then delivers the verdicts: nothing
 /// is written after them.
+///
+/// The entry of a verdict that nobody waits for any more stays: its run has left the rotation to the
+/// reconcile timer.
 pub(super) async fn deliver(rotations: &mut [Rotation]) {
     for rotation in rotations.iter_mut().filter(|it| it.is_undelivered()) {
         if rotation.owns_entry()
+            && !rotation.is_late()
             && let Some(entry) = rotation.entry.take()
             // The reconcile timer finds that there is nothing to do about work that stays too long.
             && let Err(error) = entry.finish().await
@@ -115,6 +144,7 @@ fn work_of(
         is_refresh: resumed.is_some_and(|resumed| resumed.work.is_refresh),
         connection_strings: has_connection_strings(rotation),
         rollback: joined(before, of_plan(plan, context.vault_suffix())),
+        notes: rotation.notes.clone(),
     }
 }
 
