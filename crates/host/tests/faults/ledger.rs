@@ -60,6 +60,12 @@ impl Ledger {
             .push(version);
     }
 
+    /// Records that a person has set a reference back: its former versions do not count any more.
+    pub(crate) fn set_back(&self, app: &str, setting: &str) {
+        let reference = (app.to_owned(), setting.to_owned());
+        self.seen.lock().unwrap().remove(&reference);
+    }
+
     fn newest(&self, secret: &str) -> String {
         self.versions.lock().unwrap()[secret]
             .last()

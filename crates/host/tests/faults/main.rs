@@ -25,16 +25,21 @@ mod harness;
 #[expect(dead_code, reason = "the other tests use the rest of it")]
 mod setup;
 
+mod clocks;
 mod crowd;
 mod failures;
 mod kill;
 mod ledger;
 mod outage;
+mod parts;
+mod people;
 mod report;
 mod rig;
 mod rollback;
+mod stale_rows;
 mod stored;
 mod thousand;
+mod timers;
 mod writers;
 
 use std::process::ExitCode;
@@ -74,7 +79,7 @@ impl Scenario {
 }
 
 /// Every scenario. The concurrent ones come first, so that they start at once.
-const SCENARIOS: [Scenario; 9] = [
+const SCENARIOS: [Scenario; 20] = [
     Scenario::concurrent("a_thousand_apps_with_one_secret", || {
         Box::pin(thousand::apps())
     }),
@@ -82,6 +87,9 @@ const SCENARIOS: [Scenario; 9] = [
         "killed_while_it_rolls_back",
         || Box::pin(rollback::killed()),
     ),
+    Scenario::concurrent("an_old_broken_row_after_a_refresh", || {
+        Box::pin(stale_rows::after_a_refresh())
+    }),
     Scenario::alone("killed_at_every_step", || Box::pin(kill::at_every_step())),
     Scenario::alone("killed_at_random", || Box::pin(kill::at_random())),
     Scenario::alone("three_instances_and_every_event_twice", || {
@@ -90,6 +98,29 @@ const SCENARIOS: [Scenario; 9] = [
     Scenario::alone("a_second_writer", || Box::pin(writers::hammering())),
     Scenario::alone("every_failure", || Box::pin(failures::each())),
     Scenario::alone("the_store_is_away", || Box::pin(outage::of_the_store())),
+    Scenario::alone("two_timers_at_once", || Box::pin(timers::two_at_once())),
+    Scenario::alone("three_instances_that_start_together", || {
+        Box::pin(timers::three_starts())
+    }),
+    Scenario::alone("a_list_of_sites_slower_than_a_delivery", || {
+        Box::pin(parts::slow_list())
+    }),
+    Scenario::alone("a_vault_that_does_not_respond", || {
+        Box::pin(parts::silent_vault())
+    }),
+    Scenario::alone("a_scope_that_is_gone", || Box::pin(parts::missing_scope())),
+    Scenario::alone("one_app_that_fails", || Box::pin(parts::failing_app())),
+    Scenario::alone("clocks_ten_minutes_apart", || {
+        Box::pin(clocks::ten_minutes_apart())
+    }),
+    Scenario::alone(
+        "a_version_set_back_by_hand",
+        || Box::pin(people::set_back()),
+    ),
+    Scenario::alone("a_policy_that_is_gone", || Box::pin(people::policy_gone())),
+    Scenario::alone("another_writer_with_two_changes_in_a_row", || {
+        Box::pin(writers::two_in_a_row())
+    }),
     Scenario::alone("a_thousand_events_for_one_app", || {
         Box::pin(thousand::events())
     }),

@@ -27,6 +27,10 @@ pub(crate) struct Report {
     pub(crate) steps: usize,
     /// Log lines and records that were searched for values.
     pub(crate) searched: usize,
+    /// Settings that another writer has changed meanwhile.
+    pub(crate) foreign: usize,
+    /// Those of them that are lost, each with a record that says so.
+    pub(crate) lost: usize,
     /// Further results, a line each.
     pub(crate) notes: Vec<String>,
 }
@@ -44,6 +48,8 @@ impl Report {
         self.settings += other.settings;
         self.steps += other.steps;
         self.searched += other.searched;
+        self.foreign += other.foreign;
+        self.lost += other.lost;
     }
 
     pub(crate) fn note(&mut self, text: impl Into<String>) {
@@ -65,11 +71,13 @@ impl fmt::Display for Report {
             settings,
             steps,
             searched,
+            foreign,
+            lost,
             notes,
         } = self;
         writeln!(
             f,
-            "  {events} events, none lost; {runs} runs with {rotations} rotations on record; {kills} kills"
+            "  {events} events, 0 lost; {runs} runs with {rotations} rotations on record; {kills} kills"
         )?;
         writeln!(
             f,
@@ -79,9 +87,13 @@ impl fmt::Display for Report {
             f,
             "  {refreshes} refreshes, at most {most_refreshes} for one rotation"
         )?;
+        writeln!(
+            f,
+            "  {foreign} writes of others meanwhile, {lost} lost and on record as lost, 0 lost without a record"
+        )?;
         write!(
             f,
-            "  {steps} changes of versions, none backwards; {searched} log lines and records without a value"
+            "  {steps} changes of versions, 0 backwards; {searched} log lines and records without a value"
         )?;
         for note in notes {
             write!(f, "\n  {note}")?;

@@ -16,7 +16,7 @@ use crate::harness::Harness;
 const COMPARISON: &str = "pending/comparison";
 
 /// The folders of the store.
-const FOLDERS: [&str; 5] = ["apps", "denials", "pending", "reminders", "runs"];
+const FOLDERS: [&str; 6] = ["apps", "denials", "known", "pending", "reminders", "runs"];
 
 /// The number of objects that are read concurrently.
 const AT_ONCE: usize = 16;
@@ -100,6 +100,15 @@ impl Stored {
         let due = Timestamp::now().as_millisecond() + 3_600_000;
         let key = format!("{COMPARISON}/all--due-{due}.json");
         persistently(|| self.0.write(&key, &progress)).await;
+    }
+
+    /// Makes the next comparison of all apps due now.
+    pub(crate) async fn make_comparison_due(&self) {
+        for (key, progress) in self.values(COMPARISON).await {
+            persistently(|| self.0.delete(&key)).await;
+            let due = format!("{COMPARISON}/all--due-1.json");
+            persistently(|| self.0.write(&due, &progress)).await;
+        }
     }
 
     /// Everything in the store, as text.
