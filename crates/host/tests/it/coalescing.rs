@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use futures::future::join_all;
-use keyrelay_local_azure::{Effect, Fault, Intercept, Moment, Service, Then};
+use keyrelay_local_azure::{Effect, Fault, Intercept, Moment, ResolveStatus, Service, Then};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use crate::fixtures::{PLANTED, VAULT, event, reference};
@@ -256,4 +257,46 @@ async fn a_written_patch_stays_on_record_when_its_policy_turns_to_refresh() {
         assert!(app.settings("orders")[setting].ends_with(&format!("/{version})")));
     }
     assert!(app.pending().is_empty());
+}
+
+#[tokio::test]
+async fn each_rotation_of_a_batch_shows_its_own_reason() {
+    let settings = format!(
+        "S = \"{}\", O = \"{}\"",
+        reference("sql"),
+        reference("other")
+    );
+    let app = Setup::new()
+        .site("orders", &settings)
+        .configured(&format!("answer_within_ms = 3000\n{PIN}"))
+        .start()
+        .await;
+    for (setting, status) in [
+        ("S", ResolveStatus::AccessToKeyVaultDenied),
+        ("O", ResolveStatus::SecretVersionNotFound),
+    ] {
+        let effect = Effect::ReferenceStatus { status };
+        let path = format!("appsettings/{setting}$");
+        app.azure
+            .cloud
+            .switch_on(Fault::new(Service::ResourceManager, effect).path(&path));
+    }
+    let versions =
+        ["sql", "other"].map(|secret| app.azure.cloud.newest_version(VAULT, secret).unwrap());
+    let events = [
+        event("a", "sql", &versions[0]),
+        event("b", "other", &versions[1]),
+    ];
+    join_all(events.iter().map(|event| app.invoke(event))).await;
+    let runs = app.runs();
+    let message = |secret: &str| {
+        let of_secret = |run: &&Value| run["event"]["name"] == secret;
+        let run = runs.iter().rfind(of_secret).unwrap();
+        run["rotations"][0]["message"].as_str().unwrap().to_owned()
+    };
+    let (sql, other) = (message("sql"), message("other"));
+    assert!(sql.contains("AccessToKeyVaultDenied"), "{sql}");
+    assert!(!sql.contains("SecretVersionNotFound"), "{sql}");
+    assert!(other.contains("SecretVersionNotFound"), "{other}");
+    assert!(!other.contains("AccessToKeyVaultDenied"), "{other}");
 }

@@ -3,7 +3,7 @@
 use keyrelay_local_azure::{Effect, Fault, Service};
 use serde_json::json;
 
-use crate::fixtures::{event, reference};
+use crate::fixtures::{VAULT, event, reference};
 use crate::harness::{client, field};
 use crate::setup::Setup;
 
@@ -154,4 +154,45 @@ async fn events_of_other_vaults_are_refused() {
         "not handled: `vaults` does not list `contoso-kv`"
     );
     assert_eq!(app.requests("POST", "/refresh"), 0);
+}
+
+#[tokio::test]
+async fn a_duplicate_has_the_same_id_and_the_same_object_and_version() {
+    let settings = format!(
+        "S = \"{}\", O = \"{}\"",
+        reference("sql"),
+        reference("other")
+    );
+    let app = Setup::new().site("orders", &settings).ideal().start().await;
+    let newest = |secret| app.azure.cloud.newest_version(VAULT, secret).unwrap();
+    let of = |secret: &str, version: &str| event("same-id", secret, version);
+    let is_duplicate = || app.outcome("orders").1.contains("an earlier delivery");
+    app.invoke(&of("sql", &newest("sql"))).await;
+    assert!(!is_duplicate(), "{}", app.log());
+    app.invoke(&of("other", &newest("other"))).await;
+    assert!(!is_duplicate(), "{}", app.log());
+    let next = app.azure.cloud.set_secret(VAULT, "sql", "next").unwrap();
+    app.invoke(&of("sql", &next)).await;
+    app.settled().await;
+    let of_next = app
+        .runs()
+        .into_iter()
+        .rfind(|run| run["event"]["id"] == "same-id" && run["event"]["version"] == next.as_str());
+    let message = of_next.unwrap()["rotations"][0]["message"].to_string();
+    assert!(!message.contains("an earlier delivery"), "{message}");
+    app.invoke(&of("sql", &next)).await;
+    assert!(is_duplicate(), "{}", app.log());
+}
+
+#[tokio::test]
+async fn an_event_that_keyrelay_does_not_handle_is_no_error() {
+    let app = Setup::new().start().await;
+    let mut event = event("a", "sql", &"0".repeat(32));
+    event["eventType"] = "Microsoft.KeyVault.VaultAccessPolicyChanged".into();
+    event["data"] = json!({ "VaultName": VAULT, "ObjectType": "Vault", "ObjectName": VAULT });
+    app.invoke(&event).await;
+    let verdicts = app.verdicts();
+    let of_event: Vec<&str> = verdicts.iter().map(|it| field(it, "verdict")).collect();
+    assert_eq!(of_event, ["unchanged"], "{}", app.log());
+    assert!(!app.log().contains("\"level\":\"ERROR\""), "{}", app.log());
 }

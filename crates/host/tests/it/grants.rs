@@ -120,3 +120,16 @@ async fn granted_changes_are_written() {
     assert!(!settings.contains_key("OTHER"));
     assert_eq!(app.writes(), 1);
 }
+
+#[tokio::test]
+async fn a_patch_of_text_only_says_what_it_did() {
+    let script = format!("set TEXT text {PLANTED}new\nremove OTHER");
+    let grant = "set = [\"TEXT\"], remove = [\"OTHER\"], text = true";
+    let app = rotated(&script, grant).await;
+    let (verdict, message) = app.outcome("orders");
+    assert_eq!(verdict, "verified", "{}", app.log());
+    for name in ["TEXT", "OTHER"] {
+        assert!(message.contains(name), "{message}");
+    }
+    assert!(!message.contains("nothing"), "{message}");
+}

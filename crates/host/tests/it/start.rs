@@ -81,3 +81,33 @@ async fn it_responds_to_the_functions_host_and_to_no_unknown_function() {
     assert_eq!(other.status(), 404);
     assert!(other.text().await.unwrap().contains("SecretEvent"));
 }
+
+#[test]
+fn an_installation_that_would_find_no_app_or_could_stop_itself_does_not_start() {
+    let site = ("WEBSITE_SITE_NAME", "keyrelay");
+    let owner = (
+        "WEBSITE_OWNER_NAME",
+        "00000000-0000-0000-0000-000000000001+westeurope-Linux",
+    );
+    let scope = (
+        "KEYRELAY_SCOPE",
+        r#"["/subscriptions/00000000-0000-0000-0000-000000000001"]"#,
+    );
+    for (variables, fix) in [
+        (&[][..], "KEYRELAY_SCOPE"),
+        // Flex Consumption sets no resource group.
+        (&[site, owner], "KEYRELAY_SCOPE"),
+        (&[site, scope], "KEYRELAY_OWN_APP"),
+    ] {
+        let (folder, _) = Setup::new().prepared();
+        let mut all = vec![
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", "0"),
+            ("KEYRELAY_STORE", "store"),
+        ];
+        all.extend(variables);
+        let output = run(folder.path(), &all);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains(fix), "{variables:?}: {stderr}");
+    }
+}
