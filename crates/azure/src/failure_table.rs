@@ -202,7 +202,7 @@ impl FailureKind {
             Self::TokenUnavailable => format!("the request for a token is retried for {}", time(TOKEN_LIMIT)).into(),
             Self::TokenRejected => "the request is retried once, with a new token".into(),
             Self::RolePropagation => format!(
-                "nothing; a new role assignment may still be propagating, so the event is delivered again for {}",
+                "nothing; a new role assignment may still be propagating, so the app is tried again for {}",
                 time(ROLE_PROPAGATION)
             )
             .into(),

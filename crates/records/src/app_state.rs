@@ -17,7 +17,7 @@ use crate::run_id::RunId;
 use refreshes::Refreshes;
 
 /// The largest difference between the clocks of two instances.
-const CLOCKS: Duration = Duration::from_secs(60);
+const CLOCKS: Duration = Duration::from_mins(15);
 
 /// The document beside an app's lease, `apps/<app>.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]

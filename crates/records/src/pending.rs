@@ -168,10 +168,14 @@ impl Pending {
         if key == entry.key {
             return self.replace(&mut entry).await;
         }
-        match self.0.create(key, &entry.value).await {
+        if let Err(error) = self.0.create(key, &entry.value).await {
+            if !error.is_conflict() {
+                return Err(error);
+            }
             // An earlier attempt of this write, or a copy that a crash has left.
-            Err(error) if error.is_conflict() => self.0.write(key, &entry.value).await?,
-            created => created.map(drop)?,
+            if let Some(copy) = self.read::<serde_json::Value>(key).await? {
+                self.0.replace(key, &entry.value, &copy.version).await?;
+            }
         }
         self.remove(&entry.key).await?;
         Ok(true)

@@ -44,4 +44,9 @@ impl EventContext {
             .as_ref()
             .map_or(&self.run, |resumed| &resumed.work.run)
     }
+
+    /// Whether the work is given up if it is not done now.
+    pub(crate) fn is_last_attempt(&self) -> bool {
+        self.resumed.as_ref().is_some_and(|resumed| resumed.is_last)
+    }
 }

@@ -50,16 +50,20 @@ pub(crate) async fn remaining(
     reason: &str,
     budget: TimeBudget,
 ) -> Outcome {
-    if trigger.cause != Cause::Event {
-        return Outcome::transient(format!("{reason}: the reconcile timer continues"));
+    let continues = format!("{reason}: the reconcile timer continues from there");
+    match trigger.cause {
+        Cause::Event => {}
+        // The timer keeps the event.
+        _ if !run.remaining.is_empty() => return Outcome::new(Verdict::Pending, continues),
+        Cause::Drift => {
+            return Outcome::transient(format!("{reason}: the next comparison finds them again"));
+        }
+        _ => return Outcome::transient(format!("{reason}: the reconcile timer tries again")),
     }
     let now = Timestamp::now();
     let due = now.checked_add(pause).unwrap_or(now);
     match keep(services, event, due, reason, run, budget).await {
-        Ok(_) => {
-            let message = format!("{reason}: the reconcile timer continues from there");
-            Outcome::new(Verdict::Pending, message)
-        }
+        Ok(_) => Outcome::new(Verdict::Pending, continues),
         Err(outcome) => outcome,
     }
 }

@@ -11,8 +11,9 @@ use keyrelay_store::Store;
 use crate::pipeline::run::TimeBudget;
 use crate::services::Services;
 
-/// Longest time for one run: enough for a refresh, which takes Azure about 15 s.
-const ONE_RUN: Duration = Duration::from_secs(25);
+/// Longest time for one run: enough to take over the lease of an instance that was killed, and for a
+/// refresh, which takes Azure about 15 s.
+const ONE_RUN: Duration = Duration::from_secs(45);
 
 /// Time after the deadline in which the results of the invocation are still written.
 const RECORD: Duration = Duration::from_secs(30);

@@ -9,13 +9,15 @@ use keyrelay_config::{Mode, route};
 use keyrelay_model::{AppId, AppIdError, Event, error_chain};
 use keyrelay_records::{Cause, DueKey, Outcome, PendingRotation, Run, WorkEntry};
 
+use keyrelay_store::StoreError;
+
 use super::pass::{GIVE_UP_AFTER, Pass, elapsed, is_final};
 use super::settle::{Settlement, later, settle};
 use super::summary::Summary;
 use crate::pipeline::run::{Resumed, Trigger, run};
 
-/// Longest time for which this instance resumes one rotation alone.
-const CLAIM: Duration = Duration::from_mins(1);
+/// Longest time for which this instance resumes one rotation alone: longer than its run takes.
+const CLAIM: Duration = Duration::from_secs(90);
 
 /// Largest number of objects that are claimed together, well within the duration of a claim.
 const CHUNK: usize = 100;
@@ -28,10 +30,10 @@ pub(super) async fn resume(
     all: &[DueKey],
     summary: &mut Summary,
 ) {
-    let due = without_copies(pass, due, all, summary).await;
-    for chunk in due.chunks(CHUNK) {
+    let objects = without_copies(due, all);
+    for chunk in objects.chunks(CHUNK) {
         let resuming = stream::iter(chunk.to_vec())
-            .map(|key| async move { (resume_object(pass, &key).await, key) });
+            .map(|object| async move { (resume_object(pass, &object).await, object.key) });
         let mut resuming = resuming.buffer_unordered(pass.services.config.apps_at_once);
         let mut settlements = Vec::new();
         while let Some((resumed, key)) = resuming.next().await {
@@ -44,43 +46,49 @@ pub(super) async fn resume(
     }
 }
 
-/// Removes the copies of objects: an instance that died while it moved one to another due time has
-/// left both. They are the same, and the one that is due first stays.
-async fn without_copies(
-    pass: &Pass<'_>,
-    due: Vec<String>,
-    all: &[DueKey],
-    summary: &mut Summary,
-) -> Vec<String> {
-    let mut first: BTreeMap<&str, &DueKey> = BTreeMap::new();
-    let mut copies = Vec::new();
+/// An object with pending work, and its copies at other due times.
+#[derive(Debug, Clone)]
+struct Object {
+    key: String,
+    copies: Vec<String>,
+}
+
+/// Of the objects that are due, those that are due first among their copies. An instance that moves
+/// one to another due time has both for a moment, or for good if it dies.
+fn without_copies(due: Vec<String>, all: &[DueKey]) -> Vec<Object> {
+    let mut keys: BTreeMap<&str, Vec<&DueKey>> = BTreeMap::new();
     for key in all {
-        let known = first.entry(key.object()).or_insert(key);
-        if key < known {
-            copies.push(std::mem::replace(known, key));
-        } else if key != *known {
-            copies.push(key);
-        }
+        keys.entry(key.object()).or_default().push(key);
     }
-    let mut due = due;
-    for copy in copies {
-        if let Err(error) = pass.pending.remove(copy.as_str()).await {
-            summary.problem(error_chain(&error));
-        }
-        due.retain(|key| key != copy.as_str());
-    }
-    due
+    let is_due = |key: &DueKey| due.iter().any(|due| due == key.as_str());
+    let object = |mut copies: Vec<&DueKey>| {
+        copies.sort();
+        let key = copies.remove(0);
+        is_due(key).then(|| Object {
+            key: key.as_str().to_owned(),
+            copies: copies.iter().map(|it| it.as_str().to_owned()).collect(),
+        })
+    };
+    keys.into_values().filter_map(object).collect()
 }
 
 /// Resumes the work of one object. Returns the rotations that have their final verdict. Empty if
 /// another instance resumes it, or if there is no time left.
-async fn resume_object(pass: &Pass<'_>, key: &str) -> Result<Vec<Settlement>, String> {
+async fn resume_object(pass: &Pass<'_>, object: &Object) -> Result<Vec<Settlement>, String> {
     if pass.deadline.has_passed() {
         return Ok(Vec::new());
     }
-    let claimed = pass.pending.claim_work(key, CLAIM).await;
+    let reason = |error: StoreError| error_chain(&error);
+    let claimed = pass.pending.claim_work(&object.key, CLAIM).await;
+    let claimed = claimed.map_err(reason)?;
+    if !claimed.is_empty() {
+        // Only now: whoever moves the object finds that its former one is taken, and leaves it.
+        for copy in &object.copies {
+            pass.pending.remove(copy).await.map_err(reason)?;
+        }
+    }
     let mut settlements = Vec::new();
-    for entry in claimed.map_err(|error| error_chain(&error))? {
+    for entry in claimed {
         settlements.extend(resume_work(pass, entry).await?);
     }
     Ok(settlements)

@@ -78,7 +78,8 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
     let now = Timestamp::now();
     let first_tried = tried_since.unwrap_or(now);
     let tried_for = elapsed(first_tried, now);
-    if later.asks_for_redelivery() && tried_for < GIVE_UP_AFTER {
+    let is_unfinished = later.asks_for_redelivery() || !later.remaining.is_empty();
+    if is_unfinished && tried_for < GIVE_UP_AFTER {
         let has_progress = !later.remaining.is_empty() && later.remaining != entry.value.remaining;
         if has_progress {
             entry.value.remaining = later.remaining;
@@ -91,7 +92,7 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
         pass.pending.postpone_again(entry).await.map_err(reason)?;
         return Ok(false);
     }
-    if later.asks_for_redelivery() {
+    if is_unfinished {
         let hours = GIVE_UP_AFTER.as_secs() / 3_600;
         tracing::error!(
             run.id = %later.id,

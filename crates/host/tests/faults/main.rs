@@ -79,7 +79,7 @@ impl Scenario {
 }
 
 /// Every scenario. The concurrent ones come first, so that they start at once.
-const SCENARIOS: [Scenario; 20] = [
+const SCENARIOS: [Scenario; 21] = [
     Scenario::concurrent("a_thousand_apps_with_one_secret", || {
         Box::pin(thousand::apps())
     }),
@@ -87,6 +87,9 @@ const SCENARIOS: [Scenario; 20] = [
         "killed_while_it_rolls_back",
         || Box::pin(rollback::killed()),
     ),
+    Scenario::concurrent("old_runs_that_cannot_be_removed", || {
+        Box::pin(parts::stuck_pruning())
+    }),
     Scenario::concurrent("an_old_broken_row_after_a_refresh", || {
         Box::pin(stale_rows::after_a_refresh())
     }),

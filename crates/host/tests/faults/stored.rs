@@ -15,6 +15,9 @@ use crate::harness::Harness;
 /// The progress of the comparison of all apps.
 const COMPARISON: &str = "pending/comparison";
 
+/// The runs of a day that is long over.
+pub(crate) const OLD_RUNS: &str = "runs/2020-01-01";
+
 /// The folders of the store.
 const FOLDERS: [&str; 6] = ["apps", "denials", "known", "pending", "reminders", "runs"];
 
@@ -109,6 +112,13 @@ impl Stored {
             let due = format!("{COMPARISON}/all--due-1.json");
             persistently(|| self.0.write(&due, &progress)).await;
         }
+    }
+
+    /// Adds a record of 2020.
+    pub(crate) async fn add_old_run(&self) {
+        let key = format!("{OLD_RUNS}/20200101T000000000Z-00000000.json");
+        let run = json!({});
+        persistently(|| self.0.write(&key, &run)).await;
     }
 
     /// Everything in the store, as text.

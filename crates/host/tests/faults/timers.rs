@@ -85,6 +85,7 @@ pub(crate) async fn three_starts() -> Report {
         configuration: "",
     };
     let rig = Rig::start(plan, |_| {}).await;
+    rig.store().make_comparison_due().await;
     let host = &rig.app.azure.functions_host;
     let mut kills = 0;
     rig.ledger

@@ -261,22 +261,3 @@ async fn a_comparison_that_a_wrong_clock_dated_in_the_future_is_repeated() {
     app.reconcile().await;
     assert_eq!(recorded(&app, "drift"), ["verified"], "{}", app.log());
 }
-
-#[tokio::test]
-async fn old_runs_that_cannot_be_removed_do_not_repeat_the_comparison() {
-    let app = Setup::new()
-        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
-        .start()
-        .await;
-    // A file in the place of a folder.
-    let runs = app.store().join("runs");
-    std::fs::create_dir_all(&runs).unwrap();
-    let blocked = runs.join("2020-01-01");
-    std::fs::create_dir_all(blocked.join("20200101T000000000Z-00000000.json")).unwrap();
-    app.reconcile_all().await;
-    let log = app.log();
-    assert!(log.contains("old runs stay for now"), "{log}");
-    app.reconcile().await;
-    let compared = app.log().matches("apps compared").count();
-    assert_eq!(compared, 1, "{}", app.log());
-}

@@ -209,7 +209,6 @@ impl WorkEntry {
             self.entry.value.claimed_until = None;
             return self.pending.replace(&mut self.entry).await;
         }
-        let former = self.entry.key.clone();
         // Under the former key first: the right to change it is still ours, and nothing is lost if
         // the process dies before the next step.
         if !self.pending.replace(&mut self.entry).await? {
@@ -219,9 +218,23 @@ impl WorkEntry {
             claimed_until: None,
             ..self.entry.value.clone()
         };
-        self.entry = self.pending.put(key, value).await?;
-        self.pending.remove(&former).await?;
-        Ok(true)
+        let moved = self.pending.put(key, value).await?;
+        let former = std::mem::replace(&mut self.entry, moved);
+        let former = Self {
+            pending: self.pending.clone(),
+            entry: former,
+        };
+        // Another instance that has taken the former object up meanwhile removes the new one.
+        former.finish().await
+    }
+
+    /// Adds remarks to the rotation, and leaves its due time and a claim as they are. Returns false
+    /// if another instance has changed it meanwhile.
+    pub async fn keep_notes(&mut self, notes: &[String]) -> Result<bool, StoreError> {
+        for rotation in &mut self.entry.value.rotations {
+            rotation.notes = notes.to_vec();
+        }
+        self.pending.replace(&mut self.entry).await
     }
 
     /// Removes the work, because it has its verdict. Returns false if another instance has taken

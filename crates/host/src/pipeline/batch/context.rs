@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use keyrelay_azure::{AzureError, Call, Deadline, ReferenceKind, ReferenceStatus};
 use keyrelay_model::{AppId, Event, Reference, SettingName, Settings, Target};
-use keyrelay_records::Outcome;
+use keyrelay_records::{Cause, Outcome};
 
 use super::status::{Checked, Facts, Step, next_step};
 use crate::pipeline::event_context::EventContext;
@@ -29,10 +29,17 @@ impl BatchContext {
             deadlines.max().unwrap_or(Deadline::after(Duration::ZERO))
         };
         let budgets = || rotations.iter().map(|rotation| rotation.budget);
+        let deadline = latest(&mut budgets().map(|it| it.rotations()));
+        // What the comparison repairs is in no hurry.
+        let mut causes = rotations.iter().map(|rotation| rotation.context.cause);
+        let call = match causes.all(|cause| cause == Cause::Drift) {
+            true => Call::background(deadline),
+            false => Call::until(deadline),
+        };
         Self {
             services: Arc::clone(services),
             app,
-            call: Call::until(latest(&mut budgets().map(|it| it.rotations()))),
+            call,
             store_deadline: latest(&mut budgets().map(|it| it.record())),
         }
     }

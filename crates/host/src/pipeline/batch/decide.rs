@@ -83,6 +83,13 @@ pub(super) async fn by_references(
             continue;
         }
         if let Some(outcome) = event_context.outcome_unless_written.clone() {
+            let outcome = match event_context.is_last_attempt() {
+                true => Outcome::permanent(format!(
+                    "given up after 24 hours, and the app has nothing of the patch: {}",
+                    outcome.message
+                )),
+                false => outcome,
+            };
             context.close(rotation, outcome);
             continue;
         }

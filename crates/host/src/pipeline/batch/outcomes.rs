@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use keyrelay_model::{Evidence, Plan, Verdict};
+use keyrelay_azure::ReferenceKind;
+use keyrelay_model::{Evidence, SettingName, Verdict};
 use keyrelay_records::Outcome;
 
 use super::status::Proof;
@@ -21,9 +22,19 @@ pub(super) fn proven(
     let parts: Vec<String> = std::iter::once(has_version).chain(notes).collect();
     let message = parts.join("; ");
     match (is_new, evidence) {
-        (true, Some(evidence)) => Outcome::proven(evidence, message),
+        (true, Some(evidence)) => {
+            let done = done_without_reference(verification);
+            let message = done.into_iter().chain([message]).collect::<Vec<_>>();
+            Outcome::proven(evidence, message.join("; "))
+        }
         // A policy that only removes or writes plain text leaves no reference to check.
-        (true, None) => Outcome::new(Verdict::Verified, without_reference(&verification.plan)),
+        (true, None) => {
+            let message = match done_without_reference(verification) {
+                None => "there is nothing left to verify".to_owned(),
+                Some(done) => format!("{done}: read back, and there is no reference to verify"),
+            };
+            Outcome::new(Verdict::Verified, message)
+        }
         (false, None) => Outcome::new(Verdict::Unchanged, "there is nothing to do"),
         (false, Some(_)) => Outcome {
             evidence,
@@ -53,10 +64,15 @@ pub(super) fn pending(
     Outcome::new(Verdict::Pending, message)
 }
 
-/// What a patch without a reference has done, which the settings show that were read back.
-fn without_reference(plan: &Plan) -> String {
+/// What a patch has done to settings without a reference to verify. None: nothing.
+fn done_without_reference(verification: &Verification) -> Option<String> {
     let (mut set, mut removed) = (Vec::new(), Vec::new());
-    for (name, change) in plan.changes() {
+    let is_awaited = |name: &SettingName| {
+        let mut awaited = verification.awaited.iter();
+        awaited.any(|it| it.kind == ReferenceKind::AppSetting && it.setting == *name)
+    };
+    let changes = verification.plan.changes();
+    for (name, change) in changes.filter(|(name, _)| !is_awaited(name)) {
         match change.after {
             Some(_) => set.push(format!("`{name}`")),
             None => removed.push(format!("`{name}`")),
@@ -67,13 +83,7 @@ fn without_reference(plan: &Plan) -> String {
     let done: Vec<String> = parts
         .map(|(verb, names)| format!("{verb} {}", names.join(", ")))
         .collect();
-    match done.is_empty() {
-        true => "there is nothing left to verify".to_owned(),
-        false => format!(
-            "{}: read back, and there is no reference to verify",
-            done.join("; ")
-        ),
-    }
+    (!done.is_empty()).then(|| done.join("; "))
 }
 
 fn seconds(duration: Duration) -> u64 {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use keyrelay_azure::ReferenceKind;
 use keyrelay_model::Plan;
 use keyrelay_records::{EventRecord, Outcome, PendingRotation, Rollback, of_plan};
+use keyrelay_store::StoreError;
 
 use super::context::BatchContext;
 use crate::pipeline::rotation::Rotation;
@@ -62,18 +63,15 @@ pub(super) async fn keep_notes(context: &BatchContext, rotation: &Rotation) {
     // Without the deadline of the invocation, which may have passed.
     let pending = &context.services.pending;
     let run = rotation.context.first_run();
-    let kept = match pending.of_run(&context.app, run).await {
-        Ok(Some(mut entry)) => match entry.rotations().first().cloned() {
-            Some(mut work) => {
-                work.notes.clone_from(&rotation.notes);
-                entry.update(work).await
+    let kept = async {
+        while let Some(mut entry) = pending.of_run(&context.app, run).await? {
+            if entry.keep_notes(&rotation.notes).await? {
+                break;
             }
-            None => return,
-        },
-        Ok(None) => return,
-        Err(error) => Err(error),
+        }
+        Ok::<(), StoreError>(())
     };
-    if let Err(error) = kept {
+    if let Err(error) = kept.await {
         tracing::error!(run.id = %run, "remarks on a write are not in the store: {error}");
     }
 }
