@@ -103,7 +103,11 @@ impl Local {
             .find(|line| line.starts_with("Resource Manager"));
         let url = line.unwrap().split_whitespace().nth(2).unwrap();
         let url = format!("{url}local/vaults/contoso-kv/secrets/sql-password");
-        let response = reqwest::Client::new().put(url).body("two").send().await;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(60));
+        let request = client.build().unwrap().put(url).body("two");
+        let response = request.send().await;
         assert!(response.unwrap().status().is_success());
     }
 }
@@ -162,6 +166,7 @@ async fn an_azurite_that_is_not_there_is_an_error_that_says_how_to_install_it() 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn with_azurite_the_runs_are_in_a_blob_container_that_another_terminal_can_read() {
+    #[expect(clippy::disallowed_methods, reason = "the one variable of these tests")]
     let Some(script) = std::env::var_os("KEYRELAY_AZURITE") else {
         return;
     };
