@@ -24,7 +24,7 @@ impl BlobStorage {
         script: Option<PathBuf>,
         folder: Option<&Path>,
     ) -> anyhow::Result<Self> {
-        let script = find(script.or_else(|| std::env::var_os(SCRIPT).map(PathBuf::from)))?;
+        let script = find(script.or_else(from_environment))?;
         let (folder, temporary) = match folder {
             Some(folder) => (folder.to_owned(), None),
             None => {
@@ -48,6 +48,14 @@ impl BlobStorage {
     pub(super) async fn stop(self) {
         self.azurite.stop().await;
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one variable of `keyrelay local`"
+)]
+fn from_environment() -> Option<PathBuf> {
+    std::env::var_os(SCRIPT).map(PathBuf::from)
 }
 
 /// The absolute path of the script, because relative paths of `node` are relative to its folder.
