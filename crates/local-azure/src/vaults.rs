@@ -47,6 +47,10 @@ impl Vaults {
             .find(|vault| vault.name.eq_ignore_ascii_case(name))
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LocalVault> {
+        self.vaults.iter()
+    }
+
     /// The resource groups that have a vault.
     pub(crate) fn resource_groups(&self) -> impl Iterator<Item = &str> {
         self.vaults

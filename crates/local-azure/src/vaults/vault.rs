@@ -33,7 +33,7 @@ pub enum VaultError {
 #[derive(Debug)]
 pub(crate) struct LocalVault {
     pub(crate) name: String,
-    pub(super) resource_group: String,
+    pub(crate) resource_group: String,
     /// The Resource Manager id.
     pub(crate) id: String,
     /// `https://{name}.vault.azure.net`, the prefix of ids in bodies and events. It does not depend
