@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 pub(crate) use event::SecretOccurrence;
 pub(crate) use new_secrets::NewSecrets;
 pub use secret::Attributes;
-pub(crate) use secret::{DeletedSecret, NewVersion, Secret, Version};
+pub(crate) use secret::{DeletedSecret, NewVersion, Secret, Version, VersionId, check_tags};
 pub(crate) use vault::LocalVault;
 pub use vault::VaultError;
 
