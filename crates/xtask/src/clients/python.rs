@@ -38,14 +38,20 @@ impl Environment {
 
     /// A command that runs the environment's Python.
     pub(super) fn command(&self) -> Command {
-        shell::command(self.folder.join("bin/python"))
+        shell::command(self.python())
+    }
+
+    fn python(&self) -> PathBuf {
+        self.folder.join("bin/python")
     }
 
     fn install(folder: PathBuf, packages: &[&str], note: &str) -> anyhow::Result<Self> {
         let environment = Self { folder };
         let wanted = packages.join(" ");
         let installed = environment.folder.join("installed");
-        if fs::read_to_string(&installed).is_ok_and(|it| it == wanted) {
+        // The link to Python is broken if that version has been removed.
+        let is_there = environment.python().is_file();
+        if is_there && fs::read_to_string(&installed).is_ok_and(|it| it == wanted) {
             return Ok(environment);
         }
         if !shell::succeeds("python3", &["--version"]) {
