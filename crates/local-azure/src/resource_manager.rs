@@ -6,6 +6,7 @@ mod connection_strings;
 mod event_subscription;
 mod groups;
 mod lifecycle;
+mod metadata;
 mod plans;
 mod properties;
 mod providers;
@@ -40,12 +41,18 @@ use routes::Route;
 
 impl ResourceManagerService {
     /// Authenticates the caller and applies the rate limits. The error is the response to a
-    /// rejected caller.
+    /// rejected caller, or to a request that needs no token.
     pub(crate) fn caller(
         &self,
         call: &ServiceCall,
         now: Timestamp,
     ) -> Result<String, Box<Response>> {
+        if metadata::is_metadata(call) {
+            let endpoints = metadata::endpoints(self, call);
+            return Err(Box::new(
+                endpoints.unwrap_or_else(ResourceManagerRefusal::into_response),
+            ));
+        }
         // Resource Manager checks the API version before the token.
         if call.query.get("api-version").is_none_or(str::is_empty) {
             return Err(Box::new(

@@ -49,6 +49,10 @@ impl ApiVersions {
     }
 }
 
+/// The endpoints of the cloud.
+pub(super) const METADATA: ApiVersions =
+    ApiVersions::of(&["2019-05-01", "2020-06-01", "2022-09-01"]);
+
 /// Subscriptions and tenants.
 pub(super) const SUBSCRIPTIONS: ApiVersions = ApiVersions::of(&[
     "2015-11-01",

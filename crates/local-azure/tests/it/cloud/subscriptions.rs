@@ -22,6 +22,29 @@ async fn a_login_finds_the_tenant_and_its_subscription() {
 }
 
 #[tokio::test]
+async fn the_endpoints_of_the_cloud_need_no_token() {
+    let stand = Stand::start().await;
+    for (version, expected) in [("2022-09-01", 200), ("2010-01-01", 400), ("", 400)] {
+        let url = stand
+            .cloud
+            .resource_manager_url()
+            .join(&format!("/metadata/endpoints?api-version={version}"))
+            .unwrap();
+        let response = stand.send(stand.http.get(url)).await.unwrap();
+        assert_eq!(response.status, expected, "{version}: {}", response.body);
+        if expected == 200 {
+            let cloud = &response.body[0];
+            assert_eq!(cloud["name"], "AzureCloud");
+            assert_eq!(
+                cloud["resourceManager"],
+                stand.cloud.resource_manager_url().as_str()
+            );
+            assert_eq!(cloud["suffixes"]["keyVaultDns"], "vault.azure.net");
+        }
+    }
+}
+
+#[tokio::test]
 async fn another_subscription_is_not_found() {
     let stand = Stand::start().await;
     let path = format!("/subscriptions/{}", SUBSCRIPTION.replace('1', "2"));
