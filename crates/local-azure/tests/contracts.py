@@ -12,9 +12,9 @@ the nearest: the newest of those before it, or the oldest after it. What is comp
 - the body of a response with the schema of its status, errors included.
 
 As in Azure, additional properties are permitted, an open enumeration (`modelAsString`) permits other values, and a null
-in a response is a property that is not there. Properties that only the service sets are not required in requests. A
-request that was rejected may be wrong on purpose, so only its response is compared. Microsoft's own clients may send null
-for a property that is not there, and keyrelay-host may not.
+in a response is a property that is not there. Properties that only the service sets are not required in requests.
+A request that was rejected may be wrong on purpose, so only its response is compared. Microsoft's own clients may send
+null for a property that is not there, and keyrelay-host may not.
 """
 
 import collections
@@ -36,11 +36,13 @@ EXCLUDED = {
     "log-analytics": "Log Analytics is no part of the checkout",
 }
 EXCLUDED_PATHS = [
+    (re.compile("^/metadata/endpoints$"), "the list of a cloud's endpoints is not in the contracts"),
     (re.compile("/config/configreferences/[^/]+/refresh$"), "the refresh of references is not in the contracts"),
 ]
 # The paths of operations on resources of any type. Each type has a contract of its own.
 ANY_RESOURCE = re.compile(r"^/\{[^}]*\}$|\{parentResourcePath\}")
 OWN = "keyrelay-host"
+# The keys whose values have names as keys, not keywords.
 MAPS = ("definitions", "parameters", "paths", "properties", "responses", "x-ms-paths")
 EXAMPLES = ("example", "examples", "x-ms-examples")
 METHODS = ("get", "put", "post", "patch", "delete", "head")
@@ -58,7 +60,7 @@ def is_date_time(text):
 
 
 class Located:
-    """A value in a document, and where it is. A reference is followed."""
+    """A value in a document, and its place. A reference is followed."""
 
     def __init__(self, uri, pointer):
         while True:
