@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-use crate::apps::LocalApp;
+use crate::apps::{LocalApp, ProcessState};
 
 /// A line that an app's process wrote to standard output or standard error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,28 +24,38 @@ pub struct AppLine {
 /// The delay before an app that exited is restarted.
 const RESTART_DELAY: Duration = Duration::from_secs(1);
 
-/// Keeps an app's process running and restarts it when its environment changes. Dropping the future
-/// kills it.
+/// Keeps an app's process running and restarts it when its state changes. A stopped app has no
+/// process. Dropping the future kills the process.
 pub(crate) async fn keep_running(
     app: Arc<LocalApp>,
     path: String,
     lines: Option<mpsc::UnboundedSender<AppLine>>,
 ) {
-    let mut environment = app.environment.subscribe();
+    let mut state = app.process.subscribe();
     let Some((program, arguments)) = app.command.split_first() else {
         return;
     };
     loop {
-        let current = environment.borrow_and_update().clone();
+        let ProcessState {
+            environment,
+            is_stopped,
+            ..
+        } = state.borrow_and_update().clone();
+        if is_stopped {
+            match state.changed().await {
+                Ok(()) => continue,
+                Err(_) => return,
+            }
+        }
         let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .env_clear()
-            .env("PATH", &path)
-            .envs(current.iter().map(|(name, value)| (name, value.expose())));
+        command.args(arguments).env_clear().env("PATH", &path).envs(
+            environment
+                .iter()
+                .map(|(name, value)| (name, value.expose())),
+        );
         tokio::select! {
             () = run_once(&app.short_name, command, lines.as_ref()) => tokio::time::sleep(RESTART_DELAY).await,
-            changed = environment.changed() => if changed.is_err() { return },
+            changed = state.changed() => if changed.is_err() { return },
         }
     }
 }

@@ -7,18 +7,21 @@ mod reference_kind;
 mod reference_row;
 mod resolution;
 pub(crate) mod resolve_status;
+mod sticky_names;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
-pub(crate) use app::{LocalApp, LocalSettings, twin};
+pub(crate) use app::{LocalApp, LocalSettings, ProcessState, twin};
 pub(crate) use connection_string::{ConnectionString, ConnectionStrings};
 pub use reference_kind::ReferenceKind;
 pub use reference_row::ReferenceRow;
 pub(crate) use resolution::Resolver;
 pub use resolve_status::ResolveStatus;
+pub(crate) use sticky_names::StickyNames;
 
 use crate::identity::ManagedIdentity;
 use crate::profile::Profile;
@@ -99,6 +102,38 @@ impl Apps {
     ) {
         app.edit_connection_strings(Timestamp::now(), change);
         self.resolve_after(self.resolve_after, app, NewSecrets::default());
+    }
+
+    /// Changes an app's site configuration and schedules the resolution of its references.
+    pub(crate) fn write_site_config(&self, app: &Arc<LocalApp>, properties: Map<String, Value>) {
+        app.extend_site_config(Timestamp::now(), properties);
+        self.resolve_after(self.resolve_after, app, NewSecrets::default());
+    }
+
+    /// Restarts an app and schedules the resolution of its references. A stopped app stays stopped.
+    pub(crate) fn restart(&self, app: &Arc<LocalApp>) {
+        app.restart();
+        self.resolve_after(self.resolve_after, app, NewSecrets::default());
+    }
+
+    /// Starts an app and schedules the resolution of its references.
+    pub(crate) fn start(&self, app: &Arc<LocalApp>) {
+        app.set_stopped(false);
+        self.resolve_after(self.resolve_after, app, NewSecrets::default());
+    }
+
+    /// Stops an app.
+    pub(crate) fn stop(&self, app: &LocalApp) {
+        app.set_stopped(true);
+    }
+
+    /// Swaps two slots of a site, with the sticky names of its production slot, and schedules the
+    /// resolution of the references of both.
+    pub(crate) fn swap(&self, one: &Arc<LocalApp>, other: &Arc<LocalApp>, sticky: &StickyNames) {
+        app::swap(one, other, sticky, Timestamp::now());
+        for app in [one, other] {
+            self.resolve_after(self.resolve_after, app, NewSecrets::default());
+        }
     }
 
     /// Resolves an app's references.

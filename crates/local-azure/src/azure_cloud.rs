@@ -50,6 +50,15 @@ impl AzureCloud {
         }
     }
 
+    /// The host of the portal.
+    pub(crate) fn portal_host(self) -> &'static str {
+        match self {
+            Self::Public => "portal.azure.com",
+            Self::UsGov => "portal.azure.us",
+            Self::China => "portal.azure.cn",
+        }
+    }
+
     /// The host of the issuer of tokens.
     pub(crate) fn issuer_host(self) -> &'static str {
         match self {
@@ -81,7 +90,7 @@ impl AzureCloud {
     }
 
     /// The host of Log Analytics.
-    fn log_analytics_host(self) -> &'static str {
+    pub(crate) fn log_analytics_host(self) -> &'static str {
         match self {
             Self::Public => "api.loganalytics.io",
             Self::UsGov => "api.loganalytics.us",
@@ -91,7 +100,7 @@ impl AzureCloud {
 
     /// The hosts of Resource Manager. The second is that of its predecessor. Tokens for either are
     /// valid.
-    fn management_hosts(self) -> [&'static str; 2] {
+    pub(crate) fn management_hosts(self) -> [&'static str; 2] {
         match self {
             Self::Public => ["management.azure.com", "management.core.windows.net"],
             Self::UsGov => [

@@ -60,7 +60,7 @@ impl Cloud {
         events: mpsc::UnboundedSender<PublishedEvent>,
     ) -> Result<Self, CloudError> {
         world.check()?;
-        let tls = Tls::new(world.cloud)?;
+        let tls = Tls::new(world.cloud, world.vaults.iter().map(|it| it.name.as_str()))?;
         let ports = options.ports;
         let (identity, identity_url) = open(ports.identity, ENDPOINT_PATH).await?;
         let (key_vault, key_vault_url) = open(ports.key_vault, "/").await?;

@@ -1,4 +1,4 @@
-//! The data plane of Key Vault, by its published contract (versions 7.0 and later).
+//! The data plane of Key Vault, by its published contract.
 
 mod bodies;
 mod refusal;
@@ -21,6 +21,27 @@ use refusal::KeyVaultRefusal;
 
 /// The page size of a list: both the default and the maximum.
 const MAX_RESULTS: usize = 25;
+
+/// The api-versions of Microsoft's client libraries and of keyrelay. They are the same on all routes.
+const API_VERSIONS: [&str; 14] = [
+    "2016-10-01",
+    "7.0",
+    "7.1",
+    "7.2",
+    "7.3",
+    "7.4",
+    "7.5-preview.1",
+    "7.5",
+    "7.6-preview.1",
+    "7.6-preview.2",
+    "7.6",
+    "2025-06-01-preview",
+    "2025-07-01",
+    NEWEST,
+];
+
+/// The newest api-version.
+const NEWEST: &str = "2026-04-01";
 
 /// The data plane of all vaults.
 pub(crate) struct KeyVaultService {
@@ -155,24 +176,19 @@ impl KeyVaultService {
     }
 }
 
-/// Checks the API version: a number from 7.0, or a date from 2025.
+/// Checks the api-version.
 fn check_api_version(call: &ServiceCall) -> Result<(), KeyVaultRefusal> {
     let version = call
         .query
         .get("api-version")
         .filter(|it| !it.is_empty())
         .ok_or(KeyVaultRefusal::NoApiVersion)?;
-    let number = version.strip_suffix("-preview").unwrap_or(version);
-    let major = number
-        .split(['.', '-'])
-        .next()
-        .and_then(|it| it.parse::<u32>().ok());
-    match major {
-        Some(7..=99) | Some(2025..) => Ok(()),
-        _ => Err(KeyVaultRefusal::BadParameter(format!(
-            "The specified version ({version}) is not recognized."
-        ))),
+    if API_VERSIONS.contains(&version) {
+        return Ok(());
     }
+    Err(KeyVaultRefusal::BadParameter(format!(
+        "The specified version ({version}) is not recognized. Consider using the latest supported version ({NEWEST})."
+    )))
 }
 
 fn get(vault: &LocalVault, name: &str, version: Option<&str>) -> Result<Response, KeyVaultRefusal> {

@@ -1,36 +1,58 @@
-//! Resource Manager with the part of Microsoft.Web that concerns settings.
+//! Resource Manager with the parts that concern settings.
 
+mod api_versions;
 mod bodies;
-mod config;
+mod connection_strings;
 mod event_subscription;
+mod groups;
+mod lifecycle;
+mod metadata;
+mod plans;
+mod properties;
+mod providers;
 mod rate_limits;
+mod references;
 mod refusal;
+mod request;
+mod resource_type;
+mod resources;
 mod rights;
+mod routes;
+mod settings;
+mod site_config;
+mod sites;
 mod state;
+mod subscriptions;
+mod swap;
 mod topics;
 
-use std::sync::Arc;
-
-use axum::http::Method;
 use jiff::Timestamp;
 
 pub(crate) use event_subscription::ListedSubscription;
 pub(crate) use state::{ResourceManagerOptions, ResourceManagerService};
 
-use crate::apps::LocalApp;
 use crate::azure_cloud::Audience;
 use crate::call::ServiceCall;
 use crate::response::{self, Response};
 use refusal::ResourceManagerRefusal;
+use request::{ManagerRequest, OperationResult, Target};
+use resource_type::ResourceType;
+use routes::Route;
 
 impl ResourceManagerService {
     /// Authenticates the caller and applies the rate limits. The error is the response to a
-    /// rejected caller.
+    /// rejected caller, or to a request that needs no token.
     pub(crate) fn caller(
         &self,
         call: &ServiceCall,
         now: Timestamp,
     ) -> Result<String, Box<Response>> {
+        if metadata::is_metadata(call) {
+            let endpoints = metadata::endpoints(self, call);
+            return Err(Box::new(
+                endpoints.unwrap_or_else(ResourceManagerRefusal::into_response),
+            ));
+        }
         // Resource Manager checks the API version before the token.
         if call.query.get("api-version").is_none_or(str::is_empty) {
             return Err(Box::new(
@@ -68,142 +90,28 @@ impl ResourceManagerService {
             .unwrap_or_else(ResourceManagerRefusal::into_response)
     }
 
-    fn execute(
-        &self,
-        call: &ServiceCall,
-        caller: &str,
-    ) -> Result<Response, ResourceManagerRefusal> {
-        let segments = call.segments();
+    fn execute(&self, call: &ServiceCall, caller: &str) -> OperationResult {
         // Ids compare case-insensitively.
-        let lower: Vec<String> = segments
-            .iter()
-            .map(|segment| segment.to_lowercase())
-            .collect();
+        let lower: Vec<String> = call.segments().iter().map(|it| it.to_lowercase()).collect();
         let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
-        let (subscription, rest) = match lower.as_slice() {
-            ["subscriptions", subscription, rest @ ..] => (subscription, rest),
-            _ => return Err(ResourceManagerRefusal::NoOperation),
-        };
-        if !subscription.eq_ignore_ascii_case(&self.subscription) {
-            return Err(ResourceManagerRefusal::NoSubscription(
-                (*subscription).to_owned(),
-            ));
-        }
-        rights::check(self, call, caller, rest)?;
-        let provider = rest.iter().rposition(|part| *part == "providers");
-        if let Some(at) = provider
-            && let Some(["providers", "microsoft.authorization", operation @ ..]) = rest.get(at..)
-        {
-            let scope = call.path.to_lowercase();
-            let scope = scope
-                .split("/providers/microsoft.authorization")
-                .next()
-                .unwrap_or_default();
-            return rights::authorization(self, call, caller, scope, operation);
-        }
-        match (&call.method, rest) {
-            (&Method::GET, ["providers", "microsoft.web", "sites"]) => {
-                Ok(self.sites(call, |_| true))
+        let target = Target::of(&lower);
+        let route = Route::of(&call.method, &target).ok_or(ResourceManagerRefusal::NoOperation)?;
+        let version = call.query.get("api-version").unwrap_or_default();
+        let resource_type = ResourceType::of_path(target.in_subscription);
+        route.versions.check(version, resource_type)?;
+        if let Some(subscription) = target.subscription {
+            if !subscription.eq_ignore_ascii_case(&self.subscription) {
+                return Err(ResourceManagerRefusal::NoSubscription(
+                    subscription.to_owned(),
+                ));
             }
-            (_, ["providers", "microsoft.eventgrid", rest @ ..]) => {
-                topics::in_subscription(self, call, rest)
-            }
-            (method, ["resourcegroups", group, rest @ ..]) => {
-                let name = self.group_named(group)?;
-                match (method, rest) {
-                    (&Method::GET, []) => Ok(response::ok(&bodies::resource_group(self, name))),
-                    (&Method::GET, ["providers", "microsoft.web", "sites"]) => {
-                        Ok(self.sites(call, |app| app.resource_group.eq_ignore_ascii_case(name)))
-                    }
-                    (_, ["providers", "microsoft.eventgrid", rest @ ..]) => {
-                        topics::in_group(self, call, rest)
-                    }
-                    (_, ["providers", "microsoft.web", "sites", site, rest @ ..]) => {
-                        self.site_operation(call, name, site, rest)
-                    }
-                    _ => Err(ResourceManagerRefusal::NoOperation),
-                }
-            }
-            _ => Err(ResourceManagerRefusal::NoOperation),
+            rights::check(self, call, caller, target.in_subscription)?;
         }
-    }
-
-    /// The original name of a resource group. A group exists if it has a resource.
-    fn group_named(&self, name: &str) -> Result<&str, ResourceManagerRefusal> {
-        let groups = self
-            .apps
-            .iter()
-            .map(|app| app.resource_group.as_str())
-            .chain(self.vaults.resource_groups());
-        let mut groups = groups.filter(|group| group.eq_ignore_ascii_case(name));
-        groups
-            .next()
-            .ok_or_else(|| ResourceManagerRefusal::NoResourceGroup(name.to_owned()))
-    }
-
-    /// Executes an operation on a site or one of its slots.
-    fn site_operation(
-        &self,
-        call: &ServiceCall,
-        group: &str,
-        site: &str,
-        rest: &[&str],
-    ) -> Result<Response, ResourceManagerRefusal> {
-        let find = |name: &str| {
-            let app = self
-                .apps
-                .named(name)
-                .filter(|app| app.resource_group.eq_ignore_ascii_case(group));
-            app.ok_or_else(|| ResourceManagerRefusal::NoApp {
-                name: name.to_owned(),
-                group: group.to_owned(),
-            })
-        };
-        let app = find(site)?;
-        match (&call.method, rest) {
-            (&Method::GET, ["slots"]) => {
-                let slots = self
-                    .apps
-                    .iter()
-                    .filter(|it| it.slot.is_some() && it.id.starts_with(&format!("{}/", app.id)));
-                Ok(self.list(
-                    call,
-                    slots
-                        .map(|slot| (slot.id.to_lowercase(), bodies::app(self, slot)))
-                        .collect(),
-                ))
-            }
-            (_, ["slots", slot, rest @ ..]) => {
-                self.app_operation(call, find(&format!("{site}/{slot}"))?, rest)
-            }
-            _ => self.app_operation(call, app, rest),
-        }
-    }
-
-    fn app_operation(
-        &self,
-        call: &ServiceCall,
-        app: &Arc<LocalApp>,
-        rest: &[&str],
-    ) -> Result<Response, ResourceManagerRefusal> {
-        match (&call.method, rest) {
-            (&Method::GET, []) => Ok(response::ok(&bodies::app(self, app))),
-            (_, ["config", rest @ ..]) => self.config_operation(call, app, rest),
-            _ => Err(ResourceManagerRefusal::NoOperation),
-        }
-    }
-
-    /// The sites of a scope, without their slots.
-    fn sites(&self, call: &ServiceCall, in_scope: impl Fn(&LocalApp) -> bool) -> Response {
-        let sites = self
-            .apps
-            .iter()
-            .filter(|app| app.slot.is_none() && in_scope(app));
-        self.list(
+        (route.operation)(&ManagerRequest {
+            manager: self,
             call,
-            sites
-                .map(|site| (site.id.to_lowercase(), bodies::app(self, site)))
-                .collect(),
-        )
+            caller,
+            target,
+        })
     }
 }

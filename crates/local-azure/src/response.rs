@@ -25,6 +25,13 @@ pub(crate) fn ok(body: &Value) -> Response {
     json(StatusCode::OK, body)
 }
 
+/// The status 200 with an XML body.
+pub(crate) fn xml(body: String) -> Response {
+    let mut response = HttpResponse::new(Body::from(body));
+    set_header(&mut response, "content-type", "application/xml");
+    response
+}
+
 /// A response without a body.
 pub(crate) fn empty(status: StatusCode) -> Response {
     let mut response = HttpResponse::new(Body::empty());

@@ -30,10 +30,21 @@ pub(crate) struct Tls {
 pub struct TlsError(#[source] Box<dyn std::error::Error + Send + Sync>);
 
 impl Tls {
-    /// Creates a certificate for this machine and the hosts of the cloud's vaults.
-    pub(crate) fn new(cloud: AzureCloud) -> Result<Self, TlsError> {
-        let vaults = format!("*.{}", cloud.vault_suffix());
-        let names = ["127.0.0.1", "localhost", &vaults].map(str::to_owned);
+    /// Creates a certificate for this machine and the hosts of the vaults. Many clients do not accept
+    /// `*.localhost`, so each vault also has a name of its own.
+    pub(crate) fn new<'a>(
+        cloud: AzureCloud,
+        vaults: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, TlsError> {
+        let azure = format!("*.{}", cloud.vault_suffix());
+        let mut names = ["127.0.0.1", "localhost", "*.localhost", &azure]
+            .map(str::to_owned)
+            .to_vec();
+        names.extend(
+            vaults
+                .into_iter()
+                .map(|vault| format!("{}.localhost", vault.to_lowercase())),
+        );
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed(names).map_err(|error| TlsError(error.into()))?;
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 pub(crate) use event::SecretOccurrence;
 pub(crate) use new_secrets::NewSecrets;
 pub use secret::Attributes;
-pub(crate) use secret::{DeletedSecret, NewVersion, Secret, Version};
+pub(crate) use secret::{DeletedSecret, NewVersion, Secret, Version, VersionId, check_tags};
 pub(crate) use vault::LocalVault;
 pub use vault::VaultError;
 
@@ -45,6 +45,10 @@ impl Vaults {
         self.vaults
             .iter()
             .find(|vault| vault.name.eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LocalVault> {
+        self.vaults.iter()
     }
 
     /// The resource groups that have a vault.

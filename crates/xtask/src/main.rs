@@ -14,6 +14,7 @@ mod tests;
 #[cfg(test)]
 mod words;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -58,9 +59,25 @@ enum Task {
         /// Only this group, and options of criterion
         arguments: Vec<String>,
     },
-    /// Run Microsoft's Python libraries against the stand-in for Azure (needs Python 3)
-    Clients,
+    /// Run Microsoft's Python libraries and `az` against the stand-in for Azure (needs Python 3)
+    ///
+    /// The results of each call and command are compared with the expected ones. With --specs, the
+    /// traffic of all clients, keyrelay-host included, is also compared with the contracts that
+    /// Microsoft publishes on GitHub in `Azure/azure-rest-api-specs`.
+    #[command(after_long_help = FETCHING_SPECS)]
+    Clients {
+        /// A checkout of azure-rest-api-specs; `--help` shows how to get one
+        #[arg(long, value_name = "FOLDER")]
+        specs: Option<PathBuf>,
+    },
 }
+
+const FETCHING_SPECS: &str = "\
+The part of azure-rest-api-specs that is needed:
+  git clone --depth 1 --filter=blob:none --sparse https://github.com/Azure/azure-rest-api-specs FOLDER
+  git -C FOLDER sparse-checkout set specification/web/resource-manager specification/keyvault \\
+    specification/resources specification/authorization specification/eventgrid \\
+    specification/common-types";
 
 fn main() -> ExitCode {
     let result = match TaskArguments::parse().command {
@@ -73,7 +90,7 @@ fn main() -> ExitCode {
         Task::Reference => reference(),
         Task::Package => shipped::package().map(drop),
         Task::Bench { arguments } => shipped::bench(&arguments),
-        Task::Clients => clients::run(),
+        Task::Clients { specs } => clients::run(specs.as_deref()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,9 @@
 //!
 //! In Event Grid's own schema, an event holds a code, and the response repeats it ("Webhook Event
 //! Delivery" in Event Grid's documentation). The alternative, to fetch a URL from the body, is not
-//! used: no request makes keyrelay connect to an address. With CloudEvents, an `OPTIONS` request
+//! used: no request makes keyrelay connect to an address. Event Grid may also send this event as a
+//! CloudEvent, with its data encoded twice (`HttpRequestProcessor` in Microsoft's Event Grid
+//! extension for Functions). With CloudEvents, an `OPTIONS` request
 //! holds the sender's name, and the response repeats it ("Abuse Protection" in the CloudEvents
 //! specification "HTTP 1.1 Web Hooks for Event Delivery"). By that specification the request has no
 //! token, so every sender gets a response; it reveals only the rate.
@@ -70,9 +72,15 @@ pub(super) fn validation(
         .and_then(|events| events.first())
         .unwrap_or(body);
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let event_type = event.get("eventType").or_else(|| event.get("type"));
     let is_validation =
-        text(event.get("eventType")).is_some_and(|it| it.eq_ignore_ascii_case(VALIDATION_EVENT));
-    let code = text(event.pointer("/data/validationCode"))
+        text(event_type).is_some_and(|it| it.eq_ignore_ascii_case(VALIDATION_EVENT));
+    let decoded = event
+        .get("data")
+        .and_then(Value::as_str)
+        .and_then(|data| serde_json::from_str::<Value>(data).ok());
+    let data = decoded.as_ref().or_else(|| event.get("data"));
+    let code = text(data.and_then(|data| data.get("validationCode")))
         .filter(|code| is_validation && code.len() <= MAX_CODE);
     Some(
         code.map(|code| Json(json!({ "validationResponse": code })).into_response())
@@ -112,11 +120,21 @@ mod tests {
         assert!(matches!(validation(&header, &good), Some(Ok(_))));
         assert!(validation(&headers(EVENT_TYPE, "Notification"), &good).is_none());
         assert!(validation(&HeaderMap::new(), &good).is_none());
+        let cloud_event = |data: Value| json!({ "type": VALIDATION_EVENT, "data": data });
+        for data in [
+            json!("{\n  \"validationCode\": \"c\",\n  \"validationUrl\": \"u\"}"),
+            json!({ "validationCode": "c" }),
+        ] {
+            let response = validation(&header, &cloud_event(data));
+            assert!(matches!(response, Some(Ok(_))));
+        }
         let long = "x".repeat(MAX_CODE + 1);
         for bad in [
             event(VALIDATION_EVENT, json!({})),
             event("Other", json!({ "validationCode": "c" })),
             event(VALIDATION_EVENT, json!({ "validationCode": long })),
+            cloud_event(json!("c")),
+            cloud_event(json!("{'validationCode': 'c'}")),
             json!([]),
             json!(7),
         ] {

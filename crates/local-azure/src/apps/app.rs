@@ -1,16 +1,24 @@
 //! An app, which is a site or a slot of a site.
 
+mod process_state;
+mod swap;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
+
+pub(crate) use process_state::ProcessState;
+pub(super) use swap::swap;
 
 use super::connection_string::{ConnectionString, ConnectionStrings};
 use super::reference::ParsedReference;
 use super::reference_kind::ReferenceKind;
 use super::reference_row::ReferenceRow;
 use super::resolution::{Resolution, Resolver};
+use super::sticky_names::StickyNames;
 use crate::hidden::Hidden;
 use crate::identity::ManagedIdentity;
 use crate::profile::Profile;
@@ -33,9 +41,8 @@ pub(crate) struct LocalApp {
     pub(crate) kind: String,
     pub(crate) identity: Option<ManagedIdentity>,
     pub(crate) command: Vec<String>,
-    /// The environment of the app's process: the settings and connection strings with the values of
-    /// resolved references.
-    pub(crate) environment: watch::Sender<LocalSettings>,
+    /// The state that the app's process follows.
+    pub(crate) process: watch::Sender<ProcessState>,
     /// Whether the environment has every setting twice.
     doubles_settings: bool,
     state: Mutex<LocalAppState>,
@@ -48,6 +55,10 @@ struct LocalAppState {
     /// Resolutions by kind and name. They lag behind the settings: a new reference keeps the status
     /// of the previous one.
     resolutions: BTreeMap<(ReferenceKind, String), Resolution>,
+    /// The part of the site configuration that was written.
+    site_config: Map<String, Value>,
+    /// The names of settings that stay with their slot. Only the production slot has them.
+    sticky_names: StickyNames,
     modified: Timestamp,
 }
 
@@ -78,12 +89,14 @@ impl LocalApp {
                 .identity
                 .then(|| ManagedIdentity::new(&app.short_name(), &app.id(world))),
             command: app.command.clone(),
-            environment: watch::Sender::default(),
+            process: watch::Sender::default(),
             doubles_settings: profile.doubles_settings,
             state: Mutex::new(LocalAppState {
                 settings: app.settings.clone(),
                 connection_strings: app.connection_strings.iter().map(custom).collect(),
                 resolutions: BTreeMap::new(),
+                site_config: Map::new(),
+                sticky_names: StickyNames::default(),
                 modified: now,
             }),
         }
@@ -120,6 +133,25 @@ impl LocalApp {
         state.modified = now;
     }
 
+    pub(crate) fn site_config(&self) -> Map<String, Value> {
+        self.lock().site_config.clone()
+    }
+
+    /// Changes properties of the site configuration and keeps the others.
+    pub(super) fn extend_site_config(&self, now: Timestamp, properties: Map<String, Value>) {
+        let mut state = self.lock();
+        state.site_config.extend(properties);
+        state.modified = now;
+    }
+
+    pub(crate) fn sticky_names(&self) -> StickyNames {
+        self.lock().sticky_names.clone()
+    }
+
+    pub(crate) fn set_sticky_names(&self, names: StickyNames) {
+        self.lock().sticky_names = names;
+    }
+
     /// Resolves all references except those to `ignored` secrets, and updates the environment of
     /// the app's process.
     pub(super) fn resolve(&self, resolver: &Resolver, now: Timestamp, ignored: &NewSecrets) {
@@ -140,11 +172,30 @@ impl LocalApp {
         state.resolutions = after;
         let environment = state.environment(self.doubles_settings);
         // Still under the lock, so the process gets the result of the last resolution.
-        self.environment.send_if_modified(|current| {
-            let changed = *current != environment;
-            *current = environment;
+        self.process.send_if_modified(|current| {
+            let changed = current.environment != environment;
+            current.environment = environment;
             changed
         });
+    }
+
+    /// Whether the app is stopped.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.process.borrow().is_stopped
+    }
+
+    /// Starts or stops the app.
+    pub(super) fn set_stopped(&self, is_stopped: bool) {
+        self.process.send_if_modified(|current| {
+            let changed = current.is_stopped != is_stopped;
+            current.is_stopped = is_stopped;
+            changed
+        });
+    }
+
+    /// Restarts the app's process.
+    pub(super) fn restart(&self) {
+        self.process.send_modify(|current| current.restarts += 1);
     }
 
     /// All references with their status: first the settings, then the connection strings, each

@@ -3,11 +3,12 @@
 use axum::http::{Method, StatusCode};
 use serde_json::json;
 
+use super::error::CloudError;
 use super::services::CloudServices;
 use crate::call::ServiceCall;
 use crate::fault::Fault;
 use crate::response::{self, Response};
-use crate::vaults::SecretOccurrence;
+use crate::vaults::{NewVersion, SecretOccurrence, VersionId};
 
 /// Whether a request is for one of these paths.
 pub(super) fn is_control(call: &ServiceCall) -> bool {
@@ -20,7 +21,8 @@ pub(super) fn is_control(call: &ServiceCall) -> bool {
 ///   switches all off.
 /// - `DELETE /local/tokens`: revokes all tokens.
 /// - `GET /local/requests`: lists the recorded requests.
-/// - `PUT /local/vaults/{vault}/secrets/{secret}`: sets a secret to the body.
+/// - `PUT /local/vaults/{vault}/secrets/{secret}`: sets a secret to the body. The optional
+///   parameter `version` is the id of the new version.
 /// - `POST /local/vaults/{vault}/secrets/{secret}/near-expiry` or `/expired`: publishes the event.
 pub(super) fn respond(services: &CloudServices, call: &ServiceCall) -> Response {
     let segments = call.segments();
@@ -63,9 +65,23 @@ fn set(services: &CloudServices, call: &ServiceCall, vault: &str, secret: &str) 
     let Some(value) = call.text() else {
         return rejection(StatusCode::BAD_REQUEST, "the value is not text");
     };
-    match services.set_secret(vault, secret, value.into()) {
+    let id = call.query.get("version").map(VersionId::parse).transpose();
+    let set = id.map_err(CloudError::from).and_then(|id| {
+        let new = NewVersion {
+            id,
+            ..NewVersion::of(value.into())
+        };
+        services.set_version(vault, secret, new)
+    });
+    match set {
         Ok(version) => response::ok(&json!({ "version": version })),
-        Err(error) => rejection(StatusCode::NOT_FOUND, &error.to_string()),
+        Err(error) => {
+            let status = match error {
+                CloudError::Vault(_) => StatusCode::BAD_REQUEST,
+                _ => StatusCode::NOT_FOUND,
+            };
+            rejection(status, &error.to_string())
+        }
     }
 }
 

@@ -116,8 +116,17 @@ impl CloudServices {
         name: &str,
         value: Hidden,
     ) -> Result<String, CloudError> {
+        self.set_version(vault, name, NewVersion::of(value))
+    }
+
+    /// Creates a version of a secret, publishes the event, and returns the version's id.
+    pub(super) fn set_version(
+        &self,
+        vault: &str,
+        name: &str,
+        new: NewVersion,
+    ) -> Result<String, CloudError> {
         let vault = self.vault(vault)?;
-        let new = NewVersion::of(value);
         let (_, version) = self.vaults.set_secret(vault, name, new, Timestamp::now())?;
         Ok(version.id)
     }

@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::refusal::KeyVaultRefusal;
 use crate::hidden::Hidden;
-use crate::vaults::{Attributes, DeletedSecret, LocalVault, NewVersion, Secret, Version};
+use crate::vaults::{
+    Attributes, DeletedSecret, LocalVault, NewVersion, Secret, Version, check_tags,
+};
 
 /// The retention of a deleted secret, in days: the service's default.
 const RECOVERABLE_DAYS: i64 = 90;
@@ -51,6 +53,7 @@ impl SetSecret {
         changes.check()?;
         changes.apply_to(&mut attributes);
         Ok(NewVersion {
+            id: None,
             value,
             attributes,
             content_type: self.content_type,
@@ -61,6 +64,9 @@ impl SetSecret {
 
 impl UpdateSecret {
     pub(super) fn check(&self) -> Result<(), KeyVaultRefusal> {
+        if let Some(tags) = &self.tags {
+            check_tags(tags)?;
+        }
         self.attributes
             .as_ref()
             .map_or(Ok(()), AttributesBody::check)

@@ -95,6 +95,10 @@ fn vault_error(error: VaultError) -> Response {
                 "ObjectIsDeletedButRecoverable",
             )
         }
+        VaultError::InvalidVersion(_)
+        | VaultError::VersionExists(_)
+        | VaultError::ValueTooLarge
+        | VaultError::TooManyTags => bad_parameter(&error.to_string()),
     }
 }
 

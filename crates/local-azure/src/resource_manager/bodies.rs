@@ -3,19 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::plans;
 use super::state::ResourceManagerService;
 use crate::apps::{ConnectionStrings, LocalApp, LocalSettings, ReferenceRow};
 
 /// A site or a slot.
 pub(super) fn app(manager: &ResourceManagerService, app: &LocalApp) -> Value {
-    let host_name = format!(
-        "{}.azurewebsites.net",
-        app.short_name.replace('/', "-").to_lowercase()
-    );
-    let plan = format!(
-        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Web/serverfarms/local",
-        manager.subscription, app.resource_group
-    );
+    let host_name = host_name(app);
     let mut body = json!({
         "id": app.id,
         "name": app.short_name,
@@ -24,7 +18,7 @@ pub(super) fn app(manager: &ResourceManagerService, app: &LocalApp) -> Value {
         "location": app.location,
         "properties": {
             "name": app.short_name,
-            "state": "Running",
+            "state": if app.is_stopped() { "Stopped" } else { "Running" },
             "enabled": true,
             "usageState": "Normal",
             "availabilityState": "Normal",
@@ -33,8 +27,13 @@ pub(super) fn app(manager: &ResourceManagerService, app: &LocalApp) -> Value {
             "defaultHostName": host_name,
             "repositorySiteName": app.short_name.split('/').next(),
             "resourceGroup": app.resource_group,
-            "serverFarmId": plan,
-            "reserved": app.kind.contains("linux"),
+            "serverFarmId": plans::id(manager, app),
+            "sku": plans::tier(app).name,
+            "reserved": is_linux(app),
+            "isXenon": false,
+            "hyperV": false,
+            "outboundIpAddresses": "127.0.0.1",
+            "possibleOutboundIpAddresses": "127.0.0.1",
             "lastModifiedTimeUtc": format!("{:.7}", app.modified()),
             "keyVaultReferenceIdentity": "SystemAssigned",
             "httpsOnly": true,
@@ -76,6 +75,50 @@ pub(super) fn connection_strings(app: &LocalApp, connection_strings: &Connection
         "type": format!("{}/config", app_type(app)),
         "location": app.location,
         "properties": properties,
+    })
+}
+
+/// The site configuration of an app.
+pub(super) fn site_config(app: &LocalApp) -> Value {
+    let mut properties = json!({
+        "numberOfWorkers": 1,
+        "defaultDocuments": [],
+        "netFrameworkVersion": "v4.0",
+        "linuxFxVersion": "",
+        "alwaysOn": false,
+        "appCommandLine": "",
+        "ftpsState": "FtpsOnly",
+        "http20Enabled": false,
+        "minTlsVersion": "1.2",
+        "use32BitWorkerProcess": false,
+        "webSocketsEnabled": false,
+        "experiments": { "rampUpRules": [] },
+        "ipSecurityRestrictions": [],
+        "scmIpSecurityRestrictions": [],
+        // Settings are only in the responses of their own routes.
+        "appSettings": null,
+        "connectionStrings": null,
+    });
+    if let Some(properties) = properties.as_object_mut() {
+        properties.extend(app.site_config());
+    }
+    json!({
+        "id": format!("{}/config/web", app.id),
+        "name": app.short_name,
+        "type": format!("{}/config", app_type(app)),
+        "location": app.location,
+        "properties": properties,
+    })
+}
+
+/// The names of the settings that stay with their slot.
+pub(super) fn sticky_names(site: &LocalApp) -> Value {
+    json!({
+        "id": format!("{}/config/slotConfigNames", site.id),
+        "name": "slotConfigNames",
+        "type": "Microsoft.Web/sites/config",
+        "location": site.location,
+        "properties": site.sticky_names(),
     })
 }
 
@@ -131,18 +174,8 @@ pub(super) fn reference(
     })
 }
 
-/// A resource group.
-pub(super) fn resource_group(manager: &ResourceManagerService, name: &str) -> Value {
-    json!({
-        "id": format!("/subscriptions/{}/resourceGroups/{name}", manager.subscription),
-        "name": name,
-        "type": "Microsoft.Resources/resourceGroups",
-        "location": "westeurope",
-        "properties": { "provisioningState": "Succeeded" },
-    })
-}
-
-fn app_type(app: &LocalApp) -> &'static str {
+/// The resource type of an app.
+pub(super) fn app_type(app: &LocalApp) -> &'static str {
     if app.slot.is_some() {
         "Microsoft.Web/sites/slots"
     } else {
@@ -150,9 +183,21 @@ fn app_type(app: &LocalApp) -> &'static str {
     }
 }
 
-fn identity(manager: &ResourceManagerService, app: &LocalApp) -> Option<Value> {
+/// The identity of an app, if it has one.
+pub(super) fn identity(manager: &ResourceManagerService, app: &LocalApp) -> Option<Value> {
     let principal_id = &app.identity.as_ref()?.principal_id;
     Some(
         json!({ "type": "SystemAssigned", "principalId": principal_id, "tenantId": manager.tenant }),
     )
+}
+
+/// Whether an app runs on Linux.
+pub(super) fn is_linux(app: &LocalApp) -> bool {
+    app.kind.contains("linux")
+}
+
+/// The default host name of an app.
+pub(super) fn host_name(app: &LocalApp) -> String {
+    let name = app.short_name.replace('/', "-").to_lowercase();
+    format!("{name}.azurewebsites.net")
 }

@@ -16,10 +16,23 @@ pub(super) enum ResourceManagerRefusal {
     NoOperation,
     NoSubscription(String),
     NoResourceGroup(String),
-    NoApp {
-        name: String,
+    UnknownApiVersion {
+        version: String,
+        /// The resource type without its namespace. `None` for a type of Resource Manager itself.
+        resource_type: Option<String>,
+        supported: String,
+    },
+    NoProvider(String),
+    /// The resource is given as its type and name.
+    NoResource {
+        resource: String,
         group: String,
     },
+    InvalidFilter(String),
+    /// A swap with a slot that does not exist.
+    NoSwapSlot(String),
+    /// A swap of a slot with itself.
+    SameSlot(String),
     NoReference {
         kind: ReferenceKind,
         name: String,
@@ -50,6 +63,14 @@ impl ResourceManagerRefusal {
                 let message = "The parameter properties has an invalid value.";
                 return unwrapped_error(StatusCode::BAD_REQUEST, "BadRequest", message);
             }
+            Self::NoSwapSlot(slot) => {
+                let message = format!("Cannot find Slot with name {slot}.");
+                return unwrapped_error(StatusCode::NOT_FOUND, "NotFound", &message);
+            }
+            Self::SameSlot(slot) => {
+                let message = format!("Cannot swap slot {slot} with itself.");
+                return unwrapped_error(StatusCode::CONFLICT, "Conflict", &message);
+            }
             Self::TooManyRequests { subscription, wait } => {
                 return too_many_requests(subscription, *wait);
             }
@@ -74,10 +95,25 @@ impl ResourceManagerRefusal {
                 "ResourceGroupNotFound",
                 format!("Resource group '{name}' could not be found."),
             ),
-            Self::NoApp { name, group } => (
+            Self::UnknownApiVersion {
+                version,
+                resource_type,
+                supported,
+            } => unknown_api_version(version, resource_type.as_deref(), supported),
+            Self::NoProvider(namespace) => (
+                StatusCode::NOT_FOUND,
+                "InvalidResourceNamespace",
+                format!("The resource namespace '{namespace}' is invalid."),
+            ),
+            Self::NoResource { resource, group } => (
                 StatusCode::NOT_FOUND,
                 "ResourceNotFound",
-                app_not_found(name, group),
+                format!("The Resource '{resource}' under resource group '{group}' was not found."),
+            ),
+            Self::InvalidFilter(filter) => (
+                StatusCode::BAD_REQUEST,
+                "InvalidFilterInQueryString",
+                format!("Invalid $filter '{filter}' specified in the query string."),
             ),
             Self::Forbidden {
                 caller,
@@ -105,9 +141,29 @@ fn reference_not_found(kind: ReferenceKind, name: &str) -> Response {
     unwrapped_error(StatusCode::NOT_FOUND, "NotFound", &message)
 }
 
-fn app_not_found(name: &str, group: &str) -> String {
-    let resource = format!("Microsoft.Web/sites/{}", name.replacen('/', "/slots/", 1));
-    format!("The Resource '{resource}' under resource group '{group}' was not found.")
+/// Resource Manager names the supported versions, and of a provider's type also the type.
+fn unknown_api_version(
+    version: &str,
+    resource_type: Option<&str>,
+    supported: &str,
+) -> (StatusCode, &'static str, String) {
+    let (code, message) = match resource_type {
+        Some(resource_type) => (
+            "NoRegisteredProviderFound",
+            format!(
+                "No registered resource provider found for location 'westeurope' and API version '{version}' \
+                 for type '{resource_type}'. The supported api-versions are '{supported}'. \
+                 The supported locations are 'westeurope'."
+            ),
+        ),
+        None => (
+            "InvalidApiVersionParameter",
+            format!(
+                "The api-version '{version}' is invalid. The supported versions are '{supported}'."
+            ),
+        ),
+    };
+    (StatusCode::BAD_REQUEST, code, message)
 }
 
 fn forbidden(caller: &str, action: &str, scope: &str) -> String {

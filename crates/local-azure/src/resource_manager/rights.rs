@@ -7,10 +7,12 @@ use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::refusal::ResourceManagerRefusal;
+use super::request::{ManagerRequest, OperationResult};
+use super::resource_type::ResourceType;
 use super::state::ResourceManagerService;
 use crate::call::ServiceCall;
 use crate::paging::Keyed;
-use crate::response::{self, Response};
+use crate::response;
 use crate::roles::{self, allows, covers};
 use crate::world::Role;
 
@@ -44,18 +46,17 @@ fn roles<'a>(
 
 /// The action of a request, derived from the path after the resource group or subscription.
 fn action(method: &Method, rest: &[&str]) -> String {
-    let Some((provider, parts)) =
-        rest.iter()
-            .rposition(|part| *part == "providers")
-            .and_then(|at| {
-                let (provider, parts) = rest.get(at + 1..)?.split_first()?;
-                Some((*provider, parts))
-            })
+    let Some(ResourceType { provider, parts }) =
+        ResourceType::of_path(rest).filter(|it| !it.parts.is_empty())
     else {
-        return format!(
-            "microsoft.resources/subscriptions/resourcegroups/{}",
-            suffix(method)
-        );
+        let kind = match rest {
+            [] => "",
+            ["resourcegroups", _, "resources"] | ["resources"] => "resources/",
+            ["providers", ..] => "providers/",
+            _ => "resourcegroups/",
+        };
+        let suffix = suffix(method);
+        return format!("microsoft.resources/subscriptions/{kind}{suffix}");
     };
     // Types and names alternate.
     let mut types: Vec<&str> = parts.iter().step_by(2).copied().collect();
@@ -80,45 +81,24 @@ fn suffix(method: &Method) -> &'static str {
     }
 }
 
-/// Executes an operation of Microsoft.Authorization on a scope.
-pub(super) fn authorization(
-    manager: &ResourceManagerService,
-    call: &ServiceCall,
-    caller: &str,
-    scope: &str,
-    rest: &[&str],
-) -> Result<Response, ResourceManagerRefusal> {
-    match (&call.method, rest) {
-        (&Method::GET, ["permissions"]) => Ok(permissions(manager, call, caller, scope)),
-        (&Method::GET, ["roleassignments"]) => assignments(manager, call, scope),
-        (&Method::GET, ["roledefinitions", id]) => Ok(definition(manager, id)),
-        _ => Err(ResourceManagerRefusal::NoOperation),
-    }
-}
-
-fn permissions(
-    manager: &ResourceManagerService,
-    call: &ServiceCall,
-    caller: &str,
-    scope: &str,
-) -> Response {
-    let all: Vec<&Role> = roles(manager, caller).collect();
-    let covering = all.iter().filter(|role| covers(role, scope)).enumerate();
+/// Lists the permissions of the caller on a scope.
+pub(super) fn permissions(request: &ManagerRequest<'_>) -> OperationResult {
+    let scope = scope(request.call);
+    let all: Vec<&Role> = roles(request.manager, request.caller).collect();
+    let covering = all.iter().filter(|role| covers(role, &scope)).enumerate();
     let mut rows: Vec<Keyed> = covering
         .map(|(at, role)| (at.to_string(), permission(role)))
         .collect();
     if all.is_empty() {
         rows.push((String::new(), everything()));
     }
-    manager.list(call, rows)
+    Ok(request.manager.list(request.call, rows))
 }
 
-/// The role assignments of the principal in the filter `assignedTo('...')`.
-fn assignments(
-    manager: &ResourceManagerService,
-    call: &ServiceCall,
-    scope: &str,
-) -> Result<Response, ResourceManagerRefusal> {
+/// Lists the role assignments of the principal in the filter `assignedTo('...')`.
+pub(super) fn assignments(request: &ManagerRequest<'_>) -> OperationResult {
+    let (manager, call) = (request.manager, request.call);
+    let scope = scope(call);
     let filter = call.query.get("$filter").unwrap_or_default();
     let principal = filter
         .strip_prefix("assignedTo('")
@@ -140,7 +120,7 @@ fn assignments(
     };
     let mut rows: Vec<Keyed> = own
         .iter()
-        .filter(|(_, role)| covers(role, scope))
+        .filter(|(_, role)| covers(role, &scope))
         .map(|(at, role)| row(at.to_string(), &role.scope))
         .collect();
     if own.is_empty() {
@@ -150,16 +130,25 @@ fn assignments(
     Ok(manager.list(call, rows))
 }
 
-fn definition(manager: &ResourceManagerService, id: &str) -> Response {
+/// Gets a role definition.
+pub(super) fn definition(request: &ManagerRequest<'_>) -> OperationResult {
+    let (manager, id) = (request.manager, request.part(1));
     let role = id
         .parse::<usize>()
         .ok()
         .and_then(|at| manager.roles.get(at));
     let permissions = role.map_or_else(everything, permission);
     let id = definition_id(manager, id);
-    response::ok(
+    Ok(response::ok(
         &json!({ "id": id, "properties": { "type": "CustomRole", "permissions": [permissions] } }),
-    )
+    ))
+}
+
+/// The scope of an operation of Microsoft.Authorization: the path before its provider.
+fn scope(call: &ServiceCall) -> String {
+    let path = call.path.to_lowercase();
+    let scope = path.split("/providers/microsoft.authorization").next();
+    scope.unwrap_or_default().to_owned()
 }
 
 fn permission(role: &Role) -> Value {
@@ -189,6 +178,16 @@ mod tests {
     #[test]
     fn actions_are_named_after_requests() {
         let named = |method, path: &str| action(&method, &path.split('/').collect::<Vec<_>>());
+        for (path, kind) in [
+            ("resourcegroups", "resourcegroups/"),
+            ("resourcegroups/shop", "resourcegroups/"),
+            ("resourcegroups/shop/resources", "resources/"),
+            ("resources", "resources/"),
+            ("providers/microsoft.web", "providers/"),
+        ] {
+            let action = format!("microsoft.resources/subscriptions/{kind}read");
+            assert_eq!(named(Method::GET, path), action);
+        }
         let site = "providers/microsoft.web/sites/orders";
         assert_eq!(
             named(Method::GET, "providers/microsoft.web/sites"),

@@ -1,51 +1,33 @@
 //! System topics and event subscriptions, as Resource Manager lists them.
 
-use axum::http::Method;
 use serde_json::{Value, json};
 
 use super::event_subscription::ListedSubscription;
-use super::refusal::ResourceManagerRefusal;
+use super::request::{ManagerRequest, OperationResult};
 use super::state::ResourceManagerService;
-use crate::call::ServiceCall;
 use crate::paging::Keyed;
-use crate::response::Response;
 
-/// Executes an operation of Microsoft.EventGrid on the subscription.
-pub(super) fn in_subscription(
-    manager: &ResourceManagerService,
-    call: &ServiceCall,
-    rest: &[&str],
-) -> Result<Response, ResourceManagerRefusal> {
-    match (&call.method, rest) {
-        (&Method::GET, ["systemtopics"]) => {
-            let rows = manager
-                .event_subscriptions()
-                .iter()
-                .map(|it| (it.vault.clone(), topic(manager, it)))
-                .collect();
-            Ok(manager.list(call, rows))
-        }
-        _ => Err(ResourceManagerRefusal::NoOperation),
-    }
+/// Lists the system topics.
+pub(super) fn list(request: &ManagerRequest<'_>) -> OperationResult {
+    let manager = request.manager;
+    let rows = manager
+        .event_subscriptions()
+        .iter()
+        .map(|it| (it.vault.clone(), topic(manager, it)))
+        .collect();
+    Ok(manager.list(request.call, rows))
 }
 
-/// Executes an operation of Microsoft.EventGrid on a resource group.
-pub(super) fn in_group(
-    manager: &ResourceManagerService,
-    call: &ServiceCall,
-    rest: &[&str],
-) -> Result<Response, ResourceManagerRefusal> {
-    match (&call.method, rest) {
-        (&Method::GET, ["systemtopics", name, "eventsubscriptions"]) => {
-            let all = manager.event_subscriptions();
-            let of_topic = all.iter().filter(|it| it.vault.eq_ignore_ascii_case(name));
-            let rows: Vec<Keyed> = of_topic
-                .map(|it| (it.vault.clone(), subscription(manager, it)))
-                .collect();
-            Ok(manager.list(call, rows))
-        }
-        _ => Err(ResourceManagerRefusal::NoOperation),
-    }
+/// Lists the event subscriptions of a system topic.
+pub(super) fn subscriptions(request: &ManagerRequest<'_>) -> OperationResult {
+    let (manager, name) = (request.manager, request.part(3));
+    request.group()?;
+    let all = manager.event_subscriptions();
+    let of_topic = all.iter().filter(|it| it.vault.eq_ignore_ascii_case(name));
+    let rows: Vec<Keyed> = of_topic
+        .map(|it| (it.vault.clone(), subscription(manager, it)))
+        .collect();
+    Ok(manager.list(request.call, rows))
 }
 
 fn topic_id(manager: &ResourceManagerService, it: &ListedSubscription) -> String {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::vault::VaultError;
 use crate::hidden::Hidden;
 
 /// The attributes of a version, which can be changed without creating a new version.
@@ -40,25 +41,66 @@ pub(crate) struct Version {
     pub(crate) tags: BTreeMap<String, String>,
 }
 
+/// The id of a version: 32 hexadecimal digits in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VersionId(String);
+
+impl VersionId {
+    pub(crate) fn parse(text: &str) -> Result<Self, VaultError> {
+        if text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            Ok(Self(text.to_lowercase()))
+        } else {
+            Err(VaultError::InvalidVersion(text.to_owned()))
+        }
+    }
+
+    fn random() -> Self {
+        Self(Uuid::new_v4().simple().to_string())
+    }
+}
+
 /// The content of a new version.
 #[derive(Debug)]
 pub(crate) struct NewVersion {
+    /// The id. `None` creates a random one.
+    pub(crate) id: Option<VersionId>,
     pub(crate) value: Hidden,
     pub(crate) attributes: Attributes,
     pub(crate) content_type: Option<String>,
     pub(crate) tags: BTreeMap<String, String>,
 }
 
+/// The limit of a value, in bytes.
+pub(crate) const LARGEST_VALUE: usize = 25_600;
+/// The limit of the number of tags.
+pub(crate) const MOST_TAGS: usize = 15;
+
 impl NewVersion {
+    pub(super) fn check(&self) -> Result<(), VaultError> {
+        if self.value.expose().len() > LARGEST_VALUE {
+            return Err(VaultError::ValueTooLarge);
+        }
+        check_tags(&self.tags)
+    }
+
     /// Creates the content from a value alone.
     pub(crate) fn of(value: Hidden) -> Self {
         Self {
+            id: None,
             value,
             attributes: Attributes::default(),
             content_type: None,
             tags: BTreeMap::new(),
         }
     }
+}
+
+/// Checks the number of tags.
+pub(crate) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), VaultError> {
+    if tags.len() > MOST_TAGS {
+        return Err(VaultError::TooManyTags);
+    }
+    Ok(())
 }
 
 /// A secret with its versions. The name keeps its original case.
@@ -97,7 +139,7 @@ pub(crate) struct DeletedSecret {
 impl Version {
     pub(super) fn new(new: NewVersion, now: Timestamp) -> Self {
         Self {
-            id: Uuid::new_v4().simple().to_string(),
+            id: new.id.unwrap_or_else(VersionId::random).0,
             value: new.value,
             attributes: new.attributes,
             created: now,

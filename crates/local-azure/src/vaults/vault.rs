@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::secret::{DeletedSecret, NewVersion, Secret, Version};
+use super::secret::{DeletedSecret, LARGEST_VALUE, MOST_TAGS, NewVersion, Secret, Version};
 use crate::azure_cloud::AzureCloud;
 use crate::hidden::Hidden;
 use crate::world::{self, is_name};
@@ -27,13 +27,25 @@ pub enum VaultError {
     /// A deleted secret keeps its name until it is purged.
     #[error("the secret `{0}` is deleted and can be recovered")]
     Deleted(String),
+    /// The id of a version is not 32 hexadecimal digits.
+    #[error("`{0}` is not the id of a version")]
+    InvalidVersion(String),
+    /// The secret already has a version with this id.
+    #[error("the version `{0}` already exists")]
+    VersionExists(String),
+    /// The value is over the limit.
+    #[error("the value is larger than {LARGEST_VALUE} bytes")]
+    ValueTooLarge,
+    /// The number of tags is over the limit.
+    #[error("there are more than {MOST_TAGS} tags")]
+    TooManyTags,
 }
 
 /// A vault.
 #[derive(Debug)]
 pub(crate) struct LocalVault {
     pub(crate) name: String,
-    pub(super) resource_group: String,
+    pub(crate) resource_group: String,
     /// The Resource Manager id.
     pub(crate) id: String,
     /// `https://{name}.vault.azure.net`, the prefix of ids in bodies and events. It does not depend
@@ -106,6 +118,7 @@ impl LocalVault {
         if !is_name(name, 127) {
             return Err(VaultError::InvalidName(name.to_owned()));
         }
+        new.check()?;
         let mut secrets = self.lock();
         if secrets.deleted.contains_key(&name.to_lowercase()) {
             return Err(VaultError::Deleted(name.to_owned()));
@@ -114,6 +127,10 @@ impl LocalVault {
         let secret = match secrets.live.entry(name.to_lowercase()) {
             Entry::Occupied(entry) => {
                 let secret = entry.into_mut();
+                if secret.versions().any(|it| it.id == version.id) {
+                    let id = version.id;
+                    return Err(VaultError::VersionExists(format!("{name}/{id}")));
+                }
                 secret
                     .older
                     .push(mem::replace(&mut secret.newest, version.clone()));

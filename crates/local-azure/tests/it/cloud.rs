@@ -1,5 +1,6 @@
 //! Identity, Key Vault, Resource Manager, faults and app processes.
 
+mod api_versions;
 mod app_process;
 mod audit;
 mod connection_strings;
@@ -9,12 +10,17 @@ mod https;
 mod identity;
 mod intercept;
 mod key_vault;
+mod lifecycle;
+mod plans;
 mod profile;
 mod references;
 mod resource_manager;
 mod secrets;
 mod settings;
+mod site_config;
 mod storage;
+mod subscriptions;
+mod swap;
 mod world;
 mod writer;
 
@@ -174,12 +180,23 @@ impl Stand {
         path: &str,
         body: Option<Value>,
     ) -> reqwest::Result<TestResponse> {
+        self.try_manage_at("2025-05-01", method, path, body).await
+    }
+
+    /// Sends a request with this api-version to Resource Manager.
+    async fn try_manage_at(
+        &self,
+        version: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> reqwest::Result<TestResponse> {
         let token = self.token(None, RESOURCE_MANAGER).await;
         let separator = if path.contains('?') { '&' } else { '?' };
         let url = self
             .cloud
             .resource_manager_url()
-            .join(&format!("{path}{separator}api-version=2025-05-01"))
+            .join(&format!("{path}{separator}api-version={version}"))
             .unwrap();
         let request = self.http.request(method, url).bearer_auth(token);
         let request = match body {
@@ -187,6 +204,12 @@ impl Stand {
             None => request,
         };
         self.send(request).await
+    }
+
+    /// Reads with this api-version from Resource Manager.
+    async fn get_at(&self, version: &str, path: &str) -> TestResponse {
+        let response = self.try_manage_at(version, Method::GET, path, None);
+        response.await.unwrap()
     }
 
     async fn manage(&self, method: Method, path: &str, body: Option<Value>) -> TestResponse {

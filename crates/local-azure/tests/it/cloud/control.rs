@@ -95,6 +95,36 @@ async fn a_secret_is_set_by_one_request() {
 }
 
 #[tokio::test]
+async fn a_version_can_have_the_id_of_a_recorded_event() {
+    let mut stand = Stand::start().await;
+    let secret = "/local/vaults/contoso-kv/secrets/sql-password";
+    let id = "0123456789abcdef0123456789abcdef";
+    let path = format!("{secret}?version={}", id.to_uppercase());
+    let set = local(&stand, Method::PUT, &path, "second").await;
+    assert_eq!((set.status, &set.body["version"]), (200, &id.into()));
+    let event = next(&mut stand.events).await.event;
+    assert_eq!(event["data"]["Version"], id);
+    let path = format!("/secrets/sql-password/{id}");
+    let read = stand.vault(Method::GET, &path, None).await;
+    assert_eq!(read.body["value"], "second");
+    for bad in [id, "", "0123", "g123456789abcdef0123456789abcdef"] {
+        let path = format!("{secret}?version={bad}");
+        let set = local(&stand, Method::PUT, &path, "third").await;
+        assert_eq!((set.status, set.code()), (400, "Local"), "{bad}");
+    }
+    let newest = stand.cloud.newest_version("contoso-kv", "sql-password");
+    assert_eq!(newest.unwrap(), id);
+}
+
+#[tokio::test]
+async fn an_oversized_value_is_rejected() {
+    let stand = Stand::start().await;
+    let path = "/local/vaults/contoso-kv/secrets/sql-password";
+    let set = local(&stand, Method::PUT, path, "x".repeat(25_601)).await;
+    assert_eq!(set.status, 400, "{}", set.body);
+}
+
+#[tokio::test]
 async fn expiry_is_published_by_one_request() {
     let mut stand = Stand::start().await;
     local(

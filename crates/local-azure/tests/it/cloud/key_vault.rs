@@ -1,5 +1,7 @@
 //! The data plane of Key Vault: vaults, tokens, errors.
 
+use std::collections::BTreeMap;
+
 use keyrelay_local_azure::CloudOptions;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -135,8 +137,12 @@ async fn requires_an_api_version() {
     for (query, expected) in [
         ("", 400),
         ("?api-version=6.9", 400),
+        ("?api-version=7.7", 400),
+        ("?api-version=2025-07-02", 400),
         ("?api-version=7.0", 200),
+        ("?api-version=7.6", 200),
         ("?api-version=2025-07-01", 200),
+        ("?api-version=2026-04-01", 200),
     ] {
         let url = stand
             .cloud
@@ -211,4 +217,35 @@ async fn finds_the_vault_by_host_or_path() {
             "{host} {path}"
         );
     }
+}
+
+/// The body of a secret with a value of this size and this number of tags.
+fn sized(bytes: usize, tags: usize) -> Value {
+    let tags: BTreeMap<String, &str> = (0..tags).map(|it| (it.to_string(), "x")).collect();
+    json!({ "value": "x".repeat(bytes), "tags": tags })
+}
+
+#[tokio::test]
+async fn values_and_tags_have_limits() {
+    let stand = Stand::start().await;
+    for (body, expected) in [
+        (sized(25_600, 15), 200),
+        (sized(25_601, 0), 400),
+        (sized(1, 16), 400),
+        // The limit is in bytes, not in characters.
+        (json!({ "value": "é".repeat(12_801) }), 400),
+    ] {
+        let set = stand.vault(Method::PUT, "/secrets/large", Some(body)).await;
+        assert_eq!(set.status, expected, "{}", set.body);
+        if expected == 400 {
+            assert_eq!(set.code(), "BadParameter");
+        }
+    }
+    let tags = sized(0, 16)["tags"].take();
+    let body = json!({ "tags": tags });
+    let changed = stand.vault(Method::PATCH, "/secrets/large", Some(body));
+    let changed = changed.await;
+    assert_eq!((changed.status, changed.code()), (400, "BadParameter"));
+    let versions = stand.vault(Method::GET, "/secrets/large/versions", None);
+    assert_eq!(versions.await.body["value"].as_array().unwrap().len(), 1);
 }

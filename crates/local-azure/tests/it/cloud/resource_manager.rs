@@ -186,7 +186,9 @@ async fn enforces_the_limits_on_request() {
     let url = stand
         .cloud
         .resource_manager_url()
-        .join(&format!("{ORDERS}/config/appsettings/list?api-version=1"))
+        .join(&format!(
+            "{ORDERS}/config/appsettings/list?api-version=2025-05-01"
+        ))
         .unwrap();
     // The bucket holds 200 tokens and refills 10 per second during the test.
     let ask = |_| stand.send(stand.http.post(url.clone()).bearer_auth(&token));
