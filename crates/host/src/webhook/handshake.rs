@@ -3,7 +3,7 @@
 //! In Event Grid's own schema, an event holds a code, and the response repeats it ("Webhook Event
 //! Delivery" in Event Grid's documentation). The alternative, to fetch a URL from the body, is not
 //! used: no request makes keyrelay connect to an address. Event Grid may also send this event as a
-//! CloudEvent, with its data encoded twice (`HttpRequestProcessor` in Microsoft's Event Grid
+//! event of CloudEvents, with its data encoded twice (`HttpRequestProcessor` in the Event Grid
 //! extension for Functions). With CloudEvents, an `OPTIONS` request
 //! holds the sender's name, and the response repeats it ("Abuse Protection" in the CloudEvents
 //! specification "HTTP 1.1 Web Hooks for Event Delivery"). By that specification the request has no
