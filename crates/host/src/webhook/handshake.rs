@@ -2,12 +2,12 @@
 //!
 //! In Event Grid's own schema, an event holds a code, and the response repeats it ("Webhook Event
 //! Delivery" in Event Grid's documentation). The alternative, to fetch a URL from the body, is not
-//! used: no request makes keyrelay connect to an address. Event Grid may also send this event as a
-//! CloudEvent, with its data encoded twice (`HttpRequestProcessor` in Microsoft's Event Grid
-//! extension for Functions). With CloudEvents, an `OPTIONS` request
-//! holds the sender's name, and the response repeats it ("Abuse Protection" in the CloudEvents
-//! specification "HTTP 1.1 Web Hooks for Event Delivery"). By that specification the request has no
-//! token, so every sender gets a response; it reveals only the rate.
+//! used: no request makes keyrelay connect to an address. Event Grid can also send this event in the
+//! schema of CloudEvents, with its data encoded twice (`HttpRequestProcessor` in Microsoft's Event
+//! Grid extension for Functions). With CloudEvents, an `OPTIONS` request holds the sender's name, and
+//! the response repeats it ("Abuse Protection" in the CloudEvents specification "HTTP 1.1 Web Hooks
+//! for Event Delivery"). By that specification the request has no token, so every sender gets a
+//! response; it reveals only the rate.
 
 use std::num::NonZeroU32;
 

@@ -186,6 +186,25 @@ async fn both_handshakes_are_accepted() {
         json!({ "validationResponse": code })
     );
 
+    // Event Grid encodes the data of a CloudEvent for validation twice.
+    let event = json!({
+        "id": "v", "source": "/subscriptions/s", "specversion": "1.0",
+        "type": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "time": "2026-01-01T00:00:00Z",
+        "data": json!({ "validationCode": code, "validationUrl": "http://127.0.0.1:9/never" }).to_string(),
+    });
+    let response = webhook
+        .post("application/cloudevents+json; charset=utf-8", &event)
+        .header("aeg-event-type", "SubscriptionValidation")
+        .bearer_auth(webhook.entra.token())
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        response.json::<Value>().await.unwrap(),
+        json!({ "validationResponse": code })
+    );
+
     let response = webhook
         .options()
         .header("WebHook-Request-Origin", "eventgrid.azure.net")

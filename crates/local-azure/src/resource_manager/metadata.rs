@@ -11,6 +11,9 @@ use crate::azure_cloud::AzureCloud;
 use crate::call::ServiceCall;
 use crate::response;
 
+/// The first version whose response is one cloud.
+const ONE_CLOUD: &str = "2022-09-01";
+
 /// Whether a request reads the endpoints. It needs no token.
 pub(super) fn is_metadata(call: &ServiceCall) -> bool {
     call.method == Method::GET && call.path.trim_end_matches('/') == "/metadata/endpoints"
@@ -19,8 +22,10 @@ pub(super) fn is_metadata(call: &ServiceCall) -> bool {
 /// Gets the endpoints of the cloud. Resource Manager is the stand-in, everything else is Azure.
 pub(super) fn endpoints(manager: &ResourceManagerService, call: &ServiceCall) -> OperationResult {
     let version = call.query.get("api-version");
-    let version = version.filter(|it| !it.is_empty());
-    METADATA.check(version.ok_or(ResourceManagerRefusal::NoApiVersion)?, None)?;
+    let version = version
+        .filter(|it| !it.is_empty())
+        .ok_or(ResourceManagerRefusal::NoApiVersion)?;
+    METADATA.check(version, None)?;
     let cloud = manager.cloud;
     let audiences: Vec<String> = cloud
         .management_hosts()
@@ -41,7 +46,13 @@ pub(super) fn endpoints(manager: &ResourceManagerService, call: &ServiceCall) ->
         "logAnalyticsResourceId": format!("https://{}", cloud.log_analytics_host()),
         "suffixes": { "keyVaultDns": cloud.vault_suffix() },
     });
-    Ok(response::ok(&Value::Array(vec![endpoints])))
+    // Earlier versions list all clouds.
+    let body = if version < ONE_CLOUD {
+        Value::Array(vec![endpoints])
+    } else {
+        endpoints
+    };
+    Ok(response::ok(&body))
 }
 
 /// The name of a cloud in Microsoft's clients.

@@ -1,7 +1,9 @@
 //! The subscription, its resource groups, resources and providers.
 
-use super::{RESOURCE_MANAGER, SUBSCRIPTION, Stand, ideal};
 use keyrelay_local_azure::CloudOptions;
+use serde_json::Value;
+
+use super::{RESOURCE_MANAGER, SUBSCRIPTION, Stand, ideal};
 
 const TENANT: &str = "00000000-0000-0000-0000-00000000aaaa";
 
@@ -24,7 +26,12 @@ async fn a_login_finds_the_tenant_and_its_subscription() {
 #[tokio::test]
 async fn the_endpoints_of_the_cloud_need_no_token() {
     let stand = Stand::start().await;
-    for (version, expected) in [("2022-09-01", 200), ("2010-01-01", 400), ("", 400)] {
+    for (version, expected) in [
+        ("2019-05-01", 200),
+        ("2022-09-01", 200),
+        ("2010-01-01", 400),
+        ("", 400),
+    ] {
         let url = stand
             .cloud
             .resource_manager_url()
@@ -33,7 +40,11 @@ async fn the_endpoints_of_the_cloud_need_no_token() {
         let response = stand.send(stand.http.get(url)).await.unwrap();
         assert_eq!(response.status, expected, "{version}: {}", response.body);
         if expected == 200 {
-            let cloud = &response.body[0];
+            // The version of 2022 responds with one cloud, the earlier ones with a list.
+            let cloud = match &response.body {
+                Value::Array(clouds) if version == "2019-05-01" => &clouds[0],
+                cloud => cloud,
+            };
             assert_eq!(cloud["name"], "AzureCloud");
             assert_eq!(
                 cloud["resourceManager"],
