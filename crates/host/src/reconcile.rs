@@ -71,9 +71,9 @@ pub(crate) async fn reconcile(services: &Arc<Services>, invocation: &str) -> Out
 async fn run(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
     let pending = pass.pending.list().await?;
     pass.services.metrics.pending(pending.work.len());
-    let now = Timestamp::now();
+    let now = pass.services.now();
     handle_due(pass, &pending, now, summary).await;
-    let is_due = is_comparison_due(pending.comparison.as_ref());
+    let is_due = is_comparison_due(pass, pending.comparison.as_ref());
     if is_due {
         compare_all(pass, pending.comparison.as_ref(), summary).await?;
     }
@@ -108,7 +108,7 @@ async fn wait_for_the_next(pass: &Pass<'_>, summary: &mut Summary) -> Result<(),
         pending.work.retain(is_new);
         pending.events.retain(is_new);
         pending.audits.retain(is_new);
-        let now = Timestamp::now();
+        let now = pass.services.now();
         let Some(next) = pending.next_due() else {
             break;
         };
@@ -131,8 +131,8 @@ async fn wait_for_the_next(pass: &Pass<'_>, summary: &mut Summary) -> Result<(),
 }
 
 /// Whether the comparison of all apps is due. One in the far future was written by a wrong clock.
-fn is_comparison_due(comparison: Option<&DueKey>) -> bool {
-    let now = Timestamp::now();
+fn is_comparison_due(pass: &Pass<'_>, comparison: Option<&DueKey>) -> bool {
+    let now = pass.services.now();
     comparison.is_none_or(|key| key.due() <= now || elapsed(now, key.due()) > COMPARE_EVERY * 2)
 }
 
@@ -143,7 +143,7 @@ async fn compare_all(
     former: Option<&DueKey>,
     summary: &mut Summary,
 ) -> Result<(), StoreError> {
-    let now = Timestamp::now();
+    let now = pass.services.now();
     let claimed = pass.pending.claim_comparison(former, CLAIM_COMPARISON);
     let Some(mut entry) = claimed.await? else {
         return Ok(());
@@ -163,7 +163,7 @@ async fn compare_all(
     pass.services.pending.keep_comparison(entry, due).await?;
     // The reminders that the comparison found are postponed events.
     let pending = pass.pending.list().await?;
-    handle_due(pass, &pending, Timestamp::now(), summary).await;
+    handle_due(pass, &pending, pass.services.now(), summary).await;
     if is_complete {
         prune(pass, summary).await;
     }
@@ -174,7 +174,11 @@ async fn compare_all(
 async fn prune(pass: &Pass<'_>, summary: &mut Summary) {
     let deadline = pass.deadline.min(Deadline::after(PRUNE_FOR)).moment();
     let keep = pass.services.config.keep_runs;
-    match pass.history.prune(keep, Timestamp::now(), deadline).await {
+    match pass
+        .history
+        .prune(keep, pass.services.now(), deadline)
+        .await
+    {
         Ok(pruned) => summary.pruned = pruned,
         Err(error) => summary.problem(format!("old runs stay for now: {}", error_chain(&error))),
     }

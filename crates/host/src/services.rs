@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use keyrelay_azure::{KeyVault, LogAnalytics, ResourceManager};
 use keyrelay_config::{Config, OwnApp};
 use keyrelay_model::Versions;
@@ -55,4 +56,11 @@ pub struct Services {
     pub(crate) role_propagation: RolePropagation,
     /// The apps for which an event is handled: deduplicates redeliveries.
     pub(crate) handled_apps: HandledApps,
+}
+
+impl Services {
+    /// The time by the clock of the store, on which all instances agree.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.store.now()
+    }
 }

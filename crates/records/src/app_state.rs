@@ -16,8 +16,8 @@ use crate::pending::app_key;
 use crate::run_id::RunId;
 use refreshes::Refreshes;
 
-/// The largest difference between the clocks of two instances.
-const CLOCKS: Duration = Duration::from_mins(15);
+/// The largest difference between the times of two instances: both are of the clock of the store.
+const CLOCKS: Duration = Duration::from_secs(60);
 
 /// The document beside an app's lease, `apps/<app>.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -84,8 +84,9 @@ impl AppState {
         rolled_back == *version || is_unordered()
     }
 
-    /// Records that the event's version was applied, or was found in the app.
-    pub fn record_applied(&mut self, event: &Event, run: &RunId) {
+    /// Records that the event's version was applied, or was found in the app, at this time of the
+    /// store's clock.
+    pub fn record_applied(&mut self, event: &Event, run: &RunId, at: Timestamp) {
         let Some(version) = new_version(event) else {
             return;
         };
@@ -103,7 +104,7 @@ impl AppState {
         };
         // Of several events for one version, the latest orders it best against the next version.
         let (time, nanoseconds) = same.max(event.moment());
-        let (version, at, run) = (version.to_string(), Timestamp::now(), run.clone());
+        let (version, run) = (version.to_string(), run.clone());
         self.rolled_back.remove(&key);
         self.applied.insert(
             key,
@@ -326,7 +327,7 @@ mod tests {
             state.was_rolled_back(&event(NEW), &none) && !state.was_rolled_back(&event(OLD), &none)
         );
         let run = RunId::at(Timestamp::UNIX_EPOCH);
-        state.record_applied(&event(NEW), &run);
+        state.record_applied(&event(NEW), &run, Timestamp::now());
         assert!(!state.was_rolled_back(&event(NEW), &none));
         state.roll_back(&event(NEW));
         let written = serde_json::to_value(&state).unwrap();

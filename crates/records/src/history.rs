@@ -199,7 +199,7 @@ mod tests {
     fn run(started: &str) -> Run {
         Run {
             id: RunId::at(started.parse().unwrap()),
-            ..Run::begin(Cause::Event, "i", None)
+            ..Run::begin(Cause::Event, "i", None, Timestamp::now())
         }
     }
 

@@ -176,9 +176,13 @@ impl Run {
         requests.any(|request| changes.contains(&request.operation))
     }
 
-    /// Begins a run.
-    pub fn begin(cause: Cause, invocation: &str, event: Option<&Event>) -> Self {
-        let started = Timestamp::now();
+    /// Begins a run at this time of the store's clock.
+    pub fn begin(
+        cause: Cause,
+        invocation: &str,
+        event: Option<&Event>,
+        started: Timestamp,
+    ) -> Self {
         Self {
             format: FORMAT,
             id: RunId::at(started),

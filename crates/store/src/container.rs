@@ -11,6 +11,7 @@ use object_store::{BackoffConfig, ClientOptions, CredentialProvider, RetryConfig
 use url::{Host, Url};
 
 use crate::client::SharedClient;
+use crate::clock::StoreClock;
 
 /// The source of bearer tokens for the store.
 #[async_trait]
@@ -137,6 +138,7 @@ pub(crate) fn open(
     url: &ContainerUrl,
     tokens: Arc<dyn TokenProvider>,
     client: &reqwest::Client,
+    clock: &Arc<StoreClock>,
 ) -> Result<MicrosoftAzure, ContainerError> {
     // `ContainerUrl` allows plain http only on this machine.
     let options = ClientOptions::new().with_allow_http(url.service.scheme() == "http");
@@ -155,7 +157,10 @@ pub(crate) fn open(
         .with_endpoint(url.service.as_str().trim_end_matches('/').to_owned())
         .with_credentials(Arc::new(BearerTokens(tokens)))
         .with_client_options(options)
-        .with_http_connector(SharedClient(client.clone()))
+        .with_http_connector(SharedClient {
+            client: client.clone(),
+            clock: Arc::clone(clock),
+        })
         .with_retry(retry)
         .build()?;
     Ok(objects)

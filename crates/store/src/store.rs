@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, UpdateVersion};
 use percent_encoding::percent_decode_str;
@@ -15,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use crate::clock::StoreClock;
 use crate::container::{self, ContainerError, ContainerUrl, TokenProvider};
 use crate::error::StoreError;
 use crate::folder::FolderLock;
@@ -35,6 +37,7 @@ pub struct Store {
     tokens: Option<Arc<dyn TokenProvider>>,
     location: String,
     deadline: Option<Instant>,
+    clock: Arc<StoreClock>,
     /// The leases of others that this process waits for.
     watched: Arc<Watched<ObjectVersion>>,
 }
@@ -63,6 +66,7 @@ impl Store {
             tokens: None,
             location,
             deadline: None,
+            clock: Arc::default(),
             watched: Arc::default(),
         })
     }
@@ -73,13 +77,15 @@ impl Store {
         tokens: Arc<dyn TokenProvider>,
         client: &reqwest::Client,
     ) -> Result<Self, ContainerError> {
-        let objects = container::open(url, Arc::clone(&tokens), client)?;
+        let clock = Arc::default();
+        let objects = container::open(url, Arc::clone(&tokens), client, &clock)?;
         Ok(Self {
             objects: Arc::new(objects),
             lock: None,
             tokens: Some(tokens),
             location: url.to_string(),
             deadline: None,
+            clock,
             watched: Arc::default(),
         })
     }
@@ -92,6 +98,12 @@ impl Store {
             deadline,
             ..self.clone()
         }
+    }
+
+    /// The time by the clock of the store, on which all instances agree to the second. A folder has
+    /// the clock of this machine.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(crate) fn watched(&self) -> &Watched<ObjectVersion> {

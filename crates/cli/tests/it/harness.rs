@@ -206,7 +206,7 @@ pub(crate) fn run(started: &str, object: &str, rotations: &[(&str, Verdict, &str
         duration_ms: 1_234,
         event: Some(EventRecord::from(&event)),
         rotations: rotations.iter().map(rotation).collect(),
-        ..Run::begin(Cause::Event, "invocation-1", None)
+        ..Run::begin(Cause::Event, "invocation-1", None, jiff::Timestamp::now())
     }
 }
 

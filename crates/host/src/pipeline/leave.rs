@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
 use keyrelay_azure::{AzureError, Scope};
 use keyrelay_config::Mode;
 use keyrelay_model::{AppId, Event, Retryability, Verdict};
@@ -133,7 +132,7 @@ async fn leave_apps(services: &Services, event: &Event, run: &mut Run, budget: T
     let pending = services.pending.until(budget.classification().moment());
     let (id, started, mode) = (run.id.clone(), run.started, run.mode);
     let work = |reason: &str| {
-        let now = Timestamp::now();
+        let now = services.now();
         PendingRotation {
             run: id.clone(),
             event: EventRecord::from(event),

@@ -60,7 +60,7 @@ pub(crate) async fn remaining(
         }
         _ => return Outcome::transient(format!("{reason}: the reconcile timer tries again")),
     }
-    let now = Timestamp::now();
+    let now = services.now();
     let due = now.checked_add(pause).unwrap_or(now);
     match keep(services, event, due, reason, run, budget).await {
         Ok(_) => Outcome::new(Verdict::Pending, continues),
@@ -82,7 +82,7 @@ async fn keep(
         event: EventRecord::from(event),
         cause: Cause::Pending,
         due,
-        since: Timestamp::now(),
+        since: services.now(),
         reason: reason.to_owned(),
         tried_since: None,
         remaining: run.remaining.clone(),

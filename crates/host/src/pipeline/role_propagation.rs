@@ -78,7 +78,7 @@ impl RolePropagation {
             // Without the deletion, the next refusal is retried for a shorter time.
             let _ = store.delete(&key(&of)).await;
         }
-        let now = Timestamp::now();
+        let now = store.now();
         let judging = stream::iter(series);
         let judging = judging.for_each_concurrent(CONCURRENCY, |(of, mut outcomes)| {
             let store = &store;

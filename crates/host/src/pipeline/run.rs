@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use keyrelay_azure::Call;
 use keyrelay_config::route as rule_of;
 use keyrelay_model::{Event, EventError, EventErrorReason, Verdict};
@@ -52,7 +53,7 @@ pub(crate) fn unrecorded(invocation: &str, outcome: Outcome) -> Run {
         "{}",
         outcome.message
     );
-    let mut run = Run::begin(Cause::Event, invocation, None);
+    let mut run = Run::begin(Cause::Event, invocation, None, Timestamp::now());
     run.ended = Some(outcome);
     run
 }
@@ -64,7 +65,7 @@ pub(crate) async fn refuse(
     message: String,
     budget: TimeBudget,
 ) -> Run {
-    let mut run = Run::begin(Cause::Event, invocation, None);
+    let mut run = Run::begin(Cause::Event, invocation, None, services.now());
     run.instance = Some(services.instance.clone());
     run.ended = Some(Outcome::new(Verdict::Refused, message));
     record(services, &mut run, budget).await;
@@ -104,7 +105,12 @@ async fn run_in_span(
 ) -> Run {
     let began = Instant::now();
     let arrival = services.app_queues.announce();
-    let mut run = Run::begin(trigger.cause, &trigger.invocation, event.as_ref().ok());
+    let mut run = Run::begin(
+        trigger.cause,
+        &trigger.invocation,
+        event.as_ref().ok(),
+        services.now(),
+    );
     if event.as_ref().is_ok_and(|event| event.is_time_of_arrival) {
         let note = "the event does not tell its time: that of its arrival counts";
         run.notes.push(note.to_owned());

@@ -63,7 +63,7 @@ pub(super) async fn behind(
         if has_references {
             comparison.found.push(KnownApp {
                 id: app.clone(),
-                seen: Timestamp::now(),
+                seen: pass.services.now(),
                 set_back,
             });
         }
@@ -117,7 +117,7 @@ async fn check_row(
     if !is_watched(pass, &target, app) {
         return None;
     }
-    let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+    let now = u64::try_from(pass.services.now().as_second()).unwrap_or_default();
     let key = format!("{}/{}", target.vault_host, target.secret).to_lowercase();
     let versions = versions_of(pass, &key, &target, comparison, summary).await;
     let newest = versions.newest(now);

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
 use keyrelay_config::{Mode, route};
 use keyrelay_model::{AppId, AppIdError, Event, error_chain};
 use keyrelay_records::{Cause, DueKey, Outcome, PendingRotation, Run, WorkEntry};
@@ -106,15 +105,15 @@ async fn resume_work(pass: &Pass<'_>, entry: WorkEntry) -> Result<Option<Settlem
         Ok(event) => event,
         Err(error) => {
             tracing::error!(run.id = %work.run, "pending work cannot be resumed: {error}");
-            return stay(entry, work).await;
+            return stay(pass, entry, work).await;
         }
     };
     let policies = services.policies.names();
     if route(&services.config, &policies, &event.name).mode != Mode::Enforce {
         // The mode forbids a roll-back, too.
-        return stay(entry, work).await;
+        return stay(pass, entry, work).await;
     }
-    let is_last = elapsed(work.since, Timestamp::now()) > GIVE_UP_AFTER;
+    let is_last = elapsed(work.since, pass.services.now()) > GIVE_UP_AFTER;
     let trigger = Trigger {
         invocation: pass.invocation.to_owned(),
         cause: Cause::Pending,
@@ -133,13 +132,13 @@ async fn resume_work(pass: &Pass<'_>, entry: WorkEntry) -> Result<Option<Settlem
         // What was written has to be rolled back first, however long that takes.
         if !is_last || !work.rollback.is_empty() || !give_up(pass, &work, &mut run).await {
             // The run has moved it to its next due time, unless it ended early.
-            return stay(entry, work).await;
+            return stay(pass, entry, work).await;
         }
     }
     let of_app = run.rotations.iter().find(|rotation| rotation.app == app);
     let last = of_app.map(|rotation| &rotation.outcome);
     let Some(outcome) = last.or(run.ended.as_ref()).cloned() else {
-        return stay(entry, work).await;
+        return stay(pass, entry, work).await;
     };
     Ok(Some(Settlement {
         entry,
@@ -152,10 +151,11 @@ async fn resume_work(pass: &Pass<'_>, entry: WorkEntry) -> Result<Option<Settlem
 
 /// Tries the work again after a pause, unless the run, or another instance, has changed its entry.
 pub(super) async fn stay(
+    pass: &Pass<'_>,
     mut entry: WorkEntry,
     work: PendingRotation,
 ) -> Result<Option<Settlement>, String> {
-    let kept = entry.update(later(work)).await;
+    let kept = entry.update(later(work, pass.services.now())).await;
     kept.map(|_| None).map_err(|error| error_chain(&error))
 }
 

@@ -88,7 +88,12 @@ pub(super) async fn report(
     );
     let outcome = Outcome::new(Verdict::Unchanged, message);
     tracing::warn!(app.id = %app, "{}", outcome.message);
-    let mut run = Run::begin(Cause::Drift, pass.invocation, Some(event));
+    let mut run = Run::begin(
+        Cause::Drift,
+        pass.invocation,
+        Some(event),
+        pass.services.now(),
+    );
     run.instance = Some(pass.services.instance.clone());
     run.rotations = vec![RotationRecord::ended(
         app.clone(),

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use jiff::Timestamp;
 use keyrelay_model::{Event, Verdict, error_chain};
 use keyrelay_records::{Cause, Outcome, PostponedEvent, Run};
 use keyrelay_store::StoreError;
@@ -75,7 +74,7 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
     };
     let budget = TimeBudget::of_timer(pass.deadline);
     let later = run(services, trigger, Ok(event), budget).await;
-    let now = Timestamp::now();
+    let now = pass.services.now();
     let first_tried = tried_since.unwrap_or(now);
     let tried_for = elapsed(first_tried, now);
     let is_unfinished = later.asks_for_redelivery() || !later.remaining.is_empty();

@@ -1,6 +1,5 @@
 //! Reminders of secrets that expire soon: 30, 14, 7 and 1 days ahead, once each.
 
-use jiff::Timestamp;
 use keyrelay_model::{Event, ObjectKind, Occurrence, SecretName, SecretVersion, VaultHost};
 use keyrelay_records::{Cause, EventRecord, Pending, PostponedEvent};
 use keyrelay_store::{Store, StoreError};
@@ -50,7 +49,7 @@ pub(super) async fn remind(
     if reminded.version == expiring.version.to_string() && reminded.days.contains(&days) {
         return Ok(false);
     }
-    let at = Timestamp::now();
+    let at = store.now();
     let reason = format!("the version expires within {days} days");
     let event_record = EventRecord::from(&event);
     let postponed = PostponedEvent {

@@ -82,7 +82,7 @@ async fn close(
     if !is_settled {
         let mut entry = entry;
         return entry
-            .update(later(work))
+            .update(later(work, pass.services.now()))
             .await
             .map(|_| false)
             .map_err(reason);
@@ -98,8 +98,7 @@ async fn close(
 }
 
 /// The same work, to be tried again after a pause.
-pub(super) fn later(mut work: PendingRotation) -> PendingRotation {
-    let now = Timestamp::now();
+pub(super) fn later(mut work: PendingRotation, now: Timestamp) -> PendingRotation {
     work.due = now.checked_add(RETRY).unwrap_or(now);
     work
 }

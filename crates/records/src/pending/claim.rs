@@ -32,7 +32,7 @@ impl Pending {
         let Some(mut entry) = self.read::<T>(key).await? else {
             return Ok(None);
         };
-        let now = Timestamp::now();
+        let now = self.0.now();
         let claimed_until = entry.value.claimed_until();
         if claimed_until.is_some_and(|until| until > now) {
             return Ok(None);

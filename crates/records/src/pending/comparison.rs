@@ -49,7 +49,7 @@ impl Pending {
             return self.claim(key.as_str(), duration).await;
         }
         let key = due::key(COMPARISON, NAME, None);
-        let now = Timestamp::now();
+        let now = self.0.now();
         let first = ComparisonProgress {
             first: Some(now),
             claimed_until: now.checked_add(duration).ok(),

@@ -267,7 +267,7 @@ impl WorkEntry {
     /// Gives each rotation of an entry of an earlier version an entry of its own.
     async fn split(self, duration: Duration) -> Result<Vec<Self>, StoreError> {
         let (folder, _) = self.entry.key.rsplit_once('/').unwrap_or_default();
-        let claimed_until = Timestamp::now().checked_add(duration).ok();
+        let claimed_until = self.pending.0.now().checked_add(duration).ok();
         let mut entries = Vec::new();
         for rotation in self.entry.value.rotations.clone() {
             let key = work_key(folder, &rotation);

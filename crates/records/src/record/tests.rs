@@ -28,7 +28,7 @@ fn run(outcomes: Vec<Outcome>, ended: Option<Outcome>) -> Run {
             .map(|it| RotationRecord::ended(APP.parse().unwrap(), it, Duration::ZERO))
             .collect(),
         ended,
-        ..Run::begin(Cause::Event, "i", None)
+        ..Run::begin(Cause::Event, "i", None, Timestamp::now())
     }
 }
 

@@ -33,8 +33,9 @@ pub(super) async fn apply(leased: Leased) -> Applied {
         .rotations
         .iter()
         .filter(|it| it.verification().is_some());
+    let now = batch.context.services.now();
     for EventContext { event, run, .. } in unverified.map(|rotation| &*rotation.context) {
-        lease.document.record_applied(event, run);
+        lease.document.record_applied(event, run, now);
     }
     // Even if the time is over, other instances must not have to wait for the end of the lease.
     lease.set_deadline(None);
@@ -102,7 +103,7 @@ async fn patch(
     let settings = write_until(context, lease, &mut decisions).await?;
     if let Some(began) = decisions.began {
         match *decisions.has_changed {
-            true => lease.document.accept_refresh(began, Timestamp::now()),
+            true => lease.document.accept_refresh(began, context.services.now()),
             false => lease.document.withdraw_refresh(began),
         }
     }
@@ -120,7 +121,8 @@ async fn patch(
             context.next_step(&rotation.context, &verification, statuses, None)
         {
             let EventContext { event, run, .. } = &*rotation.context;
-            lease.document.record_applied(event, run);
+            let now = context.services.now();
+            lease.document.record_applied(event, run, now);
             let outcome = proven(&rotation.context, &verification, proof);
             context.close(rotation, outcome);
             continue;
@@ -156,15 +158,15 @@ impl Goal for Decisions<'_> {
         record_intent(context, self.rotations).await?;
         // Written with the fence: no older version is applied afterwards, even if this process
         // dies.
+        let now = context.services.now();
         for rotation in self.rotations.iter() {
             if rotation.is_open() && !rotation.attempted.is_empty() {
                 let EventContext { event, run, .. } = &*rotation.context;
-                lease.document.record_applied(event, run);
+                lease.document.record_applied(event, run, now);
             }
         }
         // Azure resolves all references of the app after a write, as after a refresh.
         if self.began.is_none() {
-            let now = Timestamp::now();
             let open = self.rotations.iter().filter(|it| it.is_open());
             let events: Vec<&Event> = open.map(|it| &it.context.event).collect();
             let between = context.services.config.refresh_timing.between();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use keyrelay_azure::{AzureError, Call, Deadline, ReferenceKind, ReferenceStatus};
 use keyrelay_model::{AppId, Event, Reference, SettingName, Settings, Target};
 use keyrelay_records::{Cause, Outcome};
@@ -149,7 +148,7 @@ impl BatchContext {
             before,
             versions: &context.versions,
             vault_suffix: self.vault_suffix(),
-            now: u64::try_from(Timestamp::now().as_second()).unwrap_or_default(),
+            now: u64::try_from(self.services.now().as_second()).unwrap_or_default(),
             rule: context.refresh,
             timing: &config.refresh_timing,
         };

@@ -1,7 +1,6 @@
 //! Refreshes the references of an app: once for all rotations of a batch that need it, and never
 //! more often than the schedule allows.
 
-use jiff::Timestamp;
 use keyrelay_azure::{ReferenceKind, ReferenceStatus};
 use keyrelay_config::Mode;
 use keyrelay_model::{Event, SettingName, Verdict, error_chain};
@@ -67,7 +66,7 @@ pub(super) async fn refresh(
 /// Brings the refreshes so far, which the lease's document counts, to every rotation that has to be
 /// verified.
 pub(super) fn learn(batch: &mut Batch, lease: &mut Lease<AppState>) {
-    let now = Timestamp::now();
+    let now = batch.context.services.now();
     for rotation in &mut batch.rotations {
         let progress = rotation.verification().map(|_| {
             lease
@@ -94,7 +93,7 @@ fn start(batch: &mut Batch, lease: &mut Lease<AppState>, statuses: &[ReferenceSt
         .flat_map(|verification| verification.plan.changes())
         .map(|(name, _)| name.clone())
         .collect();
-    let now = Timestamp::now();
+    let now = context.services.now();
     let refreshing = rotations
         .iter_mut()
         .filter(|rotation| matches!(rotation.stage, Stage::Refresh));
@@ -122,7 +121,7 @@ fn start(batch: &mut Batch, lease: &mut Lease<AppState>, statuses: &[ReferenceSt
                            refresh changes nothing";
             Outcome::new(Verdict::Unchanged, message)
         } else if let Step::Proven(proof) = step {
-            lease.document.record_applied(event, run);
+            lease.document.record_applied(event, run, now);
             proven(&rotation.context, &verification, proof)
         } else if *mode == Mode::Monitor {
             let message = "would refresh the references of the app";
@@ -156,7 +155,7 @@ async fn send(
     lease: &mut Lease<AppState>,
     events: &[&Event],
 ) -> Result<Result<(), Outcome>, Outcome> {
-    let began = Timestamp::now();
+    let began = context.services.now();
     let between = context.services.config.refresh_timing.between();
     lease.document.begin_refresh(events, began, between);
     // The fence: the lease is still ours right before the change.
@@ -164,7 +163,7 @@ async fn send(
     let azure = &context.services.resource_manager;
     let sent = azure.refresh_references(&context.app, &context.call).await;
     match sent {
-        Ok(()) => lease.document.accept_refresh(began, Timestamp::now()),
+        Ok(()) => lease.document.accept_refresh(began, context.services.now()),
         Err(error) if error.may_have_been_written() => {
             tracing::warn!(app.id = %context.app, "{}", error_chain(&error));
         }

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use keyrelay_azure::ReferenceKind;
 use keyrelay_model::Plan;
 use keyrelay_records::{EventRecord, Outcome, PendingRotation, Rollback, of_plan};
@@ -130,7 +129,7 @@ fn work_of(
 ) -> PendingRotation {
     let event_context = &rotation.context;
     let resumed = event_context.resumed.as_ref();
-    let now = Timestamp::now();
+    let now = context.services.now();
     let before = resumed.map_or(&[][..], |resumed| &resumed.work.rollback);
     PendingRotation {
         run: event_context.first_run().clone(),

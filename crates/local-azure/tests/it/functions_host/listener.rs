@@ -160,11 +160,19 @@ async fn responds_to_the_handshake_of_event_grid() {
     let host = FunctionsHost::start(app.options()).await.unwrap();
     let in_array = json!([{ "id": "1", "data": { "validationCode": "the code" } }]);
     let twice_encoded = json!({ "id": "1", "data": r#"{"validationCode":"the code"}"# });
-    for body in [in_array, twice_encoded] {
+    // As in Microsoft's samples.
+    let single_quoted = "[{'id': '1', 'topic': '/subscriptions/s', 'subject': '', \
+        'data': {'validationCode': 'the code'}, \
+        'eventType': 'Microsoft.EventGrid.SubscriptionValidationEvent'}]";
+    for body in [
+        in_array.to_string(),
+        twice_encoded.to_string(),
+        single_quoted.to_owned(),
+    ] {
         let response = post(
             host.event_grid_endpoint("Event"),
             "SubscriptionValidation",
-            body.to_string(),
+            body,
         )
         .await;
         assert_eq!(response.status(), 200);
