@@ -1,4 +1,4 @@
-//! The clock of the store, on which all instances agree, whatever their own clocks show.
+//! The clock of the store, on which all instances agree even if their own clocks are wrong.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

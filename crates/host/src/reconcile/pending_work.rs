@@ -81,7 +81,7 @@ async fn resume_object(pass: &Pass<'_>, object: &Object) -> Result<Vec<Settlemen
     let claimed = pass.pending.claim_work(&object.key, CLAIM).await;
     let claimed = claimed.map_err(reason)?;
     if !claimed.is_empty() {
-        // Only now: whoever moves the object finds that its former one is taken, and leaves it.
+        // Only now: an instance that moves the object finds that its former one is taken, and leaves it.
         for copy in &object.copies {
             pass.pending.remove(copy).await.map_err(reason)?;
         }

@@ -39,7 +39,7 @@ fn recorded(app: &Harness, cause: &str) -> Vec<String> {
 async fn pending_work_is_verified_later() {
     let app = unpinned()
         .ideal()
-        .configured("answer_within_ms = 1000")
+        .configured("answer_within_ms = 4000")
         .with(|options| options.cloud.profile.refresh_takes = Duration::from_secs(3))
         .start()
         .await;
@@ -68,7 +68,7 @@ async fn pending_work_is_verified_later() {
 async fn a_refresh_without_effect_is_repeated() {
     let app = unpinned()
         .ideal()
-        .configured("answer_within_ms = 1000")
+        .configured("answer_within_ms = 4000")
         .start()
         .await;
     // The refresh gets a response and has no effect.
@@ -87,7 +87,7 @@ async fn a_refresh_without_effect_is_repeated() {
 #[tokio::test]
 async fn a_patch_that_breaks_while_it_is_pending_is_rolled_back() {
     let app = unpinned()
-        .configured("answer_within_ms = 1000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
+        .configured("answer_within_ms = 4000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"")
         .start()
         .await;
     let before = app.settings("orders");

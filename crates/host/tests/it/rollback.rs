@@ -156,7 +156,7 @@ async fn after_a_rollback_the_version_before_still_counts() {
 
 #[tokio::test]
 async fn a_version_that_was_disabled_after_it_was_written_is_rolled_back() {
-    let app = pinning("answer_within_ms = 1000").start().await;
+    let app = pinning("answer_within_ms = 4000").start().await;
     let before = app.settings("orders");
     let version = written_and_pending(&app).await;
     let disabled = Attributes {
@@ -177,7 +177,7 @@ async fn a_version_that_was_disabled_after_it_was_written_is_rolled_back() {
 
 #[tokio::test]
 async fn a_rollback_waits_for_the_mode_enforce() {
-    let app = pinning("answer_within_ms = 1000")
+    let app = pinning("answer_within_ms = 4000")
         .with(|options| options.functions_host.max_crashes = 10)
         .start()
         .await;
@@ -214,7 +214,7 @@ async fn a_rollback_waits_for_the_mode_enforce() {
 
 #[tokio::test]
 async fn work_that_stays_pending_for_a_day_is_rolled_back_and_given_up_once() {
-    let app = pinning("answer_within_ms = 1000").start().await;
+    let app = pinning("answer_within_ms = 4000").start().await;
     let before = app.settings("orders");
     written_and_pending(&app).await;
     edit_pending(&app, |work| work["since"] = json!("2026-01-01T00:00:00Z"));
@@ -242,7 +242,7 @@ async fn work_that_stays_pending_for_a_day_is_rolled_back_and_given_up_once() {
 
 #[tokio::test]
 async fn a_reference_that_azure_never_lists_is_rolled_back_after_a_day() {
-    let app = pinning("answer_within_ms = 1000").start().await;
+    let app = pinning("answer_within_ms = 4000").start().await;
     let before = app.settings("orders");
     written_and_pending(&app).await;
     edit_pending(&app, |work| work["since"] = json!("2026-01-01T00:00:00Z"));
@@ -261,7 +261,7 @@ async fn a_policy_that_is_gone_does_not_keep_what_is_owed_from_happening() {
         (ResolveStatus::Resolved, "verified"),
         (ResolveStatus::AccessToKeyVaultDenied, "rolled back"),
     ] {
-        let app = pinning("answer_within_ms = 1000").start().await;
+        let app = pinning("answer_within_ms = 4000").start().await;
         let before = app.settings("orders");
         written_and_pending(&app).await;
         let policy = app.folder.path().join("policies/pin.wasm");
@@ -279,7 +279,7 @@ async fn a_policy_that_is_gone_does_not_keep_what_is_owed_from_happening() {
 
 #[tokio::test]
 async fn the_comparison_does_not_repeat_pending_work() {
-    let app = pinning("answer_within_ms = 1000").start().await;
+    let app = pinning("answer_within_ms = 4000").start().await;
     written_and_pending(&app).await;
     for _ in 0..3 {
         app.reconcile_all().await;
@@ -304,7 +304,7 @@ async fn a_version_that_was_rolled_back_is_not_written_again_every_hour() {
 
 #[tokio::test]
 async fn a_postponed_event_that_stays_pending_has_its_run_and_its_outcome() {
-    let app = pinning("answer_within_ms = 1000").start().await;
+    let app = pinning("answer_within_ms = 4000").start().await;
     resolves_to(&app, ResolveStatus::FetchTimedOut);
     let mut later = event(
         "later",

@@ -93,7 +93,7 @@ async fn a_scope_that_is_gone_ends_nothing_but_itself() {
 #[tokio::test]
 async fn a_scope_that_is_away_for_a_while_is_tried_again_on_its_own() {
     let app = sites(&["a"])
-        .configured("answer_within_ms = 2000")
+        .configured("answer_within_ms = 4000")
         .start()
         .await;
     let away = Effect::status(503, "ServiceUnavailable");
