@@ -122,6 +122,7 @@ fn of_run(run: &Run) -> Vec<String> {
     page.optional("instance", run.instance.as_ref());
     page.list("requests", run.requests.iter().map(request));
     page.list("ended", run.ended.as_ref().map(in_words));
+    page.list("notes", &run.notes);
     for rotation in &run.rotations {
         page.0.push(String::new());
         page.0.push(app_name(&rotation.app));

@@ -16,7 +16,7 @@ use crate::harness::Harness;
 const COMPARISON: &str = "pending/comparison";
 
 /// The runs of a day that is long over.
-pub(crate) const OLD_RUNS: &str = "runs/2020-01-01";
+const OLD_RUNS: &str = "runs/2020-01-01";
 
 /// The folders of the store.
 const FOLDERS: [&str; 6] = ["apps", "denials", "known", "pending", "reminders", "runs"];

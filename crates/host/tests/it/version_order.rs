@@ -78,7 +78,7 @@ async fn of_two_versions_of_one_second_the_later_event_wins_in_any_order() {
 async fn a_version_that_is_not_valid_yet_is_applied_later_by_the_timer() {
     let app = pinning().start().await;
     let version = app.azure.cloud.newest_version(VAULT, "sql").unwrap();
-    let not_before = Timestamp::now() + Duration::from_secs(3);
+    let not_before = Timestamp::now() + Duration::from_secs(9);
     let attributes = Attributes {
         enabled: true,
         not_before: Some(not_before),

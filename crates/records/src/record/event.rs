@@ -26,10 +26,18 @@ pub struct EventRecord {
     pub time: u64,
     /// The nanoseconds after that.
     pub nanoseconds: u32,
+    /// Whether that is the time of its arrival, because the event does not tell its own.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_time_of_arrival: bool,
     /// The time from which the version is valid, in seconds since 1970.
     pub not_before: Option<u64>,
     /// The time at which the version expires, in seconds since 1970.
     pub expires: Option<u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// The reason why a record cannot be read as an event.
@@ -71,6 +79,7 @@ impl From<&Event> for EventRecord {
             version: event.version.as_ref().map(ToString::to_string),
             time: event.time,
             nanoseconds: event.nanoseconds,
+            is_time_of_arrival: event.is_time_of_arrival,
             not_before: event.not_before,
             expires: event.expires,
         }
@@ -105,7 +114,7 @@ impl TryFrom<&EventRecord> for Event {
                 .transpose()?,
             time: record.time,
             nanoseconds: record.nanoseconds,
-            is_time_of_arrival: false,
+            is_time_of_arrival: record.is_time_of_arrival,
             not_before: record.not_before,
             expires: record.expires,
         })

@@ -26,6 +26,7 @@ fn full() -> Run {
     });
     run.mode = Some(Mode::Monitor);
     run.ended = Some(Outcome::transient("an end of its own"));
+    run.notes = vec!["a remark on the run".to_owned()];
     let rotation = &mut run.rotations[0];
     rotation.decision = Some("a decision".to_owned());
     rotation.plan = vec![
@@ -73,6 +74,7 @@ async fn shows_everything_of_a_run() {
         "invocation-1",
         "instance-7",
         "failed: an end of its own",
+        "a remark on the run",
         "the event was to be delivered again",
         "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders",
         "verified: Azure reports it",
