@@ -11,11 +11,13 @@ use keyrelay_records::{FormerOutcome, Outcome, PendingRotation, Run, RunId, Work
 use keyrelay_store::StoreError;
 
 use super::audit;
-use super::pass::Pass;
+use super::pass::{Pass, elapsed};
 use super::summary::Summary;
 
-/// Pause before work that could not be resumed is tried again.
-const RETRY: Duration = Duration::from_mins(5);
+/// Pauses before work that could not be resumed is tried again: half of the time since it began,
+/// within these limits.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_mins(30);
 
 /// The final verdict of a resumed rotation.
 pub(super) struct Settlement {
@@ -99,7 +101,8 @@ async fn close(
 
 /// The same work, to be tried again after a pause.
 pub(super) fn later(mut work: PendingRotation, now: Timestamp) -> PendingRotation {
-    work.due = now.checked_add(RETRY).unwrap_or(now);
+    let pause = (elapsed(work.since, now) / 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+    work.due = now.checked_add(pause).unwrap_or(now);
     work
 }
 
