@@ -25,6 +25,7 @@ mod harness;
 #[expect(dead_code, reason = "the other tests use the rest of it")]
 mod setup;
 
+mod bookkeeping;
 mod clocks;
 mod crowd;
 mod failures;
@@ -79,7 +80,7 @@ impl Scenario {
 }
 
 /// Every scenario. The concurrent ones come first, so that they start at once.
-const SCENARIOS: [Scenario; 21] = [
+const SCENARIOS: [Scenario; 23] = [
     Scenario::concurrent("a_thousand_apps_with_one_secret", || {
         Box::pin(thousand::apps())
     }),
@@ -113,6 +114,12 @@ const SCENARIOS: [Scenario; 21] = [
     }),
     Scenario::alone("a_scope_that_is_gone", || Box::pin(parts::missing_scope())),
     Scenario::alone("one_app_that_fails", || Box::pin(parts::failing_app())),
+    Scenario::alone("many_apps_are_settled_at_once", || {
+        Box::pin(bookkeeping::settled_once())
+    }),
+    Scenario::alone("a_roll_back_with_open_work_of_another_run", || {
+        Box::pin(bookkeeping::others_first())
+    }),
     Scenario::alone("clocks_ten_minutes_apart", || {
         Box::pin(clocks::ten_minutes_apart())
     }),

@@ -114,6 +114,26 @@ impl Stored {
         }
     }
 
+    /// Copies the pending work that is selected, as that of another run. Returns the number.
+    pub(crate) async fn copy_pending(
+        &self,
+        run: &str,
+        is_selected: impl Fn(&Value) -> bool,
+    ) -> usize {
+        let mut copied = 0;
+        for (key, mut entry) in self.values("pending/apps").await {
+            if !is_selected(&entry) {
+                continue;
+            }
+            entry["works"][0]["run"] = run.into();
+            let (folder, _) = key.rsplit_once('/').unwrap();
+            let copy = format!("{folder}/{run}--due-4000000000000.json");
+            persistently(|| self.0.write(&copy, &entry)).await;
+            copied += 1;
+        }
+        copied
+    }
+
     /// Adds a record of 2020.
     pub(crate) async fn add_old_run(&self) {
         let key = format!("{OLD_RUNS}/20200101T000000000Z-00000000.json");

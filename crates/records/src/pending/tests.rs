@@ -1,3 +1,8 @@
+use std::time::Duration;
+
+use jiff::Timestamp;
+use keyrelay_store::Store;
+
 use super::*;
 
 /// Pending work as keyrelay 0.1.0 wrote it before "undo" became `rollback`.
@@ -56,4 +61,72 @@ fn pending_work_is_written_in_the_present_form() {
     rotation.insert("is_refresh".to_owned(), false.into());
     expected["claimed_until"] = serde_json::Value::Null;
     assert_eq!(serde_json::to_value(&work).unwrap(), expected);
+}
+
+/// Pending work in a folder, and the work of one run.
+async fn kept() -> (tempfile::TempDir, Pending, AppId, WorkEntry) {
+    let folder = tempfile::tempdir().unwrap();
+    let pending = Pending::new(Store::folder(folder.path()).unwrap());
+    let work: PendingWork = serde_json::from_str(BEFORE).unwrap();
+    let app: AppId = work.app.parse().unwrap();
+    let rotation = work.rotations[0].clone();
+    let entry = pending.keep_work(&app, rotation).await.unwrap();
+    (folder, pending, app, entry)
+}
+
+async fn keys(pending: &Pending) -> Vec<String> {
+    let keys = pending.list().await.unwrap().work;
+    keys.iter().map(|key| key.as_str().to_owned()).collect()
+}
+
+const CLAIM: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn of_two_claims_one_succeeds() {
+    let (_folder, pending, ..) = kept().await;
+    let [key] = keys(&pending).await.try_into().unwrap();
+    let claims = futures::future::join_all((0..8).map(|_| pending.claim_work(&key, CLAIM))).await;
+    let claimed: Vec<WorkEntry> = claims.into_iter().flatten().flatten().collect();
+    assert_eq!(claimed.len(), 1);
+    assert!(pending.claim_work(&key, CLAIM).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn work_that_another_instance_has_taken_over_stays_as_it_is() {
+    let (_folder, pending, app, entry) = kept().await;
+    let [key] = keys(&pending).await.try_into().unwrap();
+    let claimed = pending.claim_work(&key, CLAIM).await.unwrap();
+    let as_claimed = pending.read::<serde_json::Value>(&key).await.unwrap();
+    let as_claimed = as_claimed.unwrap().value;
+
+    let mut late = entry.clone();
+    let mut rotation = late.rotations()[0].clone();
+    rotation.attempts = 99;
+    assert!(!late.update(rotation.clone()).await.unwrap());
+    rotation.due = Timestamp::now();
+    assert!(!late.update(rotation).await.unwrap());
+    assert!(!entry.clone().finish().await.unwrap());
+    entry.remove_finished(|_| true).await.unwrap();
+    assert_eq!(keys(&pending).await, [key.clone()]);
+    let now = pending.read::<serde_json::Value>(&key).await.unwrap();
+    assert_eq!(now.unwrap().value, as_claimed);
+
+    for owner in claimed {
+        assert!(owner.finish().await.unwrap());
+    }
+    assert!(pending.of_app(&app).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn work_that_moves_to_another_due_time_is_there_once_and_keeps_its_remarks() {
+    let (_folder, pending, app, mut entry) = kept().await;
+    let [before] = keys(&pending).await.try_into().unwrap();
+    assert!(entry.keep_notes(&["a remark".to_owned()]).await.unwrap());
+    let mut rotation = entry.rotations()[0].clone();
+    rotation.due = Timestamp::now();
+    assert!(entry.update(rotation).await.unwrap());
+    let [after] = keys(&pending).await.try_into().unwrap();
+    assert_ne!(before, after);
+    let found = pending.of_app(&app).await.unwrap();
+    assert_eq!(found[0].rotations()[0].notes, ["a remark"]);
 }
