@@ -8,7 +8,7 @@ use keyrelay_config::{Config, Rule};
 use keyrelay_config::{DEFAULT_POLICY, route};
 use keyrelay_model::{Grant, NamePattern, SecretName};
 use keyrelay_sandbox::{
-    Digest, LoadError, Loaded, Lock, Policy, PolicyLimits, Sandbox, View, precompiled_file,
+    Checked, Digest, LoadError, Lock, Policy, PolicyLimits, Sandbox, View, precompiled_file,
     read_policy,
 };
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ async fn report(sandbox: &Sandbox, policy_file: &PolicyFile, lock: Option<&Lock>
     }
 }
 
-/// Loads a policy as keyrelay-host does. Returns the policy, whether it is locked, and whether its
+/// Compiles a policy, and compares its precompiled form with that. Returns the policy, whether it is locked, and whether its
 /// precompiled form is used.
 async fn load(
     sandbox: &Sandbox,
@@ -136,14 +136,14 @@ async fn load(
                 "no",
                 "no".to_owned(),
             ),
-            Some(entry) => match sandbox.load_locked(&policy_file.wasm, *entry).await {
+            Some(entry) => match sandbox.check_locked(&policy_file.wasm, *entry).await {
                 Err(error) => (Err(words(error)), "no", "no".to_owned()),
-                Ok(Loaded {
+                Ok(Checked {
                     policy,
                     not_used: Some(reason),
                     ..
                 }) => (Ok(policy), "yes", format!("not used: {reason}")),
-                Ok(Loaded {
+                Ok(Checked {
                     policy,
                     not_used: None,
                     ..

@@ -43,7 +43,7 @@ Examples:
 impl LockCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         if self.check {
-            return self.check();
+            return self.check().await;
         }
         let lock = write_lock(&self.app).await?;
         if self.json {
@@ -57,12 +57,13 @@ impl LockCommand {
         Ok(())
     }
 
-    fn check(&self) -> anyhow::Result<()> {
+    async fn check(&self) -> anyhow::Result<()> {
         let (lock, files) = (
             Lock::read(&self.app)?.unwrap_or_default(),
             files(&self.app)?,
         );
-        let (differences, file) = (differences(&lock, &files)?, self.app.join(LOCK_FILE));
+        let differences = differences(&Sandbox::new()?, &lock, &files).await?;
+        let file = self.app.join(LOCK_FILE);
         if self.json {
             out::line(&json!({ "lock": file, "differences": differences }).to_string());
         }
@@ -117,15 +118,16 @@ pub(crate) fn print(lock: &Lock) {
 /// Writes the lock of a function app, for the policies that are in it.
 pub(crate) async fn write_lock(app: &Path) -> anyhow::Result<Lock> {
     let files = files(app)?;
-    let known = Lock::read(app)?.unwrap_or_default();
     let sandbox = Sandbox::new()?;
     let mut lock = Lock::default();
-    for ((name, _), digest) in files.iter().zip(digests(&sandbox, &files).await?) {
-        // The precompiled form of an unchanged file stays valid.
-        let precompiled = known
-            .get(name)
-            .filter(|known| known.digest == digest)
-            .and_then(|known| known.precompiled);
+    for ((name, file), digest) in files.iter().zip(digests(&sandbox, &files).await?) {
+        let precompiled = precompiled(&sandbox, file).await?;
+        ensure!(
+            precompiled != Precompiled::Foreign,
+            "policies/{name}.cwasm is not what policies/{name}.wasm compiles to on this machine, and \
+             keyrelay-host would run it: delete it, or make it again with `keyrelay compile`"
+        );
+        let precompiled = precompiled.digest();
         lock.insert(
             name,
             Locked {
@@ -136,6 +138,45 @@ pub(crate) async fn write_lock(app: &Path) -> anyhow::Result<Lock> {
     }
     lock.write(app)?;
     Ok(lock)
+}
+
+/// The precompiled form beside a policy's file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Precompiled {
+    Absent,
+    /// It is what the policy's file compiles to.
+    Same(Digest),
+    /// It is something else: the code of another policy, or of another platform.
+    Foreign,
+}
+
+impl Precompiled {
+    fn digest(self) -> Option<Digest> {
+        match self {
+            Self::Same(digest) => Some(digest),
+            Self::Absent | Self::Foreign => None,
+        }
+    }
+}
+
+/// Compiles a policy again, and compares its precompiled form with that: compilation is
+/// deterministic, and a digest in a lock that travels with the file proves nothing.
+async fn precompiled(sandbox: &Sandbox, file: &Path) -> anyhow::Result<Precompiled> {
+    let beside = precompiled_file(file);
+    if !beside.exists() {
+        return Ok(Precompiled::Absent);
+    }
+    let found = digest_of(&beside)?;
+    let compiled = Digest::of(&sandbox.precompile(file).await?);
+    Ok(match found == compiled {
+        true => Precompiled::Same(found),
+        false => Precompiled::Foreign,
+    })
+}
+
+fn digest_of(file: &Path) -> anyhow::Result<Digest> {
+    let bytes = read_policy(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Digest::of(&bytes))
 }
 
 /// The digests of policies. The error names every file that is not a policy, by its path in the
@@ -181,31 +222,31 @@ fn find(app: &Path) -> anyhow::Result<Vec<(String, PathBuf)>> {
 }
 
 /// The differences between the files and the lock.
-fn differences(lock: &Lock, files: &[(String, PathBuf)]) -> anyhow::Result<Vec<String>> {
+async fn differences(
+    sandbox: &Sandbox,
+    lock: &Lock,
+    files: &[(String, PathBuf)],
+) -> anyhow::Result<Vec<String>> {
     let mut differences = Vec::new();
     for (name, file) in files {
-        let digest_of = |file: &Path| -> anyhow::Result<Digest> {
-            let bytes =
-                read_policy(file).with_context(|| format!("cannot read {}", file.display()))?;
-            Ok(Digest::of(&bytes))
+        let Some(locked) = lock.get(name) else {
+            differences.push(format!("{name} is not in it"));
+            continue;
         };
-        match lock.get(name) {
-            None => differences.push(format!("{name} is not in it")),
-            Some(locked) if locked.digest != digest_of(file)? => {
-                differences.push(format!("{name} is another file"))
+        if locked.digest != digest_of(file)? {
+            differences.push(format!("{name} is another file"));
+            continue;
+        }
+        match precompiled(sandbox, file).await? {
+            Precompiled::Foreign => differences.push(format!(
+                "{name}.cwasm is not what {name}.wasm compiles to on this machine"
+            )),
+            found if locked.precompiled.is_some() && found.digest() != locked.precompiled => {
+                differences.push(format!(
+                    "the precompiled form of {name} is another file, or gone"
+                ));
             }
-            Some(Locked {
-                precompiled: Some(digest),
-                ..
-            }) => {
-                let compiled = precompiled_file(file);
-                if !compiled.exists() || digest_of(&compiled)? != *digest {
-                    differences.push(format!(
-                        "the precompiled form of {name} is another file, or gone"
-                    ));
-                }
-            }
-            Some(_) => {}
+            _ => {}
         }
     }
     let is_gone = |name: &str| files.iter().all(|(file, _)| file != name);

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use keyrelay_sandbox::{Lock, Policy, Sandbox, policy_files};
+use keyrelay_sandbox::{AppSandbox, Lock, Policy, policy_files};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -72,7 +72,7 @@ fn among(known: &[String]) -> String {
 impl PolicyCache {
     /// Scans the folder. Nothing is compiled. A folder that does not exist is taken for an empty
     /// one: events then fail with that reason and are kept, and the handler starts.
-    pub fn open(folder: &Path, sandbox: Sandbox, lock: Option<Lock>) -> io::Result<Self> {
+    pub fn open(folder: &Path, sandbox: AppSandbox, lock: Option<Lock>) -> io::Result<Self> {
         let files = match policy_files(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::error!("there are no policies: {} does not exist", folder.display());

@@ -1,9 +1,11 @@
 //! The errors of loading and running a policy. Each message says what to do.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::digest::Digest;
+use crate::precompiled::NotUsed;
 
 /// An error from setting up the sandbox.
 #[derive(Debug, thiserror::Error)]
@@ -14,11 +16,22 @@ pub enum SandboxError {
     /// The thread that measures the time of policies did not start.
     #[error("cannot start the thread that measures the time of policies")]
     Ticker(#[source] io::Error),
+    /// The folder of the function app cannot be found.
+    #[error("cannot find the function app {}", root.display())]
+    Root {
+        /// The folder.
+        root: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
 }
 
 /// An error from loading a policy's file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
+    /// Its precompiled form must not be used.
+    #[error(transparent)]
+    Precompiled(#[from] NotUsed),
     /// The file cannot be read.
     #[error("the file cannot be read")]
     Read(#[source] io::Error),

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod about;
+mod app_sandbox;
 mod binary;
 mod bindings;
 mod compiler;
@@ -15,6 +16,7 @@ mod limits;
 mod lock;
 mod output;
 mod policy;
+mod precompile;
 mod precompiled;
 mod sandbox;
 mod store_data;
@@ -24,6 +26,7 @@ mod wasi_context;
 mod wasi_linker;
 
 pub use about::{About, View};
+pub use app_sandbox::{AppSandbox, Loaded};
 pub use decision::PolicyDecision;
 pub use digest::{Digest, DigestError};
 pub use error::{DecideError, LoadError, SandboxError, Undecided};
@@ -32,5 +35,5 @@ pub use limits::PolicyLimits;
 pub use lock::{LOCK_FILE, Lock, LockError, Locked};
 pub use policy::Policy;
 pub use precompiled::{NotUsed, precompiled_file};
-pub use sandbox::{Loaded, Sandbox};
+pub use sandbox::{Checked, Sandbox};
 pub use view::{AppView, VisibleSetting, VisibleValue, visible_references, visible_settings};

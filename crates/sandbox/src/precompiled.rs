@@ -32,6 +32,15 @@ pub enum NotUsed {
     /// It was compiled from another `.wasm`.
     #[error("the precompiled file was made from another version of the policy")]
     OtherPolicy,
+    /// It is not what the `.wasm` compiles to.
+    #[error(
+        "the precompiled file is not what the `.wasm` compiles to on this machine: delete it, or \
+         make it again with `keyrelay compile`"
+    )]
+    Foreign,
+    /// It is not a file of the function app that runs.
+    #[error("the precompiled file is outside of the function app")]
+    OutsideApp,
     /// It was compiled by another engine, or for another processor.
     #[error("the precompiled file was made for another engine or processor: {0}")]
     OtherEngine(String),

@@ -14,7 +14,8 @@ use crate::error::{LoadError, SandboxError};
 use crate::files::{LARGEST_FILE, read_policy};
 use crate::lock::Locked;
 use crate::policy::Policy;
-use crate::precompiled::{self, LockedCode, NotUsed, precompiled_file};
+use crate::precompile;
+use crate::precompiled::{LockedCode, NotUsed, precompiled_file};
 use crate::store_data::StoreData;
 use crate::ticker::Ticker;
 
@@ -29,14 +30,14 @@ struct SandboxState {
     permits: Semaphore,
 }
 
-/// A policy that was loaded under its entry in the lock.
+/// A policy that was compared with its entry in the lock.
 #[derive(Debug)]
-pub struct Loaded {
-    /// The policy.
+pub struct Checked {
+    /// The policy, compiled from its `.wasm`.
     pub policy: Policy,
-    /// Whether its precompiled form was used. Loading such a policy again takes next to no time.
-    pub was_precompiled: bool,
-    /// The reason why its precompiled form was not used, if there is one.
+    /// Whether there is a precompiled form, which is locked and is what the `.wasm` compiles to.
+    pub is_precompiled: bool,
+    /// The reason why the precompiled form is not used, if there is one.
     pub not_used: Option<NotUsed>,
 }
 
@@ -73,20 +74,34 @@ impl Sandbox {
         self.load_from(&name, move || read_policy(&path)).await
     }
 
-    /// Loads a policy from its file if the digest is the locked one. Uses the precompiled form
-    /// beside the file if its digest is locked too.
-    pub async fn load_locked(&self, path: &Path, locked: Locked) -> Result<Loaded, LoadError> {
+    /// Compiles a policy from its file if the digest is the locked one, and compares the precompiled
+    /// form beside it with what the file compiles to. No machine code of the folder is run.
+    pub async fn check_locked(&self, path: &Path, locked: Locked) -> Result<Checked, LoadError> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let file = path.to_owned();
+        let checking = self.work(move |shared| shared.check_locked(&file, locked));
+        let (compiled, not_used) = checking.await?;
+        Ok(Checked {
+            policy: self.describe(&name, compiled).await?,
+            is_precompiled: locked.precompiled.is_some() && not_used.is_none(),
+            not_used,
+        })
+    }
+
+    /// Loads a policy from its file if the digest is the locked one, with the locked machine code
+    /// beside it if that is in the folder `root`.
+    pub(crate) async fn run_locked(
+        &self,
+        path: &Path,
+        locked: Locked,
+        root: PathBuf,
+    ) -> Result<(Policy, Option<NotUsed>), LoadError> {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let file = path.to_owned();
         let (compiled, not_used) = self
-            .work(move |shared| shared.compile_locked(file, locked))
+            .work(move |shared| shared.compile_locked(file, locked, &root))
             .await?;
-        let policy = self.describe(&name, compiled).await?;
-        Ok(Loaded {
-            policy,
-            was_precompiled: locked.precompiled.is_some() && not_used.is_none(),
-            not_used,
-        })
+        Ok((self.describe(&name, compiled).await?, not_used))
     }
 
     /// Compiles a policy's file ahead of time. The caller writes the result to
@@ -94,14 +109,8 @@ impl Sandbox {
     /// machine of this architecture.
     pub async fn precompile(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
         let path = path.to_owned();
-        self.work(move |_| {
-            let bytes = read_policy(&path)?;
-            Ok(precompiled::wrap(
-                Digest::of(&bytes),
-                &Compilers::precompile(&bytes)?,
-            ))
-        })
-        .await
+        self.work(move |_| precompile::compile(&read_policy(&path)?))
+            .await
     }
 
     /// The names of the interfaces that a policy's file imports.
@@ -136,6 +145,16 @@ impl Sandbox {
     }
 }
 
+/// Reads a policy's file, if its digest is the locked one.
+fn read_locked(path: &Path, locked: Locked) -> Result<(Vec<u8>, Digest), LoadError> {
+    let bytes = read_policy(path)?;
+    let digest = Digest::of(&bytes);
+    match digest == locked.digest {
+        true => Ok((bytes, digest)),
+        false => Err(LoadError::NotLocked { found: digest }),
+    }
+}
+
 impl std::fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sandbox").finish_non_exhaustive()
@@ -156,18 +175,33 @@ impl SandboxState {
         })
     }
 
+    fn check_locked(
+        &self,
+        path: &Path,
+        locked: Locked,
+    ) -> Result<(Compiled, Option<NotUsed>), LoadError> {
+        let (bytes, _) = read_locked(path, locked)?;
+        let beside = precompiled_file(path);
+        let not_used = match locked.precompiled {
+            Some(digest) => precompile::check(&bytes, &beside, digest)?.err(),
+            None => beside.exists().then_some(NotUsed::NotLocked),
+        };
+        Ok((self.compile(&bytes)?, not_used))
+    }
+
     fn compile_locked(
         &self,
         path: PathBuf,
         locked: Locked,
+        root: &Path,
     ) -> Result<(Compiled, Option<NotUsed>), LoadError> {
         let beside = precompiled_file(&path);
-        let bytes = read_policy(&path)?;
-        let digest = Digest::of(&bytes);
-        if digest != locked.digest {
-            return Err(LoadError::NotLocked { found: digest });
-        }
+        let (bytes, digest) = read_locked(&path, locked)?;
         let not_used = match locked.precompiled.map(|digest_of_code| {
+            let is_of_app = beside.canonicalize().is_ok_and(|it| it.starts_with(root));
+            if beside.exists() && !is_of_app {
+                return Err(NotUsed::OutsideApp);
+            }
             self.load_precompiled(&bytes, digest, beside.clone(), digest_of_code)
         }) {
             Some(Ok(linked)) => {

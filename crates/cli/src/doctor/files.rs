@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use keyrelay_config::{Config, Mode};
-use keyrelay_sandbox::{LOCK_FILE, Lock, Policy, PolicyLimits, Sandbox, policy_files};
+use keyrelay_sandbox::{
+    Checked, LOCK_FILE, LoadError, Lock, NotUsed, Policy, PolicyLimits, Sandbox, policy_files,
+};
 use serde_json::Value;
 
 use super::finding::Findings;
@@ -131,7 +133,7 @@ fn has_trigger(json: &Value, trigger: &str) -> bool {
     })
 }
 
-/// Loads the policies as keyrelay-host does.
+/// Compiles the policies, and compares them with the lock.
 async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Findings) -> Vec<Policy> {
     let policies = folder.join("policies");
     let files = match policy_files(&policies) {
@@ -191,19 +193,29 @@ async fn load(
                 "review it, then run `keyrelay lock`",
             ));
         }
-        Some(Some(locked)) => sandbox.load_locked(file, *locked).await.map(|loaded| {
-            let words = if loaded.was_precompiled {
-                "locked, precompiled"
-            } else {
-                "locked"
-            };
-            (loaded.policy, words)
-        }),
+        Some(Some(locked)) => sandbox.check_locked(file, *locked).await.and_then(checked),
     };
     loaded.map_err(|error| {
         let fix = "replace the file: `keyrelay inspect` shows more; if the change was meant, run `keyrelay lock`";
         (format!("quarantined: {}", out::chain(&error)), fix)
     })
+}
+
+/// The policy, and whether it is locked. A precompiled form that would be foreign code in
+/// keyrelay-host is an error.
+fn checked(checked: Checked) -> Result<(Policy, &'static str), LoadError> {
+    match checked {
+        Checked {
+            not_used: Some(reason @ NotUsed::Foreign),
+            ..
+        } => Err(LoadError::Precompiled(reason)),
+        Checked {
+            policy,
+            is_precompiled: true,
+            ..
+        } => Ok((policy, "locked, precompiled")),
+        Checked { policy, .. } => Ok((policy, "locked")),
+    }
 }
 
 /// The lock that applies, if any. An error has its message and the fix.

@@ -10,6 +10,7 @@ mod author;
 mod blobs;
 mod calibrate;
 mod doctor;
+mod foreign_code;
 // The sandbox's own hostile guests.
 #[path = "../../../sandbox/tests/it/guest.rs"]
 #[expect(dead_code, reason = "its other half runs guests without a command")]

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use keyrelay_model::error_chain;
-use keyrelay_sandbox::{LoadError, Loaded, Lock, Policy, Sandbox};
+use keyrelay_sandbox::{AppSandbox, LoadError, Loaded, Lock, Policy};
 
 /// The sandbox, and the files that may run in it.
 #[derive(Debug)]
 pub(super) struct Loader {
-    pub(super) sandbox: Sandbox,
+    pub(super) sandbox: AppSandbox,
     /// The files that may run. None: all.
     pub(super) lock: Option<Lock>,
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 use keyrelay_azure::{Credential, Http, KeyVault, LogAnalytics, ResourceManager};
 use keyrelay_config::{Config, OwnApp, identity};
 use keyrelay_records::{History, Pending, store};
-use keyrelay_sandbox::{LOCK_FILE, Lock, Sandbox};
+use keyrelay_sandbox::{AppSandbox, LOCK_FILE, Lock};
 
 use super::instance::instance;
 use crate::pipeline::app_queue::AppQueues;
@@ -46,7 +46,7 @@ pub(super) fn assemble(
     }
     let credential = Arc::new(Credential::new(identity, &http));
     let folder = app_root.join("policies");
-    let sandbox = Sandbox::new().context("cannot start the sandbox")?;
+    let sandbox = AppSandbox::new(app_root).context("cannot start the sandbox")?;
     let policies = PolicyCache::open(&folder, sandbox, lock(&config, app_root)?)
         .with_context(|| format!("cannot read {}", folder.display()))?;
     let store = store::open(&config.store, app_root, &config.cloud, &credential, &http)?;

@@ -133,7 +133,7 @@ async fn without_any_policy_it_starts_and_events_are_kept() {
 
 #[tokio::test]
 async fn a_policy_with_a_generous_limit_does_not_delay_the_response() {
-    let rule = "answer_within_ms = 1000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\n\
+    let rule = "answer_within_ms = 4000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\n\
                 parameters = { script = \"loop\" }\nlimits = { time_ms = 10000 }";
     let app = two_apps()
         .with_scripted_policy_as("scripted")

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use keyrelay_host::policy_cache::PolicyCache;
 use keyrelay_model::{Decision, Event, ObjectKind, Occurrence, Target};
 use keyrelay_sandbox::{
-    AppView, Digest, Lock, Locked, PolicyLimits, Sandbox, precompiled_file, visible_references,
+    AppSandbox, AppView, Digest, Lock, Locked, PolicyLimits, Sandbox, precompiled_file,
+    visible_references,
 };
 
 use crate::fixtures::reference;
@@ -179,8 +180,9 @@ async fn replacing_a_policy_a_thousand_times_loses_no_decision_and_mixes_no_vers
         fs::rename(folder.path().join(".new"), folder.path().join("sql.wasm")).unwrap();
     };
     replace(0);
-    let policies =
-        Arc::new(PolicyCache::open(folder.path(), Sandbox::new().unwrap(), None).unwrap());
+    let policies = Arc::new(
+        PolicyCache::open(folder.path(), AppSandbox::new(folder.path()).unwrap(), None).unwrap(),
+    );
     let (is_over, decisions) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicUsize::new(0)),

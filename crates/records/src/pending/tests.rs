@@ -107,7 +107,7 @@ async fn work_that_another_instance_has_taken_over_stays_as_it_is() {
     assert!(!late.update(rotation).await.unwrap());
     assert!(!entry.clone().finish().await.unwrap());
     entry.remove_finished(|_| true).await.unwrap();
-    assert_eq!(keys(&pending).await, [key.clone()]);
+    assert_eq!(keys(&pending).await, std::slice::from_ref(&key));
     let now = pending.read::<serde_json::Value>(&key).await.unwrap();
     assert_eq!(now.unwrap().value, as_claimed);
 

@@ -3,15 +3,20 @@
 use std::fs;
 use std::path::PathBuf;
 
-use keyrelay_sandbox::{Digest, LoadError, Loaded, Locked, NotUsed, Sandbox, precompiled_file};
+use keyrelay_sandbox::{
+    AppSandbox, Digest, LoadError, Loaded, Locked, NotUsed, Sandbox, precompiled_file,
+};
 use tempfile::TempDir;
 
 use crate::guest::Guest;
 
+/// The length of the header of a precompiled file, in bytes: a line, and the digest of the `.wasm`.
+const HEADER: usize = 30 + 32;
+
 /// A policy in a folder, with its precompiled form and its lock entry.
 struct Precompiled {
     sandbox: Sandbox,
-    _folder: TempDir,
+    folder: TempDir,
     wasm: PathBuf,
     locked: Locked,
 }
@@ -31,14 +36,16 @@ impl Precompiled {
         };
         Self {
             sandbox,
-            _folder: folder,
+            folder,
             wasm,
             locked,
         }
     }
 
+    /// Loads it as the host does whose function app is in this folder.
     async fn load(&self) -> Loaded {
-        self.sandbox
+        AppSandbox::new(self.folder.path())
+            .unwrap()
             .load_locked(&self.wasm, self.locked)
             .await
             .unwrap()
@@ -65,15 +72,45 @@ async fn a_locked_file_is_used() {
 #[tokio::test]
 async fn another_process_uses_it_too() {
     let policy = Precompiled::new().await;
-    let other = Sandbox::new().unwrap();
-    assert_eq!(
-        other
-            .load_locked(&policy.wasm, policy.locked)
-            .await
-            .unwrap()
-            .not_used,
-        None
-    );
+    for _ in 0..2 {
+        assert!(policy.load().await.was_precompiled);
+    }
+}
+
+#[tokio::test]
+async fn the_code_of_another_folder_is_not_run() {
+    let policy = Precompiled::new().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let host = AppSandbox::new(elsewhere.path()).unwrap();
+    let link = elsewhere.path().join("policy.wasm");
+    std::os::unix::fs::symlink(&policy.wasm, &link).unwrap();
+    std::os::unix::fs::symlink(precompiled_file(&policy.wasm), precompiled_file(&link)).unwrap();
+    for file in [&policy.wasm, &link] {
+        let loaded = host.load_locked(file, policy.locked).await.unwrap();
+        assert_eq!(loaded.not_used, Some(NotUsed::OutsideApp));
+        assert!(!loaded.was_precompiled);
+    }
+}
+
+#[tokio::test]
+async fn foreign_code_is_found_by_compiling_again_even_if_the_lock_vouches_for_it() {
+    let mut policy = Precompiled::new().await;
+    let checked = policy.sandbox.check_locked(&policy.wasm, policy.locked);
+    let checked = checked.await.unwrap();
+    assert!(checked.is_precompiled, "{:?}", checked.not_used);
+
+    // The header of the policy, and the code of another one.
+    let other = policy.wasm.with_file_name("other.wasm");
+    fs::write(&other, Guest::deciding("unreachable").module()).unwrap();
+    let code = policy.sandbox.precompile(&other).await.unwrap();
+    let header = policy.compiled()[..HEADER].to_vec();
+    let foreign = [&header, &code[HEADER..]].concat();
+    policy.replace_compiled(&foreign);
+    policy.locked.precompiled = Some(Digest::of(&foreign));
+    let checked = policy.sandbox.check_locked(&policy.wasm, policy.locked);
+    let checked = checked.await.unwrap();
+    assert_eq!(checked.not_used, Some(NotUsed::Foreign));
+    assert!(!checked.is_precompiled);
 }
 
 #[tokio::test]
@@ -153,7 +190,7 @@ async fn a_policy_that_the_lock_does_not_know_is_refused() {
     };
     let error = policy
         .sandbox
-        .load_locked(&policy.wasm, other)
+        .check_locked(&policy.wasm, other)
         .await
         .unwrap_err();
     assert!(
