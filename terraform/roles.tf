@@ -38,7 +38,8 @@ locals {
     # enabled. keyrelay never requests them. With `webdeploy_publish_basic_authentication_enabled = false` they are useless.
     "Microsoft.Web/sites/config/list/Action",
     "Microsoft.Web/sites/slots/config/list/Action",
-    # PUT {site}/config/appsettings. This action also covers all of `config`.
+    # PUT {site}/config/appsettings. This action also covers all of `config`, the start command (`appCommandLine`) included:
+    # it is enough to run code in the app. keyrelay writes app settings only.
     "Microsoft.Web/sites/config/Write",
     "Microsoft.Web/sites/slots/config/Write",
   ]
@@ -51,7 +52,7 @@ resource "azurerm_role_definition" "refresh" {
   count = var.permissions == "refresh" ? 1 : 0
 
   name              = "keyrelay refresh (${var.name})"
-  description       = "Reads the status of Key Vault references, and refreshes them. Reads and writes no setting's value."
+  description       = "Reads the site's configuration without the values of settings, and refreshes Key Vault references. Has no action that changes the configuration."
   scope             = sort(var.scopes)[0]
   assignable_scopes = var.scopes
 
@@ -65,7 +66,7 @@ resource "azurerm_role_definition" "patch" {
   count = var.permissions == "patch" ? 1 : 0
 
   name              = "keyrelay patch (${var.name})"
-  description       = "Reads and writes app settings, and refreshes Key Vault references. Deploys no code, reads no secret."
+  description       = "Can change the site's configuration, start command included, and so run code with the identity of the app. Reads all settings in plain text, publishing credentials included, and refreshes Key Vault references. Reads no secret in a vault."
   scope             = sort(var.scopes)[0]
   assignable_scopes = var.scopes
 

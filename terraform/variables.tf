@@ -76,7 +76,7 @@ variable "scopes" {
 }
 
 variable "permissions" {
-  description = "What keyrelay may do to apps: `refresh` resolves references again, `patch` also writes app settings."
+  description = "What keyrelay may do to apps: `refresh` resolves references again, `patch` also writes app settings, with a role that can change the site's configuration, start command included."
   type        = string
   default     = "patch"
   nullable    = false

@@ -107,6 +107,11 @@ run "patch_role" {
     ])
     error_message = "The role that may patch has other actions."
   }
+  # The portal shows the description where the role is assigned.
+  assert {
+    condition     = contains(azurerm_role_definition.patch[0].permissions[0].actions, "Microsoft.Web/sites/config/Write") && strcontains(azurerm_role_definition.patch[0].description, "Can change the site's configuration, start command included")
+    error_message = "The description does not say what the role allows."
+  }
   assert {
     condition     = toset([for action in azurerm_role_definition.patch[0].permissions[0].not_actions : lower(action)]) == toset(["microsoft.web/sites/config/snapshots/listsecrets/action", "microsoft.web/sites/slots/config/snapshots/listsecrets/action"])
     error_message = "The wildcard for refresh must not let the settings of earlier times through."

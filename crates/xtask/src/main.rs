@@ -13,6 +13,8 @@ mod terraform;
 mod tests;
 #[cfg(test)]
 mod words;
+#[cfg(test)]
+mod workflows;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use super::file::read;
-use super::layout::HOST;
+use super::layout::{HOST, check_name};
 
 /// The limit for the unpacked size of a package, in bytes.
 const LARGEST: u64 = 512 << 20;
@@ -53,7 +53,8 @@ fn files(folder: &Path, prefix: &str) -> anyhow::Result<BTreeMap<String, Vec<u8>
     Ok(found)
 }
 
-/// All files of a package.
+/// All files of a package. An entry that could be written outside of a folder makes it no package,
+/// also where the entry would not be used.
 pub(super) fn unpack(file: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let words = || format!("{} is neither a folder nor a package", file.display());
     let opened = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -62,8 +63,15 @@ pub(super) fn unpack(file: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut left = LARGEST;
     for number in 0..archive.len() {
         let entry = archive.by_index(number).with_context(words)?;
+        let name = entry.name().with_context(words)?.into_owned();
+        let refused = || format!("cannot unpack {}", file.display());
+        check_name(&name).with_context(refused)?;
+        ensure!(
+            entry.enclosed_name().is_some(),
+            "{}: the name {name:?} leads out of the folder",
+            refused()
+        );
         if entry.is_file() {
-            let name = entry.name().with_context(words)?.into_owned();
             let mut bytes = Vec::new();
             entry
                 .take(left + 1)
@@ -80,4 +88,62 @@ pub(super) fn unpack(file: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names that lead out of the folder of the package, on Windows at least.
+    const OUTSIDE: [&str; 14] = [
+        "../function.json",
+        "policies/../../follow.wasm",
+        "policies/..",
+        "/tmp/function.json",
+        "//server/share/function.json",
+        "C:/function.json",
+        "C:function.json",
+        r"policies/C:\Windows\follow.wasm",
+        r"policies/a\..\..\..\follow.wasm",
+        r"..\function.json",
+        r"\\server\share\function.json",
+        r"\function.json",
+        "policies/follow.wasm:stream",
+        "policies/.. /follow.wasm",
+    ];
+
+    fn package(names: &[&str]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut writer = ZipWriter::new(file.reopen().unwrap());
+        for name in names {
+            let options = SimpleFileOptions::default();
+            writer.start_file(*name, options).unwrap();
+            writer.write_all(b"{}").unwrap();
+        }
+        writer.finish().unwrap();
+        file
+    }
+
+    #[test]
+    fn a_package_with_a_name_that_leads_outside_is_refused() {
+        for name in OUTSIDE {
+            let file = package(&["host.json", name]);
+            let error = match unpack(file.path()) {
+                Ok(files) => panic!("{name} was unpacked: {:?}", files.keys()),
+                Err(error) => format!("{error:#}"),
+            };
+            assert!(error.contains(&format!("{name:?}")), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_package_of_keyrelay_is_unpacked() {
+        let file = package(&["host.json", "SecretEvent/function.json", "policies/a.wasm"]);
+        let files = unpack(file.path()).unwrap();
+        let names: Vec<&String> = files.keys().collect();
+        assert_eq!(
+            names,
+            ["SecretEvent/function.json", "host.json", "policies/a.wasm"]
+        );
+    }
 }

@@ -9,7 +9,7 @@ use keyrelay_sandbox::{Digest, Lock, policy_files, read_policy};
 
 use super::archive;
 use super::file::read;
-use super::layout::belongs;
+use super::layout::{belongs, check_name};
 
 /// Files by path, with `/` as the separator.
 pub(super) struct Contents(BTreeMap<String, Vec<u8>>);
@@ -78,6 +78,7 @@ impl Contents {
 
     pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         for (name, bytes) in &self.0 {
+            check_name(name)?;
             let file = folder.join(name);
             let parent = file.parent().unwrap_or(folder);
             let written = fs::create_dir_all(parent).and_then(|()| fs::write(&file, bytes));
@@ -140,4 +141,22 @@ fn folder(base: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_written_outside_of_the_folder() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("package");
+        for name in ["../escaped", r"policies\..\..\escaped", "C:escaped"] {
+            let mut contents = Contents(BTreeMap::new());
+            contents.put(name, Vec::new());
+            let error = contents.write(&folder).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name:?}")), "{error}");
+        }
+        assert_eq!(fs::read_dir(&parent).unwrap().count(), 0);
+    }
 }

@@ -1,5 +1,7 @@
 //! The layout of a package: the files that it may have.
 
+use anyhow::ensure;
+
 /// The name of the custom handler.
 pub(super) const HOST: &str = "keyrelay-host";
 
@@ -13,4 +15,21 @@ pub(super) fn belongs(name: &str) -> bool {
         ["policies", policy] => policy.ends_with(".wasm") && !policy.starts_with('.'),
         _ => false,
     }
+}
+
+/// Checks that a name is the same relative path on every system. Windows also separates with a
+/// backslash, has drives and streams with a colon, and ignores dots and spaces at the end of a part.
+pub(super) fn check_name(name: &str) -> anyhow::Result<()> {
+    let is_plain = |part: &str| {
+        !part.is_empty()
+            && !part.ends_with(['.', ' '])
+            && !part.contains(|c: char| c == '\\' || c == ':' || c.is_control())
+    };
+    // A folder ends with the separator.
+    let path = name.strip_suffix('/').unwrap_or(name);
+    ensure!(
+        path.split('/').all(is_plain),
+        "the name {name:?} could lead out of the folder on some system: a name is relative, with `/` between its parts, and has no `..`, no backslash and no colon"
+    );
+    Ok(())
 }

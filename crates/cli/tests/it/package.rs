@@ -42,6 +42,22 @@ impl Desk {
         ZipArchive::new(File::open(self.path(name)).unwrap()).unwrap()
     }
 
+    /// The released package with one more entry.
+    fn add(&self, file: &str, name: &str) {
+        fs::copy(&self.package, self.path(file)).unwrap();
+        let package = File::options()
+            .read(true)
+            .write(true)
+            .open(self.path(file))
+            .unwrap();
+        let mut archive = ZipWriter::new_append(package).unwrap();
+        archive
+            .start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        archive.write_all(b"{}").unwrap();
+        archive.finish().unwrap();
+    }
+
     /// The released package with other files in it.
     fn base(&self, name: &str, change: impl Fn(&str, Vec<u8>) -> Option<Vec<u8>>) -> String {
         let mut from = ZipArchive::new(File::open(&self.package).unwrap()).unwrap();
@@ -317,26 +333,25 @@ async fn a_policy_that_does_not_match_the_lock_is_not_packed() {
 #[tokio::test]
 async fn a_package_from_elsewhere_cannot_leave_its_folder() {
     let Some(desk) = Desk::new() else { return };
-    fs::copy(&desk.package, desk.path("evil.zip")).unwrap();
-    let evil = File::options()
-        .read(true)
-        .write(true)
-        .open(desk.path("evil.zip"))
-        .unwrap();
-    let mut archive = ZipWriter::new_append(evil).unwrap();
     for name in [
         "../function.json",
         "policies/../../escaped.wasm",
         "/tmp/escaped/function.json",
-        "policies/.x.wasm",
+        r"policies/a\..\..\..\escaped.wasm",
+        "C:/function.json",
     ] {
-        archive
-            .start_file(name, zip::write::SimpleFileOptions::default())
-            .unwrap();
-        archive.write_all(b"{}").unwrap();
+        desk.add("evil.zip", name);
+        let made = desk.run(&["package", "evil.zip"]).await;
+        assert_eq!(made.code, Some(1), "{name}: {}", made.output);
+        assert!(
+            made.errors.contains(&format!("{name:?}")),
+            "{}",
+            made.errors
+        );
+        assert!(!desk.path("keyrelay.zip").exists(), "{name}");
     }
-    archive.finish().unwrap();
-    let made = desk.run(&["package", "evil.zip"]).await;
+    desk.add("other.zip", "policies/.x.wasm");
+    let made = desk.run(&["package", "other.zip"]).await;
     assert_eq!(made.code, Some(0), "{}", made.errors);
     assert!(fs::read(desk.path("keyrelay.zip")).unwrap() == fs::read(&desk.package).unwrap());
 }
