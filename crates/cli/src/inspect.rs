@@ -168,15 +168,10 @@ const OTHER_VAULT: &str = "";
 /// policy.
 fn rules<'a>(config: &'a Config, name: &str) -> Vec<&'a Rule> {
     let named = config.rules.iter().filter_map(|rule| rule.vault.as_deref());
-    let of_its_secret: Vec<&Rule> = name.parse::<SecretName>().map_or_else(
-        |_| Vec::new(),
-        |secret| {
-            named
-                .chain([OTHER_VAULT])
-                .filter_map(|vault| route(config, &[name.to_owned()], vault, &secret).rule)
-                .collect()
-        },
-    );
+    let vaults = named.chain([OTHER_VAULT]);
+    let secret = name.parse::<SecretName>().ok();
+    let rule_in = |vault| route(config, &[name.to_owned()], vault, secret.as_ref()?).rule;
+    let of_its_secret: Vec<&Rule> = vaults.filter_map(rule_in).collect();
     let is_its = |rule: &&Rule| match &rule.policy {
         Some(policy) => policy.eq_ignore_ascii_case(name),
         None => name == DEFAULT_POLICY || of_its_secret.iter().any(|its| std::ptr::eq(*its, *rule)),
