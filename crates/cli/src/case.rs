@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use keyrelay_config::Config;
-use keyrelay_model::{AppId, SettingName, SettingValue, Settings};
+use keyrelay_model::{AppId, Event, SettingName, SettingValue, Settings};
 use keyrelay_sandbox::PolicyLimits;
 use serde::Deserialize;
 
@@ -138,7 +138,7 @@ fn parse(text: &str) -> anyhow::Result<(Inputs, Option<Expect>)> {
         ("grant", grant),
         ("limits", limits),
     ];
-    let config = configuration(event.name.as_str(), tables)?;
+    let config = configuration(&event, tables)?;
     let rule = config.rules.first().context("the rule is gone")?;
     let inputs = Inputs {
         event,
@@ -155,11 +155,12 @@ fn parse(text: &str) -> anyhow::Result<(Inputs, Option<Expect>)> {
     Ok((inputs, expect))
 }
 
-/// The configuration with one rule, for the secret and with these tables. It is read as
+/// The configuration with one rule, for the event's secret and with these tables. It is read as
 /// `keyrelay.toml` is, so that the syntax and the errors are the same.
-fn configuration(secret: &str, tables: [(&str, toml::Table); 3]) -> anyhow::Result<Config> {
+fn configuration(event: &Event, tables: [(&str, toml::Table); 3]) -> anyhow::Result<Config> {
     let mut rule = toml::Table::new();
-    rule.insert("secret".into(), secret.into());
+    rule.insert("secret".into(), event.name.as_str().into());
+    rule.insert("vault".into(), event.vault_host.vault().into());
     for (key, table) in tables {
         if !table.is_empty() {
             rule.insert(key.into(), table.into());

@@ -160,16 +160,21 @@ async fn load(
     }
 }
 
-/// The rules that the policy is evaluated with: those that name it, and the one for the secret with
-/// its name, unless that names another policy. For `follow` also all rules without a policy.
+/// A vault that no rule names, because it is no valid name.
+const OTHER_VAULT: &str = "";
+
+/// The rules that the policy is evaluated with: those that name it, and those for the secret with
+/// its name in each vault, unless they name another policy. For `follow` also all rules without a
+/// policy.
 fn rules<'a>(config: &'a Config, name: &str) -> Vec<&'a Rule> {
-    let of_its_secret = name
-        .parse::<SecretName>()
-        .ok()
-        .and_then(|secret| route(config, &[name.to_owned()], &secret).rule);
+    let named = config.rules.iter().filter_map(|rule| rule.vault.as_deref());
+    let vaults = named.chain([OTHER_VAULT]);
+    let secret = name.parse::<SecretName>().ok();
+    let rule_in = |vault| route(config, &[name.to_owned()], vault, secret.as_ref()?).rule;
+    let of_its_secret: Vec<&Rule> = vaults.filter_map(rule_in).collect();
     let is_its = |rule: &&Rule| match &rule.policy {
         Some(policy) => policy.eq_ignore_ascii_case(name),
-        None => name == DEFAULT_POLICY || of_its_secret.is_some_and(|its| std::ptr::eq(its, *rule)),
+        None => name == DEFAULT_POLICY || of_its_secret.iter().any(|its| std::ptr::eq(*its, *rule)),
     };
     config.rules.iter().filter(is_its).collect()
 }
@@ -213,11 +218,17 @@ fn as_text(report: &PolicyReport, config: &Config, rules: &[&Rule]) -> Vec<(&'st
         lines.push(("limits", limits(None)));
     }
     for rule in rules {
-        lines.push(("rule", format!("secret = \"{}\"", rule.secret)));
+        lines.push(("rule", format!("secret = \"{}\"", secret_of(rule))));
         lines.push(("grant", grant(&rule.grant)));
         lines.push(("limits", limits(Some(rule))));
     }
     lines
+}
+
+/// The secret of a rule as `vault/name`, or its name alone if the rule names no vault.
+fn secret_of(rule: &Rule) -> String {
+    let vault = rule.vault.as_ref().map(|vault| format!("{vault}/"));
+    format!("{}{}", vault.unwrap_or_default(), rule.secret)
 }
 
 /// The use of a policy that no rule names.
@@ -225,7 +236,7 @@ fn meant_for(config: &Config, name: &str) -> String {
     let Ok(secret) = name.parse::<SecretName>() else {
         return "it is for nothing, because no secret can have its name".to_owned();
     };
-    let handled_by = route(config, &[name.to_owned()], &secret).policy;
+    let handled_by = route(config, &[name.to_owned()], OTHER_VAULT, &secret).policy;
     if name == DEFAULT_POLICY {
         "it is for secrets that have no policy of their own, with no grant".to_owned()
     } else if handled_by.eq_ignore_ascii_case(name) {
@@ -247,7 +258,7 @@ fn as_json(report: &PolicyReport, rules: &[&Rule]) -> Value {
     });
     let rule = |rule: &&Rule| {
         json!({
-            "secret": rule.secret.to_string(), "grant": grant_as_json(&rule.grant), "limits": limits_as_json(Some(rule)),
+            "secret": rule.secret.to_string(), "vault": rule.vault, "grant": grant_as_json(&rule.grant), "limits": limits_as_json(Some(rule)),
         })
     };
     json!({
@@ -363,6 +374,11 @@ mod tests {
         assert_eq!(secrets("web-a"), [] as [&str; 0]);
         assert!(meant_for(&config, "web-a").contains("handled by `pin`"));
         assert_eq!(secrets("other"), [] as [&str; 0]);
+        let text = "[[rotation]]\nsecret = \"a-kv/sql\"\n[[rotation]]\nsecret = \"b-kv/sql\"\npolicy = \"pin\"\n\
+                    [[rotation]]\nsecret = \"s*\"\n[[rotation]]\nsecret = \"sql\"\n";
+        let config = Config::read(text, &std::collections::BTreeMap::new()).unwrap();
+        let its: Vec<String> = rules(&config, "sql").into_iter().map(secret_of).collect();
+        assert_eq!(its, ["a-kv/sql", "s*"]);
     }
 
     #[test]

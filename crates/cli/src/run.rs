@@ -86,7 +86,7 @@ impl RunPolicy {
         let event = inputs::event(&self.event)?;
         let config = configuration(&self.config.clone().unwrap_or_else(|| policy_file.home()))?;
         let policy = &policy_file.name;
-        let route = route(&config, &[], &event.name);
+        let route = route(&config, &[], event.vault_host.vault(), &event.name);
         let rule = route.rule;
         if let Some(other) = rule
             .and_then(|rule| rule.policy.as_deref())

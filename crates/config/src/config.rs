@@ -15,6 +15,7 @@ use crate::problem::Problem;
 use crate::rule::Rule;
 use crate::store_location::{self, StoreLocation};
 use crate::table::{self, Table};
+use crate::vault::VaultName;
 use crate::webhook::{self, WebhookConfig};
 
 /// The validated configuration.
@@ -125,18 +126,20 @@ impl Config {
         }
     }
 
-    /// Changes the mode of the rotation that an app setting names.
+    /// Changes the mode of the rotations that an app setting names.
     fn override_mode(&mut self, setting: &str, value: &str) -> Result<(), String> {
         let mode = Mode::WORDS
             .into_iter()
             .find(|(word, _)| value.trim().eq_ignore_ascii_case(word));
         let (_, mode) = mode.ok_or("expected `enforce`, `monitor` or `off`")?;
         let known: Vec<String> = self.rules.iter().filter_map(Rule::mode_setting).collect();
-        let mut named = self.rules.iter_mut().filter(|rule| {
+        let is_named = |rule: &&mut Rule| {
             rule.mode_setting()
                 .is_some_and(|it| it.eq_ignore_ascii_case(setting))
-        });
-        let Some(rule) = named.next() else {
+        };
+        // The same secret of several vaults may have a rotation for each.
+        let mut named = self.rules.iter_mut().filter(is_named).peekable();
+        if named.peek().is_none() {
             let known = if known.is_empty() {
                 "no rotation has a name".to_owned()
             } else {
@@ -145,8 +148,10 @@ impl Config {
             return Err(format!(
                 "there is no rotation of this name; known are: {known}"
             ));
-        };
-        rule.mode = Some(mode);
+        }
+        for rule in named {
+            rule.mode = Some(mode);
+        }
         Ok(())
     }
 
@@ -155,14 +160,12 @@ impl Config {
     fn from_table(table: &mut Table, environment: &BTreeMap<String, String>) -> Self {
         let cloud = read_cloud(table);
         let store = store_location::read(table, environment, &cloud);
+        let mode = table.word("mode", &Mode::WORDS).unwrap_or(Mode::Off);
+        let scope = table.parsed_list("scope");
+        let vaults = read_vaults(table);
         Self {
-            mode: table.word("mode", &Mode::WORDS).unwrap_or(Mode::Off),
-            scope: table.parsed_list("scope"),
-            vaults: table
-                .parsed_list::<VaultLabel>("vaults")
-                .into_iter()
-                .map(|VaultLabel(name)| name)
-                .collect(),
+            mode,
+            scope,
             cloud,
             client_id: table.text("client_id"),
             // Event Grid gives up after 30 s, and a response may come 2 s after its deadline.
@@ -201,31 +204,25 @@ impl Config {
             telemetry: table
                 .word("telemetry", &TelemetryMode::WORDS)
                 .unwrap_or(TelemetryMode::Off),
-            rules: table
-                .tables("rotation", ROTATION)
-                .into_iter()
-                .map(|mut rule| {
-                    let read = Rule::from_table(&mut rule);
-                    table.absorb(rule);
-                    read
-                })
-                .collect(),
+            rules: read_rules(table, &vaults),
+            vaults,
             webhook: webhook::read(table),
         }
     }
 }
 
-/// A vault's name, valid by Key Vault's rules.
-struct VaultLabel(String);
+fn read_vaults(table: &mut Table) -> Vec<String> {
+    let names: Vec<VaultName> = table.parsed_list("vaults");
+    names.into_iter().map(|VaultName(name)| name).collect()
+}
 
-impl std::str::FromStr for VaultLabel {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let host = keyrelay_model::VaultHost::from_name(text, "example")
-            .map_err(|error| error.to_string())?;
-        Ok(Self(host.vault().to_owned()))
+fn read_rules(table: &mut Table, vaults: &[String]) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for mut rule in table.tables("rotation", ROTATION) {
+        rules.push(Rule::from_table(&mut rule, vaults));
+        table.absorb(rule);
     }
+    rules
 }
 
 /// Replaces the value of the file by that of an app setting.

@@ -135,7 +135,10 @@ pub const KEYS: &[Key] = &[
 #[rustfmt::skip]
 pub const ROTATION: &[Key] = &[
     key("secret", Text, Described("required"),
-        "the secret's name, with `*` for anything and `?` for one character; the first rotation that matches applies"),
+        "the secret's name, with `*` for anything and `?` for one character, or `vault/name`; the first rotation that \
+         matches applies"),
+    key("vault", Text, Described("each of the global `vaults`"),
+        "the name of the vault, if `secret` does not begin with it; a rotation with a `grant` needs it, or the global `vaults`"),
     key("name", Text, Described("the secret, if it is not a pattern"),
         "the app setting `KEYRELAY_MODE_<NAME>` changes this rotation's mode"),
     key("policy", Text, Described("the policy named after the secret, else `follow`"),
@@ -150,7 +153,7 @@ pub const ROTATION: &[Key] = &[
         "a table of texts for the policy, which checks them at the start"),
     key("grant", Any, Described("nothing"),
         "what the policy may do beyond its own secret's references: `set`, `remove`, `reveal` (names of settings), \
-         `secrets` (names), `text` (whether it may write plain text)"),
+         `secrets` (names, or `vault/name`), `text` (whether it may write plain text)"),
     key("limits", Any, Described("`{ time_ms = 500, memory_mb = 64 }`"),
         "limits of one decision; memory is the total"),
 ];
@@ -168,7 +171,8 @@ pub const GRANT: &[Key] = &[
     key("set", List, Described("none"), "settings that the policy may write, with `*` and `?`"),
     key("remove", List, Described("none"), "settings that the policy may remove, with `*` and `?`"),
     key("reveal", List, Described("none"), "settings whose plain text the policy may read"),
-    key("secrets", List, Described("none"), "other secrets that the policy may write references to"),
+    key("secrets", List, Described("none"),
+        "other secrets that the policy may write references to: `vault/name`, or a name in the rotation's vault"),
     key("text", Any, Value("false"), "whether the policy may write plain text"),
 ];
 

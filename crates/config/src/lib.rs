@@ -12,6 +12,7 @@ mod route;
 mod rule;
 mod store_location;
 mod table;
+mod vault;
 mod webhook;
 
 pub use config::Config;

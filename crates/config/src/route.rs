@@ -1,4 +1,4 @@
-//! The route of a secret: its rule, its policy and its mode.
+//! The route of a secret of a vault: its rule, its policy and its mode.
 
 use keyrelay_model::SecretName;
 
@@ -22,11 +22,16 @@ pub struct Route<'a> {
 
 /// Finds the route of a secret.
 ///
-/// The rule is the first that matches. The policy is the one that the rule names, else the module
+/// `vault` is the name of its vault. The rule is the first that matches both. The policy is the one that the rule names, else the module
 /// named like the secret, else `follow`. If the names of modules differ only in case, an exact
 /// match comes first.
-pub fn route<'a>(config: &'a Config, policies: &[String], secret: &SecretName) -> Route<'a> {
-    let rule = config.rules.iter().find(|rule| rule.secret.matches(secret));
+pub fn route<'a>(
+    config: &'a Config,
+    policies: &[String],
+    vault: &str,
+    secret: &SecretName,
+) -> Route<'a> {
+    let rule = config.rules.iter().find(|rule| rule.matches(vault, secret));
     let written_alike = || policies.iter().find(|name| *name == secret.as_str());
     let named_alike = || {
         policies
@@ -66,7 +71,7 @@ mod tests {
 
     fn policy(config: &Config, secret: &str) -> String {
         let policies = ["follow", "sql-a", "pin"].map(str::to_owned);
-        route(config, &policies, &secret.parse().unwrap()).policy
+        route(config, &policies, "kv", &secret.parse().unwrap()).policy
     }
 
     #[test]
@@ -74,7 +79,7 @@ mod tests {
         let (config, policies) = (config(""), ["SQL", "Sql", "sql"].map(str::to_owned));
         for (secret, expected) in [("sql", "sql"), ("Sql", "Sql"), ("sQL", "SQL")] {
             assert_eq!(
-                route(&config, &policies, &secret.parse().unwrap()).policy,
+                route(&config, &policies, "kv", &secret.parse().unwrap()).policy,
                 expected
             );
         }
@@ -95,6 +100,19 @@ mod tests {
         );
         assert_eq!(policy(&config, "sql-a"), "sql-a");
         assert_eq!(policy(&config, "sql-b"), "pin");
+    }
+
+    #[test]
+    fn a_rule_with_a_vault_is_for_that_vault_alone() {
+        let config = config(
+            "[[rotation]]\nsecret = \"contoso-kv/sql\"\npolicy = \"pin\"\n\
+             [[rotation]]\nsecret = \"sql*\"\nvault = \"Other-KV\"\npolicy = \"other\"",
+        );
+        let policies = ["follow".to_owned()];
+        let policy = |vault: &str| route(&config, &policies, vault, &"sql".parse().unwrap()).policy;
+        assert_eq!(policy("contoso-kv"), "pin");
+        assert_eq!(policy("other-kv"), "other");
+        assert_eq!(policy("attacker-kv"), "follow");
     }
 
     #[test]

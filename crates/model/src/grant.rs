@@ -6,6 +6,7 @@ use std::str::FromStr;
 use wildmatch::WildMatch;
 
 use crate::names::{NameError, SecretName, SettingName, VaultHost};
+use crate::protected::is_protected;
 use crate::target::Target;
 
 /// The rights that a rotation grants its policy.
@@ -94,104 +95,37 @@ impl fmt::Debug for NamePattern {
     }
 }
 
-/// A secret that a policy may reference: `name` in the event's vault, or `vault/name`.
+/// A secret that a policy may reference, always with its vault: `vault/name`. The vault is that of
+/// the rule, and never that of the event, whose sender chooses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantedSecret {
-    vault: Option<String>,
+    /// The vault's name, in lower case.
+    vault: String,
     secret: SecretName,
 }
 
 impl GrantedSecret {
+    /// The secret `secret` of the vault named `vault`.
+    pub fn new(vault: &str, secret: SecretName) -> Result<Self, NameError> {
+        let host = VaultHost::from_name(vault, "example")?;
+        Ok(Self {
+            vault: host.vault().to_owned(),
+            secret,
+        })
+    }
+
+    /// Whether `target` is this secret, in the cloud of the event.
     fn is(&self, target: &Target, event_vault: &VaultHost) -> bool {
-        let vault_matches = match &self.vault {
-            None => target.vault_host == *event_vault,
-            Some(vault) => {
-                target.vault_host.suffix() == event_vault.suffix()
-                    && target.vault_host.vault() == vault
-            }
-        };
-        vault_matches && self.secret == target.secret
+        target.vault_host.suffix() == event_vault.suffix()
+            && target.vault_host.vault() == self.vault
+            && self.secret == target.secret
     }
 }
 
 impl fmt::Display for GrantedSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(vault) = &self.vault {
-            write!(f, "{vault}/")?;
-        }
-        write!(f, "{}", self.secret)
+        write!(f, "{}/{}", self.vault, self.secret)
     }
-}
-
-impl FromStr for GrantedSecret {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let (vault, secret) = match text.split_once('/') {
-            Some((vault, secret)) => (
-                Some(VaultHost::from_name(vault, "example")?.vault().to_owned()),
-                secret,
-            ),
-            None => (None, text),
-        };
-        Ok(Self {
-            vault,
-            secret: secret.parse()?,
-        })
-    }
-}
-
-/// Settings that the platform, the runtime or keyrelay itself depends on. A wrong value can stop
-/// the app, or send its code or its data elsewhere, so patterns never grant them. In lower case; a
-/// `*` at the end matches every suffix.
-const PROTECTED: &[&str] = &[
-    "appinsights_*",
-    "applicationinsights_*",
-    "applicationinsightsagent_*",
-    "appsetting_*",
-    "aspnetcore_*",
-    "azurefunctionsjobhost__*",
-    "azurefunctionswebhost__*",
-    "azurewebjobs*",
-    "container_*",
-    "deployment_storage_connection_string",
-    "diagnostics_*",
-    "docker_*",
-    "dotnet_*",
-    "enable_oryx_build",
-    "functions_*",
-    "http_*",
-    "https_*",
-    "identity_*",
-    "java_opts",
-    "keyrelay_*",
-    "languageworkers__*",
-    "ld_*",
-    "msdeploy_*",
-    "msi_*",
-    "node_options",
-    "path",
-    "pip_*",
-    "post_build_*",
-    "pre_build_*",
-    "python*",
-    "scm_*",
-    "web_*",
-    "website_*",
-    "websites_*",
-    "xdt_*",
-];
-
-/// Whether a setting is protected, because a wrong value can break the app. Compares without case,
-/// as some platforms do.
-pub fn is_protected(name: &SettingName) -> bool {
-    let name = name.as_str().to_ascii_lowercase();
-    PROTECTED
-        .iter()
-        .any(|protected| match protected.strip_suffix('*') {
-            Some(start) => name.starts_with(start),
-            None => name == *protected,
-        })
 }
 
 #[cfg(test)]
@@ -222,22 +156,23 @@ mod tests {
     fn a_pattern_never_grants_a_protected_name() {
         for protected in [
             "AzureWebJobsStorage",
-            "AzureWebJobsStorage__accountName",
-            "azurewebjobsstorage",
-            "FUNCTIONS_WORKER_RUNTIME",
-            "WEBSITE_RUN_FROM_PACKAGE",
-            "APPLICATIONINSIGHTS_CONNECTION_STRING",
-            "DEPLOYMENT_STORAGE_CONNECTION_STRING",
             "PATH",
+            "LD.PRELOAD",
+            "AzureFunctionsJobHost:x",
+            "JAVA_TOOL_OPTIONS",
+            "CORECLR_PROFILER_PATH",
         ] {
-            assert!(is_protected(&name(protected)), "{protected}");
-            assert!(!grant_set(&["*"]).may_set(&name(protected)), "{protected}");
+            for pattern in ["*", "?*", "L*", "A*", "J*", "C*", "P*"] {
+                let granted = grant_set(&[pattern]).may_set(&name(protected));
+                assert!(!granted, "{pattern} {protected}");
+            }
             assert!(
                 grant_set(&[protected]).may_set(&name(protected)),
                 "{protected}"
             );
         }
-        assert!(!is_protected(&name("SQL_PASSWORD")));
+        // The exact name of another spelling grants nothing.
+        assert!(!grant_set(&["LD_PRELOAD"]).may_set(&name("LD.PRELOAD")));
     }
 
     #[test]
@@ -253,19 +188,25 @@ mod tests {
     }
 
     #[test]
-    fn a_granted_secret_is_of_the_events_vault_unless_it_names_another() {
-        let event_vault: VaultHost = "kv.vault.azure.net".parse().unwrap();
+    fn a_granted_secret_is_of_its_own_vault_and_never_of_the_events() {
         let target = |vault: &str| Target {
-            vault_host: format!("{vault}.vault.azure.net").parse().unwrap(),
+            vault_host: vault.parse().unwrap(),
             secret: "sql-b".parse().unwrap(),
             version: None,
         };
-        let same: GrantedSecret = "SQL-B".parse().unwrap();
-        assert!(same.is(&target("kv"), &event_vault) && !same.is(&target("other"), &event_vault));
-        let other: GrantedSecret = "Other/sql-b".parse().unwrap();
-        assert!(other.is(&target("other"), &event_vault) && !other.is(&target("kv"), &event_vault));
-        assert!(
-            "a/b/c".parse::<GrantedSecret>().is_err() && "/b".parse::<GrantedSecret>().is_err()
-        );
+        let granted = GrantedSecret::new("Kv", "SQL-B".parse().unwrap()).unwrap();
+        for event_vault in ["kv.vault.azure.net", "attacker-kv.vault.azure.net"] {
+            let event_vault = event_vault.parse().unwrap();
+            assert!(granted.is(&target("kv.vault.azure.net"), &event_vault));
+            assert!(!granted.is(&target("attacker-kv.vault.azure.net"), &event_vault));
+            assert!(!granted.is(&target("kv.vault.azure.cn"), &event_vault));
+        }
+        assert_eq!(granted.to_string(), "kv/SQL-B");
+        for vault in ["", "a/b", "a.b"] {
+            assert!(
+                GrantedSecret::new(vault, "sql".parse().unwrap()).is_err(),
+                "{vault}"
+            );
+        }
     }
 }

@@ -218,11 +218,6 @@ impl SettingName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Whether two names are equal without case. App Service on Windows treats such names as one.
-    pub fn same_without_case(&self, other: &Self) -> bool {
-        self.0.eq_ignore_ascii_case(&other.0)
-    }
 }
 
 impl FromStr for SettingName {
@@ -271,7 +266,6 @@ mod tests {
         let upper: SettingName = "A".parse().unwrap();
         let lower: SettingName = "a".parse().unwrap();
         assert_ne!(upper, lower);
-        assert!(upper.same_without_case(&lower));
     }
 
     #[test]

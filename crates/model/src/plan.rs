@@ -1,17 +1,18 @@
 //! Plans: the checked, minimal changes that a patch makes. Only planned changes are written.
 
+mod check;
 mod refusal;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::decision::{NewValue, Patch};
+use crate::decision::Patch;
 use crate::event::Event;
-use crate::grant::{Grant, is_protected};
+use crate::grant::Grant;
 use crate::names::SettingName;
-use crate::reference::Reference;
 use crate::settings::{SettingValue, Settings};
 use crate::target::Target;
+use check::PatchCheck;
 pub use refusal::{Objection, PlanRefusal};
 
 /// The checked, minimal changes to an app's settings. An empty plan changes nothing.
@@ -38,27 +39,19 @@ pub fn plan(
     grant: &Grant,
     vault_suffix: &str,
 ) -> Result<Plan, PlanRefusal> {
-    let check = PatchCheck {
-        event,
-        settings,
-        grant,
-        vault_suffix,
-    };
+    let mut check = PatchCheck::new(event, settings, grant, vault_suffix);
     let mut objections = Vec::new();
     let mut changes = BTreeMap::new();
-    let mut named = BTreeSet::new();
     for (name, value) in &patch.set {
-        if !named.insert(name) {
-            objections.push(Objection::NamedTwice { name: name.clone() });
-        }
-        objections.extend(check.objections_to_set(name, value));
-        changes.insert(name.clone(), Some(check.render(name, value)));
+        let (value, objection) = check.as_azure_reads(name, value);
+        objections.extend(objection);
+        objections.extend(check.objections_to_set(name, &value));
+        objections.extend(check.objection_to_name(name, Some(&value)));
+        changes.insert(name.clone(), Some(check.render(name, &value)));
     }
     for name in &patch.remove {
-        if !named.insert(name) {
-            objections.push(Objection::NamedTwice { name: name.clone() });
-        }
         objections.extend(check.objections_to_remove(name));
+        objections.extend(check.objection_to_name(name, None));
         changes.insert(name.clone(), None);
     }
     if !objections.is_empty() {
@@ -230,97 +223,6 @@ impl Plan {
             )
         };
         self.0.iter().map(line).collect()
-    }
-}
-
-/// The inputs for checking one patch.
-struct PatchCheck<'a> {
-    event: &'a Event,
-    settings: &'a Settings,
-    grant: &'a Grant,
-    vault_suffix: &'a str,
-}
-
-impl PatchCheck<'_> {
-    fn current_reference(&self, name: &SettingName) -> Option<Reference> {
-        self.settings.get(name)?.reference(self.vault_suffix).ok()
-    }
-
-    /// Whether the change needs no grant: the setting references the event's secret before and
-    /// after it.
-    fn follows_its_own_secret(&self, name: &SettingName, value: &NewValue) -> bool {
-        let references_it = self
-            .current_reference(name)
-            .is_some_and(|reference| reference.target().is_of(self.event));
-        references_it && target(value).is_some_and(|target| target.is_of(self.event))
-    }
-
-    fn objections_to_set(&self, name: &SettingName, value: &NewValue) -> Vec<Objection> {
-        if self.follows_its_own_secret(name, value) {
-            return Vec::new();
-        }
-        let mut objections = Vec::new();
-        if !self.grant.may_set(name) {
-            objections.push(Objection::NoGrantToSet {
-                name: name.clone(),
-                protected: is_protected(name),
-            });
-        }
-        match target(value) {
-            Some(target) if target.is_of(self.event) => {}
-            Some(target) if self.grant.may_reference(&target, &self.event.vault_host) => {}
-            Some(Target {
-                vault_host, secret, ..
-            }) => {
-                let other_vault = vault_host != self.event.vault_host;
-                objections.push(Objection::NoGrantForSecret {
-                    name: name.clone(),
-                    vault_host,
-                    secret,
-                    other_vault,
-                });
-            }
-            None if self.grant.text => {}
-            None => objections.push(Objection::NoGrantForText { name: name.clone() }),
-        }
-        if self.settings.get(name).is_none()
-            && let Some(existing) = self
-                .settings
-                .names()
-                .find(|existing| existing.same_without_case(name))
-        {
-            objections.push(Objection::ExistsInOtherCase {
-                name: name.clone(),
-                existing: existing.clone(),
-            });
-        }
-        objections
-    }
-
-    fn objections_to_remove(&self, name: &SettingName) -> Option<Objection> {
-        let missing = || Objection::NoGrantToRemove {
-            name: name.clone(),
-            protected: is_protected(name),
-        };
-        (!self.grant.may_remove(name)).then(missing)
-    }
-
-    /// The value to write. A reference keeps the form of the setting's current reference.
-    fn render(&self, name: &SettingName, value: &NewValue) -> SettingValue {
-        match value {
-            NewValue::Text(text) => text.clone(),
-            NewValue::Reference(target) => match self.current_reference(name) {
-                Some(current) => SettingValue::from(&current.with_target(target.clone())),
-                None => SettingValue::from(&Reference::to(target.clone())),
-            },
-        }
-    }
-}
-
-fn target(value: &NewValue) -> Option<Target> {
-    match value {
-        NewValue::Reference(target) => Some(target.clone()),
-        NewValue::Text(_) => None,
     }
 }
 

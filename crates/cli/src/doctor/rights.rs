@@ -101,7 +101,9 @@ fn wanted(environment: &Environment, app: &App) -> Vec<(String, &'static str)> {
             .secret_name
             .as_deref()
             .and_then(|name| name.parse::<SecretName>().ok());
-        let policy = secret.map(|secret| route(&environment.config, &policies, &secret).policy);
+        let vault = reference.vault_name.as_deref().unwrap_or_default();
+        let policy =
+            secret.map(|secret| route(&environment.config, &policies, vault, &secret).policy);
         is_pinned || policy.is_some_and(|policy| !READERS.contains(&policy.as_str()))
     });
     let patch = PATCH.iter().filter(|_| writes);

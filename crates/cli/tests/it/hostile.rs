@@ -85,7 +85,7 @@ async fn decides(script: &str, more: &str, expected: &str) {
     let limits = inline(&rule).replace("[limits]", "[rotation.limits]");
     guest.write(
         "keyrelay.toml",
-        &format!("[[rotation]]\nsecret = \"sql\"\n{limits}"),
+        &format!("[[rotation]]\nsecret = \"contoso-kv/sql\"\n{limits}"),
     );
     let run = guest
         .run(&[

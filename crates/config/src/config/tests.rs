@@ -145,6 +145,102 @@ fn all_problems_are_reported_at_once() {
     );
 }
 
+/// A rule for `sql` with these lines, after these lines at the top.
+fn rule(top: &str, lines: &str) -> String {
+    format!("{top}\n[[rotation]]\nsecret = \"sql\"\n{lines}\n")
+}
+
+#[test]
+fn a_grant_without_a_vault_is_refused() {
+    let needs_vault = "a rotation with a `grant` must name its vault";
+    for grant in [
+        "set = [\"SQL\"]",
+        "remove = [\"SQL\"]",
+        "reveal = [\"SQL\"]",
+        "secrets = [\"sql-b\"]",
+        "secrets = [\"other-kv/sql-b\"]",
+        "text = true",
+    ] {
+        let grant = format!("grant = {{ {grant} }}");
+        let expected = format!("keyrelay.toml: rotation[0].vault: {needs_vault}");
+        check_problems(&rule("", &grant), &[], &[&expected]);
+        for bound in [
+            rule("vaults = [\"contoso-kv\"]", &grant),
+            rule("", &format!("vault = \"contoso-kv\"\n{grant}")),
+            format!("[[rotation]]\nsecret = \"contoso-kv/sql\"\n{grant}"),
+        ] {
+            read(&bound);
+        }
+        let vaults = environment(&[("KEYRELAY_VAULTS", "contoso-kv")]);
+        assert!(Config::read(&rule("", &grant), &vaults).is_ok());
+    }
+    check_problems(
+        "",
+        &[(
+            "KEYRELAY_ROTATION",
+            "[{ secret = \"sql\", grant = { text = true } }]",
+        )],
+        &[&format!(
+            "app setting KEYRELAY_ROTATION[0].vault: {needs_vault}"
+        )],
+    );
+    read(&rule("", "grant = {}"));
+}
+
+#[test]
+fn a_granted_secret_without_a_vault_is_in_the_vault_of_the_rule() {
+    let granted = |file: &str| -> Vec<String> {
+        let secrets = &read(file).rules[0].grant.secrets;
+        secrets.iter().map(ToString::to_string).collect()
+    };
+    let grant = "grant = { secrets = [\"sql-b\", \"Other-KV/sql-c\"] }";
+    let of_rule = ["contoso-kv/sql-b", "other-kv/sql-c"];
+    let both = "vaults = [\"b-kv\", \"contoso-kv\"]";
+    let own = format!("vault = \"Contoso-KV\"\n{grant}");
+    assert_eq!(granted(&rule("", &own)), of_rule);
+    assert_eq!(granted(&rule(both, &own)), of_rule);
+    assert_eq!(granted(&rule("vaults = [\"contoso-kv\"]", grant)), of_rule);
+    check_problems(
+        &rule(both, grant),
+        &[],
+        &[
+            "keyrelay.toml: rotation[0].grant.secrets[0]: `sql-b` may be in each of `vaults`: write `<vault>/sql-b`",
+        ],
+    );
+}
+
+#[test]
+fn the_vault_of_a_rule_is_a_name_and_given_once() {
+    check_problems(
+        "[[rotation]]\nsecret = \"b-kv/sql\"\nvault = \"c-kv\"\n",
+        &[],
+        &["keyrelay.toml: rotation[0].vault: `secret` names the vault `b-kv`"],
+    );
+    check_problems(
+        "[[rotation]]\nsecret = \"b.kv/sql\"\n[[rotation]]\nsecret = \"a/b/c\"\n",
+        &[],
+        &[
+            "keyrelay.toml: rotation[0].secret: `b.kv` is not a vault name",
+            "keyrelay.toml: rotation[0].secret: needs",
+            "keyrelay.toml: rotation[1].secret: `b/c` is not a secret's name",
+            "keyrelay.toml: rotation[1].secret: needs",
+        ],
+    );
+}
+
+#[test]
+fn installations_for_several_vaults_may_share_a_file() {
+    let file = rule("", "vault = \"a-kv\"\ngrant = { text = true }");
+    assert!(Config::read(&file, &environment(&[("KEYRELAY_VAULTS", "b-kv")])).is_ok());
+}
+
+#[test]
+fn a_mode_setting_changes_the_rotations_of_all_vaults() {
+    let file = "[[rotation]]\nsecret = \"a-kv/sql\"\n[[rotation]]\nsecret = \"b-kv/sql\"\n";
+    let config = Config::read(file, &environment(&[("KEYRELAY_MODE_SQL", "off")])).unwrap();
+    assert!(config.rules.iter().all(|rule| rule.mode == Some(Mode::Off)));
+}
+
 #[test]
 fn a_pattern_cannot_reveal() {
     check_problems(

@@ -157,7 +157,13 @@ async fn handle(
     arrival: Arrival,
     run: &mut Run,
 ) -> Result<(), Outcome> {
-    let rule = rule_of(&services.config, &services.policies.names(), &event.name);
+    let vault = event.vault_host.vault();
+    let rule = rule_of(
+        &services.config,
+        &services.policies.names(),
+        vault,
+        &event.name,
+    );
     run.mode = Some(rule.mode);
     let admitted = match admit(services, event, trigger, rule, budget, call).await {
         Admission::Admitted(admitted) => admitted,

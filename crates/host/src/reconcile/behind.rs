@@ -216,7 +216,12 @@ fn is_watched(pass: &Pass<'_>, target: &Target, app: &AppId) -> bool {
     let vault = target.vault_host.vault();
     let is_allowed =
         config.vaults.is_empty() || config.vaults.iter().any(|allowed| allowed == vault);
-    let route = route(config, &pass.services.policies.names(), &target.secret);
+    let route = route(
+        config,
+        &pass.services.policies.names(),
+        vault,
+        &target.secret,
+    );
     let is_named = route
         .rule
         .is_none_or(|rule| rule.apps.is_empty() || rule.apps.contains(app));

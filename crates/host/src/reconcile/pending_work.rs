@@ -109,7 +109,8 @@ async fn resume_work(pass: &Pass<'_>, entry: WorkEntry) -> Result<Option<Settlem
         }
     };
     let policies = services.policies.names();
-    if route(&services.config, &policies, &event.name).mode != Mode::Enforce {
+    let vault = event.vault_host.vault();
+    if route(&services.config, &policies, vault, &event.name).mode != Mode::Enforce {
         // The mode forbids a roll-back, too.
         return stay(pass, entry, work).await;
     }

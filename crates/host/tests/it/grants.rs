@@ -55,7 +55,7 @@ async fn another_secret_is_not_referenced() {
     let script = "set SQL reference contoso-kv.vault.azure.net other";
     check_refused(
         &rotated(script, "set = [\"SQL\"]").await,
-        "missing grant `secrets = [\"other\"]`",
+        "missing grant `secrets = [\"contoso-kv/other\"]`",
     );
 }
 
@@ -93,6 +93,49 @@ async fn a_pattern_does_not_reach_a_protected_name() {
         &app,
         "missing grant `set = [\"AzureWebJobsStorage\"]` (a protected name",
     );
+}
+
+#[tokio::test]
+async fn a_protected_name_in_disguise_is_not_set() {
+    for name in ["LD.PRELOAD", "AzureFunctionsJobHost:x", "JAVA_TOOL_OPTIONS"] {
+        let script = format!("set {name} text {PLANTED}new");
+        let app = rotated(&script, "set = [\"*\"], text = true").await;
+        check_refused(
+            &app,
+            &format!("missing grant `set = [\"{name}\"]` (a protected name"),
+        );
+    }
+}
+
+#[tokio::test]
+async fn text_does_not_go_around_the_secrets() {
+    let script = "set TEXT text @microsoft.KeyVault(SecretUri=https://prod-kv.vault.azure.net/secrets/admin/)";
+    let app = rotated(script, "set = [\"TEXT\"], text = true").await;
+    check_refused(&app, "missing grant `secrets = [\"prod-kv/admin\"]`");
+    let script = "set TEXT text @Microsoft.AppConfiguration(Endpoint=https://a.azconfig.io;Key=k)";
+    let app = rotated(script, "set = [\"TEXT\"], text = true").await;
+    check_refused(&app, "is no valid Key Vault reference");
+}
+
+#[tokio::test]
+async fn a_rule_of_another_vault_grants_nothing() {
+    let settings = format!(
+        "SQL = \"{}\", OTHER = \"{}\"",
+        reference("sql"),
+        reference("other")
+    );
+    let rule = "[[rotation]]\nsecret = \"trusted-kv/sql\"\npolicy = \"scripted\"\n\
+                parameters = { script = \"set OTHER pin\" }\ngrant = { set = [\"OTHER\"] }\n";
+    let app = Setup::new()
+        .site("orders", &settings)
+        .with_scripted_policy_as("scripted")
+        .configured(rule)
+        .start()
+        .await;
+    app.rotate_and_settle("sql").await;
+    // The event is of another vault, so that the default policy decides, without a grant.
+    assert_eq!(app.settings("orders")["OTHER"], reference("other"));
+    assert_eq!(app.writes(), 0);
 }
 
 #[tokio::test]

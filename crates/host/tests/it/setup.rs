@@ -85,7 +85,8 @@ impl Setup {
     /// Adds a rule for `sql` whose policy decides as the script says.
     pub(crate) fn scripted(self, script: &str, grant: &str) -> Self {
         let script = script.replace('\n', "\\n");
-        let rule = "[[rotation]]\nsecret = \"sql\"\npolicy = \"scripted\"\n";
+        let rule =
+            format!("[[rotation]]\nvault = \"{VAULT}\"\nsecret = \"sql\"\npolicy = \"scripted\"\n");
         self.with_scripted_policy_as("scripted")
             .configured(&format!(
                 "{rule}parameters = {{ script = \"{script}\" }}\ngrant = {{ {grant} }}\n"

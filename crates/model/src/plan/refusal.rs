@@ -33,7 +33,7 @@ pub enum Objection {
     /// The reference is to another secret than the event's, and no grant covers it.
     #[error(
         "the policy may not reference secret `{secret}` of `{vault_host}` in `{name}`: missing grant \
-         `secrets = [\"{}{secret}\"]`", vault_prefix(vault_host, *other_vault)
+         `secrets = [\"{}/{secret}\"]`", vault_host.vault()
     )]
     NoGrantForSecret {
         /// The setting.
@@ -42,8 +42,6 @@ pub enum Objection {
         vault_host: VaultHost,
         /// The secret.
         secret: SecretName,
-        /// Whether the vault differs from the event's.
-        other_vault: bool,
     },
     /// Plain text is written without a grant.
     #[error("the policy may not write plain text into `{name}`: missing grant `text = true`")]
@@ -57,10 +55,30 @@ pub enum Objection {
         /// The setting.
         name: SettingName,
     },
-    /// The app has the setting in another case. Some platforms treat the two names as one setting,
-    /// others as two.
+    /// Text begins like a reference of App Service, but is no Key Vault reference. Azure may
+    /// resolve it with the identity of the app.
+    #[error(
+        "the policy may not write text into `{name}` that begins with `@Microsoft.` and is no valid Key \
+         Vault reference: write a reference"
+    )]
+    TextLikeReference {
+        /// The setting.
+        name: SettingName,
+    },
+    /// Two names in the patch are one setting to some platforms.
+    #[error(
+        "the policy names `{name}` and `{other}`, which a platform may read as one setting: use one of them"
+    )]
+    Twins {
+        /// The second of the names.
+        name: SettingName,
+        /// The first of the names.
+        other: SettingName,
+    },
+    /// The app has the setting in another spelling. Some platforms treat the two names as one
+    /// setting, others as two.
     #[error("the policy sets `{name}`, but the app has `{existing}`: use that spelling")]
-    ExistsInOtherCase {
+    ExistsInOtherSpelling {
         /// The name as the policy spells it.
         name: SettingName,
         /// The name as the app spells it.
@@ -73,14 +91,6 @@ fn exactly(protected: bool) -> &'static str {
         " (a protected name: patterns do not grant it)"
     } else {
         ""
-    }
-}
-
-fn vault_prefix(vault_host: &VaultHost, other_vault: bool) -> String {
-    if other_vault {
-        format!("{}/", vault_host.vault())
-    } else {
-        String::new()
     }
 }
 

@@ -3,10 +3,14 @@
 mod changes;
 mod grants;
 mod laws;
+mod platform;
 
 use super::*;
+use crate::decision::NewValue;
 use crate::event::{ObjectKind, Occurrence};
+use crate::grant::GrantedSecret;
 use crate::names::SecretVersion;
+use crate::reference::Reference;
 
 const SUFFIX: &str = "vault.azure.net";
 const V1: &str = "0c7751761b5a4ca09f3deec5fba4af83";
@@ -94,7 +98,10 @@ fn grant(set: &[&str], remove: &[&str], secrets: &[&str], text: bool) -> Grant {
             .collect(),
         secrets: secrets
             .iter()
-            .map(|secret| secret.parse().unwrap())
+            .map(|secret| {
+                let (vault, secret) = secret.split_once('/').unwrap();
+                GrantedSecret::new(vault, secret.parse().unwrap()).unwrap()
+            })
             .collect(),
         text,
         ..Grant::default()

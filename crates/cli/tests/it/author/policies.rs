@@ -13,13 +13,13 @@ async fn inspecting_says_what_a_policy_is_and_what_is_none() {
     let app = App::new();
     app.write(
         "keyrelay.toml",
-        "[[rotation]]\nsecret = \"sql-*\"\npolicy = \"pin\"\ngrant = { set = [\"SQL_PASSWORD\"] }\n",
+        "[[rotation]]\nsecret = \"contoso-kv/sql-*\"\npolicy = \"pin\"\ngrant = { set = [\"SQL_PASSWORD\"] }\n",
     );
     let output = app.good(&["inspect", "policies/pin.wasm"]).await;
     for part in [
         "pin 0.1.0: Pins",
         "imports       nothing",
-        "secret = \"sql-*\"",
+        "secret = \"contoso-kv/sql-*\"",
         "set = [\"SQL_PASSWORD\"]",
         "500 ms",
     ] {

@@ -3,14 +3,14 @@
 use super::*;
 
 #[track_caller]
-fn check_allowed(patch: &Patch, grant: &Grant, expected: &[&str]) {
+pub(super) fn check_allowed(patch: &Patch, grant: &Grant, expected: &[&str]) {
     let plan = plan(patch, &event(), &settings(), grant, SUFFIX)
         .unwrap_or_else(|refusal| panic!("{refusal}"));
     assert_eq!(plan.describe(SUFFIX), expected);
 }
 
 #[track_caller]
-fn check_refused(patch: &Patch, grant: &Grant, expected: &[&str]) {
+pub(super) fn check_refused(patch: &Patch, grant: &Grant, expected: &[&str]) {
     let refusal = plan(patch, &event(), &settings(), grant, SUFFIX).unwrap_err();
     let objections: Vec<String> = refusal.objections.iter().map(ToString::to_string).collect();
     assert_eq!(objections, expected);
@@ -74,7 +74,7 @@ fn without_a_grant_nothing_else_is_set() {
         &none,
         &[
             "the policy may not set `SQL`: missing grant `set = [\"SQL\"]`",
-            "the policy may not reference secret `other` of `kv.vault.azure.net` in `SQL`: missing grant `secrets = [\"other\"]`",
+            "the policy may not reference secret `other` of `kv.vault.azure.net` in `SQL`: missing grant `secrets = [\"kv/other\"]`",
         ],
     );
     check_refused(
