@@ -149,7 +149,7 @@ impl Redaction {
 fn hide(text: &str, parts: Result<Vec<Range<usize>>, Unsearchable>) -> String {
     let mut parts = match parts {
         Ok(parts) => parts,
-        Err(Unsearchable) => vec![0..text.len()],
+        Err(Unsearchable) => std::iter::once(0..text.len()).collect(),
     };
     parts.sort_by_key(|part| part.start);
     let mut merged: Vec<Range<usize>> = Vec::new();
