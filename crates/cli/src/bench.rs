@@ -147,6 +147,7 @@ impl Subject {
             id: &self.app,
             settings: &self.settings,
             parameters: &self.parameters,
+            grant: &Grant::default(),
         };
         // The warm-up takes a tenth of the time.
         let (began, mut times) = (Instant::now(), Vec::new());

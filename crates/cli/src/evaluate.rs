@@ -112,6 +112,7 @@ impl Inputs {
             id: &self.app,
             settings,
             parameters: &self.parameters,
+            grant: &self.grant,
         };
         let evaluated = policy.decide(&self.event, &view, &self.limits).await;
         match evaluated {

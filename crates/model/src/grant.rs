@@ -19,7 +19,8 @@ pub struct Grant {
     pub set: Vec<NamePattern>,
     /// Settings that the policy may remove. A pattern does not match protected names.
     pub remove: Vec<NamePattern>,
-    /// Settings whose plain text the policy may see.
+    /// Settings whose plain text the policy may see, if it has 4 bytes or more: a shorter text cannot
+    /// be redacted.
     pub reveal: Vec<SettingName>,
     /// Secrets, other than the event's, that the policy may reference in the settings it may write.
     pub secrets: Vec<GrantedSecret>,
@@ -40,6 +41,15 @@ impl Grant {
         self.secrets
             .iter()
             .any(|granted| granted.is(target, event_vault))
+    }
+
+    /// Whether the grant lists this exact name: of a setting, of a secret, or of the host of a
+    /// secret's vault.
+    pub fn lists(&self, name: &str, event_vault: &VaultHost) -> bool {
+        let mut settings = self.set.iter().chain(&self.remove);
+        let mut secrets = self.secrets.iter();
+        settings.any(|pattern| pattern.is_exact() && pattern.text == name)
+            || secrets.any(|granted| granted.has_name(name, event_vault))
     }
 
     /// Whether the policy may see the plain text of this setting.
@@ -114,6 +124,15 @@ impl GrantedSecret {
         })
     }
 
+    /// Whether `name` is that of the secret, or the host of its vault.
+    fn has_name(&self, name: &str, event_vault: &VaultHost) -> bool {
+        let is_host = |vault: &String| {
+            let host = VaultHost::from_name(vault, event_vault.suffix());
+            host.is_ok_and(|host| host.as_str() == name)
+        };
+        self.secret.as_str().eq_ignore_ascii_case(name) || is_host(&self.vault)
+    }
+
     /// Whether `target` is this secret, in the cloud of the event.
     fn is(&self, target: &Target, event_vault: &VaultHost) -> bool {
         target.vault_host.suffix() == event_vault.suffix()
@@ -134,6 +153,10 @@ mod tests {
 
     fn name(text: &str) -> SettingName {
         text.parse().unwrap()
+    }
+
+    fn secret(vault: &str, name: &str) -> GrantedSecret {
+        GrantedSecret::new(vault, name.parse().unwrap()).unwrap()
     }
 
     fn grant_set(patterns: &[&str]) -> Grant {
@@ -173,6 +196,30 @@ mod tests {
         }
         // The exact name of another spelling grants nothing.
         assert!(!grant_set(&["LD_PRELOAD"]).may_set(&name("LD.PRELOAD")));
+    }
+
+    #[test]
+    fn a_grant_lists_exact_names_only() {
+        let event_vault: VaultHost = "kv.vault.azure.net".parse().unwrap();
+        let grant = Grant {
+            set: vec!["SQL_*".parse().unwrap(), "API_KEY".parse().unwrap()],
+            remove: vec!["OLD".parse().unwrap()],
+            secrets: vec![secret("other", "sql-b"), secret("kv", "sql-c")],
+            ..Grant::default()
+        };
+        for listed in [
+            "API_KEY",
+            "OLD",
+            "sql-b",
+            "sql-c",
+            "other.vault.azure.net",
+            "kv.vault.azure.net",
+        ] {
+            assert!(grant.lists(listed, &event_vault), "{listed}");
+        }
+        for other in ["SQL_*", "SQL_A", "sql-d", "other", "other.example.net", ""] {
+            assert!(!grant.lists(other, &event_vault), "{other}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use keyrelay_model::Occurrence;
 
 use crate::bindings::types;
-use crate::output::printable;
+use crate::redaction::truncated;
 
 /// A policy's description of itself, read when it is loaded. Its texts are safe to log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +46,9 @@ impl From<types::About> for About {
             types::Occurrence::Expired => Occurrence::Expired,
         };
         Self {
-            name: printable(&about.name),
-            version: printable(&about.version),
-            summary: printable(&about.summary),
+            name: truncated(&about.name),
+            version: truncated(&about.version),
+            summary: truncated(&about.summary),
             occurrences: about.occurrences.into_iter().map(occurrence).collect(),
             view: match about.view {
                 types::View::References => View::References,

@@ -6,7 +6,7 @@ use wasmparser::{Chunk, Parser, Payload};
 use wit_component::ComponentEncoder;
 
 use crate::error::LoadError;
-use crate::output::printable;
+use crate::redaction::truncated;
 
 /// The first bytes of every WebAssembly file.
 const MAGIC: &[u8] = b"\0asm";
@@ -59,7 +59,7 @@ pub(crate) fn imports(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
                     let import = import.map_err(|error| LoadError::Invalid(error.to_string()))?;
-                    imports.push(printable(import.name.name));
+                    imports.push(truncated(import.name.name));
                 }
             }
             _ => {}
@@ -71,7 +71,7 @@ pub(crate) fn imports(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
 }
 
 fn encode(module: &[u8]) -> Result<Vec<u8>, LoadError> {
-    let no_component = |error| LoadError::NoComponent(printable(&format!("{error:#}")));
+    let no_component = |error| LoadError::NoComponent(truncated(&format!("{error:#}")));
     let (_, types) = wit_component::metadata::decode(module).map_err(no_component)?;
     if types
         .resolve

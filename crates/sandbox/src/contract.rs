@@ -6,7 +6,7 @@ use wasmtime::component::{Component, Linker};
 use crate::bindings::PolicyPre;
 use crate::compiler::Compiler;
 use crate::error::LoadError;
-use crate::output::printable;
+use crate::redaction::truncated;
 use crate::store_data::StoreData;
 
 /// The version of the contract in `policy.wit`.
@@ -42,7 +42,7 @@ pub(crate) fn bind(
         .find_map(|import| Some(import.strip_prefix(PACKAGE)?.split_once('@')?.1));
     if let Some(wanted) = wanted.filter(|wanted| !is_supported(wanted)) {
         return Err(LoadError::OtherVersion {
-            wanted: printable(wanted),
+            wanted: truncated(wanted),
             supported: VERSION,
         });
     }
@@ -58,11 +58,11 @@ pub(crate) fn bind(
         name.starts_with(PACKAGE) || LINKED.iter().any(|package| name.starts_with(package))
     };
     if let Some(import) = imports.iter().find(|name| !is_linked(name)) {
-        return Err(LoadError::Import(printable(import)));
+        return Err(LoadError::Import(truncated(import)));
     }
     let other_types = |error: wasmtime::Error| LoadError::OtherTypes {
         supported: VERSION,
-        reason: printable(&format!("{error:#}")),
+        reason: truncated(&format!("{error:#}")),
     };
     let linked = if imports.iter().any(|name| !name.starts_with(PACKAGE)) {
         compiler.wasi()?.instantiate_pre(component)

@@ -9,8 +9,8 @@ use crate::compiler::Compiler;
 use crate::contract;
 use crate::error::LoadError;
 use crate::limits::STACK;
-use crate::output::printable;
 use crate::precompiled::{LockedCode, NotUsed};
+use crate::redaction::truncated;
 use crate::store_data::StoreData;
 
 /// The size, in bytes, from which a file gets an image of its initial memory. See [`Compilers`].
@@ -82,7 +82,7 @@ impl Compilers {
         // itself checks its version and the processor.
         let component = unsafe { Component::deserialize(compiler.engine(), code.serialized()) };
         let component =
-            component.map_err(|error| NotUsed::OtherEngine(printable(&format!("{error:#}"))))?;
+            component.map_err(|error| NotUsed::OtherEngine(truncated(&format!("{error:#}"))))?;
         Ok(contract::bind(compiler, &component))
     }
 
@@ -96,7 +96,7 @@ impl Compilers {
 }
 
 fn invalid(error: wasmtime::Error) -> LoadError {
-    LoadError::Invalid(printable(&format!("{error:#}")))
+    LoadError::Invalid(truncated(&format!("{error:#}")))
 }
 
 fn config() -> Config {

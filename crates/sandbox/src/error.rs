@@ -197,16 +197,6 @@ pub enum DecideError {
     Policy(String),
 }
 
-impl DecideError {
-    /// The part of the message that the policy controls.
-    pub(crate) fn text_mut(&mut self) -> Option<&mut String> {
-        match self {
-            Self::Trap(text) | Self::Invalid(text) | Self::Policy(text) => Some(text),
-            _ => None,
-        }
-    }
-}
-
 /// A failed decision: the error, and the output until then.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]

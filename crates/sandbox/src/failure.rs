@@ -7,7 +7,8 @@ use crate::error::DecideError;
 use crate::limits::{
     Exceeded, HANDLES, INSTANCES, MEMORIES, PolicyLimits, STACK, TABLE_ELEMENTS, TABLES,
 };
-use crate::output::{printable, stderr_text};
+use crate::output::stderr_text;
+use crate::redaction::Redaction;
 
 /// The engine's messages for limits that it reports by text only. A test pins each of them.
 const INSTANCE_COUNT: &str = "resource limit exceeded: instance count";
@@ -27,11 +28,12 @@ pub(crate) fn of_limit(exceeded: Exceeded, limits: &PolicyLimits) -> DecideError
     }
 }
 
-/// Converts an error of the engine. `log` is the policy's output.
+/// Converts an error of the engine. `log` is the policy's output, redacted.
 pub(crate) fn of_engine(
     error: &wasmtime::Error,
     limits: &PolicyLimits,
     log: &[String],
+    redaction: &Redaction,
 ) -> DecideError {
     if let Some(trap) = error.downcast_ref::<Trap>() {
         return of_trap(*trap, log);
@@ -55,9 +57,9 @@ pub(crate) fn of_engine(
             limit: limits.decision,
         }
     } else if is_about_the_decision {
-        DecideError::Invalid(printable(&reason))
+        DecideError::Invalid(redaction.printable(&reason))
     } else {
-        DecideError::Trap(printable(&reason))
+        DecideError::Trap(redaction.printable(&reason))
     }
 }
 

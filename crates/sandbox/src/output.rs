@@ -9,9 +9,8 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-/// The length at which a policy's text is truncated in a message, in characters. A text for an
-/// operator is a sentence or two.
-const TEXT_LENGTH: usize = 1_000;
+use crate::redaction::{self, Redaction};
+
 /// The bytes that a policy may print in one call: the limit of `wasi:io` for a blocking write.
 const CHUNK: usize = 4096;
 
@@ -23,9 +22,10 @@ pub(crate) struct Output(Arc<Mutex<Printed>>);
 struct Printed {
     bytes_left: usize,
     is_full: bool,
-    lines: Vec<String>,
-    /// The incomplete last line of each stream.
-    open: [Vec<u8>; 2],
+    /// The raw output of each stream.
+    texts: [Vec<u8>; 2],
+    /// The stream of each line that ended, in the order of their ends.
+    ends: Vec<Stream>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,8 +48,8 @@ impl Output {
         let printed = Printed {
             bytes_left: limit,
             is_full: false,
-            lines: Vec::new(),
-            open: Default::default(),
+            texts: Default::default(),
+            ends: Vec::new(),
         };
         Self(Arc::new(Mutex::new(printed)))
     }
@@ -73,13 +73,33 @@ impl Output {
         self.lock().is_full
     }
 
-    /// Takes all lines, each with its label.
-    pub(crate) fn take_lines(&self) -> Vec<String> {
+    /// Takes all lines, redacted, each with its label.
+    pub(crate) fn take_lines(&self, redaction: &Redaction) -> Vec<String> {
         let mut printed = self.lock();
-        for stream in [Stream::Stdout, Stream::Stderr] {
-            printed.end_line(stream);
-        }
-        std::mem::take(&mut printed.lines)
+        let ends = std::mem::take(&mut printed.ends);
+        let is_cut = printed.is_full;
+        let text = |raw: Vec<u8>| {
+            let raw = String::from_utf8_lossy(&raw);
+            // A value may have several lines, so the lines are split only now.
+            match is_cut {
+                true => redaction.redact_start(&raw),
+                false => redaction.redact(&raw),
+            }
+        };
+        let [stdout, stderr] = std::mem::take(&mut printed.texts).map(text);
+        let (mut stdout, mut stderr) = (stdout.split('\n'), stderr.split('\n'));
+        let open = [Stream::Stdout, Stream::Stderr];
+        let lines = ends.into_iter().chain(open).filter_map(|stream| {
+            let line = match stream {
+                Stream::Stdout => stdout.next(),
+                Stream::Stderr => stderr.next(),
+            };
+            let line = log_line(line?);
+            // Blank lines say nothing, and a flood of them would take far more memory than its
+            // bytes.
+            (!line.trim().is_empty()).then(|| format!("{}{line}", stream.label()))
+        });
+        lines.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Printed> {
@@ -93,52 +113,25 @@ impl Printed {
         let kept = bytes.get(..self.bytes_left).unwrap_or(bytes);
         self.bytes_left -= kept.len();
         self.is_full |= kept.len() < bytes.len();
-        let mut parts = kept.split(|byte| *byte == b'\n').peekable();
-        while let Some(part) = parts.next() {
-            self.open_line(stream).extend_from_slice(part);
-            if parts.peek().is_some() {
-                self.end_line(stream);
-            }
-        }
-        !self.is_full
-    }
-
-    fn open_line(&mut self, stream: Stream) -> &mut Vec<u8> {
-        let [stdout, stderr] = &mut self.open;
+        let [stdout, stderr] = &mut self.texts;
         match stream {
-            Stream::Stdout => stdout,
-            Stream::Stderr => stderr,
+            Stream::Stdout => stdout.extend_from_slice(kept),
+            Stream::Stderr => stderr.extend_from_slice(kept),
         }
-    }
-
-    fn end_line(&mut self, stream: Stream) {
-        let line = std::mem::take(self.open_line(stream));
-        let line = log_line(&String::from_utf8_lossy(&line));
-        // Blank lines say nothing, and a flood of them would take far more memory than its bytes.
-        if !line.trim().is_empty() {
-            self.lines.push(format!("{}{line}", stream.label()));
-        }
+        let ends = kept.iter().filter(|byte| **byte == b'\n');
+        self.ends.extend(ends.map(|_| stream));
+        !self.is_full
     }
 }
 
-/// The policy's standard error as one text. Languages print the reason of a panic or an exception
-/// there.
+/// The policy's standard error as one text, from its redacted lines. Languages print the reason of
+/// a panic or an exception there.
 pub(crate) fn stderr_text(lines: &[String]) -> Option<String> {
     let parts: Vec<&str> = lines
         .iter()
         .filter_map(|line| line.strip_prefix(Stream::Stderr.label()))
         .collect();
-    (!parts.is_empty()).then(|| printable(&parts.join(" ")))
-}
-
-/// Makes a policy's text safe to log: replaces control characters by spaces, truncates it at
-/// [`TEXT_LENGTH`].
-pub(crate) fn printable(text: &str) -> String {
-    let mut start: String = text.chars().take(TEXT_LENGTH).collect();
-    if start.len() < text.len() {
-        start.push('…');
-    }
-    log_line(&start)
+    (!parts.is_empty()).then(|| redaction::truncated(&parts.join(" ")))
 }
 
 struct Printer {
@@ -193,6 +186,10 @@ impl OutputStream for Printer {
 mod tests {
     use super::*;
 
+    fn take_lines(output: &Output) -> Vec<String> {
+        output.take_lines(&Redaction::none())
+    }
+
     fn print(output: &Output, stream: Stream, text: &str) -> bool {
         output.lock().print(stream, text.as_bytes())
     }
@@ -204,7 +201,7 @@ mod tests {
         assert!(print(&output, Stream::Stderr, "oops"));
         assert!(print(&output, Stream::Stdout, "o\n\n\nthree"));
         assert_eq!(
-            output.take_lines(),
+            take_lines(&output),
             [
                 "stdout: one",
                 "stdout: two",
@@ -221,21 +218,13 @@ mod tests {
         assert!(!output.is_full());
         assert!(!print(&output, Stream::Stdout, "more"));
         assert!(output.is_full());
-        assert_eq!(output.take_lines(), ["stdout: four"]);
+        assert_eq!(take_lines(&output), ["stdout: four"]);
     }
 
     #[test]
     fn control_characters_and_broken_characters_do_not_reach_the_log() {
         let output = Output::new(100);
         output.lock().print(Stream::Stdout, b"a\x1b[31mb\r\n\xff\n");
-        assert_eq!(output.take_lines(), ["stdout: a [31mb", "stdout: \u{fffd}"]);
-    }
-
-    #[test]
-    fn a_long_text_is_cut() {
-        let text = printable(&"é".repeat(2 * TEXT_LENGTH));
-        assert_eq!(text.chars().count(), TEXT_LENGTH + 1);
-        assert!(text.ends_with("é…"));
-        assert_eq!(printable("a\nb"), "a b");
+        assert_eq!(take_lines(&output), ["stdout: a [31mb", "stdout: \u{fffd}"]);
     }
 }

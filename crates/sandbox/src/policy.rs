@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use keyrelay_model::{Event, ObjectKind, Occurrence};
+use keyrelay_model::{Event, ObjectKind, Occurrence, log_line};
 use wasmtime::Store;
 
 use crate::about::About;
@@ -14,7 +14,7 @@ use crate::decision::{self, PolicyDecision};
 use crate::digest::Digest;
 use crate::error::{DecideError, LoadError, Undecided};
 use crate::limits::PolicyLimits;
-use crate::output::printable;
+use crate::redaction::{self, Redaction};
 use crate::store_data::{self, CallOutcome, StoreData};
 use crate::ticker::Ticker;
 use crate::view::{AppView, VisibleSetting, VisibleValue};
@@ -55,6 +55,7 @@ impl Policy {
         limits: &PolicyLimits,
     ) -> Result<PolicyDecision, Undecided> {
         let started = Instant::now();
+        let redaction = Redaction::of(app.settings);
         let id = app.id.to_string();
         let settings: Vec<types::Setting<'_>> = app.settings.iter().map(setting).collect();
         let parameters = parameters(app.parameters);
@@ -77,16 +78,17 @@ impl Policy {
             result,
             mut log,
             memory,
-        } = store_data::close(store, returned, limits);
-        log.iter_mut().for_each(|line| app.redact(line));
+        } = store_data::close(store, returned, limits, &redaction);
+        log.splice(..0, app.settings.iter().filter_map(withheld_note));
         let decided = result.and_then(|returned| {
             if decision::size(&returned) > limits.decision {
                 return Err(DecideError::TooLarge {
                     limit: limits.decision,
                 });
             }
-            let decision = returned.map_err(|reason| DecideError::Policy(printable(&reason)))?;
-            decision::convert(decision, app).map_err(DecideError::Invalid)
+            let decision =
+                returned.map_err(|reason| DecideError::Policy(redaction.printable(&reason)))?;
+            decision::convert(decision, event, app, &redaction).map_err(DecideError::Invalid)
         });
         match decided {
             Ok(decision) => Ok(PolicyDecision {
@@ -95,12 +97,7 @@ impl Policy {
                 elapsed: started.elapsed(),
                 memory,
             }),
-            Err(mut error) => {
-                if let Some(text) = error.text_mut() {
-                    app.redact(text);
-                }
-                Err(Undecided { error, log })
-            }
+            Err(error) => Err(Undecided { error, log }),
         }
     }
 
@@ -117,8 +114,10 @@ impl Policy {
             policy.call_check_parameters(&mut store, &parameters).await
         };
         let returned = store_data::within(&self.ticker, limits, call).await;
-        let checked = store_data::close(store, returned, limits).result?;
-        checked.map_err(|reason| DecideError::Policy(printable(&reason)))
+        // The settings of an app are not among its arguments.
+        let redaction = Redaction::none();
+        let checked = store_data::close(store, returned, limits, &redaction).result?;
+        checked.map_err(|reason| DecideError::Policy(redaction.printable(&reason)))
     }
 
     /// Creates a policy from a compiled file. Calls its `describe`.
@@ -138,7 +137,7 @@ impl Policy {
                 .await
         };
         let returned = store_data::within(&ticker, &limits, call).await;
-        let about = store_data::close(store, returned, &limits)
+        let about = store_data::close(store, returned, &limits, &Redaction::none())
             .result
             .map_err(LoadError::Describe)?
             .into();
@@ -198,13 +197,30 @@ fn setting(setting: &VisibleSetting) -> types::Setting<'_> {
             secret: target.secret.as_str(),
             version: target.version.as_ref().map(|version| version.as_str()),
         }),
-        VisibleValue::Text(text) => types::Value::Text(text.expose()),
-        VisibleValue::Withheld => types::Value::Withheld,
+        VisibleValue::Text(text) if redaction::is_redactable(text) => {
+            types::Value::Text(text.expose())
+        }
+        VisibleValue::Text(_) | VisibleValue::Withheld => types::Value::Withheld,
     };
     types::Setting {
         name: setting.name.as_str(),
         value,
     }
+}
+
+/// The line of the log about a revealed value that the policy does not see, because it is too short
+/// to be redacted.
+fn withheld_note(setting: &VisibleSetting) -> Option<String> {
+    let VisibleValue::Text(text) = &setting.value else {
+        return None;
+    };
+    let note = format!(
+        "keyrelay: `{}` is withheld although `reveal` lists it: a value of less than {} bytes cannot \
+         be redacted; take it out of `reveal`, or make the value longer",
+        setting.name,
+        redaction::SHORTEST
+    );
+    (!redaction::is_redactable(text)).then(|| log_line(&note))
 }
 
 fn parameters(parameters: &BTreeMap<String, String>) -> Vec<(&str, &str)> {

@@ -9,6 +9,7 @@ use crate::error::DecideError;
 use crate::failure;
 use crate::limits::{Exceeded, HANDLES, Limiter, PolicyLimits};
 use crate::output::Output;
+use crate::redaction::Redaction;
 use crate::ticker::{TICK, Ticker};
 use crate::wasi_context::WasiContext;
 
@@ -90,24 +91,25 @@ pub(crate) async fn within<R>(
         .ok()
 }
 
-/// Drops the store and converts the outcome of its call. `returned` is `None` if the call was
-/// abandoned.
+/// Drops the store and converts the outcome of its call, without revealed text. `returned` is
+/// `None` if the call was abandoned.
 pub(crate) fn close<R>(
     store: Store<StoreData>,
     returned: Option<wasmtime::Result<R>>,
     limits: &PolicyLimits,
+    redaction: &Redaction,
 ) -> CallOutcome<R> {
     let StoreData {
         limiter, output, ..
     } = store.into_data();
-    let log = output.take_lines();
+    let log = output.take_lines(redaction);
     let result = match returned {
         Some(Ok(value)) => Ok(value),
         None => Err(failure::of_limit(Exceeded::Time, limits)),
         Some(Err(error)) => Err(match limiter.exceeded() {
             Some(exceeded) => failure::of_limit(exceeded, limits),
             None if output.is_full() => DecideError::Log { limit: limits.log },
-            None => failure::of_engine(&error, limits, &log),
+            None => failure::of_engine(&error, limits, &log, redaction),
         }),
     };
     CallOutcome {

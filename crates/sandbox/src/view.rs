@@ -13,6 +13,9 @@ pub struct AppView<'a> {
     pub settings: &'a [VisibleSetting],
     /// The rotation's parameters.
     pub parameters: &'a BTreeMap<String, String>,
+    /// The rotation's grant. The policy may use the names in it, also if they hold a value that was
+    /// revealed to it.
+    pub grant: &'a Grant,
 }
 
 /// A setting as a policy may see it.
@@ -29,7 +32,8 @@ pub struct VisibleSetting {
 pub enum VisibleValue {
     /// The value is a reference to this secret.
     Reference(Target),
-    /// The value is plain text, and the grant reveals it.
+    /// The value is plain text, and the grant reveals it. The policy does not see it if it is too
+    /// short to be redacted.
     Text(SettingValue),
     /// The value is plain text that the policy may not see.
     Withheld,
@@ -69,32 +73,6 @@ pub fn visible_references(
     settings.sort_by(|a, b| a.name.cmp(&b.name));
     settings
 }
-
-impl AppView<'_> {
-    /// Replaces plain text that was revealed to the policy in its output. The policy may use it,
-    /// but it is never logged.
-    pub(crate) fn redact(&self, text: &mut String) {
-        for setting in self.settings {
-            if let VisibleValue::Text(value) = &setting.value {
-                // Output is kept line by line. Replacing very short lines would garble unrelated
-                // text.
-                for line in value
-                    .expose()
-                    .lines()
-                    .map(str::trim)
-                    .filter(|line| line.len() >= SHORTEST_REDACTED)
-                {
-                    if text.contains(line) {
-                        *text = text.replace(line, "[hidden]");
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The length of the shortest text that is replaced, in bytes.
-const SHORTEST_REDACTED: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -167,29 +145,5 @@ mod tests {
                 .collect::<Vec<_>>(),
             ["A", "B"]
         );
-    }
-
-    #[test]
-    fn revealed_text_is_redacted_in_output() {
-        let grant = Grant {
-            reveal: vec!["A".parse().unwrap(), "B".parse().unwrap()],
-            ..Grant::default()
-        };
-        let settings = visible_settings(
-            &settings(&[("A", "line one\nline two"), ("B", "ab")]),
-            &grant,
-            SUFFIX,
-        );
-        let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/a"
-            .parse()
-            .unwrap();
-        let app = AppView {
-            id: &id,
-            settings: &settings,
-            parameters: &BTreeMap::new(),
-        };
-        let mut text = "saw line two and ab".to_owned();
-        app.redact(&mut text);
-        assert_eq!(text, "saw [hidden] and ab");
     }
 }

@@ -48,6 +48,15 @@ impl Policy for Scripted {
                         .set
                         .push(((*name).to_owned(), NewValue::Text((*value).to_owned())));
                 }
+                ["remove", "named", "like", name] => {
+                    let setting = app.settings.iter().find(|setting| setting.name == *name);
+                    if let Some(Value::Text(text)) = setting.map(|setting| &setting.value) {
+                        patch.remove.push(text.clone());
+                    }
+                }
+                ["tell", "escaped", name] => {
+                    return Ok(Decision::Notice(format!("{:?}", visible(&app, name))));
+                }
                 ["remove", name] => patch.remove.push((*name).to_owned()),
                 ["notice", text] => return Ok(Decision::Notice((*text).to_owned())),
                 ["tell", name] => return Ok(Decision::Notice(visible(&app, name))),

@@ -126,6 +126,7 @@ impl DecisionInput {
             id: &self.app,
             settings: &self.visible,
             parameters: &BTreeMap::new(),
+            grant: &keyrelay_model::Grant::default(),
         };
         policy
             .decide(&self.event, &view, &PolicyLimits::default())

@@ -156,6 +156,7 @@ async fn evaluate(
             id: &app,
             settings: &settings,
             parameters: &parameters,
+            grant: &keyrelay_model::Grant::default(),
         };
         let decision = policy
             .decide(&event, &view, &PolicyLimits::default())

@@ -54,6 +54,32 @@ async fn a_panic_does_not_show_revealed_text() {
 }
 
 #[tokio::test]
+async fn a_name_in_a_patch_does_not_show_revealed_text() {
+    let app = rotated("remove named like TEXT", "reveal = [\"TEXT\"]").await;
+    let (verdict, message) = app.outcome("orders");
+    assert_eq!(verdict, "failed");
+    assert!(
+        message.contains("holds the plain text of `TEXT`"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn escapes_do_not_hide_revealed_text() {
+    let settings = format!(
+        "SQL = \"{}\", TEXT = \"{PLANTED}a\\\"\\tb\"",
+        reference("sql")
+    );
+    let app = Setup::new()
+        .site("orders", &settings)
+        .scripted("tell escaped TEXT", "reveal = [\"TEXT\"]")
+        .start()
+        .await;
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("orders").1, "\"TEXT is [hidden]\"");
+}
+
+#[tokio::test]
 async fn the_vault_is_never_asked_for_a_value() {
     let app = rotated("set SQL pin", "").await;
     assert_eq!(app.outcome("orders").0, "verified");

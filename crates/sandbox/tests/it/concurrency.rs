@@ -59,6 +59,7 @@ async fn a_running_decision_can_be_cancelled() {
         id: &id,
         settings: &[],
         parameters: &BTreeMap::new(),
+        grant: &keyrelay_model::Grant::default(),
     };
     let event = event("event-1");
     // The policy runs on the only thread of this test, so the timeout fires only if the policy

@@ -190,6 +190,7 @@ pub(crate) async fn decide(
         id: &id,
         settings,
         parameters: &parameters,
+        grant: &keyrelay_model::Grant::default(),
     };
     policy.decide(&event(event_id), &app, &limits()).await
 }

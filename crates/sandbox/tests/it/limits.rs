@@ -100,6 +100,7 @@ async fn refuses_a_decision_beyond_a_small_limit() {
         id: &id,
         settings: &[],
         parameters: &BTreeMap::new(),
+        grant: &keyrelay_model::Grant::default(),
     };
     for (limit, fits) in [(5, false), (6, true)] {
         let limits = PolicyLimits {

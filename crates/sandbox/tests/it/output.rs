@@ -85,3 +85,51 @@ async fn a_revealed_text_is_not_logged() {
     let undecided = decide_about(&guest, &settings).await.unwrap_err();
     assert!(!format!("{undecided:?} {undecided}").contains("planted-value"));
 }
+
+/// Lets a guest remove a setting whose name is the text of the first one.
+async fn removes_the_text(value: &str, more: &[keyrelay_sandbox::VisibleSetting]) -> String {
+    let name = "(i32.store (i32.const 2048) (i32.load offset=12 (i32.load offset=124 (local.get $event))))
+                (i32.store (i32.const 2052) (i32.load offset=16 (i32.load offset=124 (local.get $event))))";
+    let remove =
+        "(call $answer (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 2048) (i32.const 1))";
+    let mut settings = vec![visible("A", VisibleValue::Text(SettingValue::new(value)))];
+    settings.extend_from_slice(more);
+    let guest = Guest::deciding(&format!("{name} {remove}"));
+    match decide_about(&guest, &settings).await {
+        Ok(decided) => format!("{:?}", decided.decision),
+        Err(undecided) => format!("{undecided:?} {undecided}"),
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_holds_a_revealed_text_is_refused() {
+    for value in [
+        "planted-value",
+        &"planted-value".repeat(140),
+        "planted\tvalue",
+    ] {
+        let refused = removes_the_text(value, &[]).await;
+        assert!(refused.contains("holds the plain text of `A`"), "{refused}");
+        assert!(!refused.contains("planted"), "{refused}");
+    }
+    let known = visible("planted-value", VisibleValue::Withheld);
+    let removed = removes_the_text("planted-value", &[known]).await;
+    assert!(removed.starts_with("Patch"), "{removed}");
+}
+
+#[tokio::test]
+async fn a_text_too_short_to_be_redacted_is_not_shown() {
+    let settings = [visible("A", VisibleValue::Text(SettingValue::new("abc")))];
+    // Fails if the value is a text: 1 is its case.
+    let is_text =
+        "(i32.eq (i32.load8_u offset=8 (i32.load offset=124 (local.get $event))) (i32.const 1))";
+    let guest = Guest::deciding(&format!("(if {is_text} (then (unreachable))) {REFRESH}"));
+    let decided = decide_about(&guest, &settings).await.unwrap();
+    let [note] = decided.log.as_slice() else {
+        panic!("{:?}", decided.log)
+    };
+    assert!(
+        note.starts_with("keyrelay: `A` is withheld although `reveal` lists it"),
+        "{note}"
+    );
+}

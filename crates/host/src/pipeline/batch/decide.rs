@@ -285,6 +285,7 @@ async fn evaluate(
         event,
         policy,
         parameters,
+        grant,
         limits,
         ..
     } = &*rotation.context;
@@ -295,6 +296,7 @@ async fn evaluate(
         id: &context.app,
         settings: &settings,
         parameters,
+        grant,
     };
     let span = tracing::info_span!(
         target: SPANS,
