@@ -24,8 +24,12 @@ pub(crate) use super::trigger::{Resumed, Trigger};
 use crate::services::Services;
 use crate::telemetry::SPANS;
 
+/// Largest number of concurrent runs of events in this process: those of one delivery, so that they
+/// can be in the batches of their apps together. One takes some 40 KB.
+pub(crate) const MAX_RUNS: usize = keyrelay_model::MAX_EVENTS;
+
 /// Runs one event in a task of its own: the run continues if the sender disconnects, and a panic
-/// ends nothing but the run.
+/// ends nothing but the run. At most [`MAX_RUNS`] are in progress; others wait, and have no task yet.
 pub(crate) async fn run_detached(
     services: &Arc<Services>,
     trigger: Trigger,
@@ -34,9 +38,16 @@ pub(crate) async fn run_detached(
 ) -> Run {
     let invocation = trigger.invocation.clone();
     let services = Arc::clone(services);
-    let task = async move { run(&services, trigger, event, budget).await };
-    let task = tokio::spawn(task.in_current_span());
-    let message = match timeout_at(budget.record().moment(), task).await {
+    let in_time = async {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&services.runs).acquire_owned().await;
+        let task = async move {
+            let _permit = permit;
+            run(&services, trigger, event, budget).await
+        };
+        tokio::spawn(task.in_current_span()).await
+    };
+    let message = match timeout_at(budget.record().moment(), in_time).await {
         Ok(Ok(run)) => return run,
         Ok(Err(_)) => "a panic occurred while keyrelay handled the event: please report this",
         Err(_) => "the event was not handled in time; Event Grid delivers it again",
