@@ -9,7 +9,7 @@ use keyrelay_records::{Cause, Outcome, Run};
 
 use super::admit::refused_vault;
 use super::record::record;
-use super::run::{Trigger, run_detached};
+use super::run::{Trigger, begin, ended};
 use super::time_budget::TimeBudget;
 use crate::services::Services;
 
@@ -37,15 +37,16 @@ pub(crate) async fn run_events<T>(
     budget: TimeBudget,
 ) -> Vec<(Vec<T>, Run)> {
     let mut refused: Option<Refused<T>> = None;
-    let mut runs = Vec::new();
+    let mut begun = Vec::new();
     for (tag, event) in events {
         let of_vault = event.as_ref().ok();
         match of_vault.and_then(|event| refused_vault(&services.config, event)) {
             Some(outcome) => add(&mut refused, tag, event, outcome),
-            None => runs.push(async move {
-                let run = run_detached(services, Trigger::event(invocation), event, budget);
-                (vec![tag], run.await)
-            }),
+            // Events that wait have neither a task nor a future, which take several times as much.
+            None => {
+                let trigger = Trigger::event(invocation);
+                begun.push((tag, begin(services, trigger, event, budget).await));
+            }
         }
     }
     let refuse = async {
@@ -54,6 +55,9 @@ pub(crate) async fn run_events<T>(
             None => None,
         }
     };
+    let runs = begun
+        .into_iter()
+        .map(async |(tag, task)| (vec![tag], ended(invocation, task, budget).await));
     let (mut runs, refused) = join(join_all(runs), refuse).await;
     runs.extend(refused);
     runs
