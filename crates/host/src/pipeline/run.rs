@@ -50,7 +50,8 @@ pub(crate) async fn begin(
     Some(tokio::spawn(task.in_current_span()))
 }
 
-/// Waits for a run that has begun, but not past its deadline. None: there was no time to begin it.
+/// Waits for a run that has begun, but not past its deadline. Without a task, there was no time to
+/// begin it.
 pub(crate) async fn ended(
     invocation: &str,
     task: Option<JoinHandle<Run>>,
