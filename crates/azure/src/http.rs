@@ -1,10 +1,11 @@
 //! The HTTP client for all requests to Azure: time limits, size limits, throttles, no redirects.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
@@ -18,12 +19,21 @@ use crate::request_log::RequestIds;
 use crate::retry::retry_after;
 use crate::throttle::Throttle;
 
+/// Largest number of throttles of each kind: events name vaults. A throttle that is dropped is made
+/// again, without the pauses that Azure has asked for.
+const MAX_THROTTLES: u64 = 1_000;
+
+/// The throttles of subscriptions or vaults, by their names.
+type Throttles = Cache<String, Arc<Throttle>>;
+
 /// The client for all requests to Azure. Clones share connections and throttles.
 #[derive(Clone)]
 pub struct Http {
     client: Client,
     limits: RequestLimits,
-    throttles: Arc<Mutex<HashMap<String, Arc<Throttle>>>>,
+    /// Those with token buckets. They are apart, so that many vaults do not replace them.
+    of_subscriptions: Throttles,
+    of_vaults: Throttles,
     observer: Option<Arc<dyn RequestObserver>>,
 }
 
@@ -63,7 +73,8 @@ impl Http {
         Ok(Self {
             client,
             limits,
-            throttles: Arc::default(),
+            of_subscriptions: throttles(),
+            of_vaults: throttles(),
             observer: None,
         })
     }
@@ -91,14 +102,13 @@ impl Http {
     /// The throttle of the requests that share a rate limit: those of a subscription, or those of a
     /// vault, which has no token buckets.
     pub(crate) fn throttle(&self, name: &str, has_buckets: bool) -> Arc<Throttle> {
-        let mut throttles = self
-            .throttles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        throttles
-            .entry(name.to_ascii_lowercase())
-            .or_insert_with(|| Arc::new(Throttle::new(&self.limits, has_buckets)))
-            .clone()
+        let throttles = match has_buckets {
+            true => &self.of_subscriptions,
+            false => &self.of_vaults,
+        };
+        throttles.get_with(name.to_ascii_lowercase(), || {
+            Arc::new(Throttle::new(&self.limits, has_buckets))
+        })
     }
 
     /// Sends a request once and reads the complete response.
@@ -164,6 +174,13 @@ impl fmt::Debug for Http {
     }
 }
 
+fn throttles() -> Throttles {
+    let cache = Cache::builder()
+        .max_capacity(MAX_THROTTLES)
+        .eviction_policy(EvictionPolicy::lru());
+    cache.build()
+}
+
 /// Reads the remaining tokens of Resource Manager's bucket. A response has the header of its own
 /// kind only: reads or writes.
 fn remaining(headers: &HeaderMap) -> Option<u32> {
@@ -184,5 +201,22 @@ pub(crate) fn failure(error: reqwest::Error) -> Failure {
         Failure::NoResponse(source)
     } else {
         Failure::NotSent(source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_throttles_is_bounded() {
+        let http = Http::new().unwrap();
+        let subscription = http.throttle("s", true);
+        for number in 0..MAX_THROTTLES + 500 {
+            http.throttle(&format!("kv-{number}"), false);
+        }
+        http.of_vaults.run_pending_tasks();
+        assert!(http.of_vaults.entry_count() <= MAX_THROTTLES);
+        assert!(Arc::ptr_eq(&subscription, &http.throttle("S", true)));
     }
 }

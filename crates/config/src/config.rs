@@ -1,6 +1,7 @@
 //! The configuration as a whole.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::rule::Rule;
 use crate::store_location::{self, StoreLocation};
 use crate::table::{self, Table};
 use crate::vault::VaultName;
-use crate::webhook::{self, WebhookConfig};
+use crate::webhook::{self, Listen, WebhookConfig};
 
 /// The validated configuration.
 #[derive(Debug, Clone)]
@@ -62,6 +63,9 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// The webhook that serves Event Grid without a Functions host. None: there is none.
     pub webhook: Option<WebhookConfig>,
+    /// The address for the probes of the webhook, on a port of their own. None: they use that of the
+    /// webhook.
+    pub probe_listen: Option<SocketAddr>,
 }
 
 impl Config {
@@ -207,6 +211,9 @@ impl Config {
             rules: read_rules(table, &vaults),
             vaults,
             webhook: webhook::read(table),
+            probe_listen: table
+                .parsed::<Listen>("probe_listen")
+                .map(|Listen(address)| address),
         }
     }
 }

@@ -127,6 +127,9 @@ pub const KEYS: &[Key] = &[
     key("webhook", Any, Described("none"),
         "for `keyrelay-host --webhook`: a table of `tenant`, `audience`, `role`, `senders`, `listen`, \
          `largest_body_bytes`, `at_once`, `a_minute`; see [webhook.md](../webhook.md)"),
+    key("probe_listen", Text, Described("none: the probes use `webhook.listen`"),
+        "for `keyrelay-host --webhook`: the address of a port for the probes `/healthz` and `/readyz` alone, like \
+         `\"0.0.0.0:8081\"`; only the orchestrator should reach it"),
     key("rotation", Any, Described("none"),
         "rules for secrets, each a table `[[rotation]]`: see below"),
 ];

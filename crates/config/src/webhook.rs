@@ -102,7 +102,7 @@ fn from_table(table: &mut Table) -> Option<WebhookConfig> {
 }
 
 /// An address to listen on.
-struct Listen(SocketAddr);
+pub(crate) struct Listen(pub(crate) SocketAddr);
 
 impl FromStr for Listen {
     type Err = String;
@@ -213,6 +213,23 @@ mod tests {
         let webhook = Config::read("", &environment).unwrap().webhook.unwrap();
         assert_eq!(webhook.audience, ["a", "b"]);
         assert_eq!(webhook.senders, [TENANT.to_lowercase()]);
+    }
+
+    #[test]
+    fn the_probes_may_have_a_port_of_their_own() {
+        let of = |name: &str, value: &str| {
+            let environment = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            Config::read("", &environment)
+        };
+        let read = of("KEYRELAY_PROBE_LISTEN", "127.0.0.1:8081").unwrap();
+        assert_eq!(read.probe_listen.unwrap().port(), 8081);
+        assert_eq!(of("OTHER", "").unwrap().probe_listen, None);
+        let problems = of("KEYRELAY_PROBE_LISTEN", "8081").unwrap_err();
+        assert!(
+            problems[0]
+                .to_string()
+                .contains("is no address to listen on")
+        );
     }
 
     #[test]

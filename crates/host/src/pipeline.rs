@@ -1,6 +1,7 @@
 //! The pipeline: the steps of an event, in their order.
 //!
-//! - [`run`] is the life of a run: it calls the steps, and other modules call nothing else.
+//! - [`run`] is the life of a run: it calls the steps. Other modules call this and `events` only.
+//! - [`events`] begins the runs of a delivery, and refuses the events of other vaults together.
 //! - [`admit`] rejects events that are not to be handled; [`postpone`] keeps those that are early.
 //! - [`route`] finds the policy and its grant, and makes the [`event_context`].
 //! - [`discover`] finds the apps that use the secret.
@@ -18,6 +19,7 @@ pub(crate) mod batch;
 pub(crate) mod discover;
 pub(crate) mod discovery_cache;
 pub(crate) mod event_context;
+pub(crate) mod events;
 pub(crate) mod handled_apps;
 pub(crate) mod leave;
 pub(crate) mod postpone;

@@ -8,6 +8,7 @@ use keyrelay_config::{Config, OwnApp};
 use keyrelay_model::Versions;
 use keyrelay_records::{History, Pending};
 use keyrelay_store::Store;
+use tokio::sync::Semaphore;
 
 use crate::pipeline::app_queue::AppQueues;
 use crate::pipeline::discovery_cache::DiscoveryCache;
@@ -46,6 +47,8 @@ pub struct Services {
     pub telemetry: Telemetry,
     /// The instruments.
     pub metrics: Arc<Metrics>,
+    /// Bounds the concurrent runs of events.
+    pub(crate) runs: Arc<Semaphore>,
     /// The lists of versions, by vault and secret.
     pub(crate) versions: SingleFlights<String, Arc<Versions>>,
     /// The sites of the scope, their slots and their references.

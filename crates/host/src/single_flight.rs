@@ -1,21 +1,30 @@
 //! Single flight: one request to Azure serves all callers that need the same value.
 
-use std::collections::HashMap;
+use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use keyrelay_azure::Deadline;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use tokio::time::Instant;
+
+/// Largest number of keys: names of vaults, secrets and apps come from outside. Without its entry, a
+/// caller makes a request of its own.
+const CAPACITY: u64 = 20_000;
+
+/// Time after which an unused entry is dropped. An event needs a response that is newer than itself.
+const TIME_TO_IDLE: Duration = Duration::from_mins(10);
 
 /// A cached value, and the lock under which at most one caller fetches it.
 #[derive(Debug)]
 pub(crate) struct SingleFlight<T>(tokio::sync::Mutex<Option<(FetchedAt, T)>>);
 
-/// One [`SingleFlight`] for each key.
-#[derive(Debug)]
-pub(crate) struct SingleFlights<K, T>(Mutex<HashMap<K, Arc<SingleFlight<T>>>>);
+/// One [`SingleFlight`] for each key, up to a number of keys.
+pub(crate) struct SingleFlights<K, T>(Cache<K, Arc<SingleFlight<T>>>);
 
 /// The time at which a fetch began.
 #[derive(Debug, Clone, Copy)]
@@ -32,9 +41,23 @@ impl<T> Default for SingleFlight<T> {
     }
 }
 
-impl<K, T> Default for SingleFlights<K, T> {
+impl<K, T> Default for SingleFlights<K, T>
+where
+    K: Eq + Hash + Send + Sync + 'static,
+    T: Send + Sync + 'static,
+{
     fn default() -> Self {
-        Self(Mutex::default())
+        let cache = Cache::builder()
+            .max_capacity(CAPACITY)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_idle(TIME_TO_IDLE);
+        Self(cache.build())
+    }
+}
+
+impl<K, T> fmt::Debug for SingleFlights<K, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SingleFlights").finish_non_exhaustive()
     }
 }
 
@@ -66,25 +89,48 @@ impl<T: Clone> SingleFlight<T> {
     }
 }
 
-impl<K: Eq + Hash + Clone, T> SingleFlights<K, T> {
+impl<K, T> SingleFlights<K, T>
+where
+    K: Clone + Eq + Hash + Send + Sync + 'static,
+    T: Send + Sync + 'static,
+{
     /// Returns the single flight of a key.
     pub(crate) fn of(&self, key: &K) -> Arc<SingleFlight<T>> {
-        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(flights.entry(key.clone()).or_default())
+        self.0.get_with_by_ref(key, Arc::default)
     }
 
     /// Forgets the keys that are not selected.
     pub(crate) fn retain(&self, is_selected: impl Fn(&K) -> bool) {
-        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        flights.retain(|key, _| is_selected(key));
+        for (key, _) in &self.0 {
+            if !is_selected(&key) {
+                self.0.invalidate(&*key);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    #[test]
+    fn the_number_of_keys_is_bounded() {
+        let flights = SingleFlights::<u64, ()>::default();
+        for key in 0..CAPACITY + 5_000 {
+            flights.of(&key);
+        }
+        flights.0.run_pending_tasks();
+        assert!(flights.0.entry_count() <= CAPACITY);
+    }
+
+    #[test]
+    fn a_key_that_is_not_selected_is_forgotten() {
+        let flights = SingleFlights::<u64, ()>::default();
+        let [kept, dropped] = [1, 2].map(|key| flights.of(&key));
+        flights.retain(|key| *key == 1);
+        assert!(Arc::ptr_eq(&kept, &flights.of(&1)));
+        assert!(!Arc::ptr_eq(&dropped, &flights.of(&2)));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_caller_does_not_wait_for_another_ones_fetch_past_its_deadline() {

@@ -4,7 +4,8 @@
 //! The ingress terminates TLS. An event takes the same pipeline as one from the
 //! Functions host, and a timer of this process replaces that of the Functions host.
 //!
-//! The endpoint is public, so a request is checked in this order:
+//! The endpoint is public, so `places` and `progress` limit its connections, and a request is checked
+//! in this order:
 //!
 //! 1. `auth`: the token that Event Grid gets from Microsoft Entra for this webhook;
 //! 2. `limits`: the rate of deliveries, and their concurrency;
@@ -24,6 +25,8 @@ mod deduplication;
 mod delivery;
 mod handshake;
 mod limits;
+mod places;
+mod progress;
 mod refusal;
 mod routes;
 mod shutdown;
@@ -33,6 +36,7 @@ mod token_error;
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -61,13 +65,11 @@ pub async fn serve(
     let shutdown = shutdown::on_signal().context("cannot wait for signals")?;
     let http = Http::new().context("cannot make an HTTP client")?;
     let auth = Auth::new(&webhook, &config.cloud, http)?;
-    let listen = webhook.listen;
-    let listener = TcpListener::bind(listen)
-        .await
-        .with_context(|| format!("cannot listen on {listen}"))?;
-    let address = listener
-        .local_addr()
-        .context("cannot read the address of the listener")?;
+    let (listener, address) = listen(webhook.listen).await?;
+    let probes = match config.probe_listen {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
     if let StoreLocation::Folder(folder) = &config.store {
         let folder = folder.display();
         tracing::warn!(
@@ -77,6 +79,16 @@ pub async fn serve(
     }
     tracing::info!(%address, "listening");
     let services = Arc::new(SetOnce::new());
+    let probe_router = routes::probes(Arc::clone(&services));
+    let probing = async {
+        match probes {
+            Some((listener, address)) => {
+                tracing::info!(%address, "serving probes");
+                connections::serve_probes(listener, probe_router).await;
+            }
+            None => pending().await,
+        }
+    };
     let limits = Arc::new(DeliveryLimits::new(&webhook));
     let state = WebhookState {
         auth,
@@ -96,7 +108,18 @@ pub async fn serve(
         () = connections::serve(listener, routes::router(state), &limits, &shutdown) => Ok(()),
         ended = starting => ended,
         () = timer::run(&services, &shutdown) => Ok(()),
+        () = probing => Ok(()),
     }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener
+        .local_addr()
+        .context("cannot read the address of the listener")?;
+    Ok((listener, address))
 }
 
 /// The table `[webhook]`, or the problem that it is missing.

@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, fmt::strtime};
 use serde_json::{Map, Value};
 
+use crate::bounded_json::{JsonError, bounded_json};
 use crate::event::{Event, EventError, EventErrorReason, ObjectKind, Occurrence, TYPE_PREFIX};
 use crate::names::{SecretName, SecretVersion, VaultHost};
 
@@ -16,11 +17,15 @@ const MAX_WRAPPING: usize = 3;
 /// characters.
 const MAX_ID_LENGTH: usize = 256;
 
+/// Largest number of events in one delivery. Event Grid sends at most 1 MB, and an event of Key
+/// Vault has some 1,000 bytes.
+pub const MAX_EVENTS: usize = 1_000;
+
 /// Decodes the value of an Event Grid trigger: an event, an array of events, or a string that
 /// contains either.
 ///
 /// Each event is decoded independently: one invalid event is one error in the list. The list is
-/// never empty.
+/// never empty. More than [`MAX_EVENTS`] are one error, and none of them is decoded.
 ///
 /// `arrived` is the time of an event that does not tell its own: CloudEvents need none.
 pub fn decode_events(value: &Value, arrived: Timestamp) -> Vec<Result<Event, EventError>> {
@@ -34,13 +39,15 @@ fn decode_wrapped(
 ) -> Vec<Result<Event, EventError>> {
     match value {
         Value::Array(events) if events.is_empty() => vec![not_an_event("an empty array")],
+        Value::Array(events) if events.len() > MAX_EVENTS => vec![too_many()],
         Value::Array(events) => events
             .iter()
             .map(|event| decode_element(event, arrived, wrapping_left))
             .collect(),
-        Value::String(text) if wrapping_left > 0 => match serde_json::from_str(text) {
+        Value::String(text) if wrapping_left > 0 => match bounded_json(text.as_bytes()) {
             Ok(inner) => decode_wrapped(&inner, arrived, wrapping_left - 1),
-            Err(_) => vec![not_an_event("a text that is not JSON")],
+            Err(JsonError::TooManyValues) => vec![too_many()],
+            Err(JsonError::Syntax { .. }) => vec![not_an_event("a text that is not JSON")],
         },
         other => vec![decode_object(other, arrived)],
     }
@@ -53,9 +60,10 @@ fn decode_element(
     wrapping_left: usize,
 ) -> Result<Event, EventError> {
     match value {
-        Value::String(text) if wrapping_left > 0 => match serde_json::from_str(text) {
+        Value::String(text) if wrapping_left > 0 => match bounded_json(text.as_bytes()) {
             Ok(inner) => decode_element(&inner, arrived, wrapping_left - 1),
-            Err(_) => not_an_event("a text that is not JSON"),
+            Err(JsonError::TooManyValues) => too_many(),
+            Err(JsonError::Syntax { .. }) => not_an_event("a text that is not JSON"),
         },
         other => decode_object(other, arrived),
     }
@@ -65,6 +73,13 @@ fn not_an_event(got: &str) -> Result<Event, EventError> {
     Err(EventError {
         id: None,
         reason: EventErrorReason::NotAnEvent(got.to_owned()),
+    })
+}
+
+fn too_many() -> Result<Event, EventError> {
+    Err(EventError {
+        id: None,
+        reason: EventErrorReason::TooMany,
     })
 }
 

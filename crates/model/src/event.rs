@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::bounded_json::MAX_VALUES;
+use crate::decode::MAX_EVENTS;
 use crate::names::{SecretName, SecretVersion, VaultHost};
 
 /// One event about an object of a vault.
@@ -154,6 +156,9 @@ pub enum EventErrorReason {
     /// The value is not an object.
     #[error("expected an event, got {0}")]
     NotAnEvent(String),
+    /// There are more events, or more values, than in any delivery of Event Grid.
+    #[error("there are more than {MAX_EVENTS} events, or more than {MAX_VALUES} values in them")]
+    TooMany,
     /// The event is not from Key Vault.
     #[error("`{0}` is not a Key Vault event")]
     OfAnotherSource(String),

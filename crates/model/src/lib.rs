@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod app;
+mod bounded_json;
 mod decision;
 mod decode;
 mod error_chain;
@@ -22,8 +23,9 @@ mod verdict;
 mod versions;
 
 pub use app::{AppId, AppIdError};
+pub use bounded_json::{JsonError, MAX_VALUES, bounded_json};
 pub use decision::{Decision, NewValue, Patch};
-pub use decode::decode_events;
+pub use decode::{MAX_EVENTS, decode_events};
 pub use error_chain::error_chain;
 pub use event::{Event, EventError, EventErrorReason, ObjectKind, Occurrence};
 pub use evidence::Evidence;

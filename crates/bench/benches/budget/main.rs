@@ -1,7 +1,7 @@
 //! The budget: measures the cost of keyrelay and its floor in one run.
 //!
 //! `cargo bench --package keyrelay-bench` measures everything and prints a table. With `-- GROUP`
-//! it measures one group: decision, invocation, start, memory, refresh or crowd.
+//! it measures one group: decision, invocation, start, memory, refresh, crowd or flood.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(
@@ -13,6 +13,7 @@ mod app;
 mod bare;
 mod crowd;
 mod decision;
+mod flood;
 mod invocation;
 mod process;
 mod refresh;
@@ -60,6 +61,9 @@ fn main() {
     }
     if is_wanted("crowd") {
         table.crowd(&crowd::measure());
+    }
+    if is_wanted("flood") {
+        table.flood(&flood::measure());
     }
     criterion.final_summary();
     println!("\n{table}");

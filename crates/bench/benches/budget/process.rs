@@ -15,6 +15,9 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// The URL of a container that does not exist. An idle process sends it no request.
 pub(crate) const NO_CONTAINER: &str = "http://127.0.0.1:9/account/keyrelay";
 
+/// The id of a tenant and of a subscription that do not exist.
+const NO_ID: &str = "00000000-0000-0000-0000-000000000001";
+
 /// A server process. Dropping it kills the process.
 pub(crate) struct Server {
     child: Child,
@@ -57,6 +60,28 @@ impl Server {
         }
     }
 
+    /// Starts keyrelay-host as a webhook. Returns the address for its probes too.
+    pub(crate) fn webhook(app: &Path) -> (Self, SocketAddr) {
+        let [address, probes] = [free_address(), free_address()];
+        let table = format!(
+            "{{ listen = \"{address}\", tenant = \"{NO_ID}\", audience = \"a\", role = \"r\" }}"
+        );
+        let mut command = Command::new(app.join("keyrelay-host"));
+        command.arg("--webhook").current_dir(app).env_clear();
+        command
+            .stdout(Stdio::null())
+            .env("KEYRELAY_WEBHOOK", table)
+            .env("KEYRELAY_PROBE_LISTEN", probes.to_string())
+            .env("KEYRELAY_SCOPE", format!("/subscriptions/{NO_ID}"))
+            .env("KEYRELAY_STORE", app.join("store"))
+            .env("IDENTITY_ENDPOINT", "http://127.0.0.1:9/token")
+            .env("IDENTITY_HEADER", "none");
+        let child = command.spawn().unwrap();
+        let server = Self { child, address };
+        server.until_ready();
+        (server, probes)
+    }
+
     /// Starts keyrelay-host and waits until its start-up work is done.
     pub(crate) fn keyrelay_at_rest(app: &Path, store: &str) -> Self {
         let mut server = Self::keyrelay_to(app, store, Stdio::piped());
@@ -95,7 +120,16 @@ impl Server {
 
     /// The resident memory of the process in bytes, including shared pages.
     pub(crate) fn memory(&self) -> u64 {
-        resident(&PathBuf::from(format!("/proc/{}", self.child.id()))).unwrap()
+        memory_of(&self.process(), "VmRSS:").unwrap()
+    }
+
+    /// The largest resident memory of the process so far, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        memory_of(&self.process(), "VmHWM:").unwrap()
+    }
+
+    fn process(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.child.id()))
     }
 }
 
@@ -109,17 +143,15 @@ pub(crate) fn memory_of_programs_in(folder: &Path) -> u64 {
         let line = fs::read(process.join("cmdline")).unwrap_or_default();
         line.starts_with(folder.as_os_str().as_encoded_bytes())
     });
-    ours.filter_map(|process| resident(&process))
+    ours.filter_map(|process| memory_of(&process, "VmRSS:"))
         .max()
         .unwrap_or(0)
 }
 
-/// The resident memory of a process, as Linux reports it, in bytes.
-fn resident(process: &Path) -> Option<u64> {
+/// The resident memory of a process, as Linux reports it in a field, in bytes.
+fn memory_of(process: &Path, field: &str) -> Option<u64> {
     let status = fs::read_to_string(process.join("status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::crowd::Crowd;
 use crate::decision::SETTINGS;
+use crate::flood::Flood;
 use crate::refresh::Refreshed;
 use crate::start::{MemoryAtRest, POLICIES};
 
@@ -97,6 +98,30 @@ impl Table {
             "bad events, a bad policy and a bad setting among good ones",
             verified,
             "all others",
+        );
+    }
+
+    pub(crate) fn flood(&mut self, flood: &Flood) {
+        let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+        self.row(
+            "growth of the memory with 2,000 connections with unfinished heads",
+            megabytes(flood.connections),
+            "50 MB",
+        );
+        self.row(
+            "slowest response to a probe meanwhile",
+            format!("{:.1?}", flood.probe),
+            "1 s",
+        );
+        self.row(
+            "largest memory with 25,000 events in one body",
+            megabytes(flood.one_body),
+            "128 MB",
+        );
+        self.row(
+            "largest memory with 25,000 events in 25 bodies at once",
+            megabytes(flood.many_bodies),
+            "128 MB",
         );
     }
 

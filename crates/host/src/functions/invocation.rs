@@ -5,7 +5,9 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use jiff::Timestamp;
-use keyrelay_model::{Event, EventError, decode_events};
+use keyrelay_model::{
+    Event, EventError, JsonError, MAX_EVENTS, MAX_VALUES, bounded_json, decode_events,
+};
 use keyrelay_records::{Outcome, Run};
 use serde_json::{Value, json};
 
@@ -40,6 +42,11 @@ pub(crate) enum BodyError {
         /// The column, counted from 1.
         column: usize,
     },
+    /// The body has more values than any delivery.
+    #[error(
+        "the body of the invocation has more than {MAX_EVENTS} events, or more than {MAX_VALUES} values"
+    )]
+    TooManyValues,
     /// The body is JSON of another shape.
     #[error("the body of the invocation has no trigger value in `Data`")]
     NoData,
@@ -81,9 +88,9 @@ pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, BodyError> {
 /// The binding is named `event` in our own `function.json`. If it was renamed, the only entry of
 /// `Data` is used.
 pub(crate) fn decode(body: &[u8]) -> Result<Vec<Result<Event, EventError>>, BodyError> {
-    let envelope: Value = serde_json::from_slice(body).map_err(|error| BodyError::NotJson {
-        line: error.line(),
-        column: error.column(),
+    let envelope = bounded_json(body).map_err(|error| match error {
+        JsonError::Syntax { line, column } => BodyError::NotJson { line, column },
+        JsonError::TooManyValues => BodyError::TooManyValues,
     })?;
     let data = envelope
         .get("Data")

@@ -8,14 +8,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use futures::future::join_all;
-use keyrelay_records::Outcome;
+use keyrelay_records::{Outcome, Run};
 use serde_json::json;
 use tokio::sync::SetOnce;
 use tracing::Instrument as _;
 
 use super::invocation::{self, BodyError, InvocationResponse};
-use crate::pipeline::run::{TimeBudget, Trigger, refuse, run_detached, unrecorded};
+use crate::pipeline::events::run_events;
+use crate::pipeline::run::{TimeBudget, refuse, unrecorded};
 use crate::reconcile;
 use crate::services::Services;
 use crate::telemetry::invocation_span;
@@ -70,10 +70,10 @@ async fn events(services: &Arc<Services>, id: String, body: Body) -> InvocationR
             return InvocationResponse::without_events(&run);
         }
     };
-    let runs = events
-        .into_iter()
-        .map(|event| run_detached(services, Trigger::event(&id), event, budget));
-    InvocationResponse::of_runs(&join_all(runs).await)
+    let events = events.into_iter().map(|event| ((), event));
+    let runs = run_events(services, &id, events, budget).await;
+    let runs: Vec<Run> = runs.into_iter().map(|(_, run)| run).collect();
+    InvocationResponse::of_runs(&runs)
 }
 
 /// One invocation of the function `Reconcile`, by the timer or by hand. Its body is ignored.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use keyrelay_azure::Call;
-use keyrelay_config::{Mode, Route};
+use keyrelay_config::{Config, Mode, Route};
 use keyrelay_model::{Event, Occurrence, Standing, Verdict, Versions};
 use keyrelay_records::Outcome;
 
@@ -70,24 +70,32 @@ pub(crate) async fn admit<'a>(
 
 /// The outcome of an event that is rejected without any request.
 fn rejection(services: &Services, event: &Event, mode: Mode) -> Option<Outcome> {
-    let config = &services.config;
+    if mode == Mode::Off {
+        let message = "not handled: the mode is `off`";
+        return Some(Outcome::new(Verdict::Unchanged, message));
+    }
+    if let Some(refused) = refused_vault(&services.config, event) {
+        return Some(refused);
+    }
+    if !event.can_be_referenced() {
+        let message = "not handled: no app setting can reference a key";
+        return Some(Outcome::new(Verdict::Unchanged, message));
+    }
+    None
+}
+
+/// The outcome of an event whose vault is not allowed.
+pub(crate) fn refused_vault(config: &Config, event: &Event) -> Option<Outcome> {
     let vault = event.vault_host.vault();
-    let (verdict, message) = if mode == Mode::Off {
-        (Verdict::Unchanged, "not handled: the mode is `off`".into())
-    } else if event.vault_host.suffix() != config.cloud.vault_suffix {
+    let message = if event.vault_host.suffix() != config.cloud.vault_suffix {
         let host = &event.vault_host;
-        let message = format!("not handled: `{host}` is not a vault of the configured cloud");
-        (Verdict::Refused, message)
+        format!("not handled: `{host}` is not a vault of the configured cloud")
     } else if !config.vaults.is_empty() && !config.vaults.iter().any(|allowed| allowed == vault) {
-        let message = format!("not handled: `vaults` does not list `{vault}`");
-        (Verdict::Refused, message)
-    } else if !event.can_be_referenced() {
-        let message = "not handled: no app setting can reference a key".into();
-        (Verdict::Unchanged, message)
+        format!("not handled: `vaults` does not list `{vault}`")
     } else {
         return None;
     };
-    Some(Outcome::new(verdict, message))
+    Some(Outcome::new(Verdict::Refused, message))
 }
 
 /// Checks the event's version against the vault's list. Returns the time before which it is not

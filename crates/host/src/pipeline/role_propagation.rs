@@ -16,6 +16,10 @@ use serde::{Deserialize, Serialize};
 /// Pause after which a refusal is a new one.
 const RESET_AFTER: Duration = Duration::from_hours(1);
 
+/// Largest number of series that this process remembers. Without its entry, a series that has ended
+/// stays in the store, and the next refusal within an hour is retried for a shorter time.
+const MAX_REMEMBERED: usize = 10_000;
+
 /// Largest number of series that are read and written at once.
 const CONCURRENCY: usize = 16;
 
@@ -100,7 +104,8 @@ impl RolePropagation {
             accepted.contains(&of.0) && !is_refused
         };
         let ended: Vec<Series> = refused.extract_if(has_ended).collect();
-        refused.extend(series.keys().cloned());
+        let free = MAX_REMEMBERED.saturating_sub(refused.len());
+        refused.extend(series.keys().take(free).cloned());
         ended
     }
 }

@@ -8,6 +8,7 @@ use keyrelay_azure::Call;
 use keyrelay_config::route as rule_of;
 use keyrelay_model::{Event, EventError, EventErrorReason, Verdict};
 use keyrelay_records::{AzureRequest, Cause, Outcome, Run, RunId, milliseconds};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 use tracing::field::Empty;
@@ -24,24 +25,48 @@ pub(crate) use super::trigger::{Resumed, Trigger};
 use crate::services::Services;
 use crate::telemetry::SPANS;
 
-/// Runs one event in a task of its own: the run continues if the sender disconnects, and a panic
-/// ends nothing but the run.
-pub(crate) async fn run_detached(
+/// Largest number of concurrent runs of events in this process: those of one delivery, so that they
+/// can be in the batches of their apps together. One takes some 40 KB.
+pub(crate) const MAX_RUNS: usize = keyrelay_model::MAX_EVENTS;
+
+/// Begins the run of one event in a task of its own: the run continues if the sender disconnects,
+/// and a panic ends nothing but the run.
+///
+/// At most [`MAX_RUNS`] are in progress. This waits for one of them to end. None: none does in time.
+pub(crate) async fn begin(
     services: &Arc<Services>,
     trigger: Trigger,
     event: Result<Event, EventError>,
     budget: TimeBudget,
-) -> Run {
-    let invocation = trigger.invocation.clone();
+) -> Option<JoinHandle<Run>> {
+    let permit = Arc::clone(&services.runs).acquire_owned();
+    // The semaphore is never closed.
+    let permit = timeout_at(budget.record().moment(), permit).await.ok()?;
     let services = Arc::clone(services);
-    let task = async move { run(&services, trigger, event, budget).await };
-    let task = tokio::spawn(task.in_current_span());
+    let task = async move {
+        let _permit = permit;
+        run(&services, trigger, event, budget).await
+    };
+    Some(tokio::spawn(task.in_current_span()))
+}
+
+/// Waits for a run that has begun, but not past its deadline. Without a task, there was no time to
+/// begin it.
+pub(crate) async fn ended(
+    invocation: &str,
+    task: Option<JoinHandle<Run>>,
+    budget: TimeBudget,
+) -> Run {
+    let late = "the event was not handled in time; Event Grid delivers it again";
+    let Some(task) = task else {
+        return unrecorded(invocation, Outcome::transient(late));
+    };
     let message = match timeout_at(budget.record().moment(), task).await {
         Ok(Ok(run)) => return run,
         Ok(Err(_)) => "a panic occurred while keyrelay handled the event: please report this",
-        Err(_) => "the event was not handled in time; Event Grid delivers it again",
+        Err(_) => late,
     };
-    unrecorded(&invocation, Outcome::transient(message))
+    unrecorded(invocation, Outcome::transient(message))
 }
 
 /// A run that ended early and has no record.

@@ -9,12 +9,14 @@ use keyrelay_azure::{Credential, Http, KeyVault, LogAnalytics, ResourceManager};
 use keyrelay_config::{Config, OwnApp, identity};
 use keyrelay_records::{History, Pending, store};
 use keyrelay_sandbox::{AppSandbox, LOCK_FILE, Lock};
+use tokio::sync::Semaphore;
 
 use super::instance::instance;
 use crate::pipeline::app_queue::AppQueues;
 use crate::pipeline::discovery_cache::DiscoveryCache;
 use crate::pipeline::handled_apps::HandledApps;
 use crate::pipeline::role_propagation::RolePropagation;
+use crate::pipeline::run::MAX_RUNS;
 use crate::policy_cache::PolicyCache;
 use crate::services::Services;
 use crate::single_flight::SingleFlights;
@@ -72,6 +74,7 @@ pub(super) fn assemble(
         store,
         telemetry,
         metrics,
+        runs: Arc::new(Semaphore::new(MAX_RUNS)),
         versions: SingleFlights::default(),
         discovery: DiscoveryCache::default(),
         app_queues: AppQueues::default(),

@@ -6,15 +6,15 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
-use futures::future::join_all;
 use jiff::Timestamp;
-use keyrelay_model::{Event, EventError, decode_events};
+use keyrelay_model::{Event, EventError, MAX_EVENTS, decode_events};
 use keyrelay_records::Outcome;
 use serde_json::Value;
 
 use super::deduplication::{Fingerprint, HandledEvents, is_too_old};
 use super::refusal::WebhookRefusal;
-use crate::pipeline::run::{TimeBudget, Trigger, run_detached};
+use crate::pipeline::events::run_events;
+use crate::pipeline::run::TimeBudget;
 use crate::services::Services;
 
 /// The form of the events in a body, by the content type.
@@ -27,6 +27,9 @@ pub(super) enum Form {
     /// An array of them.
     CloudEvents,
 }
+
+/// An event of a delivery, or the reason why it is none, with its fingerprint.
+pub(super) type DecodedEvent = (Fingerprint, Result<Event, EventError>);
 
 /// The result of a delivery.
 #[derive(Debug, Default)]
@@ -75,6 +78,9 @@ impl Form {
         if events.is_empty() {
             return Err(WebhookRefusal::NotEvents("an array with an event in it"));
         }
+        if events.len() > MAX_EVENTS {
+            return Err(WebhookRefusal::TooManyEvents);
+        }
         let is_cloud_event =
             |event: &Value| event.get("specversion").and_then(Value::as_str) == Some("1.0");
         if self != Self::EventGrid && !events.iter().all(is_cloud_event) {
@@ -84,21 +90,27 @@ impl Form {
     }
 }
 
+/// Decodes the events of a delivery. The JSON of a delivery that waits is dropped here: it takes
+/// many times the memory of the events.
+pub(super) fn decode(events: Vec<Value>, now: Timestamp) -> Vec<DecodedEvent> {
+    let fingerprints: Vec<Fingerprint> = events.iter().map(Fingerprint::of).collect();
+    // One result for each event, in the same order.
+    let decoded = decode_events(&Value::Array(events), now);
+    fingerprints.into_iter().zip(decoded).collect()
+}
+
 /// Handles the events of a delivery concurrently.
 pub(super) async fn deliver(
     services: &Arc<Services>,
     handled: &HandledEvents,
     delivery: &str,
-    events: Vec<Value>,
+    events: Vec<DecodedEvent>,
     budget: TimeBudget,
 ) -> Report {
     let now = Timestamp::now();
-    let fingerprints: Vec<Fingerprint> = events.iter().map(Fingerprint::of).collect();
-    // One result for each event, in the same order.
-    let decoded = decode_events(&Value::Array(events), now);
     let mut report = Report::default();
-    let mut runs = Vec::new();
-    for (event, fingerprint) in decoded.into_iter().zip(fingerprints) {
+    let mut new = Vec::new();
+    for (fingerprint, event) in events {
         if let Ok(event) = &event
             && is_too_old(event.time, now)
         {
@@ -118,16 +130,13 @@ pub(super) async fn deliver(
                 "skipped a redelivered event that was handled before"
             );
         } else {
-            runs.push(async move {
-                let run = run_detached(services, Trigger::event(delivery), event, budget).await;
-                (fingerprint, run)
-            });
+            new.push((fingerprint, event));
         }
     }
-    report.handled = runs.len();
-    for (fingerprint, run) in join_all(runs).await {
+    report.handled = new.len();
+    for (fingerprints, run) in run_events(services, delivery, new, budget).await {
         if !run.asks_for_redelivery() {
-            handled.insert(fingerprint);
+            fingerprints.into_iter().for_each(|it| handled.insert(it));
         }
         report.outcomes.extend(run.outcomes().cloned());
     }
@@ -185,5 +194,19 @@ mod tests {
         );
         check("application/cloudevents-batch+json", cloud, 0);
         check("text/plain", json!([{}]), 0);
+    }
+
+    #[test]
+    fn a_body_has_a_thousand_events_at_most() {
+        check(
+            "application/json",
+            json!(vec![json!({}); MAX_EVENTS]),
+            MAX_EVENTS,
+        );
+        check(
+            "application/json",
+            json!(vec![json!({}); MAX_EVENTS + 1]),
+            0,
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use keyrelay_model::{MAX_EVENTS, MAX_VALUES};
 use serde_json::json;
 
 use super::token_error::TokenError;
@@ -26,6 +27,8 @@ pub(super) enum WebhookRefusal {
     ContentType,
     #[error("the body has more than {limit} bytes")]
     TooLarge { limit: usize },
+    #[error("the body has more than {MAX_EVENTS} events, or more than {MAX_VALUES} values")]
+    TooManyEvents,
     #[error("the body did not arrive in time")]
     TooSlow,
     #[error("the body ended early")]
@@ -48,7 +51,7 @@ impl WebhookRefusal {
             Self::NoKey(_) | Self::NotReady | Self::Incomplete => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::TooManyEvents => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotEvents(_) | Self::NoCode | Self::TooOld => StatusCode::BAD_REQUEST,
         }

@@ -10,9 +10,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use jiff::Timestamp;
 use keyrelay_azure::Deadline;
+use keyrelay_model::{JsonError, bounded_json};
 use keyrelay_records::Outcome;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::SetOnce;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -20,7 +22,7 @@ use uuid::Uuid;
 use super::auth::Auth;
 use super::body::Incoming;
 use super::deduplication::HandledEvents;
-use super::delivery::{Form, Report, deliver};
+use super::delivery::{Form, Report, decode, deliver};
 use super::handshake;
 use super::limits::DeliveryLimits;
 use super::refusal::WebhookRefusal;
@@ -28,12 +30,15 @@ use crate::pipeline::run::TimeBudget;
 use crate::services::Services;
 use crate::telemetry::invocation_span;
 
+/// The services, once they are started.
+type Ready = Arc<SetOnce<Arc<Services>>>;
+
 /// The state that all requests share.
 pub(super) struct WebhookState {
     pub(super) auth: Auth,
     pub(super) limits: Arc<DeliveryLimits>,
     /// The services, once they are started.
-    pub(super) services: Arc<SetOnce<Arc<Services>>>,
+    pub(super) services: Ready,
     pub(super) handled: Arc<HandledEvents>,
     /// Largest body of a delivery, in bytes.
     pub(super) max_body: usize,
@@ -45,12 +50,20 @@ pub(super) struct WebhookState {
 
 /// The routes. The probes of orchestrators have their usual names.
 pub(super) fn router(state: WebhookState) -> Router {
+    let services = Arc::clone(&state.services);
+    Router::new()
+        .route("/events", post(events).options(permission))
+        .with_state(Arc::new(state))
+        .merge(probes(services))
+}
+
+/// The routes of the probes alone.
+pub(super) fn probes(services: Ready) -> Router {
     Router::new()
         .route("/", get(alive))
         .route("/healthz", get(alive))
         .route("/readyz", get(ready))
-        .route("/events", post(events).options(permission))
-        .with_state(Arc::new(state))
+        .with_state(services)
 }
 
 async fn alive() -> impl IntoResponse {
@@ -61,8 +74,8 @@ async fn alive() -> impl IntoResponse {
 }
 
 /// Whether events can be handled.
-async fn ready(State(state): State<Arc<WebhookState>>) -> (StatusCode, &'static str) {
-    match state.services.get() {
+async fn ready(State(services): State<Ready>) -> (StatusCode, &'static str) {
+    match services.get() {
         Some(_) => (StatusCode::OK, "ready\n"),
         None => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
     }
@@ -104,12 +117,15 @@ async fn receive(
     let permit = state.limits.enter()?;
     let form = Form::of(headers)?;
     let body = body.read(headers, state.max_body).await?;
-    let body: Value =
-        serde_json::from_slice(&body).map_err(|_| WebhookRefusal::NotEvents("JSON"))?;
+    let body = bounded_json(&body).map_err(|error| match error {
+        JsonError::Syntax { .. } => WebhookRefusal::NotEvents("JSON"),
+        JsonError::TooManyValues => WebhookRefusal::TooManyEvents,
+    })?;
     if let Some(response) = handshake::validation(headers, &body) {
         return response;
     }
     let events = form.events(body)?;
+    let events = decode(events, Timestamp::now());
     let services = state.services.get().ok_or(WebhookRefusal::NotReady)?;
     let (services, handled) = (Arc::clone(services), Arc::clone(&state.handled));
     let budget = TimeBudget::of_delivery(deadline, state.respond_within);

@@ -26,6 +26,7 @@ mod store;
 mod telemetry;
 mod version_order;
 mod webhook;
+mod webhook_flood;
 mod webhook_harness;
 mod webhook_limits;
 mod webhook_tokens;

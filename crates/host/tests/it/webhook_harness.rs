@@ -35,6 +35,8 @@ pub(crate) struct Webhook {
     pub(crate) entra: Entra,
     pub(crate) folder: TempDir,
     pub(crate) address: SocketAddr,
+    /// The address of the port for probes alone.
+    pub(crate) probes: SocketAddr,
     published: mpsc::UnboundedReceiver<PublishedEvent>,
     process: Child,
     lines: Arc<Mutex<Vec<String>>>,
@@ -80,6 +82,7 @@ impl Webhook {
             .env("FUNCTIONS_APP_ROOT_PATH", folder.path())
             .env("KEYRELAY_CLOUD", endpoints)
             .env("KEYRELAY_WEBHOOK", table)
+            .env("KEYRELAY_PROBE_LISTEN", "127.0.0.1:0")
             .env("KEYRELAY_STORE", folder.path().join("store"))
             .env(
                 "KEYRELAY_SCOPE",
@@ -96,17 +99,22 @@ impl Webhook {
             entra,
             folder,
             address,
+            probes: address,
             published,
             process,
             lines,
         };
-        webhook.until_logged("listening").await;
-        webhook.address = webhook
-            .lines()
-            .iter()
-            .find_map(|line| field(line, "address").parse().ok())
-            .unwrap();
+        webhook.address = webhook.logged_address("listening").await;
+        webhook.probes = webhook.logged_address("serving probes").await;
         webhook
+    }
+
+    async fn logged_address(&self, message: &str) -> SocketAddr {
+        self.until_logged(message).await;
+        let lines = self.lines();
+        let mut logged = lines.iter();
+        let line = logged.find(|line| field(line, "message") == message);
+        field(line.unwrap(), "address").parse().unwrap()
     }
 
     pub(crate) async fn wait_until_ready(&self) {

@@ -356,6 +356,22 @@ fn every_fixture_is_decoded_or_refused_as_its_name_says() {
     assert_eq!(count, 11);
 }
 
+#[test]
+fn more_than_a_thousand_events_are_one_error() {
+    let events = json!(vec![sample(); MAX_EVENTS]);
+    assert_eq!(decode_events(&events, ARRIVED).len(), MAX_EVENTS);
+    let events = json!(vec![sample(); MAX_EVENTS + 1]);
+    let wrapped = json!(events.to_string());
+    let values = format!("[{}]", vec!["0"; crate::MAX_VALUES].join(","));
+    for body in [events, wrapped, json!(values), json!([values])] {
+        let decoded = decode_events(&body, ARRIVED);
+        let [Err(error)] = decoded.as_slice() else {
+            panic!("{decoded:?}");
+        };
+        assert_eq!(error.reason, EventErrorReason::TooMany);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn no_text_makes_decoding_panic(text in ".{0,200}", position in 0_usize..9) {
