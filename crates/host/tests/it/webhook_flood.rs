@@ -47,7 +47,9 @@ fn is_open(stream: &TcpStream) -> bool {
 fn in_batches(setup: Setup) -> Setup {
     let file = setup.policies().with_file_name("SecretEvent/function.json");
     let mut function: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    function["bindings"][0]["cardinality"] = json!("many");
+    let binding = function.pointer_mut("/bindings/0").unwrap();
+    let binding = binding.as_object_mut().unwrap();
+    binding.insert("cardinality".to_owned(), json!("many"));
     fs::write(file, function.to_string()).unwrap();
     setup
 }
