@@ -85,7 +85,7 @@ async fn what_is_compiled_ahead_is_locked_and_used() {
     assert!(
         app.bad(&["lock", "--check"])
             .await
-            .contains("the precompiled form of pin is another file")
+            .contains("pin.cwasm is not what pin.wasm compiles to")
     );
     assert!(
         app.good(&["inspect", "policies/pin.wasm"])
@@ -106,6 +106,8 @@ async fn what_is_compiled_ahead_is_locked_and_used() {
             "{output}"
         );
     }
+    assert!(app.bad(&["lock"]).await.contains("policies/pin.cwasm"));
+    fs::remove_file(app.file("policies/pin.cwasm")).unwrap();
     app.good(&["lock"]).await;
     app.good(&["inspect", "policies/new.wasm"]).await;
 }
