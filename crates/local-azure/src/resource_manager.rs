@@ -24,6 +24,7 @@ mod sites;
 mod state;
 mod subscriptions;
 mod swap;
+mod tier;
 mod topics;
 
 use jiff::Timestamp;

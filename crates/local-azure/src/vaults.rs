@@ -1,5 +1,6 @@
 //! The vaults of the world, and the publication of their events.
 
+mod error;
 mod event;
 mod new_secrets;
 mod secret;
@@ -10,12 +11,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
+pub use error::VaultError;
 pub(crate) use event::SecretOccurrence;
 pub(crate) use new_secrets::NewSecrets;
 pub use secret::Attributes;
 pub(crate) use secret::{DeletedSecret, NewVersion, Secret, Version, VersionId, check_tags};
 pub(crate) use vault::LocalVault;
-pub use vault::VaultError;
 
 use crate::published_event::PublishedEvent;
 use crate::world::World;

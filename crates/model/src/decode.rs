@@ -6,7 +6,9 @@ use jiff::{Timestamp, fmt::strtime};
 use serde_json::{Map, Value};
 
 use crate::bounded_json::{JsonError, bounded_json};
-use crate::event::{Event, EventError, EventErrorReason, ObjectKind, Occurrence, TYPE_PREFIX};
+use crate::event::{
+    Event, EventError, EventErrorReason, MAX_EVENTS, ObjectKind, Occurrence, TYPE_PREFIX,
+};
 use crate::names::{SecretName, SecretVersion, VaultHost};
 
 /// The number of times that a JSON text may be wrapped in a JSON string. The Functions host wraps
@@ -16,10 +18,6 @@ const MAX_WRAPPING: usize = 3;
 /// The length of the longest event id that is accepted, in bytes. Event Grid's ids are GUIDs of 36
 /// characters.
 const MAX_ID_LENGTH: usize = 256;
-
-/// Largest number of events in one delivery. Event Grid sends at most 1 MB, and an event of Key
-/// Vault has some 1,000 bytes.
-pub const MAX_EVENTS: usize = 1_000;
 
 /// Decodes the value of an Event Grid trigger: an event, an array of events, or a string that
 /// contains either.

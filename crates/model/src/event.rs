@@ -3,8 +3,11 @@
 use std::fmt;
 
 use crate::bounded_json::MAX_VALUES;
-use crate::decode::MAX_EVENTS;
 use crate::names::{SecretName, SecretVersion, VaultHost};
+
+/// Largest number of events in one delivery. Event Grid sends at most 1 MB, and an event of Key
+/// Vault has some 1,000 bytes.
+pub const MAX_EVENTS: usize = 1_000;
 
 /// One event about an object of a vault.
 #[derive(Debug, Clone, PartialEq, Eq)]

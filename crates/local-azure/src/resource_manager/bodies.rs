@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::plans;
 use super::state::ResourceManagerService;
+use super::tier;
 use crate::apps::{ConnectionStrings, LocalApp, LocalSettings, ReferenceRow};
 
 /// A site or a slot.
@@ -27,8 +27,8 @@ pub(super) fn app(manager: &ResourceManagerService, app: &LocalApp) -> Value {
             "defaultHostName": host_name,
             "repositorySiteName": app.short_name.split('/').next(),
             "resourceGroup": app.resource_group,
-            "serverFarmId": plans::id(manager, app),
-            "sku": plans::tier(app).name,
+            "serverFarmId": tier::plan_id(manager, app),
+            "sku": tier::of(app).name,
             "reserved": is_linux(app),
             "isXenon": false,
             "hyperV": false,

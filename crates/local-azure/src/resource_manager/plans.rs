@@ -7,41 +7,11 @@ use serde_json::{Value, json};
 use super::refusal::ResourceManagerRefusal;
 use super::request::{ManagerRequest, OperationResult, Scope};
 use super::state::ResourceManagerService;
+use super::tier::{self, TYPE, Tier};
 use super::{bodies, sites};
 use crate::apps::LocalApp;
 use crate::paging::Keyed;
 use crate::response;
-
-/// The resource type of a plan.
-pub(super) const TYPE: &str = "Microsoft.Web/serverfarms";
-
-/// A pricing tier.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Tier {
-    /// The name of the tier, which a site has as its `sku`.
-    pub(super) name: &'static str,
-    size: &'static str,
-    family: &'static str,
-    /// The kind of a plan.
-    kind: &'static str,
-    /// The name of the plan.
-    plan: &'static str,
-}
-
-const FUNCTION_APPS: Tier = Tier {
-    name: "ElasticPremium",
-    size: "EP1",
-    family: "EP",
-    kind: "elastic",
-    plan: "local-ep1",
-};
-const WEB_APPS: Tier = Tier {
-    name: "PremiumV3",
-    size: "P1v3",
-    family: "Pv3",
-    kind: "linux",
-    plan: "local-p1v3",
-};
 
 /// A plan.
 pub(super) struct Plan {
@@ -57,36 +27,17 @@ pub(super) struct Plan {
     apps: usize,
 }
 
-/// The pricing tier of an app.
-pub(super) fn tier(app: &LocalApp) -> &'static Tier {
-    if app.kind.contains("functionapp") {
-        &FUNCTION_APPS
-    } else {
-        &WEB_APPS
-    }
-}
-
-/// The Resource Manager id of an app's plan.
-pub(super) fn id(manager: &ResourceManagerService, app: &LocalApp) -> String {
-    format!(
-        "/subscriptions/{}/resourceGroups/{}/providers/{TYPE}/{}",
-        manager.subscription,
-        app.resource_group,
-        tier(app).plan
-    )
-}
-
 /// All plans, sorted by id.
 pub(super) fn all(manager: &ResourceManagerService) -> Vec<Plan> {
     let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
     for app in manager.apps.iter() {
-        let id = id(manager, app);
+        let id = tier::plan_id(manager, app);
         let plan = plans.entry(id.to_lowercase()).or_insert_with(|| Plan {
             id,
-            name: tier(app).plan,
+            name: tier::of(app).plan,
             resource_group: app.resource_group.clone(),
             location: app.location.clone(),
-            tier: tier(app),
+            tier: tier::of(app),
             is_linux: bodies::is_linux(app),
             apps: 0,
         });
@@ -120,7 +71,7 @@ pub(super) fn get(request: &ManagerRequest<'_>) -> OperationResult {
 /// Lists the apps of a plan.
 pub(super) fn sites(request: &ManagerRequest<'_>) -> OperationResult {
     let plan = named(request)?;
-    let in_plan = |app: &LocalApp| id(request.manager, app) == plan.id;
+    let in_plan = |app: &LocalApp| tier::plan_id(request.manager, app) == plan.id;
     Ok(sites::rows(request, in_plan))
 }
 

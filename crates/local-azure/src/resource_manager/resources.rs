@@ -7,6 +7,7 @@ use super::plans;
 use super::refusal::ResourceManagerRefusal;
 use super::request::{ManagerRequest, OperationResult, Scope};
 use super::state::ResourceManagerService;
+use super::tier;
 use crate::apps::LocalApp;
 use crate::paging::Keyed;
 use crate::vaults::LocalVault;
@@ -83,7 +84,7 @@ fn resources(manager: &ResourceManagerService) -> impl Iterator<Item = Resource>
     let plans = plans::all(manager).into_iter().map(|plan| Resource {
         id: plan.id.clone(),
         name: plan.name.to_owned(),
-        resource_type: plans::TYPE,
+        resource_type: tier::TYPE,
         resource_group: plan.resource_group.clone(),
         location: location(&plan.location),
         kind: Some(plan.kind().to_owned()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::vault::VaultError;
+use super::error::{LARGEST_VALUE, MOST_TAGS, VaultError};
 use crate::hidden::Hidden;
 
 /// The attributes of a version, which can be changed without creating a new version.
@@ -69,11 +69,6 @@ pub(crate) struct NewVersion {
     pub(crate) content_type: Option<String>,
     pub(crate) tags: BTreeMap<String, String>,
 }
-
-/// The limit of a value, in bytes.
-pub(crate) const LARGEST_VALUE: usize = 25_600;
-/// The limit of the number of tags.
-pub(crate) const MOST_TAGS: usize = 15;
 
 impl NewVersion {
     pub(super) fn check(&self) -> Result<(), VaultError> {

@@ -7,39 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::secret::{DeletedSecret, LARGEST_VALUE, MOST_TAGS, NewVersion, Secret, Version};
+use super::error::VaultError;
+use super::secret::{DeletedSecret, NewVersion, Secret, Version};
 use crate::azure_cloud::AzureCloud;
 use crate::hidden::Hidden;
 use crate::world::{self, is_name};
-
-/// The reason that a vault rejects an operation.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum VaultError {
-    /// The name is not a valid name of a secret.
-    #[error("`{0}` is not a valid name of a secret")]
-    InvalidName(String),
-    /// The vault has no such secret or version.
-    #[error("there is no secret `{0}`")]
-    NotFound(String),
-    /// The vault has no such deleted secret.
-    #[error("there is no deleted secret `{0}`")]
-    NotDeleted(String),
-    /// A deleted secret keeps its name until it is purged.
-    #[error("the secret `{0}` is deleted and can be recovered")]
-    Deleted(String),
-    /// The id of a version is not 32 hexadecimal digits.
-    #[error("`{0}` is not the id of a version")]
-    InvalidVersion(String),
-    /// The secret already has a version with this id.
-    #[error("the version `{0}` already exists")]
-    VersionExists(String),
-    /// The value is over the limit.
-    #[error("the value is larger than {LARGEST_VALUE} bytes")]
-    ValueTooLarge,
-    /// The number of tags is over the limit.
-    #[error("there are more than {MOST_TAGS} tags")]
-    TooManyTags,
-}
 
 /// A vault.
 #[derive(Debug)]
