@@ -248,7 +248,7 @@ fn value() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// No revealed value is in what is shown, in any of its forms and in any surroundings.
+    /// No revealed value is in what is shown, in any of its forms and in any text around it.
     #[test]
     fn no_value_leaves_in_any_form(values in proptest::collection::vec(value(), 1..4),
                                    before in ".{0,20}", after in ".{0,20}") {
