@@ -31,7 +31,7 @@ pub struct Change {
 /// Checks a patch against the grant and the rules, and computes the smallest plan for it.
 ///
 /// `settings` are all current settings of the app. `vault_suffix` is that of our cloud; see
-/// [`Reference::parse`]. A refusal contains every objection, not just the first.
+/// [`Reference::parse`](crate::Reference::parse). A refusal contains every objection, not just the first.
 pub fn plan(
     patch: &Patch,
     event: &Event,
