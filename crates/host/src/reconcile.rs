@@ -73,7 +73,7 @@ async fn run(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
     pass.services.metrics.pending(pending.work.len());
     let now = pass.services.now();
     handle_due(pass, &pending, now, summary).await;
-    let is_due = is_comparison_due(pass, pending.comparison.as_ref());
+    let is_due = is_comparison_due(pending.comparison.as_ref(), pass.services.now());
     if is_due {
         compare_all(pass, pending.comparison.as_ref(), summary).await?;
     }
@@ -92,7 +92,7 @@ async fn handle_due(pass: &Pass<'_>, pending: &PendingKeys, now: Timestamp, summ
         due.map(|key| key.as_str().to_owned()).collect()
     };
     summary.waiting = pending.work.len() + pending.events.len();
-    pending_work::resume(pass, due(&pending.work), &pending.work, summary).await;
+    pending_work::resume(pass, &pending.work, now, summary).await;
     postponed::handle(pass, due(&pending.events), summary).await;
     audit::check(pass, due(&pending.audits), summary).await;
 }
@@ -131,8 +131,7 @@ async fn wait_for_the_next(pass: &Pass<'_>, summary: &mut Summary) -> Result<(),
 }
 
 /// Whether the comparison of all apps is due. One in the far future was written by a wrong clock.
-fn is_comparison_due(pass: &Pass<'_>, comparison: Option<&DueKey>) -> bool {
-    let now = pass.services.now();
+fn is_comparison_due(comparison: Option<&DueKey>, now: Timestamp) -> bool {
     comparison.is_none_or(|key| key.due() <= now || elapsed(now, key.due()) > COMPARE_EVERY * 2)
 }
 

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use keyrelay_model::AppId;
 use keyrelay_store::{ObjectVersion, Store, StoreError};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
 pub use audit_check::AuditCheck;
@@ -168,17 +168,32 @@ impl Pending {
         if key == entry.key {
             return self.replace(&mut entry).await;
         }
-        if let Err(error) = self.0.create(key, &entry.value).await {
-            if !error.is_conflict() {
-                return Err(error);
-            }
-            // An earlier attempt of this write, or a copy that a crash has left.
-            if let Some(copy) = self.read::<serde_json::Value>(key).await? {
-                self.0.replace(key, &entry.value, &copy.version).await?;
-            }
-        }
-        self.remove(&entry.key).await?;
+        let former = entry.key;
+        self.put(key.to_owned(), entry.value).await?;
+        self.remove(&former).await?;
         Ok(true)
+    }
+
+    /// Writes an object of one owner. A copy that a crash, or an earlier attempt, has left is
+    /// replaced.
+    async fn put<T: Serialize>(
+        &self,
+        key: String,
+        value: T,
+    ) -> Result<PendingEntry<T>, StoreError> {
+        let created = self.0.create(&key, &value).await;
+        let version = match created {
+            Err(error) if error.is_conflict() => {
+                let copy = self.read::<IgnoredAny>(&key).await?.ok_or(error)?;
+                self.0.replace(&key, &value, &copy.version).await?
+            }
+            created => created?,
+        };
+        Ok(PendingEntry {
+            key,
+            value,
+            version,
+        })
     }
 }
 

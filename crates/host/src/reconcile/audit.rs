@@ -168,7 +168,7 @@ async fn finish(pass: &Pass<'_>, due: &Due, read: Option<&SecretRead>) -> Result
     let Due { entry, app, .. } = due;
     let check = &entry.value;
     let Some(read) = read else {
-        let kept = match next_check(pass, check) {
+        let kept = match next_check(check, pass.services.now()) {
             Some(at) => {
                 let pending = &pass.pending;
                 let kept = pending.repeat_audit_check(app, entry.clone(), at).await;
@@ -206,8 +206,8 @@ async fn finish(pass: &Pass<'_>, due: &Due, read: Option<&SecretRead>) -> Result
 }
 
 /// The time of the next check. None: this was the last one.
-fn next_check(pass: &Pass<'_>, check: &AuditCheck) -> Option<Timestamp> {
-    let passed = elapsed(check.since, pass.services.now());
+fn next_check(check: &AuditCheck, now: Timestamp) -> Option<Timestamp> {
+    let passed = elapsed(check.since, now);
     let pause = CHECKS.into_iter().find(|pause| *pause > passed)?;
     Some(check.since + pause)
 }

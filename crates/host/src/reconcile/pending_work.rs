@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use keyrelay_config::{Mode, route};
 use keyrelay_model::{AppId, AppIdError, Event, error_chain};
 use keyrelay_records::{Cause, DueKey, Outcome, PendingRotation, Run, WorkEntry};
@@ -21,15 +22,9 @@ const CLAIM: Duration = Duration::from_secs(90);
 /// Largest number of objects that are claimed together, well within the duration of a claim.
 const CHUNK: usize = 100;
 
-/// Resumes the work of these objects, which is due, app by app. `all` are the keys of all pending
-/// work.
-pub(super) async fn resume(
-    pass: &Pass<'_>,
-    due: Vec<String>,
-    all: &[DueKey],
-    summary: &mut Summary,
-) {
-    let objects = without_copies(due, all);
+/// Resumes the work that is due at `now`, app by app. `all` are the keys of all pending work.
+pub(super) async fn resume(pass: &Pass<'_>, all: &[DueKey], now: Timestamp, summary: &mut Summary) {
+    let objects = due_objects(all, now);
     for chunk in objects.chunks(CHUNK) {
         let resuming = stream::iter(chunk.to_vec())
             .map(|object| async move { (resume_object(pass, &object).await, object.key) });
@@ -52,18 +47,17 @@ struct Object {
     copies: Vec<String>,
 }
 
-/// Of the objects that are due, those that are due first among their copies. An instance that moves
-/// one to another due time has both for a moment, or for good if it dies.
-fn without_copies(due: Vec<String>, all: &[DueKey]) -> Vec<Object> {
+/// The objects that are due, with their copies: an instance that moves one to another due time has
+/// both for a moment, or for good if it dies. The one that is due first counts.
+fn due_objects(all: &[DueKey], now: Timestamp) -> Vec<Object> {
     let mut keys: BTreeMap<&str, Vec<&DueKey>> = BTreeMap::new();
     for key in all {
         keys.entry(key.object()).or_default().push(key);
     }
-    let is_due = |key: &DueKey| due.iter().any(|due| due == key.as_str());
     let object = |mut copies: Vec<&DueKey>| {
         copies.sort();
         let key = copies.remove(0);
-        is_due(key).then(|| Object {
+        (key.due() <= now).then(|| Object {
             key: key.as_str().to_owned(),
             copies: copies.iter().map(|it| it.as_str().to_owned()).collect(),
         })

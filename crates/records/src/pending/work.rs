@@ -105,27 +105,6 @@ impl Pending {
         })
     }
 
-    /// Writes an object of one owner. A copy of the same work that a crash has left is replaced.
-    async fn put(
-        &self,
-        key: String,
-        value: PendingWork,
-    ) -> Result<PendingEntry<PendingWork>, StoreError> {
-        let created = self.0.create(&key, &value).await;
-        let version = match created {
-            Err(error) if error.is_conflict() => {
-                let copy = self.read::<PendingWork>(&key).await?.ok_or(error)?;
-                self.0.replace(&key, &value, &copy.version).await?
-            }
-            created => created?,
-        };
-        Ok(PendingEntry {
-            key,
-            value,
-            version,
-        })
-    }
-
     /// Claims the objects of an entry's rotations for a time. Empty: it is closed already, or
     /// another instance has claimed it.
     pub async fn claim_work(
