@@ -26,7 +26,7 @@ mod writer;
 
 use std::time::{Duration, Instant};
 
-use keyrelay_local_azure::{Cloud, CloudOptions, Profile, PublishedEvent, World};
+use keyrelay_local_azure::{AppLine, Cloud, CloudOptions, Profile, PublishedEvent, World};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, Url};
 use serde_json::{Value, json};
@@ -126,6 +126,19 @@ impl Stand {
             events,
             http,
         }
+    }
+
+    /// Starts with a receiver of the lines that the apps write.
+    async fn start_with_lines(
+        world: &str,
+        options: CloudOptions,
+    ) -> (Self, mpsc::UnboundedReceiver<AppLine>) {
+        let (sender, lines) = mpsc::unbounded_channel();
+        let options = CloudOptions {
+            app_lines: Some(sender),
+            ..options
+        };
+        (Self::start_in(world, options).await, lines)
     }
 
     /// A token for an audience, of an app or of the identity outside the world.
@@ -275,6 +288,16 @@ fn ideal() -> CloudOptions {
         profile: Profile::ideal(),
         ..CloudOptions::default()
     }
+}
+
+/// Whether the process exists, which is the condition for sending a signal.
+fn is_alive(process: u32) -> bool {
+    let script = format!("kill -0 {process} 2>/dev/null");
+    std::process::Command::new("sh")
+        .args(["-c", &script])
+        .status()
+        .unwrap()
+        .success()
 }
 
 /// The next event, which must arrive before the deadline.

@@ -1,7 +1,7 @@
 use keyrelay_local_azure::{AppLine, CloudOptions};
 use tokio::sync::mpsc;
 
-use super::{Stand, next, until};
+use super::{Stand, is_alive, next, until};
 
 /// An app that prints its environment once and keeps running.
 const WORLD: &str = r#"
@@ -18,22 +18,7 @@ const WORLD: &str = r#"
 "#;
 
 async fn start() -> (Stand, mpsc::UnboundedReceiver<AppLine>) {
-    let (sender, lines) = mpsc::unbounded_channel();
-    let options = CloudOptions {
-        app_lines: Some(sender),
-        ..CloudOptions::default()
-    };
-    (Stand::start_in(WORLD, options).await, lines)
-}
-
-/// Whether the process exists, which is the condition for sending a signal.
-fn is_alive(process: u32) -> bool {
-    let script = format!("kill -0 {process} 2>/dev/null");
-    std::process::Command::new("sh")
-        .args(["-c", &script])
-        .status()
-        .unwrap()
-        .success()
+    Stand::start_with_lines(WORLD, CloudOptions::default()).await
 }
 
 #[tokio::test]

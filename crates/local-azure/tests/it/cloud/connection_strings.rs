@@ -3,7 +3,6 @@ use keyrelay_local_azure::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 
 use super::{ORDERS, RESOURCE_MANAGER, Stand, next, until};
 
@@ -183,13 +182,11 @@ async fn an_app_sees_its_strings_and_the_twins_of_its_settings() {
         (Profile::ideal(), "first text "),
         (Profile::as_reported(), "first text text"),
     ] {
-        let (sender, mut lines) = mpsc::unbounded_channel();
         let options = CloudOptions {
             profile,
-            app_lines: Some(sender),
             ..CloudOptions::default()
         };
-        let _stand = Stand::start_in(WORLD, options).await;
+        let (_stand, mut lines) = Stand::start_with_lines(WORLD, options).await;
         assert_eq!(next(&mut lines).await.text, expected);
     }
 }

@@ -1,10 +1,10 @@
 //! Restart, start and stop of apps.
 
-use keyrelay_local_azure::{AppLine, CloudOptions};
+use keyrelay_local_azure::AppLine;
 use reqwest::Method;
 use tokio::sync::mpsc;
 
-use super::{ORDERS, Stand, next, until};
+use super::{ORDERS, Stand, is_alive, next, until};
 
 /// An app that prints its environment once and keeps running.
 const WORLD: &str = r#"
@@ -24,12 +24,7 @@ const WORLD: &str = r#"
 "#;
 
 async fn start() -> (Stand, mpsc::UnboundedReceiver<AppLine>) {
-    let (sender, lines) = mpsc::unbounded_channel();
-    let options = CloudOptions {
-        app_lines: Some(sender),
-        ..super::ideal()
-    };
-    (Stand::start_in(WORLD, options).await, lines)
+    Stand::start_with_lines(WORLD, super::ideal()).await
 }
 
 async fn post(stand: &Stand, app: &str, operation: &str) {
@@ -41,13 +36,6 @@ async fn post(stand: &Stand, app: &str, operation: &str) {
 async fn state(stand: &Stand, app: &str) -> String {
     let body = stand.get(app).await.body;
     body["properties"]["state"].as_str().unwrap().to_owned()
-}
-
-/// Whether the process exists, which is the condition for sending a signal.
-fn is_alive(process: u32) -> bool {
-    let script = format!("kill -0 {process} 2>/dev/null");
-    let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", &script]).status().unwrap().success()
 }
 
 #[tokio::test]
