@@ -56,10 +56,17 @@ impl Pending {
             ..ComparisonProgress::default()
         };
         match self.0.create(&key, &first).await {
-            Err(error) if error.is_conflict() => Ok(None),
-            Err(error) => Err(error),
-            Ok(_) => self.read(&key).await,
+            Err(error) if error.is_conflict() => return Ok(None),
+            created => created?,
+        };
+        // Another instance may have compared since the caller listed the keys. Its object has a due
+        // time then.
+        let keys = self.0.list(COMPARISON).await?;
+        if keys.iter().any(|other| *other != key) {
+            self.remove(&key).await?;
+            return Ok(None);
         }
+        self.read(&key).await
     }
 
     /// Keeps the progress of the claimed comparison until `due`, and gives the claim back. Returns

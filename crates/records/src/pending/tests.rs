@@ -130,3 +130,18 @@ async fn work_that_moves_to_another_due_time_is_there_once_and_keeps_its_remarks
     let found = pending.of_app(&app).await.unwrap();
     assert_eq!(found[0].rotations()[0].notes, ["a remark"]);
 }
+
+#[tokio::test]
+async fn a_comparison_that_another_instance_has_ended_meanwhile_is_not_claimed() {
+    let (_folder, pending, _, _) = kept().await;
+    let duration = Duration::from_secs(60);
+    let first = pending.claim_comparison(None, duration).await.unwrap();
+    let due = "2026-11-25T01:02:03Z".parse().unwrap();
+    let kept_now = pending.keep_comparison(first.unwrap(), due).await.unwrap();
+    assert!(kept_now);
+    let before = pending.0.list(COMPARISON).await.unwrap();
+    // This one has listed the keys before the first one began.
+    let second = pending.claim_comparison(None, duration).await.unwrap();
+    assert!(second.is_none());
+    assert_eq!(pending.0.list(COMPARISON).await.unwrap(), before);
+}
