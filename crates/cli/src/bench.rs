@@ -11,11 +11,12 @@ use clap::Args;
 use keyrelay_model::{
     AppId, Event, Grant, ObjectKind, Occurrence, SettingName, SettingValue, Settings,
 };
-use keyrelay_sandbox::{AppView, Policy, PolicyLimits, Sandbox, VisibleSetting, visible_settings};
+use keyrelay_sandbox::{AppView, Policy, PolicyLimits, VisibleSetting, visible_settings};
 use serde_json::json;
 
 use crate::out;
 use crate::policy;
+use crate::sandbox;
 
 /// Measure a policy: decisions per second and latency, compared with an empty policy
 ///
@@ -47,7 +48,7 @@ struct Measured {
 impl Bench {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let policy_file = policy::find_one(&self.policy)?;
-        let sandbox = Sandbox::new()?;
+        let sandbox = sandbox::new()?;
         let policy = policy_file.load(&sandbox).await?;
         let empty = sandbox
             .load("empty", empty::module()?)

@@ -11,11 +11,11 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use keyrelay_sandbox::Sandbox;
 use serde_json::json;
 
 use crate::out;
 use crate::policy::PolicyFile;
+use crate::sandbox;
 use crate::usage_error::OrUsageError;
 
 /// Build a policy with the tools of its language
@@ -52,7 +52,7 @@ impl Build {
             return Err(none).or_usage_error();
         };
         out::note("checking that it is a policy");
-        let policy = Sandbox::new()?.load_file(&made).await;
+        let policy = sandbox::new()?.load_file(&made).await;
         let policy =
             policy.with_context(|| format!("{} was built, and is no policy", made.display()))?;
         put(&made, &policy_file.wasm)?;

@@ -7,10 +7,11 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
-use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, Sandbox, precompiled_file};
+use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, precompiled_file};
 
 use crate::lock::{app_of, digests, files, print};
 use crate::out;
+use crate::sandbox;
 
 /// Compile policies ahead of time, so that keyrelay-host starts faster
 ///
@@ -41,7 +42,7 @@ impl Compile {
 
 /// Compiles the policies of a function app, and locks them.
 pub(crate) async fn policies(app: &Path) -> anyhow::Result<Lock> {
-    let sandbox = Sandbox::new()?;
+    let sandbox = sandbox::new()?;
     let (mut lock, files) = (Lock::default(), files(app)?);
     let digests = digests(&sandbox, &files).await?;
     for ((name, file), digest) in files.into_iter().zip(digests) {

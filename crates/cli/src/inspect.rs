@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use crate::out;
 use crate::policy::{self, PolicyFile};
 use crate::run::configuration;
+use crate::sandbox;
 use crate::usage_error::OrUsageError;
 
 /// Show the description, the grant and the lock state of policies
@@ -62,7 +63,7 @@ impl Inspect {
             &path
         };
         let lock = Lock::read(folder)?;
-        let sandbox = Sandbox::new()?;
+        let sandbox = sandbox::new()?;
         let mut quarantined = 0;
         for (number, policy_file) in policy_files.iter().enumerate() {
             let report = report(&sandbox, policy_file, lock.as_ref()).await;

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::out;
 use crate::policy;
+use crate::sandbox;
 use crate::usage_error::OrUsageError;
 
 /// Write or check policies.lock: the digests of the policies that may run
@@ -62,7 +63,7 @@ impl LockCommand {
             Lock::read(&self.app)?.unwrap_or_default(),
             files(&self.app)?,
         );
-        let differences = differences(&Sandbox::new()?, &lock, &files).await?;
+        let differences = differences(&sandbox::new()?, &lock, &files).await?;
         let file = self.app.join(LOCK_FILE);
         if self.json {
             out::line(&json!({ "lock": file, "differences": differences }).to_string());
@@ -118,7 +119,7 @@ pub(crate) fn print(lock: &Lock) {
 /// Writes the lock of a function app, for the policies that are in it.
 pub(crate) async fn write_lock(app: &Path) -> anyhow::Result<Lock> {
     let files = files(app)?;
-    let sandbox = Sandbox::new()?;
+    let sandbox = sandbox::new()?;
     let mut lock = Lock::default();
     for ((name, file), digest) in files.iter().zip(digests(&sandbox, &files).await?) {
         let precompiled = precompiled(&sandbox, file).await?;

@@ -22,6 +22,7 @@ mod policy;
 mod reference;
 mod run;
 mod runs;
+mod sandbox;
 mod test;
 mod usage_error;
 
@@ -66,6 +67,9 @@ enum Command {
     Doctor(doctor::Doctor),
     Calibrate(calibrate::Calibrate),
     Runs(Box<runs::Runs>),
+    /// Compile the policy on standard input to standard output
+    #[command(name = sandbox::COMPILE_POLICY, hide = true)]
+    CompilePolicy,
 }
 
 #[tokio::main]
@@ -86,6 +90,7 @@ async fn main() -> ExitCode {
         Command::Doctor(doctor) => doctor.run().await,
         Command::Calibrate(calibrate) => calibrate.run().await,
         Command::Runs(runs) => runs.run().await,
+        Command::CompilePolicy => return keyrelay_sandbox::compile_policy(),
     };
     let written = || match out::failure() {
         Some(error) => Err(anyhow::anyhow!("cannot write to standard output: {error}")),

@@ -8,13 +8,14 @@ use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use keyrelay_config::{Config, route};
 use keyrelay_model::AppId;
-use keyrelay_sandbox::{PolicyLimits, Sandbox};
+use keyrelay_sandbox::PolicyLimits;
 use serde_json::{Value, json};
 
 use crate::evaluate::{Evaluation, EvaluationOutcome, Inputs};
 use crate::inputs;
 use crate::out;
 use crate::policy::{self, PolicyFile};
+use crate::sandbox;
 use crate::usage_error::{OrUsageError, require_exists};
 
 /// Evaluate a policy once: print its decision, plan and log for an event and an app's settings
@@ -59,7 +60,7 @@ impl RunPolicy {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let policy_file = policy::find_one(&self.policy)?;
         let inputs = self.inputs(&policy_file).or_usage_error()?;
-        let policy = policy_file.load(&Sandbox::new()?).await?;
+        let policy = policy_file.load(&sandbox::new()?).await?;
         let evaluation = inputs.evaluate(&policy).await;
         if self.json {
             out::line(&as_json(&inputs, &evaluation).to_string());

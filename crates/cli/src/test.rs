@@ -14,6 +14,7 @@ use crate::case::expect::{Expect, difference, replaced};
 use crate::case::{self, Case};
 use crate::out;
 use crate::policy::{self, PolicyFile};
+use crate::sandbox;
 use crate::usage_error::OrUsageError;
 use report::{CaseResult, TestReport};
 
@@ -69,7 +70,7 @@ Examples:
 impl Test {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let began = Instant::now();
-        let sandbox = Sandbox::new()?;
+        let sandbox = sandbox::new()?;
         let mut report = TestReport::default();
         let policies = policy::find_all(&self.policy)?;
         let is_alone = policies.len() == 1;

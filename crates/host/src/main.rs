@@ -13,13 +13,15 @@ use keyrelay_host::{start, webhook};
 const HELP: &str = "\
 Moves apps to the new version of a rotated Key Vault secret.
 
-Usage: keyrelay-host [--webhook]
+Usage: keyrelay-host [--webhook | --compile-policy]
 
 Without an option it is the custom handler of a Function App: the Functions host starts it.
 
-  --webhook  serve Event Grid over HTTP instead, as `[webhook]` in keyrelay.toml says
-  --help     print this
-  --version  print the version";
+  --webhook         serve Event Grid over HTTP instead, as `[webhook]` in keyrelay.toml says
+  --compile-policy  compile the policy on standard input to standard output; keyrelay-host starts
+                    itself like this, so that a policy has limits while it is compiled
+  --help            print this
+  --version         print the version";
 
 /// The exit code of a usage error.
 const USAGE: u8 = 2;
@@ -28,12 +30,13 @@ const USAGE: u8 = 2;
 enum CommandLine {
     CustomHandler,
     Webhook,
+    CompilePolicy,
     Help,
     Version,
 }
 
 impl CommandLine {
-    /// Parses the arguments. There are two options and no values, too few for a library.
+    /// Parses the arguments. There are a few options and no values, too few for a library.
     fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
         let arguments: Vec<String> = arguments
             .map(|it| it.to_string_lossy().into_owned())
@@ -46,6 +49,7 @@ impl CommandLine {
         {
             [] => Ok(Self::CustomHandler),
             ["--webhook"] => Ok(Self::Webhook),
+            [start::COMPILE_POLICY] => Ok(Self::CompilePolicy),
             ["--help" | "-h"] => Ok(Self::Help),
             ["--version" | "-V"] => Ok(Self::Version),
             _ => Err(format!(
@@ -57,21 +61,26 @@ impl CommandLine {
 }
 
 /// The Functions host restarts the handler after every exit code but 0, which leaves the app dead.
+fn main() -> ExitCode {
+    match CommandLine::parse(std::env::args_os().skip(1)) {
+        Ok(CommandLine::Help) => print(HELP),
+        Ok(CommandLine::Version) => print(concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"))),
+        Ok(CommandLine::CompilePolicy) => keyrelay_sandbox::compile_policy(),
+        Ok(CommandLine::CustomHandler) => serve(false),
+        Ok(CommandLine::Webhook) => serve(true),
+        Err(message) => failed(&message, ExitCode::from(USAGE)),
+    }
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    let command_line = match CommandLine::parse(std::env::args_os().skip(1)) {
-        Ok(command_line) => command_line,
-        Err(message) => return failed(&message, ExitCode::from(USAGE)),
-    };
+async fn serve(is_webhook: bool) -> ExitCode {
     let environment = environment();
     let app_root = environment
         .get("FUNCTIONS_APP_ROOT_PATH")
         .map_or_else(|| PathBuf::from("."), PathBuf::from);
-    match command_line {
-        CommandLine::Help => print(HELP),
-        CommandLine::Version => print(concat!("keyrelay-host ", env!("CARGO_PKG_VERSION"))),
-        CommandLine::CustomHandler => custom_handler(&app_root, &environment).await,
-        CommandLine::Webhook => webhook(&app_root, &environment).await,
+    match is_webhook {
+        false => custom_handler(&app_root, &environment).await,
+        true => webhook(&app_root, &environment).await,
     }
 }
 

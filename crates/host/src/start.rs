@@ -25,6 +25,9 @@ use instance::{PORT_VARIABLES, instance};
 pub use logging::logging;
 use rules::check_rules;
 
+/// The option by which keyrelay-host starts itself to compile a policy.
+pub const COMPILE_POLICY: &str = "--compile-policy";
+
 /// Starts the exporters that the environment configures, unless the configuration switches them
 /// off. An error there stops nothing else.
 pub fn telemetry(

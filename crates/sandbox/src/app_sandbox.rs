@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::compilation::Compilation;
 use crate::error::{LoadError, SandboxError};
 use crate::lock::Locked;
 use crate::policy::Policy;
@@ -29,13 +30,13 @@ pub struct Loaded {
 
 impl AppSandbox {
     /// Sets up the engine for the function app in the folder `root`.
-    pub fn new(root: &Path) -> Result<Self, SandboxError> {
+    pub fn new(root: &Path, compilation: Compilation) -> Result<Self, SandboxError> {
         let root = root.canonicalize().map_err(|source| SandboxError::Root {
             root: root.to_owned(),
             source,
         })?;
         Ok(Self {
-            sandbox: Sandbox::new()?,
+            sandbox: Sandbox::new(compilation)?,
             root,
         })
     }

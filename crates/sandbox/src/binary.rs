@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use wasmparser::{Chunk, Parser, Payload};
 use wit_component::ComponentEncoder;
 
-use crate::error::LoadError;
+use crate::error::InvalidFile;
 use crate::redaction::truncated;
 
 /// The first bytes of every WebAssembly file.
@@ -21,18 +21,18 @@ const MAX_INSTANCES: usize = 10_000;
 
 /// Returns the file's component: the file itself, or the component made from a core module. A crate
 /// that uses `keyrelay-policy` compiles to such a module.
-pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
+pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, InvalidFile> {
     if bytes.is_empty() {
-        return Err(LoadError::Empty);
+        return Err(InvalidFile::Empty);
     }
     if MAGIC.starts_with(bytes) {
-        return Err(LoadError::CutOff);
+        return Err(InvalidFile::CutOff);
     }
     let Some(after_magic) = bytes.strip_prefix(MAGIC) else {
-        return Err(LoadError::NotWebAssembly);
+        return Err(InvalidFile::NotWebAssembly);
     };
     if instances(bytes)? > MAX_INSTANCES {
-        return Err(LoadError::Instances {
+        return Err(InvalidFile::Instances {
             limit: MAX_INSTANCES,
         });
     }
@@ -41,24 +41,24 @@ pub(crate) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     } else if after_magic.starts_with(&MODULE) {
         encode(bytes).map(Cow::Owned)
     } else {
-        Err(LoadError::Invalid(
+        Err(InvalidFile::Invalid(
             "it is of an unknown version of WebAssembly".to_owned(),
         ))
     }
 }
 
 /// The names of the component's imports, except the types of the contract.
-pub(crate) fn imports(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
+pub(crate) fn imports(bytes: &[u8]) -> Result<Vec<String>, InvalidFile> {
     let component = component(bytes)?;
     let mut imports = Vec::new();
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(&component) {
-        match payload.map_err(|error| LoadError::Invalid(error.to_string()))? {
+        match payload.map_err(|error| InvalidFile::Invalid(error.to_string()))? {
             Payload::Version { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section {
-                    let import = import.map_err(|error| LoadError::Invalid(error.to_string()))?;
+                    let import = import.map_err(|error| InvalidFile::Invalid(error.to_string()))?;
                     imports.push(truncated(import.name.name));
                 }
             }
@@ -70,8 +70,8 @@ pub(crate) fn imports(bytes: &[u8]) -> Result<Vec<String>, LoadError> {
     Ok(imports)
 }
 
-fn encode(module: &[u8]) -> Result<Vec<u8>, LoadError> {
-    let no_component = |error| LoadError::NoComponent(truncated(&format!("{error:#}")));
+fn encode(module: &[u8]) -> Result<Vec<u8>, InvalidFile> {
+    let no_component = |error| InvalidFile::NoComponent(truncated(&format!("{error:#}")));
     let (_, types) = wit_component::metadata::decode(module).map_err(no_component)?;
     if types
         .resolve
@@ -79,7 +79,7 @@ fn encode(module: &[u8]) -> Result<Vec<u8>, LoadError> {
         .get(types.world)
         .is_none_or(|world| world.exports.is_empty())
     {
-        return Err(LoadError::NoTypes);
+        return Err(InvalidFile::NoTypes);
     }
     // The compiler validates it.
     let encoder = ComponentEncoder::default().validate(false);
@@ -99,28 +99,36 @@ struct InstanceCounts {
 /// The upper bound of the number of instances that the file expands to. It counts every
 /// instantiated component as the largest one defined before it. Parses the whole file, so it also
 /// detects truncation.
-fn instances(bytes: &[u8]) -> Result<usize, LoadError> {
+fn instances(bytes: &[u8]) -> Result<usize, InvalidFile> {
     let mut rest = bytes;
     let mut parser = Parser::new(0);
     let mut outer: Vec<(Parser, InstanceCounts)> = Vec::new();
     let mut counts = InstanceCounts::default();
     let mut largest: usize = 0;
     loop {
-        let payload = match parser
-            .parse(rest, false)
-            .map_err(|error| LoadError::Invalid(error.to_string()))?
-        {
-            // The parser asks for more data even after the last section of a file.
-            Chunk::NeedMoreData(_) if rest.is_empty() && outer.is_empty() => break,
-            Chunk::NeedMoreData(_) => return Err(LoadError::CutOff),
+        let is_end = rest.is_empty();
+        let payload = match parser.parse(rest, is_end).map_err(|error| match is_end {
+            true => InvalidFile::CutOff,
+            false => InvalidFile::Invalid(error.to_string()),
+        })? {
+            Chunk::NeedMoreData(_) => return Err(InvalidFile::CutOff),
             Chunk::Parsed { consumed, payload } => {
                 rest = rest.get(consumed..).unwrap_or_default();
                 payload
             }
         };
         match payload {
-            Payload::ModuleSection { parser: inner, .. }
-            | Payload::ComponentSection { parser: inner, .. } => {
+            Payload::ModuleSection {
+                parser: inner,
+                unchecked_range: range,
+            }
+            | Payload::ComponentSection {
+                parser: inner,
+                unchecked_range: range,
+            } => {
+                if range.end > bytes.len() {
+                    return Err(InvalidFile::CutOff);
+                }
                 outer.push((
                     std::mem::replace(&mut parser, inner),
                     std::mem::take(&mut counts),
@@ -134,18 +142,18 @@ fn instances(bytes: &[u8]) -> Result<usize, LoadError> {
             }
             Payload::CodeSectionStart { size, .. } => {
                 parser.skip_section();
-                rest = rest.get(size as usize..).ok_or(LoadError::CutOff)?;
+                rest = rest.get(size as usize..).ok_or(InvalidFile::CutOff)?;
             }
             Payload::End(_) => {
+                let Some((outer_parser, outer_counts)) = outer.pop() else {
+                    return Ok(counts.total(largest));
+                };
                 largest = largest.max(counts.total(largest));
-                if let Some((outer_parser, outer_counts)) = outer.pop() {
-                    (parser, counts) = (outer_parser, outer_counts);
-                }
+                (parser, counts) = (outer_parser, outer_counts);
             }
             _ => {}
         }
     }
-    Ok(counts.total(largest))
 }
 
 impl InstanceCounts {

@@ -39,6 +39,6 @@ impl Compiler {
         let linked = self.wasi.get_or_init(link);
         linked
             .as_ref()
-            .map_err(|error| LoadError::Invalid(format!("WASI cannot be linked: {error:#}")))
+            .map_err(|error| LoadError::Compile(format!("WASI cannot be linked: {error:#}")))
     }
 }

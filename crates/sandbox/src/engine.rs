@@ -1,4 +1,5 @@
-//! The configuration of the WebAssembly engines, and the compilation of policies with them.
+//! The WebAssembly engines: their configuration, and the way of a policy's file to linked machine
+//! code.
 
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
@@ -7,9 +8,9 @@ use crate::binary;
 use crate::bindings::PolicyPre;
 use crate::compiler::Compiler;
 use crate::contract;
-use crate::error::LoadError;
+use crate::error::{InvalidFile, LoadError};
 use crate::limits::STACK;
-use crate::precompiled::{LockedCode, NotUsed};
+use crate::precompiled::{MachineCode, NotUsed};
 use crate::redaction::truncated;
 use crate::store_data::StoreData;
 
@@ -39,18 +40,10 @@ impl Compilers {
         [&self.small, &self.large].map(|compiler| compiler.engine().clone())
     }
 
-    /// Compiles and links a policy's file.
-    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<PolicyPre<StoreData>, LoadError> {
-        let compiler = self.for_file(bytes);
-        let component = Component::from_binary(compiler.engine(), &binary::component(bytes)?)
-            .map_err(invalid)?;
-        contract::bind(compiler, &component)
-    }
-
     /// Compiles a policy's file ahead of time, for [`deserialize`](Self::deserialize). The result
     /// runs on every machine of this architecture: it does not depend on the features of this
     /// processor.
-    pub(crate) fn precompile(bytes: &[u8]) -> Result<Vec<u8>, LoadError> {
+    pub(crate) fn precompile(bytes: &[u8]) -> Result<Vec<u8>, InvalidFile> {
         let mut config = config();
         config.memory_init_cow(bytes.len() >= LARGE);
         if cfg!(target_os = "linux") {
@@ -65,21 +58,21 @@ impl Compilers {
             .map_err(invalid)
     }
 
-    /// Links the precompiled form of the policy's file `bytes`. The outer error says that it was
-    /// made for another engine; the inner one that it is not a policy.
+    /// Links the machine code of the policy's file `bytes`. The outer error says that it was made
+    /// for another engine; the inner one that it is not a policy.
     pub(crate) fn deserialize(
         &self,
         bytes: &[u8],
-        code: &LockedCode<'_>,
+        code: &MachineCode<'_>,
     ) -> Result<Result<PolicyPre<StoreData>, LoadError>, NotUsed> {
         let compiler = self.for_file(bytes);
         #[expect(
             unsafe_code,
-            reason = "the engine cannot check machine code; the lock pins the digest of every byte"
+            reason = "the engine cannot check machine code, so `MachineCode` has only its own output"
         )]
-        // SAFETY: `LockedCode` holds the output of `precompile`. The digest of the whole file is in
-        // `policies.lock`, which only `keyrelay` writes, and only for its own output. The engine
-        // itself checks its version and the processor.
+        // SAFETY: `MachineCode` holds the output of `precompile`: this program has just made it, or
+        // the digest of the whole file is in `policies.lock`, which only `keyrelay` writes, and only
+        // for its own output. The engine itself checks its version and the processor.
         let component = unsafe { Component::deserialize(compiler.engine(), code.serialized()) };
         let component =
             component.map_err(|error| NotUsed::OtherEngine(truncated(&format!("{error:#}"))))?;
@@ -95,8 +88,8 @@ impl Compilers {
     }
 }
 
-fn invalid(error: wasmtime::Error) -> LoadError {
-    LoadError::Invalid(truncated(&format!("{error:#}")))
+fn invalid(error: wasmtime::Error) -> InvalidFile {
+    InvalidFile::Invalid(truncated(&format!("{error:#}")))
 }
 
 fn config() -> Config {

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::Digest;
 use crate::precompiled::NotUsed;
 
@@ -26,24 +28,9 @@ pub enum SandboxError {
     },
 }
 
-/// An error from loading a policy's file.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Its precompiled form must not be used.
-    #[error(transparent)]
-    Precompiled(#[from] NotUsed),
-    /// The file cannot be read.
-    #[error("the file cannot be read")]
-    Read(#[source] io::Error),
-    /// The path is a device, a pipe or the like.
-    #[error("it is not a regular file")]
-    NotAFile,
-    /// The file is far larger than any policy.
-    #[error("the file is larger than {} MiB: a policy that large is refused, build it smaller", limit >> 20)]
-    TooLarge {
-        /// The largest file that is loaded, in bytes.
-        limit: u64,
-    },
+/// A file that cannot be compiled, because it is not a valid component or core module of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum InvalidFile {
     /// The file has no content.
     #[error("the file is empty: copy or build the policy again")]
     Empty,
@@ -74,6 +61,41 @@ pub enum LoadError {
          `wasm32-wasip2`: {0}"
     )]
     NoComponent(String),
+}
+
+/// An error from loading a policy's file.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Its precompiled form must not be used.
+    #[error(transparent)]
+    Precompiled(#[from] NotUsed),
+    /// The file cannot be read.
+    #[error("the file cannot be read")]
+    Read(#[source] io::Error),
+    /// The path is a device, a pipe or the like.
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// The file is far larger than any policy.
+    #[error("the file is larger than {} MiB: a policy that large is refused, build it smaller", limit >> 20)]
+    TooLarge {
+        /// The largest file that is loaded, in bytes.
+        limit: u64,
+    },
+    /// The file is not a component, and cannot be converted to one.
+    #[error(transparent)]
+    File(#[from] InvalidFile),
+    /// Compiling the file takes too long.
+    #[error("the policy was not compiled within {} s, build it from less code, or from smaller functions", limit.as_secs())]
+    CompileTime {
+        /// The limit for a file of this size.
+        limit: Duration,
+    },
+    /// Compiling the file takes too much memory.
+    #[error("the policy needs more than {} MiB of memory to be compiled, build it from less code, or from smaller functions", limit >> 20)]
+    CompileMemory {
+        /// The limit for a file of this size, in bytes.
+        limit: u64,
+    },
     /// The file is a component that is not a policy.
     #[error(
         "the file is a component of another world: it does not export the function `{export}`, \

@@ -56,12 +56,17 @@ pub(crate) fn wrap(policy: Digest, serialized: &[u8]) -> Vec<u8> {
     [MAGIC, &policy.into_bytes(), serialized].concat()
 }
 
-/// The output of the engine, in a file whose digest is locked.
-pub(crate) struct LockedCode<'a>(&'a [u8]);
+/// The output of the engine: machine code, which runs without further checks.
+pub(crate) struct MachineCode<'a>(&'a [u8]);
 
-impl<'a> LockedCode<'a> {
+impl<'a> MachineCode<'a> {
+    /// What this program has just compiled.
+    pub(crate) fn compiled(code: &'a [u8]) -> Self {
+        Self(code)
+    }
+
     /// Checks that a file is the precompiled form of the policy and has the locked digest.
-    pub(crate) fn check(policy: Digest, file: &'a [u8], locked: Digest) -> Result<Self, NotUsed> {
+    pub(crate) fn locked(policy: Digest, file: &'a [u8], locked: Digest) -> Result<Self, NotUsed> {
         let found = Digest::of(file);
         if found != locked {
             return Err(NotUsed::OtherDigest { found });

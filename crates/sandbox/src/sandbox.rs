@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use crate::binary;
 use crate::bindings::PolicyPre;
+use crate::compilation::{Compilation, blocking};
 use crate::digest::Digest;
 use crate::engine::Compilers;
 use crate::error::{LoadError, SandboxError};
@@ -15,7 +17,7 @@ use crate::files::{LARGEST_FILE, read_policy};
 use crate::lock::Locked;
 use crate::policy::Policy;
 use crate::precompile;
-use crate::precompiled::{LockedCode, NotUsed, precompiled_file};
+use crate::precompiled::{MachineCode, NotUsed, precompiled_file};
 use crate::store_data::StoreData;
 use crate::ticker::Ticker;
 
@@ -26,6 +28,7 @@ pub struct Sandbox(Arc<SandboxState>);
 struct SandboxState {
     ticker: Arc<Ticker>,
     compilers: Compilers,
+    compilation: Compilation,
     /// One for each processor: compiling is bound by processor time, and takes much memory.
     permits: Semaphore,
 }
@@ -41,15 +44,22 @@ pub struct Checked {
     pub not_used: Option<NotUsed>,
 }
 
-/// A compiled and linked policy file.
-struct Compiled {
+/// A policy's file, read.
+#[derive(Clone)]
+struct PolicyBytes {
+    bytes: Bytes,
     digest: Digest,
+}
+
+/// A policy's file, with its machine code.
+struct Compiled {
+    file: PolicyBytes,
     linked: PolicyPre<StoreData>,
 }
 
 impl Sandbox {
     /// Sets up the engine.
-    pub fn new() -> Result<Self, SandboxError> {
+    pub fn new(compilation: Compilation) -> Result<Self, SandboxError> {
         let compilers =
             Compilers::new().map_err(|error| SandboxError::Engine(format!("{error:#}")))?;
         let ticker = Ticker::start(compilers.engines()).map_err(SandboxError::Ticker)?;
@@ -57,6 +67,7 @@ impl Sandbox {
         Ok(Self(Arc::new(SandboxState {
             ticker: Arc::new(ticker),
             compilers,
+            compilation,
             permits: Semaphore::new(processors),
         })))
     }
@@ -64,25 +75,32 @@ impl Sandbox {
     /// Compiles a policy and calls its `describe`. This takes about 20 ms for a policy in Rust, and
     /// seconds for one that contains an interpreter. It does not block the caller's thread.
     pub async fn load(&self, name: &str, bytes: Vec<u8>) -> Result<Policy, LoadError> {
-        self.load_from(name, move || Ok(bytes)).await
+        let file = PolicyBytes::new(bytes)?;
+        let code = self.compile(&file).await?;
+        let compiled = self.link(file, code).await?;
+        self.describe(name, compiled).await
     }
 
     /// Loads a policy from its file. Its name is the file's name without `.wasm`.
     pub async fn load_file(&self, path: &Path) -> Result<Policy, LoadError> {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let path = path.to_owned();
-        self.load_from(&name, move || read_policy(&path)).await
+        let file = path.to_owned();
+        let bytes = blocking(move || read_policy(&file)).await?;
+        self.load(&policy_name(path), bytes).await
     }
 
     /// Compiles a policy from its file if the digest is the locked one, and compares the precompiled
     /// form beside it with what the file compiles to. No machine code of the folder is run.
     pub async fn check_locked(&self, path: &Path, locked: Locked) -> Result<Checked, LoadError> {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let file = path.to_owned();
-        let checking = self.work(move |shared| shared.check_locked(&file, locked));
-        let (compiled, not_used) = checking.await?;
+        let file = read_locked(path, locked).await?;
+        let code = self.compile(&file).await?;
+        let beside = precompiled_file(path);
+        let not_used = match locked.precompiled {
+            Some(digest) => precompile::check(&file.bytes, &code, &beside, digest).err(),
+            None => beside.exists().then_some(NotUsed::NotLocked),
+        };
+        let compiled = self.link(file, code).await?;
         Ok(Checked {
-            policy: self.describe(&name, compiled).await?,
+            policy: self.describe(&policy_name(path), compiled).await?,
             is_precompiled: locked.precompiled.is_some() && not_used.is_none(),
             not_used,
         })
@@ -96,12 +114,18 @@ impl Sandbox {
         locked: Locked,
         root: PathBuf,
     ) -> Result<(Policy, Option<NotUsed>), LoadError> {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let file = path.to_owned();
-        let (compiled, not_used) = self
-            .work(move |shared| shared.compile_locked(file, locked, &root))
-            .await?;
-        Ok((self.describe(&name, compiled).await?, not_used))
+        let file = read_locked(path, locked).await?;
+        let (state, of_app, beside) = (Arc::clone(&self.0), file.clone(), precompiled_file(path));
+        let precompiled =
+            blocking(move || state.link_precompiled(of_app, locked, &beside, &root)).await?;
+        let (compiled, not_used) = match precompiled {
+            Ok(compiled) => (compiled, None),
+            Err(not_used) => {
+                let code = self.compile(&file).await?;
+                (self.link(file, code).await?, not_used)
+            }
+        };
+        Ok((self.describe(&policy_name(path), compiled).await?, not_used))
     }
 
     /// Compiles a policy's file ahead of time. The caller writes the result to
@@ -109,50 +133,65 @@ impl Sandbox {
     /// machine of this architecture.
     pub async fn precompile(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
         let path = path.to_owned();
-        self.work(move |_| precompile::compile(&read_policy(&path)?))
-            .await
+        let file = PolicyBytes::new(blocking(move || read_policy(&path)).await?)?;
+        let code = self.compile(&file).await?;
+        Ok(precompile::content(&file.bytes, &code))
     }
 
     /// The names of the interfaces that a policy's file imports.
     pub fn imports(&self, bytes: &[u8]) -> Result<Vec<String>, LoadError> {
-        binary::imports(bytes)
+        Ok(binary::imports(bytes)?)
     }
 
-    async fn load_from(
-        &self,
-        name: &str,
-        bytes: impl FnOnce() -> Result<Vec<u8>, LoadError> + Send + 'static,
-    ) -> Result<Policy, LoadError> {
-        let compiled = self.work(move |shared| shared.compile(&bytes()?)).await?;
-        self.describe(name, compiled).await
+    async fn compile(&self, file: &PolicyBytes) -> Result<Vec<u8>, LoadError> {
+        // The semaphore is never closed. An error here would only lift the limit.
+        let _permit = self.0.permits.acquire().await;
+        self.0.compilation.compile(file.bytes.clone()).await
+    }
+
+    /// Links machine code that was just compiled.
+    async fn link(&self, file: PolicyBytes, code: Vec<u8>) -> Result<Compiled, LoadError> {
+        let state = Arc::clone(&self.0);
+        let link = move || match state.link(file, &MachineCode::compiled(&code)) {
+            Ok(linked) => linked,
+            Err(not_used) => Err(LoadError::Compile(not_used.to_string())),
+        };
+        blocking(link).await
     }
 
     async fn describe(&self, name: &str, compiled: Compiled) -> Result<Policy, LoadError> {
-        let Compiled { digest, linked } = compiled;
-        Policy::describe(Arc::clone(&self.0.ticker), name, digest, linked).await
+        let Compiled { file, linked } = compiled;
+        Policy::describe(Arc::clone(&self.0.ticker), name, file.digest, linked).await
     }
+}
 
-    /// Runs long work on a blocking thread.
-    async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&SandboxState) -> Result<T, LoadError> + Send + 'static,
-    ) -> Result<T, LoadError> {
-        // The semaphore is never closed. An error here would only lift the limit.
-        let _permit = self.0.permits.acquire().await;
-        let shared = Arc::clone(&self.0);
-        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
-        done.map_err(|error| LoadError::Compile(error.to_string()))?
+impl PolicyBytes {
+    fn new(bytes: Vec<u8>) -> Result<Self, LoadError> {
+        if bytes.len() as u64 > LARGEST_FILE {
+            return Err(LoadError::TooLarge {
+                limit: LARGEST_FILE,
+            });
+        }
+        Ok(Self {
+            digest: Digest::of(&bytes),
+            bytes: bytes.into(),
+        })
     }
 }
 
 /// Reads a policy's file, if its digest is the locked one.
-fn read_locked(path: &Path, locked: Locked) -> Result<(Vec<u8>, Digest), LoadError> {
-    let bytes = read_policy(path)?;
-    let digest = Digest::of(&bytes);
-    match digest == locked.digest {
-        true => Ok((bytes, digest)),
-        false => Err(LoadError::NotLocked { found: digest }),
+async fn read_locked(path: &Path, locked: Locked) -> Result<PolicyBytes, LoadError> {
+    let path = path.to_owned();
+    let file = blocking(move || PolicyBytes::new(read_policy(&path)?)).await?;
+    match file.digest == locked.digest {
+        true => Ok(file),
+        false => Err(LoadError::NotLocked { found: file.digest }),
     }
+}
+
+fn policy_name(path: &Path) -> String {
+    let name = path.file_stem().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 impl std::fmt::Debug for Sandbox {
@@ -162,72 +201,42 @@ impl std::fmt::Debug for Sandbox {
 }
 
 impl SandboxState {
-    fn compile(&self, bytes: &[u8]) -> Result<Compiled, LoadError> {
-        if bytes.len() as u64 > LARGEST_FILE {
-            return Err(LoadError::TooLarge {
-                limit: LARGEST_FILE,
-            });
-        }
-        let linked = self.compilers.compile(bytes)?;
-        Ok(Compiled {
-            digest: Digest::of(bytes),
-            linked,
-        })
+    /// Links machine code. The outer error says that it was made for another engine; the inner one
+    /// that it is not a policy.
+    fn link(
+        &self,
+        file: PolicyBytes,
+        code: &MachineCode<'_>,
+    ) -> Result<Result<Compiled, LoadError>, NotUsed> {
+        let linked = self.compilers.deserialize(&file.bytes, code)?;
+        Ok(linked.map(|linked| Compiled { file, linked }))
     }
 
-    fn check_locked(
+    /// Links the precompiled form of a policy. The inner error is the reason why it is not used, if
+    /// there is one.
+    fn link_precompiled(
         &self,
-        path: &Path,
+        file: PolicyBytes,
         locked: Locked,
-    ) -> Result<(Compiled, Option<NotUsed>), LoadError> {
-        let (bytes, _) = read_locked(path, locked)?;
-        let beside = precompiled_file(path);
-        let not_used = match locked.precompiled {
-            Some(digest) => precompile::check(&bytes, &beside, digest)?.err(),
-            None => beside.exists().then_some(NotUsed::NotLocked),
-        };
-        Ok((self.compile(&bytes)?, not_used))
-    }
-
-    fn compile_locked(
-        &self,
-        path: PathBuf,
-        locked: Locked,
+        beside: &Path,
         root: &Path,
-    ) -> Result<(Compiled, Option<NotUsed>), LoadError> {
-        let beside = precompiled_file(&path);
-        let (bytes, digest) = read_locked(&path, locked)?;
-        let not_used = match locked.precompiled.map(|digest_of_code| {
-            let is_of_app = beside.canonicalize().is_ok_and(|it| it.starts_with(root));
-            if beside.exists() && !is_of_app {
-                return Err(NotUsed::OutsideApp);
-            }
-            self.load_precompiled(&bytes, digest, beside.clone(), digest_of_code)
-        }) {
-            Some(Ok(linked)) => {
-                return Ok((
-                    Compiled {
-                        digest,
-                        linked: linked?,
-                    },
-                    None,
-                ));
-            }
-            Some(Err(not_used)) => Some(not_used),
-            None => beside.exists().then_some(NotUsed::NotLocked),
+    ) -> Result<Result<Compiled, Option<NotUsed>>, LoadError> {
+        let Some(digest) = locked.precompiled else {
+            return Ok(Err(beside.exists().then_some(NotUsed::NotLocked)));
         };
-        Ok((self.compile(&bytes)?, not_used))
-    }
-
-    fn load_precompiled(
-        &self,
-        bytes: &[u8],
-        digest: Digest,
-        file: PathBuf,
-        locked: Digest,
-    ) -> Result<Result<PolicyPre<StoreData>, LoadError>, NotUsed> {
-        let file = read_policy(&file).map_err(|error| NotUsed::Unreadable(error.to_string()))?;
-        self.compilers
-            .deserialize(bytes, &LockedCode::check(digest, &file, locked)?)
+        let is_of_app = beside.canonicalize().is_ok_and(|it| it.starts_with(root));
+        if beside.exists() && !is_of_app {
+            return Ok(Err(Some(NotUsed::OutsideApp)));
+        }
+        let found = match read_policy(beside) {
+            Ok(found) => found,
+            Err(error) => return Ok(Err(Some(NotUsed::Unreadable(error.to_string())))),
+        };
+        let linked = MachineCode::locked(file.digest, &found, digest)
+            .and_then(|code| self.link(file, &code));
+        match linked {
+            Ok(linked) => linked.map(Ok),
+            Err(not_used) => Ok(Err(Some(not_used))),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keyrelay_sandbox::{Digest, Lock, Locked, Sandbox, precompiled_file};
+use keyrelay_sandbox::{Compilation, Digest, Lock, Locked, Sandbox, precompiled_file};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -53,7 +53,11 @@ pub(crate) fn with_precompiled_policies(app: &Path, count: usize) {
         .build()
         .unwrap();
     let precompiled = runtime
-        .block_on(Sandbox::new().unwrap().precompile(&module))
+        .block_on(
+            Sandbox::new(Compilation::InProcess)
+                .unwrap()
+                .precompile(&module),
+        )
         .unwrap();
     let locked = Locked {
         digest: Digest::of(&fs::read(&module).unwrap()),

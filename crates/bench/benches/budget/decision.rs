@@ -9,7 +9,8 @@ use keyrelay_model::{
     AppId, Decision, Event, Grant, SettingName, SettingValue, Settings, decode_events, plan,
 };
 use keyrelay_sandbox::{
-    AppView, Policy, PolicyLimits, Sandbox, VisibleSetting, VisibleValue, visible_settings,
+    AppView, Compilation, Policy, PolicyLimits, Sandbox, VisibleSetting, VisibleValue,
+    visible_settings,
 };
 use serde_json::Value;
 
@@ -27,7 +28,7 @@ pub(crate) fn measure(criterion: &mut Criterion) {
         .enable_all()
         .build()
         .unwrap();
-    let sandbox = Sandbox::new().unwrap();
+    let sandbox = Sandbox::new(Compilation::InProcess).unwrap();
     let policy = runtime
         .block_on(sandbox.load("pin", module.clone()))
         .unwrap();

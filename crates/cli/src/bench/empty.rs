@@ -50,13 +50,13 @@ pub(super) fn module() -> anyhow::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use keyrelay_sandbox::Sandbox;
+    use keyrelay_sandbox::{Compilation, Sandbox};
 
     use super::*;
 
     #[tokio::test]
     async fn it_is_a_policy() {
-        let policy = Sandbox::new()
+        let policy = Sandbox::new(Compilation::InProcess)
             .unwrap()
             .load("empty", module().unwrap())
             .await

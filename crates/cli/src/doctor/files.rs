@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::finding::Findings;
 use crate::out;
+use crate::sandbox;
 
 /// The time limit of one call of the reconcile timer.
 const RECONCILE: Duration = Duration::from_secs(5 * 60);
@@ -153,11 +154,11 @@ async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Finding
             return Vec::new();
         }
     };
-    let sandbox = match Sandbox::new() {
+    let sandbox = match sandbox::new() {
         Ok(sandbox) => sandbox,
         Err(error) => {
             let fix = "use a machine that WebAssembly can run on";
-            findings.bad("policies", out::chain(&error), fix);
+            findings.bad("policies", out::chain(error.as_ref()), fix);
             return Vec::new();
         }
     };

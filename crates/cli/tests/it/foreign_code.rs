@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use keyrelay_sandbox::{Digest, Lock, Locked, Sandbox, precompiled_file};
+use keyrelay_sandbox::{Compilation, Digest, Lock, Locked, Sandbox, precompiled_file};
 use tokio::process::Command;
 
 use crate::harness::{Done, done};
@@ -21,7 +21,7 @@ async fn app() -> tempfile::TempDir {
     fs::write(folder.path().join("keyrelay.toml"), "").unwrap();
     let follow = folder.path().join("policies/follow.wasm");
     fs::copy(policies.join("follow.wasm"), &follow).unwrap();
-    let sandbox = Sandbox::new().unwrap();
+    let sandbox = Sandbox::new(Compilation::InProcess).unwrap();
     let header = sandbox.precompile(&follow).await.unwrap();
     let code = sandbox
         .precompile(&policies.join("pin.wasm"))

@@ -9,6 +9,7 @@
 mod author;
 mod blobs;
 mod calibrate;
+mod compile_bombs;
 mod doctor;
 mod foreign_code;
 // The sandbox's own hostile guests.

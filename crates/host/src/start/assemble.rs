@@ -8,9 +8,10 @@ use anyhow::Context;
 use keyrelay_azure::{Credential, Http, KeyVault, LogAnalytics, ResourceManager};
 use keyrelay_config::{Config, OwnApp, identity};
 use keyrelay_records::{History, Pending, store};
-use keyrelay_sandbox::{AppSandbox, LOCK_FILE, Lock};
+use keyrelay_sandbox::{AppSandbox, Compilation, CompileCommand, LOCK_FILE, Lock};
 use tokio::sync::Semaphore;
 
+use super::COMPILE_POLICY;
 use super::instance::instance;
 use crate::pipeline::app_queue::AppQueues;
 use crate::pipeline::discovery_cache::DiscoveryCache;
@@ -48,7 +49,10 @@ pub(super) fn assemble(
     }
     let credential = Arc::new(Credential::new(identity, &http));
     let folder = app_root.join("policies");
-    let sandbox = AppSandbox::new(app_root).context("cannot start the sandbox")?;
+    let compiler = CompileCommand::of_this_program(COMPILE_POLICY)
+        .context("cannot find the file of this program")?;
+    let sandbox = AppSandbox::new(app_root, Compilation::ChildProcess(compiler))
+        .context("cannot start the sandbox")?;
     let policies = PolicyCache::open(&folder, sandbox, lock(&config, app_root)?)
         .with_context(|| format!("cannot read {}", folder.display()))?;
     let store = store::open(&config.store, app_root, &config.cloud, &credential, &http)?;

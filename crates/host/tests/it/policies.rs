@@ -74,6 +74,38 @@ async fn a_broken_file_is_named_in_the_log_and_harms_nothing() {
     assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
 }
 
+/// A component of 1 MB that takes the compiler minutes: each local variable lives through each loop.
+fn compile_bomb() -> Vec<u8> {
+    const LOCALS: usize = 2_000;
+    let each = |what: &str, after: &str| {
+        let lines = (0..LOCALS).map(|number| format!("{what} {number}{after}\n"));
+        lines.collect::<String>()
+    };
+    let begin = each("i32.const 1 local.set", "");
+    let loops = "loop local.get 0 br_if 0 end\n".repeat(140_000);
+    let end = each("local.get", " drop");
+    let locals = "i32 ".repeat(LOCALS);
+    let text = format!("(component (core module (func (local {locals}) {begin}{loops}{end})))");
+    wat::parse_str(text).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_takes_the_compiler_minutes_costs_ten_seconds_and_not_the_host() {
+    let app = two_apps()
+        .policy_file("bomb.wasm", &compile_bomb())
+        .start()
+        .await;
+    app.rotate_and_finish("sql").await;
+    assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
+    let is_refused = |line: &serde_json::Map<String, serde_json::Value>| {
+        field(line, "policy.name") == "bomb"
+            && field(line, "message").contains("was not compiled within 8 s")
+    };
+    app.until("the quarantine", |app| app.lines().iter().any(is_refused))
+        .await;
+    assert_eq!(app.azure.functions_host.restarts(), 0);
+}
+
 #[tokio::test]
 async fn events_of_a_broken_policy_are_kept_and_others_are_handled() {
     let dead_letters = tempfile::tempdir().unwrap();

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use keyrelay_host::policy_cache::PolicyCache;
 use keyrelay_model::{Decision, Event, ObjectKind, Occurrence, Target};
 use keyrelay_sandbox::{
-    AppSandbox, AppView, Digest, Lock, Locked, PolicyLimits, Sandbox, precompiled_file,
-    visible_references,
+    AppSandbox, AppView, Compilation, Digest, Lock, Locked, PolicyLimits, Sandbox,
+    precompiled_file, visible_references,
 };
 
 use crate::fixtures::reference;
@@ -182,7 +182,12 @@ async fn replacing_a_policy_a_thousand_times_loses_no_decision_and_mixes_no_vers
     };
     replace(0);
     let policies = Arc::new(
-        PolicyCache::open(folder.path(), AppSandbox::new(folder.path()).unwrap(), None).unwrap(),
+        PolicyCache::open(
+            folder.path(),
+            AppSandbox::new(folder.path(), Compilation::InProcess).unwrap(),
+            None,
+        )
+        .unwrap(),
     );
     let (is_over, decisions) = (
         Arc::new(AtomicBool::new(false)),
@@ -214,7 +219,7 @@ async fn replacing_a_policy_a_thousand_times_loses_no_decision_and_mixes_no_vers
 
 /// A lock for the policies in a folder, with their precompiled forms.
 async fn lock(policies: &Path, names: &[&str]) -> Lock {
-    let sandbox = Sandbox::new().unwrap();
+    let sandbox = Sandbox::new(Compilation::InProcess).unwrap();
     let mut lock = Lock::default();
     for name in names {
         let file = policies.join(format!("{name}.wasm"));

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyrelay_model::Decision;
-use keyrelay_sandbox::{AppView, DecideError, PolicyLimits, Sandbox};
+use keyrelay_sandbox::{AppView, Compilation, DecideError, PolicyLimits, Sandbox};
 
 use crate::guest::{Guest, decide, event, load};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_endless_loops_do_not_stop_the_others() {
-    let sandbox = Sandbox::new().unwrap();
+    let sandbox = Sandbox::new(Compilation::InProcess).unwrap();
     let endless = Guest::deciding("(loop $again (br $again)) (unreachable)");
     let good = Arc::new(
         sandbox

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use keyrelay_sandbox::{DecideError, LoadError, Sandbox};
+use keyrelay_sandbox::{Compilation, DecideError, InvalidFile, LoadError, Sandbox};
 
 use crate::guest::{Guest, load};
 
@@ -39,7 +39,7 @@ async fn a_patch_release_of_the_contract_is_loaded() {
 async fn an_empty_file_is_refused() {
     check(
         Vec::new(),
-        |error| matches!(error, LoadError::Empty),
+        |error| matches!(error, LoadError::File(InvalidFile::Empty)),
         "empty",
     )
     .await;
@@ -55,7 +55,7 @@ async fn a_file_that_is_not_webassembly_is_refused() {
     ] {
         check(
             text.into(),
-            |error| matches!(error, LoadError::NotWebAssembly),
+            |error| matches!(error, LoadError::File(InvalidFile::NotWebAssembly)),
             "not WebAssembly",
         )
         .await;
@@ -64,7 +64,7 @@ async fn a_file_that_is_not_webassembly_is_refused() {
 
 #[tokio::test]
 async fn a_half_written_file_is_refused_wherever_it_ends() {
-    let sandbox = Sandbox::new().unwrap();
+    let sandbox = Sandbox::new(Compilation::InProcess).unwrap();
     for whole in [
         Guest::refreshing().component(),
         Guest::refreshing().module(),
@@ -76,11 +76,18 @@ async fn a_half_written_file_is_refused_wherever_it_ends() {
                 .load("half", whole[..length].to_vec())
                 .await
                 .unwrap_err();
-            cut_off += usize::from(matches!(error, LoadError::CutOff));
+            cut_off += usize::from(matches!(error, LoadError::File(InvalidFile::CutOff)));
         }
         // A file that happens to end between two sections looks whole.
         assert!(cut_off * 10 > lengths.count() * 9, "{cut_off}");
     }
+}
+
+#[tokio::test]
+async fn a_component_that_ends_with_a_module_is_whole() {
+    let component = wat::parse_str("(component (core module (func)))").unwrap();
+    let error = load(component).await.unwrap_err();
+    assert!(matches!(error, LoadError::OtherWorld { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -110,7 +117,7 @@ async fn a_component_that_expands_without_end_is_refused() {
         assert!(bytes.len() < 4096);
         check(
             bytes,
-            |error| matches!(error, LoadError::Instances { .. }),
+            |error| matches!(error, LoadError::File(InvalidFile::Instances { .. })),
             "expands to more than 10000 instances",
         )
         .await;
@@ -122,7 +129,7 @@ async fn a_core_module_without_types_is_refused() {
     let bytes = wat::parse_str(r#"(module (func (export "decide")))"#).unwrap();
     check(
         bytes,
-        |error| matches!(error, LoadError::NoTypes),
+        |error| matches!(error, LoadError::File(InvalidFile::NoTypes)),
         "`export!`",
     )
     .await;
@@ -136,7 +143,7 @@ async fn a_core_module_for_an_older_wasi_is_refused() {
     };
     check(
         guest.module(),
-        |error| matches!(error, LoadError::NoComponent(_)),
+        |error| matches!(error, LoadError::File(InvalidFile::NoComponent(_))),
         "wasi_snapshot_preview1",
     )
     .await;
@@ -269,7 +276,10 @@ async fn a_giant_file_is_refused() {
 }
 
 async fn load_file(path: &Path) -> Result<keyrelay_sandbox::Policy, LoadError> {
-    Sandbox::new().unwrap().load_file(path).await
+    Sandbox::new(Compilation::InProcess)
+        .unwrap()
+        .load_file(path)
+        .await
 }
 
 fn replace(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use keyrelay_model::{AppId, Event, ObjectKind, Occurrence};
 use keyrelay_sandbox::{
-    AppView, DecideError, LoadError, Policy, PolicyDecision, PolicyLimits, Sandbox, Undecided,
-    VisibleSetting, VisibleValue,
+    AppView, Compilation, DecideError, LoadError, Policy, PolicyDecision, PolicyLimits, Sandbox,
+    Undecided, VisibleSetting, VisibleValue,
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -165,7 +165,10 @@ pub(crate) fn limits() -> PolicyLimits {
 }
 
 pub(crate) async fn load(bytes: Vec<u8>) -> Result<Policy, LoadError> {
-    Sandbox::new().unwrap().load("guest", bytes).await
+    Sandbox::new(Compilation::InProcess)
+        .unwrap()
+        .load("guest", bytes)
+        .await
 }
 
 /// Loads a guest and lets it decide about an app with these settings.

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use keyrelay_sandbox::{
-    AppSandbox, Digest, LoadError, Loaded, Locked, NotUsed, Sandbox, precompiled_file,
+    AppSandbox, Compilation, Digest, InvalidFile, LoadError, Loaded, Locked, NotUsed, Sandbox,
+    precompiled_file,
 };
 use tempfile::TempDir;
 
@@ -27,7 +28,7 @@ impl Precompiled {
         let wasm = folder.path().join("policy.wasm");
         let bytes = Guest::refreshing().module();
         fs::write(&wasm, &bytes).unwrap();
-        let sandbox = Sandbox::new().unwrap();
+        let sandbox = Sandbox::new(Compilation::InProcess).unwrap();
         let compiled = sandbox.precompile(&wasm).await.unwrap();
         fs::write(precompiled_file(&wasm), &compiled).unwrap();
         let locked = Locked {
@@ -44,7 +45,7 @@ impl Precompiled {
 
     /// Loads it as the host does whose function app is in this folder.
     async fn load(&self) -> Loaded {
-        AppSandbox::new(self.folder.path())
+        AppSandbox::new(self.folder.path(), Compilation::InProcess)
             .unwrap()
             .load_locked(&self.wasm, self.locked)
             .await
@@ -81,7 +82,7 @@ async fn another_process_uses_it_too() {
 async fn the_code_of_another_folder_is_not_run() {
     let policy = Precompiled::new().await;
     let elsewhere = tempfile::tempdir().unwrap();
-    let host = AppSandbox::new(elsewhere.path()).unwrap();
+    let host = AppSandbox::new(elsewhere.path(), Compilation::InProcess).unwrap();
     let link = elsewhere.path().join("policy.wasm");
     std::os::unix::fs::symlink(&policy.wasm, &link).unwrap();
     std::os::unix::fs::symlink(precompiled_file(&policy.wasm), precompiled_file(&link)).unwrap();
@@ -205,6 +206,13 @@ async fn a_file_that_is_not_a_policy_is_not_precompiled() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("broken.wasm");
     fs::write(&file, "broken").unwrap();
-    let error = Sandbox::new().unwrap().precompile(&file).await.unwrap_err();
-    assert!(matches!(error, LoadError::NotWebAssembly), "{error:?}");
+    let error = Sandbox::new(Compilation::InProcess)
+        .unwrap()
+        .precompile(&file)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, LoadError::File(InvalidFile::NotWebAssembly)),
+        "{error:?}"
+    );
 }
