@@ -81,7 +81,8 @@ async fn exchange(mut child: Child, file: &[u8]) -> io::Result<Exited> {
         }
     };
     let ((), read, listened) = tokio::join!(write, read, listen);
-    (read?, listened?);
+    read?;
+    listened?;
     Ok(Exited {
         status: child.wait().await?,
         output,
