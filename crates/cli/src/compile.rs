@@ -12,6 +12,7 @@ use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, precompiled_file};
 use crate::lock::{app_of, digests, files, print};
 use crate::out;
 use crate::sandbox;
+use crate::signing;
 
 /// Compile policies ahead of time, so that keyrelay-host starts faster
 ///
@@ -24,6 +25,9 @@ pub(crate) struct Compile {
     /// The folder of the function app, with `policies/` in it, or that `policies/`
     #[arg(default_value = ".", value_parser = PathBufValueParser::new().map(app_of))]
     app: PathBuf,
+    /// Sign the lock with a private key: a PEM file of `keyrelay key new`, or `-` for standard input
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
     /// Print the locked policies as JSON, one line each
     #[arg(long)]
     json: bool,
@@ -31,7 +35,7 @@ pub(crate) struct Compile {
 
 impl Compile {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let lock = policies(&self.app).await?;
+        let lock = policies(&self.app, self.sign.as_ref()).await?;
         if self.json {
             print(&lock);
         }
@@ -40,8 +44,8 @@ impl Compile {
     }
 }
 
-/// Compiles the policies of a function app, and locks them.
-pub(crate) async fn policies(app: &Path) -> anyhow::Result<Lock> {
+/// Compiles the policies of a function app, locks them, and signs the lock if there is a key.
+pub(crate) async fn policies(app: &Path, key: Option<&PathBuf>) -> anyhow::Result<Lock> {
     let sandbox = sandbox::new()?;
     let (mut lock, files) = (Lock::default(), files(app)?);
     let digests = digests(&sandbox, &files).await?;
@@ -66,6 +70,7 @@ pub(crate) async fn policies(app: &Path) -> anyhow::Result<Lock> {
     }
     // Written last: until then the new files do not match the old lock, and the host compiles the
     // policies itself.
+    signing::sign(&mut lock, app, key)?;
     lock.write(app)?;
     Ok(lock)
 }

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::interruption::interruption;
 use crate::out;
-use function_app::copy_of;
+use function_app::{CopiedApp, copy_of};
 use observe::{HandlerLines, expect, print_field, until};
 use telemetry::Sink;
 
@@ -59,9 +59,9 @@ impl Demo {
         let started = Instant::now();
         let [first, second] = [Sink::new("first"), Sink::new("second")];
         let folder = tempfile::tempdir().context("cannot make a folder for the demonstration")?;
-        let app_root = copy_of(&self.app, folder.path())?;
+        let app = copy_of(&self.app, folder.path())?;
         let password = uuid::Uuid::new_v4().to_string();
-        let azure = start(&app_root, &first, &second, &password).await?;
+        let azure = start(&app, &first, &second, &password).await?;
         let mut demonstration = Demonstration {
             azure,
             first,
@@ -84,7 +84,7 @@ impl Demo {
             started.elapsed().as_secs()
         ));
         if self.stay {
-            demonstration.print_commands(&app_root);
+            demonstration.print_commands(&app.root);
             interruption().context("cannot wait for signals")?.await;
         }
         Ok(())
@@ -92,7 +92,7 @@ impl Demo {
 }
 
 async fn start(
-    app_root: &Path,
+    app: &CopiedApp,
     first: &Sink,
     second: &Sink,
     password: &str,
@@ -125,6 +125,7 @@ async fn start(
         key = first.key,
         app = telemetry::APP,
     );
+    let app_root = app.root.as_path();
     let world = World::parse(&world).context("the world of the demonstration cannot be")?;
     let mut options = LocalAzureOptions::new(world, app_root);
     let (sender, sent) = mpsc::unbounded_channel();
@@ -139,6 +140,12 @@ async fn start(
         "KEYRELAY_AZURE_REFRESH_MS".to_owned(),
         AZURE_REFRESH.as_millis().to_string(),
     ));
+    // It matters if the app has trusted keys: then the changed lock needs another one.
+    let trusted_key = app.trusted_key.map(|key| key.to_string());
+    options
+        .functions_host
+        .environment
+        .extend(trusted_key.map(|key| ("KEYRELAY_TRUSTED_KEYS".to_owned(), key)));
     LocalAzure::start(options)
         .await
         .context("the stand-in for Azure does not start")

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use clap::Args;
 use keyrelay_config::{Config, Rule};
 use keyrelay_config::{DEFAULT_POLICY, route};
@@ -62,7 +62,8 @@ impl Inspect {
         } else {
             &path
         };
-        let lock = Lock::read(folder)?;
+        let lock = Lock::that_applies(folder, config.locked, &config.trusted_keys)
+            .context("keyrelay-host would not start")?;
         let sandbox = sandbox::new()?;
         let mut quarantined = 0;
         for (number, policy_file) in policy_files.iter().enumerate() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
+use keyrelay_model::PublicKey;
 use keyrelay_sandbox::{
     Digest, LOCK_FILE, Lock, Locked, Sandbox, policy_files, precompiled_file, read_policy,
 };
@@ -12,7 +13,9 @@ use serde_json::json;
 
 use crate::out;
 use crate::policy;
+use crate::run::configuration;
 use crate::sandbox;
+use crate::signing;
 use crate::usage_error::OrUsageError;
 
 /// Write or check policies.lock: the digests of the policies that may run
@@ -26,9 +29,17 @@ pub(crate) struct LockCommand {
     /// The folder of the function app, with `policies/` in it, or that `policies/`
     #[arg(default_value = ".", value_parser = PathBufValueParser::new().map(app_of))]
     app: PathBuf,
-    /// Write nothing; exit with 1 if the files differ from the lock
+    /// Write nothing; exit with 1 if the files differ from the lock, or if no trusted key has signed
+    /// it
     #[arg(long)]
     check: bool,
+    /// Sign the lock with a private key: a PEM file of `keyrelay key new`, or `-` for standard input
+    #[arg(long, value_name = "KEY", conflicts_with = "check")]
+    sign: Option<PathBuf>,
+    /// With --check: a public key that may have signed the lock [default: `trusted_keys` of
+    /// keyrelay.toml]
+    #[arg(long, value_name = "PUBLIC KEY", requires = "check")]
+    trusted_key: Vec<PublicKey>,
     /// Print the result as JSON: one line per policy, or the differences with `--check`
     #[arg(long)]
     json: bool,
@@ -38,15 +49,17 @@ const EXAMPLES: &str = "\
 Examples:
   keyrelay lock
       lock the current files in policies/
+  keyrelay lock --sign signing.pem
+      lock them, and sign the lock; `keyrelay key new` makes the key
   keyrelay lock --check
-      check in CI that the lock is up to date";
+      check in CI that the lock is up to date, and signed if keyrelay.toml has `trusted_keys`";
 
 impl LockCommand {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         if self.check {
             return self.check().await;
         }
-        let lock = write_lock(&self.app).await?;
+        let lock = write_lock(&self.app, self.sign.as_ref()).await?;
         if self.json {
             print(&lock);
         }
@@ -63,14 +76,23 @@ impl LockCommand {
             Lock::read(&self.app)?.unwrap_or_default(),
             files(&self.app)?,
         );
-        let differences = differences(&sandbox::new()?, &lock, &files).await?;
+        let mut differences = differences(&sandbox::new()?, &lock, &files).await?;
+        let trusted_keys = match self.trusted_key.as_slice() {
+            [] => configuration(&self.app).or_usage_error()?.trusted_keys,
+            keys => keys.to_vec(),
+        };
+        if !trusted_keys.is_empty()
+            && let Err(reason) = lock.signer(&trusted_keys)
+        {
+            differences.push(format!("no trusted key has signed it: {reason}"));
+        }
         let file = self.app.join(LOCK_FILE);
         if self.json {
             out::line(&json!({ "lock": file, "differences": differences }).to_string());
         }
         ensure!(
             differences.is_empty(),
-            "{} is not up to date: {}; write it with `keyrelay lock`",
+            "{} is not up to date: {}; write it with `keyrelay lock`, and `--sign KEY` if it is signed",
             file.display(),
             differences.join(", ")
         );
@@ -116,8 +138,9 @@ pub(crate) fn print(lock: &Lock) {
     }
 }
 
-/// Writes the lock of a function app, for the policies that are in it.
-pub(crate) async fn write_lock(app: &Path) -> anyhow::Result<Lock> {
+/// Writes the lock of a function app, for the policies that are in it, and signs it if there is a
+/// key.
+pub(crate) async fn write_lock(app: &Path, key: Option<&PathBuf>) -> anyhow::Result<Lock> {
     let files = files(app)?;
     let sandbox = sandbox::new()?;
     let mut lock = Lock::default();
@@ -137,6 +160,7 @@ pub(crate) async fn write_lock(app: &Path) -> anyhow::Result<Lock> {
             },
         );
     }
+    signing::sign(&mut lock, app, key)?;
     lock.write(app)?;
     Ok(lock)
 }

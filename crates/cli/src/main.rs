@@ -12,6 +12,7 @@ mod events;
 mod inputs;
 mod inspect;
 mod interruption;
+mod key;
 mod local;
 mod lock;
 mod new;
@@ -23,6 +24,7 @@ mod reference;
 mod run;
 mod runs;
 mod sandbox;
+mod signing;
 mod test;
 mod usage_error;
 
@@ -32,8 +34,8 @@ use clap::{Parser, Subcommand};
 
 /// Write and test policies, inspect the run history, and rehearse rotations on your own machine.
 ///
-/// `new`, `build`, `test`, `run`, `events`, `inspect`, `bench`, `compile`, `lock` and `package` are
-/// for authors of policies. `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure,
+/// `new`, `build`, `test`, `run`, `events`, `inspect`, `bench`, `compile`, `lock`, `key` and
+/// `package` are for authors of policies. `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure,
 /// and the real keyrelay-host in it, started and called as by the Functions host. `runs` reads the
 /// run history of an installation, and `doctor` diagnoses one. `calibrate` records the behaviour of
 /// your Azure with a throw-away app.
@@ -61,6 +63,7 @@ enum Command {
     Bench(bench::Bench),
     Compile(compile::Compile),
     Lock(lock::LockCommand),
+    Key(key::Key),
     Package(package::Package),
     Local(local::Local),
     Demo(demo::Demo),
@@ -84,6 +87,7 @@ async fn main() -> ExitCode {
         Command::Bench(bench) => bench.run().await,
         Command::Compile(compile) => compile.run().await,
         Command::Lock(lock) => lock.run().await,
+        Command::Key(key) => key.run(),
         Command::Package(package) => package.run().await,
         Command::Local(local) => local.run().await,
         Command::Demo(demo) => demo.run().await,

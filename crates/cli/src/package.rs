@@ -6,14 +6,16 @@ mod contents;
 mod file;
 mod layout;
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use keyrelay_sandbox::{Digest, policy_files};
+use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, policy_files};
 use serde_json::json;
 
-use crate::{compile, out, usage_error};
+use crate::run::configuration;
+use crate::{compile, out, signing, usage_error};
 use contents::Contents;
 
 /// Create the deployment package for Azure
@@ -36,6 +38,10 @@ pub(crate) struct Package {
     /// The custom handler: a statically linked keyrelay-host for Linux on x86-64
     #[arg(long, value_name = "FILE")]
     host: Option<PathBuf>,
+    /// Sign the lock with a private key: a PEM file of `keyrelay key new`, or `-` for standard input.
+    /// Without it, signatures of the folder's policies.lock stay if it has the same entries
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
     /// The package to write
     #[arg(long, short, default_value = "keyrelay.zip")]
     output: PathBuf,
@@ -60,6 +66,7 @@ impl Package {
             .chain(&self.policies)
             .chain(&self.config)
             .chain(&self.host)
+            .chain(self.sign.iter().filter(|key| !signing::is_stdin(key)))
         {
             usage_error::require_exists(path)?;
         }
@@ -77,14 +84,22 @@ impl Package {
 
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
         contents.write(folder.path())?;
+        let signed = self.base.join(LOCK_FILE);
+        if signed.is_file() {
+            fs::copy(&signed, folder.path().join(LOCK_FILE))
+                .with_context(|| format!("cannot copy {}", signed.display()))?;
+        }
         if check::IS_THIS_MACHINE {
-            compile::policies(folder.path()).await?;
+            compile::policies(folder.path(), self.sign.as_ref()).await?;
         } else {
             out::warning(
                 "policies can be compiled ahead of time on Linux on x86-64 only: keyrelay-host will compile them when it starts",
             );
-            crate::lock::write_lock(folder.path()).await?;
+            crate::lock::write_lock(folder.path(), self.sign.as_ref()).await?;
         }
+        let config = configuration(folder.path())?;
+        Lock::that_applies(folder.path(), config.locked, &config.trusted_keys)
+            .context("keyrelay-host would not start: sign the lock with `--sign KEY`")?;
         let packed = archive::pack(folder.path())?;
         file::write(&self.output, &packed)?;
         let policies = policy_files(&folder.path().join("policies"))?;

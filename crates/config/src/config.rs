@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use keyrelay_azure::{Cloud, Scope};
-use keyrelay_model::{AppId, RefreshRule, RefreshTiming};
+use keyrelay_model::{AppId, PublicKey, RefreshRule, RefreshTiming};
 
 use crate::audit::read_workspace;
 use crate::cloud::read_cloud;
@@ -55,6 +55,8 @@ pub struct Config {
     pub keep_runs: Duration,
     /// Whether only the policies of `policies.lock` may run. None: if there is such a file.
     pub locked: Option<bool>,
+    /// The keys of which one must have signed `policies.lock`. Empty: it needs no signature.
+    pub trusted_keys: Vec<PublicKey>,
     /// The level of keyrelay's own log.
     pub log: LogLevel,
     /// Whether there are traces and metrics.
@@ -167,6 +169,14 @@ impl Config {
         let mode = table.word("mode", &Mode::WORDS).unwrap_or(Mode::Off);
         let scope = table.parsed_list("scope");
         let vaults = read_vaults(table);
+        let locked = table.flag("locked");
+        let trusted_keys: Vec<PublicKey> = table.parsed_list("trusted_keys");
+        if locked == Some(false) && !trusted_keys.is_empty() {
+            table.problem(
+                "locked",
+                "`false` contradicts `trusted_keys`, which need a signed policies.lock: remove one of them",
+            );
+        }
         Self {
             mode,
             scope,
@@ -201,7 +211,8 @@ impl Config {
                     .integer("keep_runs_days", 1..=3_650)
                     .unwrap_or_default(),
             ),
-            locked: table.flag("locked"),
+            locked,
+            trusted_keys,
             log: table
                 .word("log", &LogLevel::WORDS)
                 .unwrap_or(LogLevel::Info),

@@ -120,6 +120,9 @@ pub const KEYS: &[Key] = &[
         "how long runs are kept"),
     key("locked", Any, Described("`true` if there is a `policies.lock`"),
         "whether only the policies in `policies.lock` may run"),
+    key("trusted_keys", List, Described("none"),
+        "public keys, as `keyrelay key show` prints them: only policies in a `policies.lock` that one of them has signed \
+         run; see [sign-policies.md](../sign-policies.md)"),
     key("log", Text, Value("\"info\""),
         "`\"error\"`, `\"warn\"`, `\"info\"` or `\"debug\"`"),
     key("telemetry", Text, Value("\"auto\""),

@@ -13,6 +13,7 @@ mod plan;
 mod platform_name;
 mod printable;
 mod protected;
+mod public_key;
 mod reference;
 mod reference_error;
 mod refresh;
@@ -34,6 +35,7 @@ pub use names::{NameError, SecretName, SecretVersion, SettingName, VaultHost};
 pub use plan::{Change, Objection, Plan, PlanRefusal, plan};
 pub use printable::{is_unprintable, log_line, printable};
 pub use protected::is_protected;
+pub use public_key::{PublicKey, PublicKeyError};
 pub use reference::Reference;
 pub use reference_error::ReferenceError;
 pub use refresh::{

@@ -38,7 +38,7 @@ pub use digest::{Digest, DigestError};
 pub use error::{DecideError, InvalidFile, LoadError, SandboxError, Undecided};
 pub use files::{policy_files, read_policy};
 pub use limits::PolicyLimits;
-pub use lock::{LOCK_FILE, Lock, LockError, Locked};
+pub use lock::{KeyError, LOCK_FILE, Lock, LockError, Locked, NotTrusted, SigningKey};
 pub use policy::Policy;
 pub use precompiled::{NotUsed, precompiled_file};
 pub use redaction::Redaction;

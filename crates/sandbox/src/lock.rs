@@ -2,14 +2,23 @@
 //!
 //! The file is beside `keyrelay.toml` and not in `policies/`. The right to add a policy, which is
 //! sandboxed, must not imply the right to run machine code, which is not.
+//!
+//! It may be signed. A lock that travels with what it vouches for proves nothing by itself: who can
+//! change the files can change it as well. A signature proves that the holder of a key has locked
+//! these files.
+
+mod signature;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use keyrelay_model::PublicKey;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use signature::Signature;
+pub use signature::{KeyError, SigningKey};
 
 /// The file's name.
 pub const LOCK_FILE: &str = "policies.lock";
@@ -19,10 +28,14 @@ const FORMAT: u32 = 1;
 
 const HEAD: &str = "# The policies that may run, by the digests of their files. Written by `keyrelay lock`; keep it with the sources.\n";
 
+/// The first line of what is signed, so that no signature for another purpose fits.
+const SIGNED: &str = "keyrelay policies.lock 1\n";
+
 /// The files that may run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lock {
     policies: BTreeMap<String, Locked>,
+    signatures: Vec<Signature>,
 }
 
 /// One policy that may run.
@@ -62,6 +75,39 @@ pub enum LockError {
         /// The first problem.
         reason: String,
     },
+    /// The configuration needs a lock, and there is none.
+    #[error("`{key}` in keyrelay.toml needs {}, which does not exist: write it with `keyrelay lock`", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The key of the configuration.
+        key: &'static str,
+    },
+    /// There is no valid signature by a key of the configuration.
+    #[error(
+        "{} is not signed by a key of `trusted_keys`: {reason}; sign it with `keyrelay lock --sign KEY`",
+        path.display()
+    )]
+    NotTrusted {
+        /// The file.
+        path: PathBuf,
+        /// What there is instead.
+        reason: NotTrusted,
+    },
+}
+
+/// The reason why the signatures of a lock are not enough.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotTrusted {
+    /// It has no signature.
+    #[error("it has no signature")]
+    Unsigned,
+    /// It has signatures by other keys.
+    #[error("it is signed by {0}")]
+    OtherKey(PublicKey),
+    /// It has changed since a trusted key signed it.
+    #[error("it has changed since {0} signed it")]
+    Changed(PublicKey),
 }
 
 /// The content of the file.
@@ -71,6 +117,8 @@ struct LockContent {
     format: u32,
     #[serde(default, rename = "policy")]
     policies: Vec<LockEntry>,
+    #[serde(default, rename = "signature")]
+    signatures: Vec<SignatureEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,7 +130,45 @@ struct LockEntry {
     precompiled_sha256: Option<String>,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignatureEntry {
+    key: String,
+    ed25519: String,
+}
+
 impl Lock {
+    /// Reads the lock that applies to the function app in a folder. It applies if it exists, unless
+    /// the configuration says otherwise: `locked` demands or ignores it, and with `trusted_keys` one
+    /// of these keys must have signed it.
+    pub fn that_applies(
+        folder: &Path,
+        locked: Option<bool>,
+        trusted_keys: &[PublicKey],
+    ) -> Result<Option<Self>, LockError> {
+        let path = || folder.join(LOCK_FILE);
+        let key = match (locked, trusted_keys.is_empty()) {
+            (_, false) => Some("trusted_keys"),
+            (Some(false), true) => return Ok(None),
+            (Some(true), true) => Some("locked"),
+            (None, true) => None,
+        };
+        let lock = match (Self::read(folder)?, key) {
+            (None, Some(key)) => return Err(LockError::Missing { path: path(), key }),
+            (None, None) => return Ok(None),
+            (Some(lock), _) => lock,
+        };
+        if !trusted_keys.is_empty()
+            && let Err(reason) = lock.signer(trusted_keys)
+        {
+            return Err(LockError::NotTrusted {
+                path: path(),
+                reason,
+            });
+        }
+        Ok(Some(lock))
+    }
+
     /// Reads the lock in a folder. Returns `None` if there is none.
     pub fn read(folder: &Path) -> Result<Option<Self>, LockError> {
         let path = folder.join(LOCK_FILE);
@@ -96,8 +182,11 @@ impl Lock {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let LockContent { format, policies } =
-            toml::from_str(text).map_err(|error| error.to_string())?;
+        let LockContent {
+            format,
+            policies,
+            signatures,
+        } = toml::from_str(text).map_err(|error| error.to_string())?;
         if format != FORMAT {
             return Err(format!(
                 "it has format {format}, this keyrelay supports {FORMAT}"
@@ -122,7 +211,63 @@ impl Lock {
                 return Err(format!("policy `{name}` is listed twice"));
             }
         }
+        for SignatureEntry { key, ed25519 } in signatures {
+            let key: PublicKey = key
+                .parse()
+                .map_err(|error| format!("a signature: {error}"))?;
+            let signature = Signature::from_base64(key, &ed25519);
+            let signature =
+                signature.ok_or_else(|| format!("the signature by {key} is not base64"))?;
+            lock.signatures.push(signature);
+        }
         Ok(lock)
+    }
+
+    /// Signs the entries. A former signature by the same key is replaced.
+    pub fn sign(&mut self, key: &SigningKey) {
+        let signature = key.sign(&self.signed());
+        self.signatures.retain(|it| it.key != signature.key);
+        self.signatures.push(signature);
+    }
+
+    /// The first of the trusted keys that has signed the entries.
+    pub fn signer(&self, trusted_keys: &[PublicKey]) -> Result<PublicKey, NotTrusted> {
+        let is_trusted = |signature: &&Signature| trusted_keys.contains(&signature.key);
+        let signed = self.signed();
+        let mut by_trusted = self.signatures.iter().filter(is_trusted);
+        if let Some(valid) = by_trusted.clone().find(|it| it.is_of(&signed)) {
+            return Ok(valid.key);
+        }
+        Err(match (by_trusted.next(), self.signatures.first()) {
+            (Some(changed), _) => NotTrusted::Changed(changed.key),
+            (None, Some(other)) => NotTrusted::OtherKey(other.key),
+            (None, None) => NotTrusted::Unsigned,
+        })
+    }
+
+    /// Takes over the signatures of a former lock that still are valid: those of the same entries.
+    pub fn keep_signatures(&mut self, former: Self) {
+        let signed = self.signed();
+        let valid = former.signatures.into_iter().filter(|it| it.is_of(&signed));
+        self.signatures.extend(valid);
+    }
+
+    /// The keys whose signatures are in the lock, valid or not.
+    pub fn keys(&self) -> impl Iterator<Item = PublicKey> {
+        self.signatures.iter().map(|signature| signature.key)
+    }
+
+    /// What is signed: a line for each entry.
+    fn signed(&self) -> Vec<u8> {
+        let mut signed = SIGNED.to_owned();
+        for (name, locked) in self.iter() {
+            // Quoted, so that a name with a line break cannot be taken for two entries.
+            let (name, digest) = (toml::Value::from(name), locked.digest);
+            let precompiled = locked.precompiled.map(|digest| digest.to_string());
+            let precompiled = precompiled.as_deref().unwrap_or("-");
+            signed.push_str(&format!("{name} {digest} {precompiled}\n"));
+        }
+        signed.into_bytes()
     }
 
     /// Writes the lock into a folder, atomically.
@@ -176,6 +321,13 @@ impl std::fmt::Display for Lock {
                 writeln!(f, "precompiled_sha256 = \"{precompiled}\"")?;
             }
         }
+        for signature in &self.signatures {
+            let (key, ed25519) = (signature.key, signature.to_base64());
+            write!(
+                f,
+                "\n[[signature]]\nkey = \"{key}\"\ned25519 = \"{ed25519}\"\n"
+            )?;
+        }
         Ok(())
     }
 }
@@ -189,68 +341,4 @@ fn readable_by_all() -> tempfile::Builder<'static, 'static> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lock() -> Lock {
-        let mut lock = Lock::default();
-        lock.insert(
-            "follow",
-            Locked {
-                digest: Digest::of(b"1"),
-                precompiled: Some(Digest::of(b"2")),
-            },
-        );
-        lock.insert(
-            "an \"odd\" name",
-            Locked {
-                digest: Digest::of(b"3"),
-                precompiled: None,
-            },
-        );
-        lock
-    }
-
-    #[test]
-    fn a_written_lock_is_read_back() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(Lock::read(folder.path()).unwrap(), None);
-        lock().write(folder.path()).unwrap();
-        assert_eq!(Lock::read(folder.path()).unwrap(), Some(lock()));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_host_can_read_the_lock_as_another_user() {
-        use std::os::unix::fs::PermissionsExt as _;
-
-        let folder = tempfile::tempdir().unwrap();
-        let other = folder.path().join("other");
-        std::fs::write(&other, "").unwrap();
-        lock().write(folder.path()).unwrap();
-        let mode = |file: &Path| file.metadata().unwrap().permissions().mode();
-        assert_eq!(mode(&folder.path().join(LOCK_FILE)), mode(&other) & !0o022);
-    }
-
-    #[track_caller]
-    fn check(text: &str, reason: &str) {
-        let error = Lock::parse(text).unwrap_err();
-        assert!(error.contains(reason), "{error}");
-    }
-
-    #[test]
-    fn an_invalid_lock_is_refused() {
-        check("", "format");
-        check("format = 2", "format 2");
-        check("format = 1\nother = 1", "other");
-        check(
-            "format = 1\n[[policy]]\nname = \"a\"\nsha256 = \"12\"",
-            "policy `a`",
-        );
-        let entry = format!(
-            "[[policy]]\nname = \"a\"\nsha256 = \"{}\"\n",
-            Digest::of(b"")
-        );
-        check(&format!("format = 1\n{entry}{entry}"), "twice");
-    }
-}
+mod tests;

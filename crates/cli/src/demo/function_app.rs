@@ -3,13 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use keyrelay_sandbox::{Lock, Locked};
+use keyrelay_model::PublicKey;
+use keyrelay_sandbox::{Lock, Locked, SigningKey};
 
 use super::SECRET;
 
+/// The copy of a function app.
+pub(super) struct CopiedApp {
+    pub(super) root: PathBuf,
+    /// The key that has signed the lock with the added policy.
+    pub(super) trusted_key: Option<PublicKey>,
+}
+
 /// Copies the function app, and adds a policy for the secret: a copy of `pin` under the secret's
 /// name.
-pub(super) fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+pub(super) fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<CopiedApp> {
     let copied = folder.join("app");
     copy_folder(app, &copied).with_context(|| {
         format!(
@@ -23,6 +31,7 @@ pub(super) fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
         policies.join(format!("{SECRET}.wasm")),
     )
     .context("no policy `pin`")?;
+    let mut trusted_key = None;
     // If the app has a lock, only the policies in it run.
     if let Some(mut lock) = Lock::read(&copied)? {
         let pin = lock
@@ -36,9 +45,15 @@ pub(super) fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
                 ..pin
             },
         );
+        let (key, _) = SigningKey::generate()?;
+        lock.sign(&key);
         lock.write(&copied)?;
+        trusted_key = Some(key.public_key());
     }
-    Ok(copied)
+    Ok(CopiedApp {
+        root: copied,
+        trusted_key,
+    })
 }
 
 fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use keyrelay_config::{Config, Mode};
 use keyrelay_sandbox::{
-    Checked, LOCK_FILE, LoadError, Lock, NotUsed, Policy, PolicyLimits, Sandbox, policy_files,
+    Checked, LOCK_FILE, LoadError, Lock, LockError, NotUsed, Policy, PolicyLimits, Sandbox,
+    policy_files,
 };
 use serde_json::Value;
 
@@ -146,8 +147,7 @@ async fn policies(folder: &Path, config: Option<&Config>, findings: &mut Finding
             return Vec::new();
         }
     };
-    let wants_lock = config.and_then(|config| config.locked);
-    let lock = match lock(folder, wants_lock) {
+    let lock = match lock(folder, config) {
         Ok(lock) => lock,
         Err((words, fix)) => {
             findings.bad("policies", words, fix);
@@ -220,16 +220,20 @@ fn checked(checked: Checked) -> Result<(Policy, &'static str), LoadError> {
 }
 
 /// The lock that applies, if any. An error has its message and the fix.
-fn lock(folder: &Path, wants_lock: Option<bool>) -> Result<Option<Lock>, (String, &'static str)> {
-    match (wants_lock, Lock::read(folder)) {
-        (Some(false), _) => Ok(None),
-        (_, Err(error)) => Err((out::chain(&error), "write it again with `keyrelay lock`")),
-        (Some(true), Ok(None)) => Err((
-            format!("`locked` is true, and there is no {LOCK_FILE}"),
-            "write it with `keyrelay lock`: keyrelay-host does not start without",
-        )),
-        (_, Ok(lock)) => Ok(lock),
-    }
+fn lock(folder: &Path, config: Option<&Config>) -> Result<Option<Lock>, (String, &'static str)> {
+    let (locked, trusted_keys) = match config {
+        Some(config) => (config.locked, config.trusted_keys.as_slice()),
+        None => (None, &[][..]),
+    };
+    Lock::that_applies(folder, locked, trusted_keys).map_err(|error| {
+        let fix = match error {
+            LockError::NotTrusted { .. } => {
+                "review the policies and sign the lock: keyrelay-host does not start without"
+            }
+            _ => "write it again with `keyrelay lock`: keyrelay-host does not start without",
+        };
+        (out::chain(&error), fix)
+    })
 }
 
 fn mode(config: &Config, findings: &mut Findings) {

@@ -23,3 +23,4 @@ mod local;
 mod package;
 mod pages;
 mod runs;
+mod signed_lock;

@@ -297,3 +297,28 @@ fn a_workspace_that_is_no_guid_is_refused() {
         "{text}"
     );
 }
+
+#[test]
+fn trusted_keys_need_a_lock() {
+    const KEY: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+    let trusted = format!("trusted_keys = [\"{KEY}\"]");
+    assert_eq!(read(&trusted).trusted_keys.len(), 1);
+    read(&format!("locked = true\n{trusted}"));
+    check_problems(
+        &format!("locked = false\n{trusted}"),
+        &[],
+        &[
+            "keyrelay.toml: locked: `false` contradicts `trusted_keys`, which need a signed \
+             policies.lock: remove one of them",
+        ],
+    );
+    let no_key = "keyrelay.toml: trusted_keys[0]: a public key is an Ed25519 key as `keyrelay key \
+                  show` prints it: 60 characters that begin with `MCowBQYDK2VwAyEA`";
+    check_problems("trusted_keys = [\"SHA256:abc\"]", &[], &[no_key]);
+    // The app setting replaces the keys of the file.
+    let other = environment(&[("KEYRELAY_TRUSTED_KEYS", &format!("{KEY},{KEY}"))]);
+    assert_eq!(
+        Config::read(&trusted, &other).unwrap().trusted_keys.len(),
+        2
+    );
+}

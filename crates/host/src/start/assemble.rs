@@ -8,7 +8,7 @@ use anyhow::Context;
 use keyrelay_azure::{Credential, Http, KeyVault, LogAnalytics, ResourceManager};
 use keyrelay_config::{Config, OwnApp, identity};
 use keyrelay_records::{History, Pending, store};
-use keyrelay_sandbox::{AppSandbox, Compilation, CompileCommand, LOCK_FILE, Lock};
+use keyrelay_sandbox::{AppSandbox, Compilation, CompileCommand, Lock};
 use tokio::sync::Semaphore;
 
 use super::COMPILE_POLICY;
@@ -53,7 +53,8 @@ pub(super) fn assemble(
         .context("cannot find the file of this program")?;
     let sandbox = AppSandbox::new(app_root, Compilation::ChildProcess(compiler))
         .context("cannot start the sandbox")?;
-    let policies = PolicyCache::open(&folder, sandbox, lock(&config, app_root)?)
+    let lock = Lock::that_applies(app_root, config.locked, &config.trusted_keys)?;
+    let policies = PolicyCache::open(&folder, sandbox, lock)
         .with_context(|| format!("cannot read {}", folder.display()))?;
     let store = store::open(&config.store, app_root, &config.cloud, &credential, &http)?;
     let resource_manager =
@@ -85,18 +86,4 @@ pub(super) fn assemble(
         handled_apps: HandledApps::default(),
         config,
     })
-}
-
-/// Reads `policies.lock`. It applies if it exists, unless the configuration says otherwise.
-fn lock(config: &Config, app_root: &Path) -> anyhow::Result<Option<Lock>> {
-    if config.locked == Some(false) {
-        return Ok(None);
-    }
-    let lock = Lock::read(app_root)?;
-    if config.locked == Some(true) && lock.is_none() {
-        anyhow::bail!(
-            "`locked` is true, and there is no {LOCK_FILE}: write it with `keyrelay lock`"
-        );
-    }
-    Ok(lock)
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use keyrelay_host::policy_cache::PolicyCache;
 use keyrelay_model::{Decision, Event, ObjectKind, Occurrence, Target};
 use keyrelay_sandbox::{
-    AppSandbox, AppView, Compilation, Digest, Lock, Locked, PolicyLimits, Sandbox,
+    AppSandbox, AppView, Compilation, Digest, Lock, Locked, PolicyLimits, Sandbox, SigningKey,
     precompiled_file, visible_references,
 };
 
@@ -277,6 +277,26 @@ async fn a_precompiled_file_that_was_changed_is_reported_and_compiled_again() {
         "compiled again: the precompiled file is not the one",
     )
     .await;
+    assert_eq!(decided(&app).await.0, "follow");
+}
+
+#[tokio::test]
+async fn with_trusted_keys_a_lock_that_one_of_them_has_signed_applies() {
+    let (former, _) = SigningKey::generate().unwrap();
+    let (key, _) = SigningKey::generate().unwrap();
+    let keys = [former.public_key(), key.public_key()];
+    let setup = Setup::new()
+        .site("orders", &format!("SQL = \"{}\"", reference("sql")))
+        .configured(&format!(
+            "trusted_keys = [\"{}\", \"{}\"]",
+            keys[0], keys[1]
+        ));
+    let policies = setup.policies();
+    let mut signed = lock(&policies, &["follow"]).await;
+    signed.sign(&key);
+    signed.write(policies.parent().unwrap()).unwrap();
+    let app = setup.start().await;
+    logged(&app, "pin", "`policies.lock` does not name it").await;
     assert_eq!(decided(&app).await.0, "follow");
 }
 

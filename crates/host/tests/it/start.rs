@@ -2,6 +2,8 @@
 
 use std::process::{Command, Output};
 
+use keyrelay_sandbox::{Lock, SigningKey};
+
 use crate::harness::client;
 use crate::setup::Setup;
 
@@ -110,4 +112,41 @@ fn an_installation_that_would_find_no_app_or_could_stop_itself_does_not_start() 
         assert_eq!(output.status.code(), Some(1), "{stderr}");
         assert!(stderr.contains(fix), "{variables:?}: {stderr}");
     }
+}
+
+#[test]
+fn with_trusted_keys_it_does_not_start_without_their_signature() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("policies")).unwrap();
+    let (key, _) = SigningKey::generate().unwrap();
+    let (other, _) = SigningKey::generate().unwrap();
+    let start = |lock: Option<&Lock>| {
+        if let Some(lock) = lock {
+            lock.write(folder.path()).unwrap();
+        }
+        let trusted = key.public_key().to_string();
+        let variables = [
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", "0"),
+            ("KEYRELAY_STORE", "store"),
+            (
+                "KEYRELAY_SCOPE",
+                "/subscriptions/00000000-0000-0000-0000-000000000001",
+            ),
+            ("KEYRELAY_TRUSTED_KEYS", trusted.as_str()),
+        ];
+        let output = run(folder.path(), &variables);
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let missing = start(None);
+    assert!(
+        missing.contains("`trusted_keys` in keyrelay.toml needs"),
+        "{missing}"
+    );
+    let mut lock = Lock::default();
+    let unsigned = start(Some(&lock));
+    assert!(unsigned.contains("it has no signature"), "{unsigned}");
+    lock.sign(&other);
+    let by_other = start(Some(&lock));
+    assert!(by_other.contains("it is signed by MCow"), "{by_other}");
 }
