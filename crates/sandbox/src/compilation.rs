@@ -1,10 +1,8 @@
 //! Where policies are compiled: in this process, or in one of its own with limits.
 
-use std::path::PathBuf;
-
 use bytes::Bytes;
 
-use crate::compile_process;
+use crate::compile_process::{self, CompileCommand};
 use crate::engine::Compilers;
 use crate::error::LoadError;
 
@@ -16,26 +14,6 @@ pub enum Compilation {
     InProcess,
     /// In a process of its own, with limits of time and memory that grow with the file.
     ChildProcess(CompileCommand),
-}
-
-/// A program that calls [`compile_policy`](crate::compile_policy), as `keyrelay-host` and `keyrelay`
-/// do.
-#[derive(Debug, Clone)]
-pub struct CompileCommand {
-    pub(crate) program: PathBuf,
-    pub(crate) argument: &'static str,
-}
-
-impl CompileCommand {
-    /// This program, started with `argument`.
-    pub fn of_this_program(argument: &'static str) -> std::io::Result<Self> {
-        // The name of the file may be that of the next version by now, whose engine differs.
-        let program = match cfg!(target_os = "linux") {
-            true => PathBuf::from("/proc/self/exe"),
-            false => std::env::current_exe()?,
-        };
-        Ok(Self { program, argument })
-    }
 }
 
 impl Compilation {

@@ -6,12 +6,12 @@
 //! environment, because that of a function app holds the key of its identity.
 
 use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus, Stdio};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-use crate::compilation::CompileCommand;
 use crate::compile_limits::{CompileLimits, LARGEST_CODE};
 use crate::engine::Compilers;
 use crate::error::{InvalidFile, LoadError};
@@ -26,6 +26,26 @@ const COMPLAINT: u64 = 4 << 10;
 
 /// The words by which Rust's runtime ends a process that gets no more memory.
 const NO_MEMORY: &str = "memory allocation of";
+
+/// A program that calls [`compile_policy`], as `keyrelay-host` and `keyrelay`
+/// do.
+#[derive(Debug, Clone)]
+pub struct CompileCommand {
+    program: PathBuf,
+    argument: &'static str,
+}
+
+impl CompileCommand {
+    /// This program, started with `argument`.
+    pub fn of_this_program(argument: &'static str) -> std::io::Result<Self> {
+        // The name of the file may be that of the next version by now, whose engine differs.
+        let program = match cfg!(target_os = "linux") {
+            true => PathBuf::from("/proc/self/exe"),
+            false => std::env::current_exe()?,
+        };
+        Ok(Self { program, argument })
+    }
+}
 
 /// Starts the child and waits for the compiled policy. The child ends with the returned future.
 pub(crate) async fn compile(command: &CompileCommand, file: &[u8]) -> Result<Vec<u8>, LoadError> {

@@ -1,5 +1,4 @@
-//! The WebAssembly engines: their configuration, and the way of a policy's file to linked machine
-//! code.
+//! The WebAssembly engines: their configuration, and how a policy's file becomes linked machine code.
 
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};

@@ -31,8 +31,8 @@ mod wasi_linker;
 
 pub use about::{About, View};
 pub use app_sandbox::{AppSandbox, Loaded};
-pub use compilation::{Compilation, CompileCommand};
-pub use compile_process::compile_policy;
+pub use compilation::Compilation;
+pub use compile_process::{CompileCommand, compile_policy};
 pub use decision::PolicyDecision;
 pub use digest::{Digest, DigestError};
 pub use error::{DecideError, InvalidFile, LoadError, SandboxError, Undecided};
