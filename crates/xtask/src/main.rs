@@ -4,6 +4,8 @@ mod app;
 mod azurite;
 mod binaries;
 mod ci;
+#[cfg(test)]
+mod claims;
 mod clients;
 mod output;
 mod policies;

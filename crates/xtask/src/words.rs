@@ -80,14 +80,14 @@ const CHECKED: [&str; 12] = [
 /// Folders that are not ours, or generated.
 const SKIPPED: [&str; 5] = ["target", "dist", "node_modules", "__pycache__", "venv"];
 
-struct Source {
+pub(crate) struct Source {
     /// Relative to the root, with `/`.
-    path: String,
-    text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 /// All files that are checked.
-fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let root = shell::root();
     let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
     while let Some(folder) = folders.pop() {
