@@ -237,6 +237,11 @@ impl ObjectId {
         {
             return contradiction("topic", vault, self.vault_host.vault());
         }
+        if let Some(vault) = data.text("VaultName")
+            && !vault.eq_ignore_ascii_case(self.vault_host.vault())
+        {
+            return contradiction("data.VaultName", vault, self.vault_host.vault());
+        }
         if let Some(name) = data.text("ObjectName")
             && !name.eq_ignore_ascii_case(self.name.as_str())
         {
