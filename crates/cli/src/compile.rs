@@ -1,15 +1,16 @@
 //! `keyrelay compile`: ahead-of-time compilation of policies.
 
-use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
-use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, precompiled_file};
+use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, SigningKey, precompiled_file};
+use tempfile::NamedTempFile;
 
-use crate::lock::{app_of, digests, files, print};
+use crate::lock::{app_of, compile_each, files, print};
 use crate::out;
 use crate::sandbox;
 use crate::signing;
@@ -35,7 +36,8 @@ pub(crate) struct Compile {
 
 impl Compile {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let lock = policies(&self.app, self.sign.as_ref()).await?;
+        let key = signing::given(self.sign.as_deref())?;
+        let lock = policies(&self.app, key.as_ref()).await?;
         if self.json {
             print(&lock);
         }
@@ -45,32 +47,47 @@ impl Compile {
 }
 
 /// Compiles the policies of a function app, locks them, and signs the lock if there is a key.
-pub(crate) async fn policies(app: &Path, key: Option<&PathBuf>) -> anyhow::Result<Lock> {
-    let sandbox = sandbox::new()?;
-    let (mut lock, files) = (Lock::default(), files(app)?);
-    let digests = digests(&sandbox, &files).await?;
-    for ((name, file), digest) in files.into_iter().zip(digests) {
-        let began = Instant::now();
-        let compiled = sandbox
-            .precompile(&file)
-            .await
-            .with_context(|| format!("cannot compile policies/{name}.wasm"))?;
-        let beside = precompiled_file(&file);
-        fs::write(&beside, &compiled)
-            .with_context(|| format!("cannot write {}", beside.display()))?;
+/// Nothing is written if one of them is no policy.
+pub(crate) async fn policies(app: &Path, key: Option<&SigningKey>) -> anyhow::Result<Lock> {
+    let (mut lock, mut written, files) = (Lock::default(), Vec::new(), files(app)?);
+    let mut began = Instant::now();
+    compile_each(&sandbox::new()?, &files, |name, file, digest, content| {
+        let beside = precompiled_file(file);
+        written.push((write_beside(&beside, content)?, beside));
         lock.insert(
-            &name,
+            name,
             Locked {
                 digest,
-                precompiled: Some(Digest::of(&compiled)),
+                precompiled: Some(Digest::of(content)),
             },
         );
-        let (size, took) = (compiled.len() >> 10, began.elapsed().as_millis());
+        let (size, took) = (content.len() >> 10, began.elapsed().as_millis());
         out::note(&format!("compiled {name}: {size} KiB, in {took} ms"));
+        began = Instant::now();
+        Ok(())
+    })
+    .await?;
+    for (written, beside) in written {
+        let persisted = written.persist(&beside);
+        persisted.with_context(|| format!("cannot write {}", beside.display()))?;
     }
     // Written last: until then the new files do not match the old lock, and the host compiles the
     // policies itself.
-    signing::sign(&mut lock, app, key)?;
+    signing::sign(&mut lock, app, key);
     lock.write(app)?;
     Ok(lock)
+}
+
+/// Writes a file that others can read, to be renamed to `file` later.
+fn write_beside(file: &Path, content: &[u8]) -> anyhow::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let mut write = || {
+        let mut written = builder.prefix(".keyrelay-").tempfile_in(folder)?;
+        written.write_all(content)?;
+        Ok::<_, std::io::Error>(written)
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
 }

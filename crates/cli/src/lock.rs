@@ -7,7 +7,8 @@ use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use keyrelay_model::PublicKey;
 use keyrelay_sandbox::{
-    Digest, LOCK_FILE, Lock, Locked, Sandbox, policy_files, precompiled_file, read_policy,
+    Digest, LOCK_FILE, Lock, Locked, Sandbox, SigningKey, policy_files, precompiled_file,
+    read_policy,
 };
 use serde_json::json;
 
@@ -59,7 +60,8 @@ impl LockCommand {
         if self.check {
             return self.check().await;
         }
-        let lock = write_lock(&self.app, self.sign.as_ref()).await?;
+        let key = signing::given(self.sign.as_deref())?;
+        let lock = write_lock(&self.app, key.as_ref()).await?;
         if self.json {
             print(&lock);
         }
@@ -140,12 +142,11 @@ pub(crate) fn print(lock: &Lock) {
 
 /// Writes the lock of a function app, for the policies that are in it, and signs it if there is a
 /// key.
-pub(crate) async fn write_lock(app: &Path, key: Option<&PathBuf>) -> anyhow::Result<Lock> {
+pub(crate) async fn write_lock(app: &Path, key: Option<&SigningKey>) -> anyhow::Result<Lock> {
     let files = files(app)?;
-    let sandbox = sandbox::new()?;
     let mut lock = Lock::default();
-    for ((name, file), digest) in files.iter().zip(digests(&sandbox, &files).await?) {
-        let precompiled = precompiled(&sandbox, file).await?;
+    compile_each(&sandbox::new()?, &files, |name, file, digest, content| {
+        let precompiled = Precompiled::compare(file, content)?;
         ensure!(
             precompiled != Precompiled::Foreign,
             "policies/{name}.cwasm is not what policies/{name}.wasm compiles to on this machine, and \
@@ -159,8 +160,10 @@ pub(crate) async fn write_lock(app: &Path, key: Option<&PathBuf>) -> anyhow::Res
                 precompiled,
             },
         );
-    }
-    signing::sign(&mut lock, app, key)?;
+        Ok(())
+    })
+    .await?;
+    signing::sign(&mut lock, app, key);
     lock.write(app)?;
     Ok(lock)
 }
@@ -176,6 +179,20 @@ enum Precompiled {
 }
 
 impl Precompiled {
+    /// Compares the file beside a policy with what the policy compiles to: compilation is
+    /// deterministic, and a digest in a lock that travels with the file proves nothing.
+    fn compare(policy: &Path, content: &[u8]) -> anyhow::Result<Self> {
+        let beside = precompiled_file(policy);
+        if !beside.exists() {
+            return Ok(Self::Absent);
+        }
+        let found = digest_of(&beside)?;
+        Ok(match found == Digest::of(content) {
+            true => Self::Same(found),
+            false => Self::Foreign,
+        })
+    }
+
     fn digest(self) -> Option<Digest> {
         match self {
             Self::Same(digest) => Some(digest),
@@ -184,36 +201,23 @@ impl Precompiled {
     }
 }
 
-/// Compiles a policy again, and compares its precompiled form with that: compilation is
-/// deterministic, and a digest in a lock that travels with the file proves nothing.
-async fn precompiled(sandbox: &Sandbox, file: &Path) -> anyhow::Result<Precompiled> {
-    let beside = precompiled_file(file);
-    if !beside.exists() {
-        return Ok(Precompiled::Absent);
-    }
-    let found = digest_of(&beside)?;
-    let compiled = Digest::of(&sandbox.precompile(file).await?);
-    Ok(match found == compiled {
-        true => Precompiled::Same(found),
-        false => Precompiled::Foreign,
-    })
-}
-
 fn digest_of(file: &Path) -> anyhow::Result<Digest> {
     let bytes = read_policy(file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(Digest::of(&bytes))
 }
 
-/// The digests of policies. The error names every file that is not a policy, by its path in the
+/// Compiles policies, and calls `each` for each with its name, its file, its digest, and the content
+/// of its precompiled file. The error names every file that is not a policy, by its path in the
 /// function app, because the folder may be temporary.
-pub(crate) async fn digests(
+pub(crate) async fn compile_each(
     sandbox: &Sandbox,
     files: &[(String, PathBuf)],
-) -> anyhow::Result<Vec<Digest>> {
-    let (mut digests, mut broken) = (Vec::new(), Vec::new());
+    mut each: impl FnMut(&str, &Path, Digest, &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut broken = Vec::new();
     for (name, file) in files {
-        match sandbox.load_file(file).await {
-            Ok(policy) => digests.push(policy.digest()),
+        match sandbox.load_and_precompile(file).await {
+            Ok((policy, content)) => each(name, file, policy.digest(), &content)?,
             Err(error) => broken.push(format!(
                 "policies/{name}.wasm is no policy: {}",
                 out::chain(&error)
@@ -221,7 +225,7 @@ pub(crate) async fn digests(
         }
     }
     ensure!(broken.is_empty(), "{}", broken.join("\n"));
-    Ok(digests)
+    Ok(())
 }
 
 /// The policies of a function app, by name.
@@ -262,7 +266,8 @@ async fn differences(
             differences.push(format!("{name} is another file"));
             continue;
         }
-        match precompiled(sandbox, file).await? {
+        let content = sandbox.precompile(file).await?;
+        match Precompiled::compare(file, &content)? {
             Precompiled::Foreign => differences.push(format!(
                 "{name}.cwasm is not what {name}.wasm compiles to on this machine"
             )),

@@ -66,10 +66,10 @@ impl Package {
             .chain(&self.policies)
             .chain(&self.config)
             .chain(&self.host)
-            .chain(self.sign.iter().filter(|key| !signing::is_stdin(key)))
         {
             usage_error::require_exists(path)?;
         }
+        let key = signing::given(self.sign.as_deref())?;
         let mut contents = Contents::read(&self.base)?;
         for folder in &self.policies {
             contents.put_policies(folder)?;
@@ -90,12 +90,12 @@ impl Package {
                 .with_context(|| format!("cannot copy {}", signed.display()))?;
         }
         if check::IS_THIS_MACHINE {
-            compile::policies(folder.path(), self.sign.as_ref()).await?;
+            compile::policies(folder.path(), key.as_ref()).await?;
         } else {
             out::warning(
                 "policies can be compiled ahead of time on Linux on x86-64 only: keyrelay-host will compile them when it starts",
             );
-            crate::lock::write_lock(folder.path(), self.sign.as_ref()).await?;
+            crate::lock::write_lock(folder.path(), key.as_ref()).await?;
         }
         let config = configuration(folder.path())?;
         Lock::that_applies(folder.path(), config.locked, &config.trusted_keys)

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use keyrelay_sandbox::{Lock, SigningKey};
@@ -14,8 +14,13 @@ use crate::usage_error::OrUsageError;
 const STDIN: &str = "-";
 
 /// Whether a key is read from standard input.
-pub(crate) fn is_stdin(file: &Path) -> bool {
+fn is_stdin(file: &Path) -> bool {
     file.as_os_str() == STDIN
+}
+
+/// Reads the key that an option names, if it does.
+pub(crate) fn given(file: Option<&Path>) -> anyhow::Result<Option<SigningKey>> {
+    file.map(read).transpose()
 }
 
 /// Reads the key that signs.
@@ -55,14 +60,13 @@ pub(crate) fn create(file: &Path) -> anyhow::Result<SigningKey> {
 
 /// Signs a lock that was made again, or keeps the signatures of the former one if it has the same
 /// policies.
-pub(crate) fn sign(lock: &mut Lock, app: &Path, key: Option<&PathBuf>) -> anyhow::Result<()> {
+pub(crate) fn sign(lock: &mut Lock, app: &Path, key: Option<&SigningKey>) {
     // A lock that cannot be read is written again.
     let former = Lock::read(app).ok().flatten().unwrap_or_default();
     let were_signed: Vec<_> = former.keys().collect();
     lock.keep_signatures(former);
-    if let Some(file) = key {
-        let key = read(file)?;
-        lock.sign(&key);
+    if let Some(key) = key {
+        lock.sign(key);
         out::note(&format!("signed by {}", key.public_key()));
     }
     for key in were_signed {
@@ -72,5 +76,4 @@ pub(crate) fn sign(lock: &mut Lock, app: &Path, key: Option<&PathBuf>) -> anyhow
             ));
         }
     }
-    Ok(())
 }

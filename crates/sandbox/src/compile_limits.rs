@@ -5,17 +5,20 @@ use std::time::Duration;
 /// The resources for the compilation of one policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CompileLimits {
-    /// The time until the compiled policy is there.
+    /// The processor time of the compiler, in whole seconds. A busy machine does not shorten it.
     pub(crate) time: Duration,
+    /// The time until the compiled policy is there. Where processor time cannot be limited, it is
+    /// the only limit of time.
+    pub(crate) wait: Duration,
     /// The memory of the compiler, in bytes.
     pub(crate) memory: u64,
 }
 
-/// The time for a file of at most 1 MiB. A policy in Rust takes some 20 ms.
+/// The processor time for a file of at most 1 MiB. A policy in Rust takes some 20 ms.
 const TIME: Duration = Duration::from_secs(8);
 
 /// The time for each MiB beyond the first. A policy with a Python interpreter of 18 MiB takes about
-/// 6 s, and an unoptimised build of keyrelay on a busy machine ten times as long.
+/// 6 s of two processors, and three times as long with an unoptimised build of keyrelay.
 const TIME_A_MIB: Duration = Duration::from_secs(5);
 
 /// The memory for a file of at most 1 MiB, in bytes. Each thread of the compiler has a stack of 2 MiB.
@@ -32,8 +35,10 @@ impl CompileLimits {
     pub(crate) fn of(length: usize) -> Self {
         let beyond = (length as u64).saturating_sub(1 << 20);
         let mebibytes = u32::try_from(beyond.div_ceil(1 << 20)).unwrap_or(u32::MAX);
+        let time = TIME + TIME_A_MIB.saturating_mul(mebibytes);
         Self {
-            time: TIME + TIME_A_MIB.saturating_mul(mebibytes),
+            time,
+            wait: if cfg!(unix) { time * 5 } else { time },
             memory: MEMORY + MEMORY_A_BYTE.saturating_mul(beyond),
         }
     }

@@ -62,7 +62,7 @@ pub(crate) async fn compile(command: &CompileCommand, file: &[u8]) -> Result<Vec
         .kill_on_drop(true)
         .spawn()
         .map_err(failed)?;
-    let exchanged = tokio::time::timeout(limits.time, exchange(child, file)).await;
+    let exchanged = tokio::time::timeout(limits.wait, exchange(child, file)).await;
     let Ok(exchanged) = exchanged else {
         return Err(LoadError::CompileTime { limit: limits.time });
     };
@@ -118,6 +118,9 @@ impl Exited {
                 LARGEST_CODE >> 20
             )));
         }
+        if self.is_out_of_time() {
+            return Err(LoadError::CompileTime { limit: limits.time });
+        }
         match self.status.code() {
             Some(0) => Ok(self.output),
             Some(code) if code == i32::from(INVALID) => {
@@ -129,6 +132,18 @@ impl Exited {
             }),
             _ => Err(self.failure()),
         }
+    }
+
+    /// Whether the system has ended the process at its limit of processor time.
+    #[cfg(unix)]
+    fn is_out_of_time(&self) -> bool {
+        use std::os::unix::process::ExitStatusExt as _;
+        self.status.signal() == Some(rustix::process::Signal::XCPU.as_raw())
+    }
+
+    #[cfg(not(unix))]
+    fn is_out_of_time(&self) -> bool {
+        false
     }
 
     fn failure(&self) -> LoadError {
@@ -167,31 +182,26 @@ fn compile_stdin() -> io::Result<ExitCode> {
     Ok(code)
 }
 
-/// Limits the memory of this process. The system ends it before others if memory runs out.
+/// Limits the memory and the processor time of this process. The system ends it before others if
+/// memory runs out.
 ///
-/// A limit that cannot be set does not stop the compilation: the caller still limits its time.
+/// A limit that cannot be set does not stop the compilation: the caller still limits how long it
+/// waits.
 #[cfg(unix)]
 fn limit_this_process(limits: CompileLimits) {
     use rustix::process::{Resource, Rlimit, setrlimit};
 
     let limit = |resource, most: u64| {
-        let most = Some(most);
-        let _ = setrlimit(
-            resource,
-            Rlimit {
-                current: most,
-                maximum: most,
-            },
-        );
+        let limit = Rlimit {
+            current: Some(most),
+            // At the lower one it gets a signal that says which limit it is.
+            maximum: Some(most.saturating_add(1)),
+        };
+        let _ = setrlimit(resource, limit);
     };
     // Linux counts all private memory that can be written.
     limit(Resource::Data, limits.memory);
-    // For the case that the caller is killed and cannot end this process.
-    let processors = std::thread::available_parallelism().map_or(1, |number| number.get() as u64);
-    limit(
-        Resource::Cpu,
-        limits.time.as_secs().saturating_mul(processors),
-    );
+    limit(Resource::Cpu, limits.time.as_secs());
     limit(Resource::Core, 0);
     if cfg!(target_os = "linux") {
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");

@@ -85,7 +85,7 @@ pub enum LoadError {
     #[error(transparent)]
     File(#[from] InvalidFile),
     /// Compiling the file takes too long.
-    #[error("the policy was not compiled within {} s, build it from less code, or from smaller functions", limit.as_secs())]
+    #[error("the policy was not compiled within {} s of processor time, build it from less code, or from smaller functions", limit.as_secs())]
     CompileTime {
         /// The limit for a file of this size.
         limit: Duration,

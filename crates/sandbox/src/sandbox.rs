@@ -128,6 +128,17 @@ impl Sandbox {
         Ok((self.describe(&policy_name(path), compiled).await?, not_used))
     }
 
+    /// Loads a policy from its file. Returns it with the content of its precompiled file, as
+    /// [`precompile`](Self::precompile) does.
+    pub async fn load_and_precompile(&self, path: &Path) -> Result<(Policy, Vec<u8>), LoadError> {
+        let (read, name) = (path.to_owned(), policy_name(path));
+        let file = PolicyBytes::new(blocking(move || read_policy(&read)).await?)?;
+        let code = self.compile(&file).await?;
+        let content = precompile::content(&file.bytes, &code);
+        let compiled = self.link(file, code).await?;
+        Ok((self.describe(&name, compiled).await?, content))
+    }
+
     /// Compiles a policy's file ahead of time. The caller writes the result to
     /// [`precompiled_file`], and its digest to the lock. Equal files give equal bytes on every
     /// machine of this architecture.

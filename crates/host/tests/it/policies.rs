@@ -99,7 +99,7 @@ async fn a_file_that_takes_the_compiler_minutes_costs_ten_seconds_and_not_the_ho
     assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
     let is_refused = |line: &serde_json::Map<String, serde_json::Value>| {
         field(line, "policy.name") == "bomb"
-            && field(line, "message").contains("was not compiled within 8 s")
+            && field(line, "message").contains("was not compiled within 8 s of processor time")
     };
     app.until("the quarantine", |app| app.lines().iter().any(is_refused))
         .await;
