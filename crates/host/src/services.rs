@@ -47,6 +47,8 @@ pub struct Services {
     pub telemetry: Telemetry,
     /// The instruments.
     pub metrics: Arc<Metrics>,
+    /// Bounds the events of the deliveries that are handled at once.
+    pub(crate) events: Semaphore,
     /// Bounds the concurrent runs of events.
     pub(crate) runs: Arc<Semaphore>,
     /// The lists of versions, by vault and secret.

@@ -50,6 +50,8 @@ impl Server {
         command.env("FUNCTIONS_CUSTOMHANDLER_PORT", address.port().to_string());
         command.env("FUNCTIONS_APP_ROOT_PATH", app);
         command.env("KEYRELAY_STORE", store);
+        // Without a scope it would find no app, and does not start.
+        command.env("KEYRELAY_SCOPE", format!("/subscriptions/{NO_ID}"));
         // The endpoint does not exist, and is never requested.
         command
             .env("IDENTITY_ENDPOINT", "http://127.0.0.1:9/token")

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use futures::future::{join, join_all};
 use keyrelay_model::{Event, EventError};
 use keyrelay_records::{Cause, Outcome, Run};
+use tokio::time::timeout_at;
 
 use super::admit::refused_vault;
 use super::record::record;
-use super::run::{Trigger, begin, ended};
+use super::run::{MAX_EVENTS_AT_ONCE, Trigger, begin, ended};
 use super::time_budget::TimeBudget;
 use crate::services::Services;
 
@@ -36,6 +37,12 @@ pub(crate) async fn run_events<T>(
     events: impl IntoIterator<Item = (T, Result<Event, EventError>)>,
     budget: TimeBudget,
 ) -> Vec<(Vec<T>, Run)> {
+    let events: Vec<_> = events.into_iter().collect();
+    let places = events.len().min(MAX_EVENTS_AT_ONCE);
+    let places = u32::try_from(places).unwrap_or(u32::MAX);
+    // A delivery that gets no place in time begins no run, and is repeated.
+    let places = services.events.acquire_many(places);
+    let _places = timeout_at(budget.record().moment(), places).await;
     let mut refused: Option<Refused<T>> = None;
     let mut begun = Vec::new();
     for (tag, event) in events {

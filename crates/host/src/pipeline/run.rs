@@ -29,6 +29,10 @@ use crate::telemetry::SPANS;
 /// can be in the batches of their apps together. One takes some 40 KB.
 pub(crate) const MAX_RUNS: usize = keyrelay_model::MAX_EVENTS;
 
+/// Largest number of events of the deliveries that are handled at once. Others wait with what they
+/// have sent, because each event keeps its run, some 3 KB, until its delivery is answered.
+pub(crate) const MAX_EVENTS_AT_ONCE: usize = 4 * keyrelay_model::MAX_EVENTS;
+
 /// Begins the run of one event in a task of its own: the run continues if the sender disconnects,
 /// and a panic ends nothing but the run.
 ///

@@ -17,7 +17,7 @@ use crate::pipeline::app_queue::AppQueues;
 use crate::pipeline::discovery_cache::DiscoveryCache;
 use crate::pipeline::handled_apps::HandledApps;
 use crate::pipeline::role_propagation::RolePropagation;
-use crate::pipeline::run::MAX_RUNS;
+use crate::pipeline::run::{MAX_EVENTS_AT_ONCE, MAX_RUNS};
 use crate::policy_cache::PolicyCache;
 use crate::services::Services;
 use crate::single_flight::SingleFlights;
@@ -79,6 +79,7 @@ pub(super) fn assemble(
         store,
         telemetry,
         metrics,
+        events: Semaphore::new(MAX_EVENTS_AT_ONCE),
         runs: Arc::new(Semaphore::new(MAX_RUNS)),
         versions: SingleFlights::default(),
         discovery: DiscoveryCache::default(),
