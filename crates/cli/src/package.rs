@@ -1,15 +1,14 @@
 //! `keyrelay package`: the deployment package.
 
-mod archive;
 mod check;
 mod contents;
 mod file;
-mod layout;
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use keyrelay_package::{HOST, pack};
 use keyrelay_sandbox::{Digest, policy_files};
 use serde_json::json;
 
@@ -71,7 +70,7 @@ impl Package {
             contents.put("keyrelay.toml", file::read(file)?);
         }
         if let Some(file) = &self.host {
-            contents.put(layout::HOST, file::read(file)?);
+            contents.put(HOST, file::read(file)?);
         }
         check::all(&contents)?;
 
@@ -85,7 +84,7 @@ impl Package {
             );
             crate::lock::write_lock(folder.path()).await?;
         }
-        let packed = archive::pack(folder.path())?;
+        let packed = pack(&file::read_all(folder.path())?)?;
         file::write(&self.output, &packed)?;
         let policies = policy_files(&folder.path().join("policies"))?;
         self.say(

@@ -1,13 +1,19 @@
 //! The layout of a package: the files that it may have.
 
-use anyhow::ensure;
-
 /// The name of the custom handler.
-pub(super) const HOST: &str = "keyrelay-host";
+pub const HOST: &str = "keyrelay-host";
+
+/// A name that could be written outside of the folder of the package.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the name {0:?} could lead out of the folder on some system: a name is relative, with `/` between \
+     its parts, and has no `..`, no backslash and no colon"
+)]
+pub struct UnsafeName(pub(crate) String);
 
 /// Whether a file is copied into a package. Compiled policies and the lock are not: they are
 /// generated.
-pub(super) fn belongs(name: &str) -> bool {
+pub fn belongs(name: &str) -> bool {
     let parts: Vec<&str> = name.split('/').collect();
     match parts.as_slice() {
         ["host.json" | "keyrelay.toml" | HOST] => true,
@@ -19,7 +25,7 @@ pub(super) fn belongs(name: &str) -> bool {
 
 /// Checks that a name is the same relative path on every system. Windows also separates with a
 /// backslash, has drives and streams with a colon, and ignores dots and spaces at the end of a part.
-pub(super) fn check_name(name: &str) -> anyhow::Result<()> {
+pub fn check_name(name: &str) -> Result<(), UnsafeName> {
     let is_plain = |part: &str| {
         !part.is_empty()
             && !part.ends_with(['.', ' '])
@@ -27,9 +33,8 @@ pub(super) fn check_name(name: &str) -> anyhow::Result<()> {
     };
     // A folder ends with the separator.
     let path = name.strip_suffix('/').unwrap_or(name);
-    ensure!(
-        path.split('/').all(is_plain),
-        "the name {name:?} could lead out of the folder on some system: a name is relative, with `/` between its parts, and has no `..`, no backslash and no colon"
-    );
-    Ok(())
+    match path.split('/').all(is_plain) {
+        true => Ok(()),
+        false => Err(UnsafeName(name.to_owned())),
+    }
 }
