@@ -70,8 +70,7 @@ pub fn run(data: &[u8]) {
         }
     }
     let shown = redaction(&values).printable(&text.text);
-    // No value has a bracket, so that nothing is made of the two sides of what is hidden.
-    text.check(&values, &shown.replace(HIDDEN, "["));
+    text.check(&values, &without_hidden(&shown));
 }
 
 fn redaction(values: &[&str]) -> Redaction {
@@ -81,6 +80,22 @@ fn redaction(values: &[&str]) -> Redaction {
     };
     let settings: Vec<VisibleSetting> = values.iter().enumerate().map(setting).collect();
     Redaction::of(&settings)
+}
+
+/// What is shown, with a bracket for each `[hidden]`, also for one that the end cuts off. No value
+/// has a bracket, so nothing is made of the two sides of what is hidden.
+fn without_hidden(shown: &str) -> String {
+    let replaced = shown.replace(HIDDEN, "[");
+    match replaced.rsplit_once('[') {
+        Some((start, rest))
+            if HIDDEN
+                .get(1..)
+                .is_some_and(|it| it.starts_with(rest.trim_end_matches('…'))) =>
+        {
+            format!("{start}[")
+        }
+        _ => replaced,
+    }
 }
 
 /// A value without the characters that the redaction itself writes, and of a length that lets many
