@@ -1,16 +1,15 @@
 //! `keyrelay package`: the deployment package.
 
-mod archive;
 mod check;
 mod contents;
 mod file;
-mod layout;
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
+use keyrelay_package::{HOST, pack};
 use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, policy_files};
 use serde_json::json;
 
@@ -78,7 +77,7 @@ impl Package {
             contents.put("keyrelay.toml", file::read(file)?);
         }
         if let Some(file) = &self.host {
-            contents.put(layout::HOST, file::read(file)?);
+            contents.put(HOST, file::read(file)?);
         }
         check::all(&contents)?;
 
@@ -100,7 +99,7 @@ impl Package {
         let config = configuration(folder.path())?;
         Lock::that_applies(folder.path(), config.locked, &config.trusted_keys)
             .context("keyrelay-host would not start: sign the lock with `--sign KEY`")?;
-        let packed = archive::pack(folder.path())?;
+        let packed = pack(&file::read_all(folder.path())?)?;
         file::write(&self.output, &packed)?;
         let policies = policy_files(&folder.path().join("policies"))?;
         self.say(

@@ -1,4 +1,4 @@
 //! The custom handler's protocol: requests of the Functions host on 127.0.0.1, and their responses.
 
-mod invocation;
+pub mod invocation;
 pub mod routes;

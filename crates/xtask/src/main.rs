@@ -7,6 +7,7 @@ mod ci;
 #[cfg(test)]
 mod claims;
 mod clients;
+mod fuzz;
 mod output;
 mod policies;
 mod shell;
@@ -63,6 +64,14 @@ enum Task {
         /// Only this group, and options of criterion
         arguments: Vec<String>,
     },
+    /// Fuzz everything that reads input from outside (needs rustup, for a nightly compiler)
+    Fuzz {
+        /// The time for each target, in minutes
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1440))]
+        minutes: u32,
+        /// Only these targets
+        targets: Vec<String>,
+    },
     /// Run Microsoft's Python libraries and `az` against the stand-in for Azure (needs Python 3)
     ///
     /// The results of each call and command are compared with the expected ones. With --specs, the
@@ -94,6 +103,7 @@ fn main() -> ExitCode {
         Task::Reference => reference(),
         Task::Package => shipped::package().map(drop),
         Task::Bench { arguments } => shipped::bench(&arguments),
+        Task::Fuzz { minutes, targets } => fuzz::run(minutes, &targets),
         Task::Clients { specs } => clients::run(specs.as_deref()),
     };
     match result {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail, ensure};
 use keyrelay_config::Config;
+use keyrelay_package::HOST;
 use object::Endianness;
 use object::elf::{EM_X86_64, FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
 use serde_json::Value;
 
 use super::contents::Contents;
-use super::layout::HOST;
 use crate::out;
 
 /// Whether this machine has the platform of a function app on Flex Consumption.

@@ -1,18 +1,16 @@
 //! The contents of a package, before policies are compiled and locked.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use keyrelay_package::{Files, belongs, check_name};
 use keyrelay_sandbox::{Digest, Lock, policy_files, read_policy};
 
-use super::archive;
-use super::file::read;
-use super::layout::{belongs, check_name};
+use super::file::{read, unpack};
 
-/// Files by path, with `/` as the separator.
-pub(super) struct Contents(BTreeMap<String, Vec<u8>>);
+/// The files of a package to be.
+pub(super) struct Contents(Files);
 
 impl Contents {
     /// Reads the files of a folder or of a package that belong into a package.
@@ -20,7 +18,7 @@ impl Contents {
         let files = if base.is_dir() {
             folder(base)?
         } else {
-            archive::unpack(base)?
+            unpack(base)?
         };
         let mut contents = Self(
             files
@@ -49,7 +47,7 @@ impl Contents {
             "there is no policy in {}: build them with `keyrelay build`",
             folder.display()
         );
-        let mut put = Self(BTreeMap::new());
+        let mut put = Self(Files::new());
         for (name, file) in files {
             put.put(&format!("policies/{name}.wasm"), policy(&file)?);
         }
@@ -117,8 +115,8 @@ fn policy(file: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// The files of a folder that may belong into a package.
-fn folder(base: &Path) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
-    let mut files = BTreeMap::new();
+fn folder(base: &Path) -> anyhow::Result<Files> {
+    let mut files = Files::new();
     let words = |path: &Path| format!("cannot read {}", path.display());
     for entry in fs::read_dir(base).with_context(|| words(base))? {
         let path = entry.with_context(|| words(base))?.path();
@@ -152,7 +150,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("package");
         for name in ["../escaped", r"policies\..\..\escaped", "C:escaped"] {
-            let mut contents = Contents(BTreeMap::new());
+            let mut contents = Contents(Files::new());
             contents.put(name, Vec::new());
             let error = contents.write(&folder).unwrap_err().to_string();
             assert!(error.contains(&format!("{name:?}")), "{error}");

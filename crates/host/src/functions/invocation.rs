@@ -27,7 +27,7 @@ const MAX_ID_LENGTH: usize = 64;
 
 /// The reason why the body of an invocation holds no events.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum BodyError {
+pub enum BodyError {
     /// The body is larger than any event.
     #[error("the body of the invocation is larger than {MAX_BODY} bytes")]
     TooLarge,
@@ -87,7 +87,7 @@ pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, BodyError> {
 ///
 /// The binding is named `event` in our own `function.json`. If it was renamed, the only entry of
 /// `Data` is used.
-pub(crate) fn decode(body: &[u8]) -> Result<Vec<Result<Event, EventError>>, BodyError> {
+pub fn decode(body: &[u8]) -> Result<Vec<Result<Event, EventError>>, BodyError> {
     let envelope = bounded_json(body).map_err(|error| match error {
         JsonError::Syntax { line, column } => BodyError::NotJson { line, column },
         JsonError::TooManyValues => BodyError::TooManyValues,
