@@ -17,7 +17,11 @@ pub fn run(data: &[u8]) {
     let text = str::from_utf8(data).expect("a lock that is accepted is text");
     let listed = Listed::all(text);
     assert_eq!(lock.iter().count(), listed.len(), "not what the text lists");
-    assert_eq!(lock.keys().count(), signatures(text), "not the signatures that the text has");
+    assert_eq!(
+        lock.keys().count(),
+        signatures(text),
+        "not the signatures that the text has"
+    );
     for (name, locked) in lock.iter() {
         let entry = listed.iter().find(|entry| entry.name == name);
         let entry = entry.expect("an entry of the lock is in its text");

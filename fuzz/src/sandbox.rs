@@ -11,8 +11,8 @@ use keyrelay_model::{
     AppId, Decision, Event, Grant, ObjectKind, Occurrence, SettingValue, log_line,
 };
 use keyrelay_sandbox::{
-    AppView, Compilation, DecideError, Policy, PolicyDecision, PolicyLimits, Sandbox, Undecided, VisibleSetting,
-    VisibleValue,
+    AppView, Compilation, DecideError, Policy, PolicyDecision, PolicyLimits, Sandbox, Undecided,
+    VisibleSetting, VisibleValue,
 };
 use tokio::runtime::{Builder, Runtime};
 

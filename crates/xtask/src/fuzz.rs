@@ -68,8 +68,8 @@ fn targets(named: &[String]) -> anyhow::Result<Vec<String>> {
 /// Builds all programs at once.
 ///
 /// Without a sanitizer: the address sanitizer finds mistakes in `unsafe` code, and the only such
-/// code here loads machine code, which no target does. What our dependencies have is fuzzed with it
-/// by their own projects, and it would halve the speed. Overflows and debug assertions are checked,
+/// code here hands machine code to the engine that has just made it. What our dependencies have is
+/// fuzzed with it by their own projects, and it would halve the speed. Overflows and debug assertions are checked,
 /// and an overflow of the stack ends the program without a sanitizer too.
 fn build(toolchain: &Toolchain, folder: &Path) -> anyhow::Result<()> {
     shell::step("building the fuzz targets (the first time takes some ten minutes)");
