@@ -154,6 +154,27 @@ fn a_value_that_is_not_an_event_is_refused() {
 }
 
 #[test]
+fn an_event_may_be_wrapped_three_times_in_an_array_or_not() {
+    let mut wrapped = sample();
+    for _ in 0..3 {
+        wrapped = json!(wrapped.to_string());
+    }
+    let expected = decode_one(&sample());
+    assert_eq!(decode_one(&wrapped), expected);
+    assert_eq!(decode_one(&json!([wrapped])), expected);
+    let wrapped = json!(wrapped.to_string());
+    check_refused(&wrapped, "wrapped too often");
+    check_refused(&json!([wrapped]), "wrapped too often");
+}
+
+#[test]
+fn an_id_has_at_most_256_bytes() {
+    let id = "x".repeat(256);
+    assert_eq!(decode_one(&sample_with("/id", json!(id))).unwrap().id, id);
+    check_refused(&sample_with("/id", json!("x".repeat(257))), "`id` is not");
+}
+
+#[test]
 fn every_kind_and_occurrence_is_known() {
     for kind in ObjectKind::ALL {
         for occurrence in Occurrence::OF_KEY_VAULT {
@@ -285,6 +306,18 @@ fn the_id_decides_about_the_vault() {
         json!("/subscriptions/s/resourceGroups/g/providers/Microsoft.EventGrid/topics/other");
     let event = decode_one(&sample_with("/topic", custom_topic)).unwrap();
     assert_eq!(event.vault_host.vault(), "contoso-kv");
+    for no_vault in [
+        "Microsoft.RecoveryServices/vaults/other",
+        "Microsoft.KeyVault/managedHSMs/other",
+    ] {
+        let topic = json!(format!(
+            "/subscriptions/s/resourceGroups/g/providers/{no_vault}"
+        ));
+        assert!(
+            decode_one(&sample_with("/topic", topic)).is_ok(),
+            "{no_vault}"
+        );
+    }
     let vault_name = sample_with("/data/VaultName", json!("other"));
     assert_eq!(
         decode_one(&vault_name).unwrap().vault_host.vault(),
