@@ -67,6 +67,7 @@ fn every_field_is_decoded() {
         not_before: Some(1_772_360_430),
         expires: Some(1_803_896_430),
     };
+    assert_eq!(expected.moment(), (1_772_360_430, 123_456_700));
     assert_eq!(decode_one(&value), Ok(expected));
 }
 
