@@ -168,6 +168,8 @@ impl Ord for AppId {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     const SITE: &str = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg/providers/Microsoft.Web/sites/orders";
@@ -175,6 +177,7 @@ mod tests {
     #[test]
     fn a_site_and_a_slot_are_parsed_and_printed() {
         let site: AppId = SITE.parse().unwrap();
+        assert_eq!(site.subscription(), "00000000-0000-0000-0000-000000000001");
         assert_eq!(
             (site.resource_group(), site.site(), site.slot()),
             ("rg", "orders", None)
@@ -183,12 +186,22 @@ mod tests {
         let slot: AppId = format!("{SITE}/slots/staging").parse().unwrap();
         assert_eq!((slot.site(), slot.slot()), ("orders", Some("staging")));
         assert_ne!(site, slot);
+        assert_eq!(slot.production(), site);
+        assert_eq!(site.production(), site);
     }
 
     #[test]
     fn ids_compare_without_case() {
         let site: AppId = SITE.parse().unwrap();
         assert_eq!(site, SITE.to_uppercase().parse().unwrap());
+    }
+
+    #[test]
+    fn ids_are_found_and_sorted_without_case() {
+        let of = |site: &str| SITE.replace("orders", site).parse::<AppId>().unwrap();
+        let found = HashSet::from([of("alpha")]);
+        assert!(found.contains(&of("ALPHA")) && !found.contains(&of("beta")));
+        assert!(of("alpha") < of("BETA") && of("ALPHA") < of("beta"));
     }
 
     #[test]

@@ -42,3 +42,24 @@ pub enum NewValue {
     /// Plain text.
     Text(SettingValue),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_patch_names_what_it_sets_or_removes() {
+        let name = |text: &str| text.parse::<SettingName>().unwrap();
+        let patch = Patch {
+            set: vec![(name("SET"), NewValue::Text(SettingValue::new("x")))],
+            remove: vec![name("REMOVED")],
+        };
+        assert!(patch.names(&name("SET")) && patch.names(&name("REMOVED")));
+        assert!(!patch.names(&name("set")) && !patch.names(&name("OTHER")));
+        let only_set = Patch {
+            remove: Vec::new(),
+            ..patch
+        };
+        assert!(only_set.names(&name("SET")) && !only_set.names(&name("REMOVED")));
+    }
+}

@@ -70,6 +70,7 @@ mod tests {
     fn evidence_is_read_as_it_is_written() {
         for evidence in Evidence::ALL {
             assert_eq!(Evidence::from_words(evidence.as_str()), Some(evidence));
+            assert_eq!(evidence.to_string(), evidence.as_str());
         }
         assert!(Evidence::ALL.is_sorted());
     }

@@ -223,6 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_is_revealed_by_its_exact_name_only() {
+        let grant = Grant {
+            set: vec!["*".parse().unwrap()],
+            reveal: vec![name("SQL_USER")],
+            ..Grant::default()
+        };
+        assert!(grant.reveals(&name("SQL_USER")));
+        for other in ["sql_user", "SQL_USER_2", "SQL"] {
+            assert!(!grant.reveals(&name(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_shown_as_it_was_written() {
+        let pattern: NamePattern = "Sql_*".parse().unwrap();
+        assert_eq!(pattern.as_str(), "Sql_*");
+    }
+
+    #[test]
     fn a_pattern_is_made_of_name_characters() {
         assert!("SQL_*".parse::<NamePattern>().is_ok());
         for text in ["", "A B*", "A=*"] {

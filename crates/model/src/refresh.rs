@@ -246,6 +246,23 @@ mod tests {
     }
 
     #[test]
+    fn all_pauses_follow_from_the_time_of_a_refresh() {
+        assert_eq!(TIMING.between(), seconds(20));
+        assert_eq!(TIMING.settled(), seconds(18));
+        assert_eq!(TIMING.written(), seconds(3));
+        assert_eq!(TIMING.broken_after(), seconds(30));
+        assert_eq!(TIMING.poll(), Duration::from_millis(2_500));
+        assert_eq!(TIMING.lookahead(), seconds(60));
+        assert_eq!(RefreshTiming::new(seconds(15)), TIMING);
+    }
+
+    #[test]
+    fn refreshes_age_with_the_time_that_passes() {
+        let later = progress(30, &[20, -5]).later(seconds(10));
+        assert_eq!(later, progress(40, &[30, -15]));
+    }
+
+    #[test]
     fn two_refreshes_with_a_pause_between_them_are_the_evidence() {
         let resolved = UnnamedState::Resolved;
         let proven = RefreshStep::Proven(Evidence::RefreshedTwice);

@@ -101,4 +101,23 @@ mod tests {
         assert_eq!(format!("{settings:?}"), r#"Settings({"A": [hidden]})"#);
         assert!(!format!("{settings:#?}").contains("planted-value"));
     }
+
+    #[test]
+    fn settings_are_listed_by_name_and_counted() {
+        let name = |text: &str| SettingName::listed(text);
+        let mut settings = Settings::default();
+        assert!(settings.is_empty());
+        for text in ["B", "A", "a", "B"] {
+            settings.set(name(text), SettingValue::new(text.repeat(2)));
+        }
+        let listed: Vec<(&str, &str)> = settings
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose()))
+            .collect();
+        assert_eq!(listed, [("A", "AA"), ("B", "BB"), ("a", "aa")]);
+        assert!(settings.names().eq(&[name("A"), name("B"), name("a")]));
+        assert_eq!((settings.len(), settings.is_empty()), (3, false));
+        assert_eq!(settings.remove(&name("A")), Some(SettingValue::new("AA")));
+        assert_eq!((settings.get(&name("A")), settings.len()), (None, 2));
+    }
 }

@@ -27,3 +27,28 @@ impl Target {
             && self.secret == event.name
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_the_same_in_any_version_but_not_in_another_vault() {
+        let target = |vault: &str, secret: &str, version: Option<&str>| Target {
+            vault_host: vault.parse().unwrap(),
+            secret: secret.parse().unwrap(),
+            version: version.map(|it| it.parse().unwrap()),
+        };
+        let one = target("kv.vault.azure.net", "sql", None);
+        assert!(one.same_secret(&target("KV.vault.azure.net", "SQL", Some("1"))));
+        for (vault, secret) in [
+            ("kv.vault.azure.net", "other"),
+            ("kw.vault.azure.net", "sql"),
+            ("kv.vault.azure.cn", "sql"),
+            ("kw.vault.azure.net", "other"),
+        ] {
+            let other = target(vault, secret, None);
+            assert!(!one.same_secret(&other), "{vault} {secret}");
+        }
+    }
+}

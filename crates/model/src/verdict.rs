@@ -98,26 +98,36 @@ impl fmt::Display for Verdict {
 mod tests {
     use super::*;
 
+    /// All verdicts, the one that matters least to an operator first.
+    const ALL: [Verdict; 9] = [
+        Verdict::Unchanged,
+        Verdict::Monitored,
+        Verdict::Verified,
+        Verdict::Refreshed,
+        Verdict::Pending,
+        Verdict::Refused,
+        Verdict::RolledBack,
+        Verdict::Failed(Retryability::Transient),
+        Verdict::Failed(Retryability::Permanent),
+    ];
+
+    #[test]
+    fn verdicts_are_ordered_for_operators_and_the_errors_come_first() {
+        assert!(ALL.is_sorted_by(|one, next| one.weight() < next.weight()));
+        let errors: Vec<Verdict> = ALL.into_iter().filter(|it| it.is_error()).collect();
+        assert_eq!(errors, ALL[5..]);
+    }
+
     #[test]
     fn only_transient_failures_are_delivered_again() {
-        let all = [
-            Verdict::Verified,
-            Verdict::Refreshed,
-            Verdict::Pending,
-            Verdict::RolledBack,
-            Verdict::Refused,
-            Verdict::Failed(Retryability::Permanent),
-            Verdict::Failed(Retryability::Transient),
-            Verdict::Unchanged,
-            Verdict::Monitored,
-        ];
-        for verdict in all {
+        for verdict in ALL {
+            let word = verdict.to_string();
             assert_eq!(
-                Verdict::from_word(verdict.as_str(), verdict.asks_for_redelivery()),
+                Verdict::from_word(&word, verdict.asks_for_redelivery()),
                 Some(verdict)
             );
         }
-        let again: Vec<Verdict> = all
+        let again: Vec<Verdict> = ALL
             .into_iter()
             .filter(|verdict| verdict.asks_for_redelivery())
             .collect();

@@ -1,5 +1,6 @@
 //! The versions of one secret and their order. An app is never moved to an older version.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::names::SecretVersion;
@@ -103,10 +104,11 @@ impl Versions {
     /// whole seconds. If they are equal or unknown, the times of the events decide.
     pub fn comes_after(&self, later: &Announced<'_>, earlier: &Announced<'_>) -> bool {
         let created = |announced: &Announced<'_>| Some(self.0.get(announced.version)?.created);
-        match (created(later), created(earlier)) {
-            (Some(later), Some(earlier)) if later != earlier => later > earlier,
-            _ => later.moment > earlier.moment,
-        }
+        let by_creation = match (created(later), created(earlier)) {
+            (Some(later), Some(earlier)) => later.cmp(&earlier),
+            _ => Ordering::Equal,
+        };
+        by_creation.then(later.moment.cmp(&earlier.moment)).is_gt()
     }
 
     /// The newest versions that are usable at the time `now`. There are several if they were
@@ -290,6 +292,15 @@ mod tests {
         // The list may be older than the event.
         assert_eq!(newest(20), None);
         assert_eq!(all.newest_without(&version("a"), 15, NOW), None);
+    }
+
+    #[test]
+    fn a_listed_version_has_its_attributes() {
+        let all = versions(&[(1, true, None), (2, false, Some(3))]);
+        let b = all.get(&version("B")).unwrap();
+        assert_eq!((b.created, b.enabled, b.not_before), (2, false, Some(3)));
+        assert_eq!(all.get(&version("c")), None);
+        assert!(!all.is_empty() && Versions::default().is_empty());
     }
 
     #[test]

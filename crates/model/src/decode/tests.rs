@@ -67,6 +67,7 @@ fn every_field_is_decoded() {
         not_before: Some(1_772_360_430),
         expires: Some(1_803_896_430),
     };
+    assert_eq!(expected.moment(), (1_772_360_430, 123_456_700));
     assert_eq!(decode_one(&value), Ok(expected));
 }
 
@@ -151,6 +152,27 @@ fn a_value_that_is_not_an_event_is_refused() {
         wrapped = json!(wrapped.to_string());
     }
     check_refused(&wrapped, "wrapped too often");
+}
+
+#[test]
+fn an_event_may_be_wrapped_three_times_in_an_array_or_not() {
+    let mut wrapped = sample();
+    for _ in 0..3 {
+        wrapped = json!(wrapped.to_string());
+    }
+    let expected = decode_one(&sample());
+    assert_eq!(decode_one(&wrapped), expected);
+    assert_eq!(decode_one(&json!([wrapped])), expected);
+    let wrapped = json!(wrapped.to_string());
+    check_refused(&wrapped, "wrapped too often");
+    check_refused(&json!([wrapped]), "wrapped too often");
+}
+
+#[test]
+fn an_id_has_at_most_256_bytes() {
+    let id = "x".repeat(256);
+    assert_eq!(decode_one(&sample_with("/id", json!(id))).unwrap().id, id);
+    check_refused(&sample_with("/id", json!("x".repeat(257))), "`id` is not");
 }
 
 #[test]
@@ -287,6 +309,18 @@ fn the_id_decides_about_the_vault() {
     assert_eq!(event.vault_host.vault(), "contoso-kv");
     for same in ["CONTOSO-kv", ""] {
         assert!(decode_one(&sample_with("/data/VaultName", json!(same))).is_ok());
+    }
+    for no_vault in [
+        "Microsoft.RecoveryServices/vaults/other",
+        "Microsoft.KeyVault/managedHSMs/other",
+    ] {
+        let topic = json!(format!(
+            "/subscriptions/s/resourceGroups/g/providers/{no_vault}"
+        ));
+        assert!(
+            decode_one(&sample_with("/topic", topic)).is_ok(),
+            "{no_vault}"
+        );
     }
     let mixed_case =
         json!("/subscriptions/s/resourceGroups/g/providers/microsoft.keyvault/Vaults/CONTOSO-kv/");

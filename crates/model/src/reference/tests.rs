@@ -264,6 +264,30 @@ fn vault_and_secret_change_within_the_form() {
 }
 
 #[test]
+fn an_empty_version_stays_if_only_the_vault_changes() {
+    let text = "@Microsoft.KeyVault(VaultName=kv;SecretVersion=;SecretName=s)";
+    let moved = parse(text).with_target(target("kw.vault.azure.net", "s", None));
+    assert_eq!(moved.to_string(), text.replace("kv", "kw"));
+}
+
+#[test]
+fn a_target_in_another_case_changes_no_spelling() {
+    let uri = format!("@Microsoft.KeyVault(SecretUri=https://kv.vault.azure.net/secrets/S/{V1})");
+    let names = format!("@Microsoft.KeyVault(VaultName=kv;SecretName=S;SecretVersion={V1})");
+    for text in [uri, names] {
+        let version = V1.to_uppercase();
+        let moved = |vault| parse(&text).with_target(target(vault, "s", Some(&version)));
+        let same = moved("kv.vault.azure.net");
+        assert_eq!(same.to_string(), text);
+        assert_eq!(same.target().secret.as_str(), "S");
+        assert_eq!(
+            moved("kw.vault.azure.net").to_string(),
+            text.replace("kv.", "kw.").replace("=kv", "=kw")
+        );
+    }
+}
+
+#[test]
 fn a_new_reference_is_written_the_documented_way() {
     let write = |version| Reference::to(target("kv.vault.azure.net", "s", version)).to_string();
     assert_eq!(

@@ -160,6 +160,20 @@ fn a_pattern_does_not_grant_a_protected_name() {
 }
 
 #[test]
+fn a_refusal_tells_all_its_objections() {
+    let patch = Patch {
+        remove: vec![name("USER")],
+        ..set(&[("OTHER", to("kv", "sql", None))])
+    };
+    let refusal = plan(&patch, &event(), &settings(), &Grant::default(), SUFFIX).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "the policy may not set `OTHER`: missing grant `set = [\"OTHER\"]`; \
+         the policy may not remove `USER`: missing grant `remove = [\"USER\"]`"
+    );
+}
+
+#[test]
 fn a_name_listed_twice_is_refused() {
     let to_secret = || to("kv", "sql", Some(V2));
     let twice = set(&[("SQL", to_secret()), ("SQL", to_secret())]);
