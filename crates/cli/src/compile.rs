@@ -1,14 +1,14 @@
 //! `keyrelay compile`: ahead-of-time compilation of policies.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Context;
 use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
-use keyrelay_sandbox::{Digest, LOCK_FILE, Lock, Locked, SigningKey, precompiled_file};
-use tempfile::NamedTempFile;
+use keyrelay_sandbox::{
+    Digest, LOCK_FILE, Lock, Locked, SigningKey, precompiled_file, write_temporary,
+};
 
 use crate::lock::{app_of, compile_each, files, print};
 use crate::out;
@@ -53,7 +53,9 @@ pub(crate) async fn policies(app: &Path, key: Option<&SigningKey>) -> anyhow::Re
     let mut began = Instant::now();
     compile_each(&sandbox::new()?, &files, |name, file, digest, content| {
         let beside = precompiled_file(file);
-        written.push((write_beside(&beside, content)?, beside));
+        let temporary = write_temporary(file.parent().unwrap_or(Path::new(".")), content)
+            .with_context(|| format!("cannot write {}", beside.display()))?;
+        written.push((temporary, beside));
         lock.insert(
             name,
             Locked {
@@ -67,8 +69,8 @@ pub(crate) async fn policies(app: &Path, key: Option<&SigningKey>) -> anyhow::Re
         Ok(())
     })
     .await?;
-    for (written, beside) in written {
-        let persisted = written.persist(&beside);
+    for (temporary, beside) in written {
+        let persisted = temporary.persist(&beside);
         persisted.with_context(|| format!("cannot write {}", beside.display()))?;
     }
     // Written last: until then the new files do not match the old lock, and the host compiles the
@@ -76,18 +78,4 @@ pub(crate) async fn policies(app: &Path, key: Option<&SigningKey>) -> anyhow::Re
     signing::sign(&mut lock, app, key);
     lock.write(app)?;
     Ok(lock)
-}
-
-/// Writes a file that others can read, to be renamed to `file` later.
-fn write_beside(file: &Path, content: &[u8]) -> anyhow::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    let folder = file.parent().unwrap_or(Path::new("."));
-    let mut write = || {
-        let mut written = builder.prefix(".keyrelay-").tempfile_in(folder)?;
-        written.write_all(content)?;
-        Ok::<_, std::io::Error>(written)
-    };
-    write().with_context(|| format!("cannot write {}", file.display()))
 }

@@ -27,8 +27,7 @@ const COMPLAINT: u64 = 4 << 10;
 /// The words by which Rust's runtime ends a process that gets no more memory.
 const NO_MEMORY: &str = "memory allocation of";
 
-/// A program that calls [`compile_policy`], as `keyrelay-host` and `keyrelay`
-/// do.
+/// A program that calls [`compile_policy`], as `keyrelay-host` and `keyrelay` do.
 #[derive(Debug, Clone)]
 pub struct CompileCommand {
     program: PathBuf,
@@ -37,7 +36,7 @@ pub struct CompileCommand {
 
 impl CompileCommand {
     /// This program, started with `argument`.
-    pub fn of_this_program(argument: &'static str) -> std::io::Result<Self> {
+    pub fn of_this_program(argument: &'static str) -> io::Result<Self> {
         // The name of the file may be that of the next version by now, whose engine differs.
         let program = match cfg!(target_os = "linux") {
             true => PathBuf::from("/proc/self/exe"),

@@ -1,8 +1,10 @@
 //! The files of a policy folder.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::error::LoadError;
 
@@ -39,6 +41,17 @@ pub fn read_policy(file: &Path) -> Result<Vec<u8>, LoadError> {
         .take(LARGEST_FILE + 1);
     file.read_to_end(&mut bytes).map_err(LoadError::Read)?;
     Ok(bytes)
+}
+
+/// Writes a file under a temporary, hidden name, to be renamed. Others can read it, because
+/// keyrelay-host may run as another user.
+pub fn write_temporary(folder: &Path, content: &[u8]) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(content)?;
+    Ok(file)
 }
 
 fn policy_name(path: &Path) -> Option<String> {

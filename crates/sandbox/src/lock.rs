@@ -10,13 +10,14 @@
 mod signature;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use keyrelay_model::PublicKey;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::files::write_temporary;
 use signature::Signature;
 pub use signature::{KeyError, SigningKey};
 
@@ -274,8 +275,7 @@ impl Lock {
     pub fn write(&self, folder: &Path) -> Result<(), LockError> {
         let path = folder.join(LOCK_FILE);
         let write = || {
-            let mut file = readable_by_all().tempfile_in(folder)?;
-            file.write_all(self.to_string().as_bytes())?;
+            let file = write_temporary(folder, self.to_string().as_bytes())?;
             file.persist(&path).map_err(|error| error.error)?;
             Ok(())
         };
@@ -330,14 +330,6 @@ impl std::fmt::Display for Lock {
         }
         Ok(())
     }
-}
-
-/// A temporary file that others can read. keyrelay-host may run as another user.
-fn readable_by_all() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    builder
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::files::{LARGEST_FILE, read_policy};
 use crate::lock::Locked;
 use crate::policy::Policy;
 use crate::precompile;
-use crate::precompiled::{MachineCode, NotUsed, precompiled_file};
+use crate::precompiled::{MachineCode, NotUsed, precompiled_file, wrap};
 use crate::store_data::StoreData;
 use crate::ticker::Ticker;
 
@@ -75,17 +75,13 @@ impl Sandbox {
     /// Compiles a policy and calls its `describe`. This takes about 20 ms for a policy in Rust, and
     /// seconds for one that contains an interpreter. It does not block the caller's thread.
     pub async fn load(&self, name: &str, bytes: Vec<u8>) -> Result<Policy, LoadError> {
-        let file = PolicyBytes::new(bytes)?;
-        let code = self.compile(&file).await?;
-        let compiled = self.link(file, code).await?;
-        self.describe(name, compiled).await
+        let file = blocking(move || PolicyBytes::new(bytes)).await?;
+        self.load_read(name, file).await
     }
 
     /// Loads a policy from its file. Its name is the file's name without `.wasm`.
     pub async fn load_file(&self, path: &Path) -> Result<Policy, LoadError> {
-        let file = path.to_owned();
-        let bytes = blocking(move || read_policy(&file)).await?;
-        self.load(&policy_name(path), bytes).await
+        self.load_read(&policy_name(path), read(path).await?).await
     }
 
     /// Compiles a policy from its file if the digest is the locked one, and compares the precompiled
@@ -93,11 +89,15 @@ impl Sandbox {
     pub async fn check_locked(&self, path: &Path, locked: Locked) -> Result<Checked, LoadError> {
         let file = read_locked(path, locked).await?;
         let code = self.compile(&file).await?;
-        let beside = precompiled_file(path);
-        let not_used = match locked.precompiled {
-            Some(digest) => precompile::check(&file.bytes, &code, &beside, digest).err(),
-            None => beside.exists().then_some(NotUsed::NotLocked),
+        let (policy, beside) = (file.digest, precompiled_file(path));
+        let check = move || {
+            let not_used = match locked.precompiled {
+                Some(digest) => precompile::check(policy, &code, &beside, digest).err(),
+                None => beside.exists().then_some(NotUsed::NotLocked),
+            };
+            Ok((code, not_used))
         };
+        let (code, not_used) = blocking(check).await?;
         let compiled = self.link(file, code).await?;
         Ok(Checked {
             policy: self.describe(&policy_name(path), compiled).await?,
@@ -131,27 +131,31 @@ impl Sandbox {
     /// Loads a policy from its file. Returns it with the content of its precompiled file, as
     /// [`precompile`](Self::precompile) does.
     pub async fn load_and_precompile(&self, path: &Path) -> Result<(Policy, Vec<u8>), LoadError> {
-        let (read, name) = (path.to_owned(), policy_name(path));
-        let file = PolicyBytes::new(blocking(move || read_policy(&read)).await?)?;
+        let file = read(path).await?;
         let code = self.compile(&file).await?;
-        let content = precompile::content(&file.bytes, &code);
+        let content = wrap(file.digest, &code);
         let compiled = self.link(file, code).await?;
-        Ok((self.describe(&name, compiled).await?, content))
+        Ok((self.describe(&policy_name(path), compiled).await?, content))
     }
 
     /// Compiles a policy's file ahead of time. The caller writes the result to
     /// [`precompiled_file`], and its digest to the lock. Equal files give equal bytes on every
     /// machine of this architecture.
     pub async fn precompile(&self, path: &Path) -> Result<Vec<u8>, LoadError> {
-        let path = path.to_owned();
-        let file = PolicyBytes::new(blocking(move || read_policy(&path)).await?)?;
+        let file = read(path).await?;
         let code = self.compile(&file).await?;
-        Ok(precompile::content(&file.bytes, &code))
+        Ok(wrap(file.digest, &code))
     }
 
     /// The names of the interfaces that a policy's file imports.
     pub fn imports(&self, bytes: &[u8]) -> Result<Vec<String>, LoadError> {
         Ok(binary::imports(bytes)?)
+    }
+
+    async fn load_read(&self, name: &str, file: PolicyBytes) -> Result<Policy, LoadError> {
+        let code = self.compile(&file).await?;
+        let compiled = self.link(file, code).await?;
+        self.describe(name, compiled).await
     }
 
     async fn compile(&self, file: &PolicyBytes) -> Result<Vec<u8>, LoadError> {
@@ -190,10 +194,15 @@ impl PolicyBytes {
     }
 }
 
+/// Reads a policy's file.
+async fn read(path: &Path) -> Result<PolicyBytes, LoadError> {
+    let path = path.to_owned();
+    blocking(move || PolicyBytes::new(read_policy(&path)?)).await
+}
+
 /// Reads a policy's file, if its digest is the locked one.
 async fn read_locked(path: &Path, locked: Locked) -> Result<PolicyBytes, LoadError> {
-    let path = path.to_owned();
-    let file = blocking(move || PolicyBytes::new(read_policy(&path)?)).await?;
+    let file = read(path).await?;
     match file.digest == locked.digest {
         true => Ok(file),
         false => Err(LoadError::NotLocked { found: file.digest }),
