@@ -170,7 +170,7 @@ impl Config {
         let scope = table.parsed_list("scope");
         let vaults = read_vaults(table);
         let locked = table.flag("locked");
-        let trusted_keys: Vec<PublicKey> = table.parsed_list("trusted_keys");
+        let trusted_keys = read_trusted_keys(table);
         if locked == Some(false) && !trusted_keys.is_empty() {
             table.problem(
                 "locked",
@@ -227,6 +227,20 @@ impl Config {
                 .map(|Listen(address)| address),
         }
     }
+}
+
+/// Reads the keys that may sign the lock. A list of none is a problem: an app setting that happens to
+/// be blank must not switch the check off that keyrelay.toml asks for.
+fn read_trusted_keys(table: &mut Table) -> Vec<PublicKey> {
+    let is_given = table.has("trusted_keys");
+    let (before, keys) = (table.problem_count(), table.parsed_list("trusted_keys"));
+    if is_given && keys.is_empty() && table.problem_count() == before {
+        table.problem(
+            "trusted_keys",
+            "it names no key, and policies would run without a signature: name one, or leave it out",
+        );
+    }
+    keys
 }
 
 fn read_vaults(table: &mut Table) -> Vec<String> {

@@ -73,6 +73,11 @@ impl Table {
         self.problems
     }
 
+    /// The number of problems so far.
+    pub(crate) fn problem_count(&self) -> usize {
+        self.problems.len()
+    }
+
     /// Whether the table has a key that has not been taken out yet.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)

@@ -322,3 +322,15 @@ fn trusted_keys_need_a_lock() {
         2
     );
 }
+
+#[test]
+fn a_list_of_no_trusted_keys_does_not_switch_the_check_off() {
+    const KEY: &str = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+    let trusted = format!("trusted_keys = [\"{KEY}\"]");
+    for blank in ["", " ", ",", " , ", "[]"] {
+        let expected = "app setting KEYRELAY_TRUSTED_KEYS: it names no key";
+        check_problems(&trusted, &[("KEYRELAY_TRUSTED_KEYS", blank)], &[expected]);
+    }
+    let expected = "keyrelay.toml: trusted_keys: it names no key";
+    check_problems("trusted_keys = []", &[], &[expected]);
+}
