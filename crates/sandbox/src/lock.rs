@@ -173,6 +173,11 @@ impl Lock {
     /// Reads the lock in a folder. Returns `None` if there is none.
     pub fn read(folder: &Path) -> Result<Option<Self>, LockError> {
         let path = folder.join(LOCK_FILE);
+        // A pipe or a device would not end.
+        if path.metadata().is_ok_and(|it| !it.is_file()) {
+            let reason = "it is not a regular file".to_owned();
+            return Err(LockError::Invalid { path, reason });
+        }
         match std::fs::read_to_string(&path) {
             Ok(text) => Self::parse(&text)
                 .map(Some)

@@ -151,3 +151,12 @@ fn without_trusted_keys_the_configuration_decides() {
     assert_eq!(applies(Some(true)).unwrap(), Some(lock()));
     assert_eq!(applies(Some(false)).unwrap(), None);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_device_is_no_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join(LOCK_FILE)).unwrap();
+    let error = Lock::read(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("not a regular file"), "{error}");
+}
