@@ -167,3 +167,18 @@ fn response(report: &Report) -> Result<Response, WebhookRefusal> {
     });
     Ok(Json(body).into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_alive_and_not_ready_while_the_services_start() {
+        assert_eq!(alive().await.into_response().status(), StatusCode::OK);
+        let (status, _) = ready(State(Ready::default())).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        let refused = WebhookRefusal::NotReady.into_response();
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(refused.headers().contains_key(header::RETRY_AFTER));
+    }
+}

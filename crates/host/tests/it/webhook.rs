@@ -240,34 +240,6 @@ async fn transient_failures_request_another_delivery() {
     assert_eq!(webhook.runs(), 2);
 }
 
-#[cfg(unix)]
-#[tokio::test]
-async fn it_is_ready_when_the_services_are() {
-    let setup = app();
-    let pipe = setup.policies().with_file_name("policies.lock");
-    assert!(
-        std::process::Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap()
-            .success()
-    );
-    let mut webhook = Webhook::begin(setup, "").await;
-    // It waits for its lock, which is a pipe without data.
-    for path in ["", "healthz"] {
-        assert_eq!(webhook.get(path).await.unwrap().status(), 200);
-    }
-    assert_eq!(webhook.get("readyz").await.unwrap().status(), 503);
-    let event = webhook.rotate("sql").await;
-    let response = webhook.deliver(&json!([event])).await;
-    assert_eq!(response.status(), 503);
-    assert!(response.headers().contains_key("retry-after"));
-    tokio::task::spawn_blocking(move || std::fs::write(pipe, "format = 1\n").unwrap())
-        .await
-        .unwrap();
-    webhook.wait_until_ready().await;
-}
-
 #[tokio::test]
 async fn the_timer_runs_by_itself() {
     let webhook = Webhook::start(Setup::new(), "").await;
