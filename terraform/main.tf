@@ -1,7 +1,6 @@
 locals {
   # The name of a storage account has up to 24 lower-case letters and digits, and is unique in Azure.
   storage_name = "${substr(replace(var.name, "-", ""), 0, 16)}${substr(sha256("${var.resource_group_name}/${var.name}"), 0, 8)}"
-  vault_name   = element(split("/", var.vault.id), 8)
 
   # The id of the function app, as text: the app's own attributes cannot be in its settings. The identity is in the same
   # subscription.
@@ -131,7 +130,7 @@ resource "azurerm_function_app_flex_consumption" "this" {
     KEYRELAY_MODE                   = var.mode
     KEYRELAY_OWN_APP                = local.own_app
     KEYRELAY_SCOPE                  = join(",", sort(var.scopes))
-    KEYRELAY_VAULTS                 = local.vault_name
+    KEYRELAY_VAULTS                 = join(",", sort([for vault in local.vaults : element(split("/", vault.id), 8)]))
     # Sampling would drop log lines, and the alerts that depend on them, when many events arrive at once.
     AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__isEnabled = "false"
   }, var.app_settings)

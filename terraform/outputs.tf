@@ -8,6 +8,11 @@ output "function_app_id" {
   value       = azurerm_function_app_flex_consumption.this.id
 }
 
+output "function_id" {
+  description = "Resource id of the function that takes events, for event subscriptions of your own."
+  value       = "${azurerm_function_app_flex_consumption.this.id}/functions/SecretEvent"
+}
+
 output "resource_group_name" {
   description = "Resource group of all resources."
   value       = var.resource_group_name
@@ -38,6 +43,16 @@ output "storage_account_name" {
   value       = azurerm_storage_account.this.name
 }
 
+output "storage_account_id" {
+  description = "Resource id of the storage account, for event subscriptions of your own."
+  value       = azurerm_storage_account.this.id
+}
+
+output "dead_letter_id" {
+  description = "Resource id of the container `dead-letter`. The topics of your own event subscriptions need Storage Blob Data Contributor on it."
+  value       = azurerm_storage_container.dead_letter.id
+}
+
 output "log_analytics_workspace_id" {
   description = "Resource id of the workspace that receives the logs."
   value       = azurerm_log_analytics_workspace.this.id
@@ -49,6 +64,11 @@ output "log_analytics_workspace_guid" {
 }
 
 output "system_topic_id" {
-  description = "Resource id of the vault's system topic."
-  value       = local.topic.id
+  description = "Resource id of the system topic of `vault`; null with `vaults`."
+  value       = var.vault == null ? null : one(values(local.topics)[*].id)
+}
+
+output "system_topic_ids" {
+  description = "Resource ids of the system topics, by the keys of `vaults`."
+  value       = { for key, topic in local.topics : key => topic.id }
 }

@@ -44,8 +44,14 @@ locals {
     "Microsoft.Web/sites/slots/config/Write",
   ]
 
-  # The scope of a custom role is a subscription or a resource group, never a resource.
-  vault_group = join("/", slice(split("/", var.vault.id), 0, 5))
+  role_vaults   = { for key, vault in local.vaults : key => vault if !vault.access_policies }
+  policy_vaults = { for key, vault in local.vaults : key => vault if vault.access_policies }
+
+  # The scope of a custom role is a subscription or a resource group, never a resource. Ids compare without case.
+  vault_groups = [
+    for groups in values({ for vault in local.role_vaults : lower(join("/", slice(split("/", vault.id), 0, 5))) => join("/", slice(split("/", vault.id), 0, 5))... }) :
+    groups[0]
+  ]
 }
 
 resource "azurerm_role_definition" "refresh" {
@@ -79,10 +85,12 @@ resource "azurerm_role_definition" "patch" {
 
 # The right to list the versions of a secret with their attributes, and no value.
 resource "azurerm_role_definition" "versions" {
+  count = length(local.role_vaults) > 0 ? 1 : 0
+
   name              = "keyrelay versions (${var.name})"
   description       = "Lists the versions of secrets with their attributes, without their values."
-  scope             = local.vault_group
-  assignable_scopes = [local.vault_group]
+  scope             = local.vault_groups[0]
+  assignable_scopes = local.vault_groups
 
   permissions {
     # GET {vault}/secrets/{name}/versions.
@@ -100,13 +108,25 @@ resource "azurerm_role_assignment" "apps" {
 }
 
 resource "azurerm_role_assignment" "versions" {
-  scope              = var.vault.id
-  role_definition_id = azurerm_role_definition.versions.role_definition_resource_id
+  for_each = local.role_vaults
+
+  scope              = each.value.id
+  role_definition_id = azurerm_role_definition.versions[0].role_definition_resource_id
   principal_id       = azurerm_user_assigned_identity.this.principal_id
   principal_type     = "ServicePrincipal"
 }
 
-# The right to query the audit log of the vault: `Microsoft.OperationalInsights/workspaces/query/read`, and the data of the
+# The same right in a vault that uses access policies: `List` shows names, versions and attributes. `Get` would show values.
+resource "azurerm_key_vault_access_policy" "versions" {
+  for_each = local.policy_vaults
+
+  key_vault_id       = each.value.id
+  tenant_id          = azurerm_user_assigned_identity.this.tenant_id
+  object_id          = azurerm_user_assigned_identity.this.principal_id
+  secret_permissions = ["List"]
+}
+
+# The right to query the audit logs of the vaults: `Microsoft.OperationalInsights/workspaces/query/read`, and the data of the
 # tables. It covers all tables of the workspace.
 resource "azurerm_role_assignment" "audit" {
   count = var.audit_workspace == null ? 0 : 1
@@ -130,8 +150,10 @@ resource "azurerm_role_assignment" "storage" {
 
 # Event Grid writes events there that it could not deliver.
 resource "azurerm_role_assignment" "dead_letter" {
+  for_each = local.topics
+
   scope                = azurerm_storage_container.dead_letter.id
   role_definition_name = "Storage Blob Data Contributor"
-  principal_id         = local.topic.principal_id
+  principal_id         = each.value.principal_id
   principal_type       = "ServicePrincipal"
 }

@@ -32,7 +32,7 @@ variable "location" {
 }
 
 variable "vault" {
-  description = "The vault whose events keyrelay handles: its resource id, and its region, which is also that of the system topic. A vault can have only one system topic. If it has one already, set `topic` to its resource id and to the object id of its identity, which writes undelivered events to the dead-letter container."
+  description = "Shorthand for `vaults` with one vault, whose system topic is in the resource group of keyrelay. Set either `vault` or `vaults`."
   type = object({
     id       = string
     location = string
@@ -40,22 +40,75 @@ variable "vault" {
       id           = string
       principal_id = string
     }))
+    access_policies = optional(bool, false)
+    subscribe       = optional(bool, true)
   })
-  nullable = false
+  default = null
 
   validation {
-    condition     = can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.KeyVault/vaults/[^/]+$", var.vault.id))
+    condition     = try(var.vault.id, null) == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.KeyVault/vaults/[^/]+$", var.vault.id))
     error_message = "`id` must be the resource id of a vault: /subscriptions/.../resourceGroups/.../providers/Microsoft.KeyVault/vaults/NAME."
   }
 
   validation {
-    condition     = can(regex("^[A-Za-z][A-Za-z0-9 ]+$", var.vault.location))
+    condition     = var.vault == null || can(regex("^[A-Za-z][A-Za-z0-9 ]+$", var.vault.location))
     error_message = "`location` must be the region of the vault, such as westeurope."
   }
 
   validation {
-    condition     = var.vault.topic == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", var.vault.topic.id))
+    condition     = try(var.vault.topic, null) == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", var.vault.topic.id))
     error_message = "`topic.id` must be the resource id of a system topic: /subscriptions/.../resourceGroups/.../providers/Microsoft.EventGrid/systemTopics/NAME."
+  }
+}
+
+variable "vaults" {
+  description = "The vaults whose events keyrelay handles. The key is a name of your choice, which is part of names of resources. `id` and `location` are the resource id and the region of the vault. A vault can have only one system topic: if it has one already, set `topic` to its resource id and to the object id of its identity, which writes undelivered events to the dead-letter container. `access_policies` is for a vault that uses access policies instead of Azure roles. `subscribe = false` leaves the topic and the event subscription to you, for a vault in another subscription."
+  type = map(object({
+    id       = string
+    location = string
+    topic = optional(object({
+      id           = string
+      principal_id = string
+    }))
+    access_policies = optional(bool, false)
+    subscribe       = optional(bool, true)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = (var.vault == null) != (length(var.vaults) == 0)
+    error_message = "Set either `vault`, for one vault, or `vaults`, for any number of them: one of the two, and not both."
+  }
+
+  validation {
+    condition     = alltrue([for key in keys(var.vaults) : can(regex("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", key)) && length("${var.name}-${key}") <= 50])
+    error_message = "A key of `vaults` has lower-case letters, digits and dashes, and begins and ends with a letter or a digit. Azure accepts up to 50 characters for the name of a topic, which is NAME-KEY: shorten the key or `name`."
+  }
+
+  validation {
+    condition     = alltrue([for vault in var.vaults : can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.KeyVault/vaults/[^/]+$", vault.id))])
+    error_message = "`id` must be the resource id of a vault: /subscriptions/.../resourceGroups/.../providers/Microsoft.KeyVault/vaults/NAME."
+  }
+
+  validation {
+    condition     = length(distinct([for vault in var.vaults : lower(vault.id)])) == length(var.vaults)
+    error_message = "Two entries of `vaults` have the same `id`. A vault has one system topic and needs one entry."
+  }
+
+  validation {
+    condition     = alltrue([for vault in var.vaults : can(regex("^[A-Za-z][A-Za-z0-9 ]+$", vault.location))])
+    error_message = "`location` must be the region of the vault, such as westeurope."
+  }
+
+  validation {
+    condition     = alltrue([for vault in var.vaults : try(vault.topic, null) == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", vault.topic.id))])
+    error_message = "`topic.id` must be the resource id of a system topic: /subscriptions/.../resourceGroups/.../providers/Microsoft.EventGrid/systemTopics/NAME."
+  }
+
+  validation {
+    condition     = alltrue([for vault in var.vaults : vault.subscribe || try(vault.topic, null) == null])
+    error_message = "With `subscribe = false`, this module does not use the topic of the vault: remove `topic`."
   }
 }
 
@@ -100,7 +153,7 @@ variable "mode" {
 }
 
 variable "audit_workspace" {
-  description = "The Log Analytics workspace that receives the audit log of the vault: its resource id, and its GUID (`workspace_id` of the resource, \"Workspace ID\" in the portal). keyrelay then looks there for reads of new versions, and gets the role Log Analytics Data Reader on it. Default: keyrelay reads no audit log."
+  description = "The Log Analytics workspace that receives the audit logs of the vaults: its resource id, and its GUID (`workspace_id` of the resource, \"Workspace ID\" in the portal). keyrelay then looks there for reads of new versions, and gets the role Log Analytics Data Reader on it. Default: keyrelay reads no audit log."
   type = object({
     id           = string
     workspace_id = string

@@ -50,6 +50,7 @@ mock_resource "azurerm_user_assigned_identity" {
     id           = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.ManagedIdentity/userAssignedIdentities/mocked"
     client_id    = "00000000-0000-0000-0000-00000000000c"
     principal_id = "00000000-0000-0000-0000-00000000000d"
+    tenant_id    = "00000000-0000-0000-0000-00000000000a"
   }
 }
 mock_resource "azurerm_log_analytics_workspace" {
