@@ -19,13 +19,18 @@ output "resource_group_name" {
 }
 
 output "identity_client_id" {
-  description = "Client id of keyrelay's identity."
-  value       = azurerm_user_assigned_identity.this.client_id
+  description = "Client id of keyrelay's identity; with `identities`, of the first one."
+  value       = local.clients[0].client_id
 }
 
 output "identity_principal_id" {
-  description = "Object id of keyrelay's identity, for further role assignments."
-  value       = azurerm_user_assigned_identity.this.principal_id
+  description = "Object id of keyrelay's identity; with `identities`, of the first one."
+  value       = local.clients[0].principal_id
+}
+
+output "identity_principal_ids" {
+  description = "Object ids of all identities of keyrelay, for further role assignments."
+  value       = local.clients[*].principal_id
 }
 
 output "store_url" {

@@ -152,6 +152,18 @@ variable "mode" {
   }
 }
 
+variable "identities" {
+  description = "Number of identities with which keyrelay sends its requests. Azure counts requests for each identity, and keyrelay spreads the apps over them. Default: 0, the identity of the Functions host is the only one. All have the same roles on apps and vaults."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.identities >= 0 && var.identities <= 10 && floor(var.identities) == var.identities
+    error_message = "Use a whole number from 0 to 10."
+  }
+}
+
 variable "audit_workspace" {
   description = "The Log Analytics workspace that receives the audit logs of the vaults: its resource id, and its GUID (`workspace_id` of the resource, \"Workspace ID\" in the portal). keyrelay then looks there for reads of new versions, and gets the role Log Analytics Data Reader on it. Default: keyrelay reads no audit log."
   type = object({

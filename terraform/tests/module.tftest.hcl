@@ -270,7 +270,7 @@ run "app_settings" {
     error_message = "Settings of one's own win."
   }
   assert {
-    condition     = contains(keys(azurerm_function_app_flex_consumption.this.app_settings), "KEYRELAY_CLIENT_ID")
+    condition     = azurerm_function_app_flex_consumption.this.app_settings["KEYRELAY_CLIENT_ID"] == "00000000-0000-0000-0000-00000000000c"
     error_message = "The others stay."
   }
 }

@@ -313,3 +313,30 @@ run "topic_without_a_subscription" {
   }
   expect_failures = [var.vaults]
 }
+
+# Azure refuses more than that much later, and a fraction is no number of identities.
+run "too_many_identities" {
+  command = plan
+  variables {
+    identities = 11
+  }
+  expect_failures = [var.identities]
+}
+
+# As above.
+run "half_an_identity" {
+  command = plan
+  variables {
+    identities = 1.5
+  }
+  expect_failures = [var.identities]
+}
+
+# As above.
+run "less_than_no_identity" {
+  command = plan
+  variables {
+    identities = -1
+  }
+  expect_failures = [var.identities]
+}
