@@ -77,3 +77,8 @@ output "system_topic_ids" {
   description = "Resource ids of the system topics, by the keys of `vaults`."
   value       = { for key, topic in local.topics : key => topic.id }
 }
+
+output "early_news_scopes" {
+  description = "The scopes whose changes Event Grid reports: with `early_news`, those in the subscription of the provider."
+  value       = keys(local.news_scopes)
+}

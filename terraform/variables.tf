@@ -223,6 +223,30 @@ variable "subject_begins_with" {
   }
 }
 
+variable "early_news" {
+  description = "Whether Event Grid also tells keyrelay when an app in `scopes` has been created or changed, so that a new reference is known within seconds. Default: the hourly comparison finds it."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "early_news_topics" {
+  description = "Existing system topics of `scopes`, for `early_news`: the resource id of the topic, by the scope as it is written there. A subscription or resource group can have only one system topic."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.early_news_topics), var.scopes)) == 0
+    error_message = "A key of `early_news_topics` must be one of `scopes`, written in the same way."
+  }
+
+  validation {
+    condition     = alltrue([for id in var.early_news_topics : can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", id))])
+    error_message = "Use the resource id of a system topic: /subscriptions/.../resourceGroups/.../providers/Microsoft.EventGrid/systemTopics/NAME."
+  }
+}
+
 variable "cloud" {
   description = "The cloud: `public`, `usgov` or `china`. Configure the provider for the same cloud."
   type        = string

@@ -340,3 +340,25 @@ run "less_than_no_identity" {
   }
   expect_failures = [var.identities]
 }
+
+# A topic of another scope would be ignored.
+run "topic_of_another_scope" {
+  command = plan
+  variables {
+    early_news = true
+    early_news_topics = {
+      "/subscriptions/00000000-0000-0000-0000-000000000002" = "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/events/providers/Microsoft.EventGrid/systemTopics/other"
+    }
+  }
+  expect_failures = [var.early_news_topics]
+}
+
+# The name of a topic is what the portal shows.
+run "topic_of_a_scope_by_name" {
+  command = plan
+  variables {
+    early_news        = true
+    early_news_topics = { "/subscriptions/00000000-0000-0000-0000-000000000001" = "of-the-subscription" }
+  }
+  expect_failures = [var.early_news_topics]
+}

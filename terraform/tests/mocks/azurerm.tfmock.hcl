@@ -2,8 +2,9 @@
 
 mock_data "azurerm_client_config" {
   defaults = {
-    tenant_id = "00000000-0000-0000-0000-00000000000a"
-    object_id = "00000000-0000-0000-0000-00000000000b"
+    subscription_id = "00000000-0000-0000-0000-000000000001"
+    tenant_id       = "00000000-0000-0000-0000-00000000000a"
+    object_id       = "00000000-0000-0000-0000-00000000000b"
   }
 }
 mock_resource "azurerm_resource_group" {
