@@ -101,7 +101,7 @@ run "two_identities" {
     error_message = "Each identity lists versions in the vault with roles."
   }
   assert {
-    condition     = { for key, policy in azurerm_key_vault_access_policy.versions : key => policy.object_id } == { "old#1" = "00000000-0000-0000-0000-0000000000d1", "old#2" = "00000000-0000-0000-0000-0000000000d2" } && alltrue([for policy in azurerm_key_vault_access_policy.versions : policy.secret_permissions == tolist(["List"])])
+    condition     = { for key, policy in azurerm_key_vault_access_policy.versions : key => policy.object_id } == { "old#1" = "00000000-0000-0000-0000-0000000000d1", "old#2" = "00000000-0000-0000-0000-0000000000d2" } && alltrue([for policy in azurerm_key_vault_access_policy.versions : toset(policy.secret_permissions) == toset(["List"])])
     error_message = "Each identity lists versions in the vault with access policies."
   }
   assert {
