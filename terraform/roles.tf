@@ -100,19 +100,19 @@ resource "azurerm_role_definition" "versions" {
 
 # Each role is assigned to each identity with which keyrelay sends its requests.
 locals {
-  app_grants = merge([
+  app_assignments = merge([
     for key, principal in local.principals : { for scope in var.scopes : "${scope}${key}" => { scope = scope, principal = principal } }
   ]...)
-  role_grants = merge([
+  version_assignments = merge([
     for key, principal in local.principals : { for name, vault in local.role_vaults : "${name}${key}" => { vault = vault.id, principal = principal } }
   ]...)
-  policy_grants = merge([
+  version_policies = merge([
     for key, principal in local.principals : { for name, vault in local.policy_vaults : "${name}${key}" => { vault = vault.id, principal = principal } }
   ]...)
 }
 
 resource "azurerm_role_assignment" "apps" {
-  for_each = local.app_grants
+  for_each = local.app_assignments
 
   scope              = each.value.scope
   role_definition_id = one(concat(azurerm_role_definition.refresh, azurerm_role_definition.patch)).role_definition_resource_id
@@ -121,7 +121,7 @@ resource "azurerm_role_assignment" "apps" {
 }
 
 resource "azurerm_role_assignment" "versions" {
-  for_each = local.role_grants
+  for_each = local.version_assignments
 
   scope              = each.value.vault
   role_definition_id = azurerm_role_definition.versions[0].role_definition_resource_id
@@ -131,7 +131,7 @@ resource "azurerm_role_assignment" "versions" {
 
 # The same right in a vault that uses access policies: `List` shows names, versions and attributes. `Get` would show values.
 resource "azurerm_key_vault_access_policy" "versions" {
-  for_each = local.policy_grants
+  for_each = local.version_policies
 
   key_vault_id       = each.value.vault
   tenant_id          = azurerm_user_assigned_identity.this.tenant_id

@@ -46,7 +46,7 @@ variable "vault" {
   default = null
 
   validation {
-    condition     = try(var.vault.id, null) == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.KeyVault/vaults/[^/]+$", var.vault.id))
+    condition     = var.vault == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.KeyVault/vaults/[^/]+$", var.vault.id))
     error_message = "`id` must be the resource id of a vault: /subscriptions/.../resourceGroups/.../providers/Microsoft.KeyVault/vaults/NAME."
   }
 
@@ -58,6 +58,11 @@ variable "vault" {
   validation {
     condition     = try(var.vault.topic, null) == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", var.vault.topic.id))
     error_message = "`topic.id` must be the resource id of a system topic: /subscriptions/.../resourceGroups/.../providers/Microsoft.EventGrid/systemTopics/NAME."
+  }
+
+  validation {
+    condition     = try(var.vault.subscribe, true) || try(var.vault.topic, null) == null
+    error_message = "With `subscribe = false`, this module does not use the topic of the vault: remove `topic`."
   }
 }
 

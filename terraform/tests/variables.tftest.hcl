@@ -362,3 +362,17 @@ run "topic_of_a_scope_by_name" {
   }
   expect_failures = [var.early_news_topics]
 }
+
+# As with several vaults.
+run "topic_of_the_vault_without_a_subscription" {
+  command = plan
+  variables {
+    vault = {
+      id        = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv"
+      location  = "westeurope"
+      subscribe = false
+      topic     = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/events/providers/Microsoft.EventGrid/systemTopics/of-the-vault", principal_id = "00000000-0000-0000-0000-000000000011" }
+    }
+  }
+  expect_failures = [var.vault]
+}
