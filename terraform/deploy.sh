@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Both phases: everything but the subscription, the package, then the subscription.
+# Both phases: everything but the event subscriptions, the package, then the event subscriptions.
 #
 #   deploy.sh PACKAGE [ADDRESS] [-- ARGUMENTS OF terraform apply]
 #
@@ -40,5 +40,5 @@ until az functionapp function show --name "$app" --resource-group "$group" --fun
     sleep 10
 done
 
-echo "3 of 3: the subscription, and everything else"
+echo "3 of 3: the event subscriptions, and everything else"
 terraform apply "$@"

@@ -1,11 +1,21 @@
+locals {
+  # The topic of `vault` is in the resource group of keyrelay, as before `vaults` existed: moving it would recreate it. The
+  # topics of `vaults` are where Azure's portal creates them: in the resource groups of the vaults.
+  vaults = merge(
+    { for key, vault in var.vaults : key => merge(vault, { topic_group = element(split("/", vault.id), 4) }) },
+    { for vault in var.vault[*] : "vault" => merge(vault, { topic_group = var.resource_group_name }) },
+  )
+  subscribed_vaults = { for key, vault in local.vaults : key => vault if vault.subscribe }
+}
+
 # A vault has one system topic, in its own region. It can exist already, for example because of a Logic App.
 resource "azurerm_eventgrid_system_topic" "this" {
-  count = var.vault.topic == null ? 1 : 0
+  for_each = { for key, vault in local.subscribed_vaults : key => vault if vault.topic == null }
 
-  name                = "${var.name}-vault"
-  resource_group_name = var.resource_group_name
-  location            = var.vault.location
-  source_resource_id  = var.vault.id
+  name                = "${var.name}-${each.key}"
+  resource_group_name = each.value.topic_group
+  location            = each.value.location
+  source_resource_id  = each.value.id
   topic_type          = "Microsoft.KeyVault.vaults"
   tags                = var.tags
 
@@ -15,19 +25,21 @@ resource "azurerm_eventgrid_system_topic" "this" {
 }
 
 locals {
-  topic = var.vault.topic != null ? var.vault.topic : {
-    id           = azurerm_eventgrid_system_topic.this[0].id
-    principal_id = azurerm_eventgrid_system_topic.this[0].identity[0].principal_id
+  topics = {
+    for key, vault in local.subscribed_vaults : key => vault.topic != null ? vault.topic : {
+      id           = azurerm_eventgrid_system_topic.this[key].id
+      principal_id = azurerm_eventgrid_system_topic.this[key].identity[0].principal_id
+    }
   }
 }
 
 # Azure refuses a subscription to a function that is not deployed yet: see `deploy.sh`.
 resource "azurerm_eventgrid_system_topic_event_subscription" "this" {
-  count = var.subscribe ? 1 : 0
+  for_each = var.subscribe ? local.topics : {}
 
   name                 = var.name
-  resource_group_name  = element(split("/", local.topic.id), 4)
-  system_topic         = element(split("/", local.topic.id), 8)
+  resource_group_name  = element(split("/", each.value.id), 4)
+  system_topic         = element(split("/", each.value.id), 8)
   included_event_types = sort(var.event_types)
 
   azure_function_endpoint {

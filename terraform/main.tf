@@ -1,11 +1,21 @@
 locals {
   # The name of a storage account has up to 24 lower-case letters and digits, and is unique in Azure.
   storage_name = "${substr(replace(var.name, "-", ""), 0, 16)}${substr(sha256("${var.resource_group_name}/${var.name}"), 0, 8)}"
-  vault_name   = element(split("/", var.vault.id), 8)
 
   # The id of the function app, as text: the app's own attributes cannot be in its settings. The identity is in the same
   # subscription.
   own_app = "/subscriptions/${element(split("/", azurerm_user_assigned_identity.this.id), 2)}/resourceGroups/${var.resource_group_name}/providers/Microsoft.Web/sites/${var.name}"
+
+  # The identities with which keyrelay sends its requests, in the order of the setting. The key is what tells them apart in
+  # the addresses of role assignments: nothing for the identity that is the only one, so that it keeps its assignments.
+  client_keys = var.identities == 0 ? [""] : [for number in range(1, var.identities + 1) : "#${number}"]
+  clients     = [for key in local.client_keys : key == "" ? azurerm_user_assigned_identity.this : azurerm_user_assigned_identity.client[key]]
+  client_settings = var.identities == 0 ? tomap({
+    KEYRELAY_CLIENT_ID = local.clients[0].client_id
+    }) : tomap({
+    KEYRELAY_CLIENT_IDS = join(",", local.clients[*].client_id)
+  })
+  principals = { for index, key in local.client_keys : key => local.clients[index].principal_id }
 
   audit_settings = var.audit_workspace == null ? tomap({}) : tomap({
     KEYRELAY_AUDIT = "{ workspace = \"${var.audit_workspace.workspace_id}\" }"
@@ -66,9 +76,19 @@ resource "azurerm_storage_container" "dead_letter" {
   storage_account_id = azurerm_storage_account.this.id
 }
 
-# A user-assigned identity: its roles exist before the app does, and outlive it.
+# A user-assigned identity: its roles exist before the app does, and outlive it. It is that of the Functions host, and
+# that of keyrelay too unless `identities` is set.
 resource "azurerm_user_assigned_identity" "this" {
   name                = var.name
+  resource_group_name = var.resource_group_name
+  location            = var.location
+  tags                = var.tags
+}
+
+resource "azurerm_user_assigned_identity" "client" {
+  for_each = toset([for key in local.client_keys : key if key != ""])
+
+  name                = "${var.name}-${trimprefix(each.value, "#")}"
   resource_group_name = var.resource_group_name
   location            = var.location
   tags                = var.tags
@@ -112,7 +132,7 @@ resource "azurerm_function_app_flex_consumption" "this" {
 
   identity {
     type         = "UserAssigned"
-    identity_ids = [azurerm_user_assigned_identity.this.id]
+    identity_ids = concat([azurerm_user_assigned_identity.this.id], [for client in azurerm_user_assigned_identity.client : client.id])
   }
 
   site_config {
@@ -123,18 +143,17 @@ resource "azurerm_function_app_flex_consumption" "this" {
   }
 
   # The provider adds a connection string without a key to these. Never set `AzureWebJobsStorage` itself.
-  app_settings = merge(local.storage_settings, local.audit_settings, {
+  app_settings = merge(local.storage_settings, local.audit_settings, local.client_settings, {
     AzureWebJobsStorage__credential = "managedidentity"
     AzureWebJobsStorage__clientId   = azurerm_user_assigned_identity.this.client_id
-    KEYRELAY_CLIENT_ID              = azurerm_user_assigned_identity.this.client_id
     KEYRELAY_CLOUD                  = var.cloud
     KEYRELAY_MODE                   = var.mode
     KEYRELAY_OWN_APP                = local.own_app
     KEYRELAY_SCOPE                  = join(",", sort(var.scopes))
-    KEYRELAY_VAULTS                 = local.vault_name
+    KEYRELAY_VAULTS                 = join(",", sort([for vault in local.vaults : element(split("/", vault.id), 8)]))
     # Sampling would drop log lines, and the alerts that depend on them, when many events arrive at once.
     AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__isEnabled = "false"
   }, var.app_settings)
 
-  depends_on = [azurerm_role_assignment.storage, azurerm_storage_container.store]
+  depends_on = [azurerm_role_assignment.storage, azurerm_role_assignment.store, azurerm_storage_container.store]
 }

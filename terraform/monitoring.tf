@@ -21,18 +21,20 @@ resource "azurerm_application_insights" "this" {
   tags = var.tags
 }
 
-# The reads of the vault, the deliveries of Event Grid, the accesses to the store, and the log of the app.
+# The reads of the vaults, the deliveries of Event Grid, the accesses to the store, and the log of the app.
 locals {
-  diagnostics = {
-    vault = { id = var.vault.id, logs = ["AuditEvent"], metrics = [] }
-    topic = { id = local.topic.id, logs = ["DeliveryFailures"], metrics = ["AllMetrics"] }
-    app   = { id = azurerm_function_app_flex_consumption.this.id, logs = ["FunctionAppLogs"], metrics = ["AllMetrics"] }
+  diagnostics = merge({
+    for key, vault in local.vaults : "vault/${key}" => { id = vault.id, logs = ["AuditEvent"], metrics = [] }
+    }, {
+    for key, topic in local.topics : "topic/${key}" => { id = topic.id, logs = ["DeliveryFailures"], metrics = ["AllMetrics"] }
+    }, {
+    app = { id = azurerm_function_app_flex_consumption.this.id, logs = ["FunctionAppLogs"], metrics = ["AllMetrics"] }
     store = {
       id      = "${azurerm_storage_account.this.id}/blobServices/default"
       logs    = ["StorageRead", "StorageWrite", "StorageDelete"]
       metrics = ["Transaction"]
     }
-  }
+  })
 }
 
 resource "azurerm_monitor_diagnostic_setting" "this" {
@@ -148,18 +150,32 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "this" {
   }
 }
 
-# An event that was not delivered for a day has left the system: check it, and the apps of its secret.
-resource "azurerm_monitor_metric_alert" "dead_letter" {
-  for_each = {
-    dead-lettered = { metric = "DeadLetteredCount", description = "An event could not be delivered for a day. It is in the container dead-letter." }
-    dropped       = { metric = "DroppedEventCount", description = "An event was dropped because it could not be dead-lettered either." }
+# An event that was not delivered for a day has left the system: check it, and the apps of its secret. A metric alert
+# covers the topics of one region at most, so each topic has its own.
+locals {
+  losses = {
+    dead-lettered = { metric = "DeadLetteredCount", description = "could not be delivered for a day. It is in the container dead-letter." }
+    dropped       = { metric = "DroppedEventCount", description = "was dropped because it could not be dead-lettered either." }
   }
+  loss_alerts = merge([
+    for key, topic in local.topics : {
+      for name, loss in local.losses : "${key}-${name}" => {
+        topic       = topic.id
+        metric      = loss.metric
+        description = "An event of the vault ${element(split("/", local.vaults[key].id), 8)} ${loss.description}"
+      }
+    }
+  ]...)
+}
+
+resource "azurerm_monitor_metric_alert" "dead_letter" {
+  for_each = local.loss_alerts
 
   name                = "${var.name}-${each.key}"
   resource_group_name = var.resource_group_name
   description         = each.value.description
   severity            = 1
-  scopes              = [local.topic.id]
+  scopes              = [each.value.topic]
   frequency           = "PT5M"
   window_size         = "PT15M"
   tags                = var.tags

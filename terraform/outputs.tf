@@ -8,19 +8,29 @@ output "function_app_id" {
   value       = azurerm_function_app_flex_consumption.this.id
 }
 
+output "function_id" {
+  description = "Resource id of the function that takes events, for event subscriptions of your own."
+  value       = "${azurerm_function_app_flex_consumption.this.id}/functions/SecretEvent"
+}
+
 output "resource_group_name" {
   description = "Resource group of all resources."
   value       = var.resource_group_name
 }
 
 output "identity_client_id" {
-  description = "Client id of keyrelay's identity."
-  value       = azurerm_user_assigned_identity.this.client_id
+  description = "Client id of keyrelay's identity; with `identities`, of the first one."
+  value       = local.clients[0].client_id
 }
 
 output "identity_principal_id" {
-  description = "Object id of keyrelay's identity, for further role assignments."
-  value       = azurerm_user_assigned_identity.this.principal_id
+  description = "Object id of keyrelay's identity; with `identities`, of the first one."
+  value       = local.clients[0].principal_id
+}
+
+output "identity_principal_ids" {
+  description = "Object ids of all identities of keyrelay, for further role assignments."
+  value       = local.clients[*].principal_id
 }
 
 output "store_url" {
@@ -38,6 +48,16 @@ output "storage_account_name" {
   value       = azurerm_storage_account.this.name
 }
 
+output "storage_account_id" {
+  description = "Resource id of the storage account, for event subscriptions of your own."
+  value       = azurerm_storage_account.this.id
+}
+
+output "dead_letter_id" {
+  description = "Resource id of the container `dead-letter`. The topics of your own event subscriptions need Storage Blob Data Contributor on it."
+  value       = azurerm_storage_container.dead_letter.id
+}
+
 output "log_analytics_workspace_id" {
   description = "Resource id of the workspace that receives the logs."
   value       = azurerm_log_analytics_workspace.this.id
@@ -49,6 +69,16 @@ output "log_analytics_workspace_guid" {
 }
 
 output "system_topic_id" {
-  description = "Resource id of the vault's system topic."
-  value       = local.topic.id
+  description = "Resource id of the system topic of `vault`; null with `vaults`."
+  value       = var.vault == null ? null : one(values(local.topics)[*].id)
+}
+
+output "system_topic_ids" {
+  description = "Resource ids of the system topics, by the keys of `vaults`."
+  value       = { for key, topic in local.topics : key => topic.id }
+}
+
+output "early_news_scopes" {
+  description = "The scopes whose changes Event Grid reports: with `early_news`, those in the subscription of the provider."
+  value       = keys(local.news_scopes)
 }

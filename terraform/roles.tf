@@ -44,8 +44,14 @@ locals {
     "Microsoft.Web/sites/slots/config/Write",
   ]
 
-  # The scope of a custom role is a subscription or a resource group, never a resource.
-  vault_group = join("/", slice(split("/", var.vault.id), 0, 5))
+  role_vaults   = { for key, vault in local.vaults : key => vault if !vault.access_policies }
+  policy_vaults = { for key, vault in local.vaults : key => vault if vault.access_policies }
+
+  # The scope of a custom role is a subscription or a resource group, never a resource. Ids compare without case.
+  vault_groups = [
+    for groups in values({ for vault in local.role_vaults : lower(join("/", slice(split("/", vault.id), 0, 5))) => join("/", slice(split("/", vault.id), 0, 5))... }) :
+    groups[0]
+  ]
 }
 
 resource "azurerm_role_definition" "refresh" {
@@ -79,10 +85,12 @@ resource "azurerm_role_definition" "patch" {
 
 # The right to list the versions of a secret with their attributes, and no value.
 resource "azurerm_role_definition" "versions" {
+  count = length(local.role_vaults) > 0 ? 1 : 0
+
   name              = "keyrelay versions (${var.name})"
   description       = "Lists the versions of secrets with their attributes, without their values."
-  scope             = local.vault_group
-  assignable_scopes = [local.vault_group]
+  scope             = local.vault_groups[0]
+  assignable_scopes = local.vault_groups
 
   permissions {
     # GET {vault}/secrets/{name}/versions.
@@ -90,36 +98,61 @@ resource "azurerm_role_definition" "versions" {
   }
 }
 
-resource "azurerm_role_assignment" "apps" {
-  for_each = var.scopes
+# Each role is assigned to each identity with which keyrelay sends its requests.
+locals {
+  app_assignments = merge([
+    for key, principal in local.principals : { for scope in var.scopes : "${scope}${key}" => { scope = scope, principal = principal } }
+  ]...)
+  version_assignments = merge([
+    for key, principal in local.principals : { for name, vault in local.role_vaults : "${name}${key}" => { vault = vault.id, principal = principal } }
+  ]...)
+  version_policies = merge([
+    for key, principal in local.principals : { for name, vault in local.policy_vaults : "${name}${key}" => { vault = vault.id, principal = principal } }
+  ]...)
+}
 
-  scope              = each.value
+resource "azurerm_role_assignment" "apps" {
+  for_each = local.app_assignments
+
+  scope              = each.value.scope
   role_definition_id = one(concat(azurerm_role_definition.refresh, azurerm_role_definition.patch)).role_definition_resource_id
-  principal_id       = azurerm_user_assigned_identity.this.principal_id
+  principal_id       = each.value.principal
   principal_type     = "ServicePrincipal"
 }
 
 resource "azurerm_role_assignment" "versions" {
-  scope              = var.vault.id
-  role_definition_id = azurerm_role_definition.versions.role_definition_resource_id
-  principal_id       = azurerm_user_assigned_identity.this.principal_id
+  for_each = local.version_assignments
+
+  scope              = each.value.vault
+  role_definition_id = azurerm_role_definition.versions[0].role_definition_resource_id
+  principal_id       = each.value.principal
   principal_type     = "ServicePrincipal"
 }
 
-# The right to query the audit log of the vault: `Microsoft.OperationalInsights/workspaces/query/read`, and the data of the
+# The same right in a vault that uses access policies: `List` shows names, versions and attributes. `Get` would show values.
+resource "azurerm_key_vault_access_policy" "versions" {
+  for_each = local.version_policies
+
+  key_vault_id       = each.value.vault
+  tenant_id          = azurerm_user_assigned_identity.this.tenant_id
+  object_id          = each.value.principal
+  secret_permissions = ["List"]
+}
+
+# The right to query the audit logs of the vaults: `Microsoft.OperationalInsights/workspaces/query/read`, and the data of the
 # tables. It covers all tables of the workspace.
 resource "azurerm_role_assignment" "audit" {
-  count = var.audit_workspace == null ? 0 : 1
+  count = var.audit_workspace == null ? 0 : length(local.clients)
 
   scope                = var.audit_workspace.id
   role_definition_name = "Log Analytics Data Reader"
-  principal_id         = azurerm_user_assigned_identity.this.principal_id
+  principal_id         = local.clients[count.index].principal_id
   principal_type       = "ServicePrincipal"
 }
 
 # The Functions host creates containers for its locks, its keys and the timer's state, and reads the package. Microsoft
-# names this role for `AzureWebJobsStorage`, on the whole account. keyrelay itself only needs Storage Blob Data Contributor
-# on the container `keyrelay`, which this role includes, so a second assignment would add nothing.
+# names this role for `AzureWebJobsStorage`, on the whole account. It includes what keyrelay itself needs, so a second
+# assignment for this identity would add nothing.
 # This identity can replace the package, so do not assign it to anything else.
 resource "azurerm_role_assignment" "storage" {
   scope                = azurerm_storage_account.this.id
@@ -128,10 +161,22 @@ resource "azurerm_role_assignment" "storage" {
   principal_type       = "ServicePrincipal"
 }
 
+# keyrelay's store, for the first of several identities: keyrelay uses no other one there.
+resource "azurerm_role_assignment" "store" {
+  count = var.identities == 0 ? 0 : 1
+
+  scope                = azurerm_storage_container.store.id
+  role_definition_name = "Storage Blob Data Contributor"
+  principal_id         = local.clients[0].principal_id
+  principal_type       = "ServicePrincipal"
+}
+
 # Event Grid writes events there that it could not deliver.
 resource "azurerm_role_assignment" "dead_letter" {
+  for_each = local.topics
+
   scope                = azurerm_storage_container.dead_letter.id
   role_definition_name = "Storage Blob Data Contributor"
-  principal_id         = local.topic.principal_id
+  principal_id         = each.value.principal_id
   principal_type       = "ServicePrincipal"
 }

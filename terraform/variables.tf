@@ -32,7 +32,7 @@ variable "location" {
 }
 
 variable "vault" {
-  description = "The vault whose events keyrelay handles: its resource id, and its region, which is also that of the system topic. A vault can have only one system topic. If it has one already, set `topic` to its resource id and to the object id of its identity, which writes undelivered events to the dead-letter container."
+  description = "Shorthand for `vaults` with one vault, whose system topic is in the resource group of keyrelay. Set either `vault` or `vaults`."
   type = object({
     id       = string
     location = string
@@ -40,22 +40,80 @@ variable "vault" {
       id           = string
       principal_id = string
     }))
+    access_policies = optional(bool, false)
+    subscribe       = optional(bool, true)
   })
-  nullable = false
+  default = null
 
   validation {
-    condition     = can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.KeyVault/vaults/[^/]+$", var.vault.id))
+    condition     = var.vault == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.KeyVault/vaults/[^/]+$", var.vault.id))
     error_message = "`id` must be the resource id of a vault: /subscriptions/.../resourceGroups/.../providers/Microsoft.KeyVault/vaults/NAME."
   }
 
   validation {
-    condition     = can(regex("^[A-Za-z][A-Za-z0-9 ]+$", var.vault.location))
+    condition     = var.vault == null || can(regex("^[A-Za-z][A-Za-z0-9 ]+$", var.vault.location))
     error_message = "`location` must be the region of the vault, such as westeurope."
   }
 
   validation {
-    condition     = var.vault.topic == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", var.vault.topic.id))
+    condition     = try(var.vault.topic, null) == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", var.vault.topic.id))
     error_message = "`topic.id` must be the resource id of a system topic: /subscriptions/.../resourceGroups/.../providers/Microsoft.EventGrid/systemTopics/NAME."
+  }
+
+  validation {
+    condition     = try(var.vault.subscribe, true) || try(var.vault.topic, null) == null
+    error_message = "With `subscribe = false`, this module does not use the topic of the vault: remove `topic`."
+  }
+}
+
+variable "vaults" {
+  description = "The vaults whose events keyrelay handles. The key is a name of your choice, which is part of names of resources. `id` and `location` are the resource id and the region of the vault. A vault can have only one system topic: if it has one already, set `topic` to its resource id and to the object id of its identity, which writes undelivered events to the dead-letter container. `access_policies` is for a vault that uses access policies instead of Azure roles. `subscribe = false` leaves the topic and the event subscription to you, for a vault in another subscription."
+  type = map(object({
+    id       = string
+    location = string
+    topic = optional(object({
+      id           = string
+      principal_id = string
+    }))
+    access_policies = optional(bool, false)
+    subscribe       = optional(bool, true)
+  }))
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = (var.vault == null) != (length(var.vaults) == 0)
+    error_message = "Set either `vault`, for one vault, or `vaults`, for any number of them: one of the two, and not both."
+  }
+
+  validation {
+    condition     = alltrue([for key in keys(var.vaults) : can(regex("^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", key)) && length("${var.name}-${key}") <= 50])
+    error_message = "A key of `vaults` has lower-case letters, digits and dashes, and begins and ends with a letter or a digit. Azure accepts up to 50 characters for the name of a topic, which is NAME-KEY: shorten the key or `name`."
+  }
+
+  validation {
+    condition     = alltrue([for vault in var.vaults : can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.KeyVault/vaults/[^/]+$", vault.id))])
+    error_message = "`id` must be the resource id of a vault: /subscriptions/.../resourceGroups/.../providers/Microsoft.KeyVault/vaults/NAME."
+  }
+
+  validation {
+    condition     = length(distinct([for vault in var.vaults : lower(vault.id)])) == length(var.vaults)
+    error_message = "Two entries of `vaults` have the same `id`. A vault has one system topic and needs one entry."
+  }
+
+  validation {
+    condition     = alltrue([for vault in var.vaults : can(regex("^[A-Za-z][A-Za-z0-9 ]+$", vault.location))])
+    error_message = "`location` must be the region of the vault, such as westeurope."
+  }
+
+  validation {
+    condition     = alltrue([for vault in var.vaults : try(vault.topic, null) == null || can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", vault.topic.id))])
+    error_message = "`topic.id` must be the resource id of a system topic: /subscriptions/.../resourceGroups/.../providers/Microsoft.EventGrid/systemTopics/NAME."
+  }
+
+  validation {
+    condition     = alltrue([for vault in var.vaults : vault.subscribe || try(vault.topic, null) == null])
+    error_message = "With `subscribe = false`, this module does not use the topic of the vault: remove `topic`."
   }
 }
 
@@ -99,8 +157,20 @@ variable "mode" {
   }
 }
 
+variable "identities" {
+  description = "Number of identities with which keyrelay sends its requests. Azure counts requests for each identity, and keyrelay spreads the apps over them. Default: 0, the identity of the Functions host is the only one. All have the same roles on apps and vaults."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.identities >= 0 && var.identities <= 10 && floor(var.identities) == var.identities
+    error_message = "Use a whole number from 0 to 10."
+  }
+}
+
 variable "audit_workspace" {
-  description = "The Log Analytics workspace that receives the audit log of the vault: its resource id, and its GUID (`workspace_id` of the resource, \"Workspace ID\" in the portal). keyrelay then looks there for reads of new versions, and gets the role Log Analytics Data Reader on it. Default: keyrelay reads no audit log."
+  description = "The Log Analytics workspace that receives the audit logs of the vaults: its resource id, and its GUID (`workspace_id` of the resource, \"Workspace ID\" in the portal). keyrelay then looks there for reads of new versions, and gets the role Log Analytics Data Reader on it. Default: keyrelay reads no audit log."
   type = object({
     id           = string
     workspace_id = string
@@ -155,6 +225,30 @@ variable "subject_begins_with" {
   validation {
     condition     = var.subject_begins_with == null || can(regex("^[A-Za-z0-9-]+$", var.subject_begins_with))
     error_message = "Names in a vault contain only letters, digits and dashes. This is a prefix and not a pattern: write sql-, not sql-*."
+  }
+}
+
+variable "early_news" {
+  description = "Whether Event Grid also tells keyrelay when an app in `scopes` has been created or changed, so that a new reference is known within seconds. Default: the hourly comparison finds it."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "early_news_topics" {
+  description = "Existing system topics of `scopes`, for `early_news`: the resource id of the topic, by the scope as it is written there. A subscription or resource group can have only one system topic."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(keys(var.early_news_topics), var.scopes)) == 0
+    error_message = "A key of `early_news_topics` must be one of `scopes`, written in the same way."
+  }
+
+  validation {
+    condition     = alltrue([for id in var.early_news_topics : can(regex("(?i)^/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\\.EventGrid/systemTopics/[^/]+$", id))])
+    error_message = "Use the resource id of a system topic: /subscriptions/.../resourceGroups/.../providers/Microsoft.EventGrid/systemTopics/NAME."
   }
 }
 

@@ -56,7 +56,7 @@ run "defaults" {
     error_message = "The Functions host leaves log lines out when many come at once, and alerts are made of them."
   }
   assert {
-    condition     = toset(keys(azurerm_monitor_diagnostic_setting.this)) == toset(["app", "store", "topic", "vault"])
+    condition     = toset(keys(azurerm_monitor_diagnostic_setting.this)) == toset(["app", "store", "topic/vault", "vault/vault"])
     error_message = "Who has read a secret, what was delivered and what was stored is on record."
   }
   assert {
@@ -64,23 +64,23 @@ run "defaults" {
     error_message = "Storage accounts have up to 24 letters and digits."
   }
   assert {
-    condition     = azurerm_eventgrid_system_topic.this[0].location == "northeurope" && azurerm_eventgrid_system_topic.this[0].topic_type == "Microsoft.KeyVault.vaults"
+    condition     = azurerm_eventgrid_system_topic.this["vault"].location == "northeurope" && azurerm_eventgrid_system_topic.this["vault"].topic_type == "Microsoft.KeyVault.vaults"
     error_message = "A system topic is in the region of its vault, not in ours."
   }
   assert {
-    condition     = length(azurerm_eventgrid_system_topic_event_subscription.this[0].included_event_types) == 9
+    condition     = length(azurerm_eventgrid_system_topic_event_subscription.this["vault"].included_event_types) == 9
     error_message = "All nine kinds of events are delivered."
   }
   assert {
-    condition     = endswith(azurerm_eventgrid_system_topic_event_subscription.this[0].azure_function_endpoint[0].function_id, "/functions/SecretEvent")
+    condition     = endswith(azurerm_eventgrid_system_topic_event_subscription.this["vault"].azure_function_endpoint[0].function_id, "/functions/SecretEvent")
     error_message = "The name of the function is the name of its folder in the package."
   }
   assert {
-    condition     = azurerm_eventgrid_system_topic_event_subscription.this[0].azure_function_endpoint[0].max_events_per_batch == 1
+    condition     = azurerm_eventgrid_system_topic_event_subscription.this["vault"].azure_function_endpoint[0].max_events_per_batch == 1
     error_message = "In a batch, one event that fails has all delivered again."
   }
   assert {
-    condition     = azurerm_eventgrid_system_topic_event_subscription.this[0].storage_blob_dead_letter_destination[0].storage_blob_container_name == "dead-letter"
+    condition     = azurerm_eventgrid_system_topic_event_subscription.this["vault"].storage_blob_dead_letter_destination[0].storage_blob_container_name == "dead-letter"
     error_message = "An event that cannot be delivered is kept."
   }
 }
@@ -117,7 +117,7 @@ run "patch_role" {
     error_message = "The wildcard for refresh must not let the settings of earlier times through."
   }
   assert {
-    condition     = azurerm_role_definition.versions.permissions[0].data_actions == toset(["Microsoft.KeyVault/vaults/secrets/readMetadata/action"])
+    condition     = azurerm_role_definition.versions[0].permissions[0].data_actions == toset(["Microsoft.KeyVault/vaults/secrets/readMetadata/action"])
     error_message = "In the vault, keyrelay sees versions and nothing else."
   }
   assert {
@@ -176,7 +176,7 @@ run "roles_deploy_nothing" {
     error_message = "The wider of both roles deploys nothing, restarts nothing, reads no key and gives no role."
   }
   assert {
-    condition     = try(length(azurerm_role_definition.versions.permissions[0].actions), 0) == 0 && !anytrue([for action in azurerm_role_definition.versions.permissions[0].data_actions : strcontains(lower(action), "getsecret") || strcontains(action, "*")])
+    condition     = try(length(azurerm_role_definition.versions[0].permissions[0].actions), 0) == 0 && !anytrue([for action in azurerm_role_definition.versions[0].permissions[0].data_actions : strcontains(lower(action), "getsecret") || strcontains(action, "*")])
     error_message = "No role reads a secret's value."
   }
 }
@@ -215,11 +215,11 @@ run "topic_of_somebody_else" {
     error_message = "No second topic is made."
   }
   assert {
-    condition     = azurerm_eventgrid_system_topic_event_subscription.this[0].system_topic == "of-the-vault" && azurerm_eventgrid_system_topic_event_subscription.this[0].resource_group_name == "events"
+    condition     = azurerm_eventgrid_system_topic_event_subscription.this["vault"].system_topic == "of-the-vault" && azurerm_eventgrid_system_topic_event_subscription.this["vault"].resource_group_name == "events"
     error_message = "The subscription is at the topic that there is."
   }
   assert {
-    condition     = azurerm_role_assignment.dead_letter.principal_id == "00000000-0000-0000-0000-000000000011"
+    condition     = azurerm_role_assignment.dead_letter["vault"].principal_id == "00000000-0000-0000-0000-000000000011"
     error_message = "Its identity puts away what cannot be delivered."
   }
 }
@@ -234,11 +234,11 @@ run "filters" {
   }
 
   assert {
-    condition     = azurerm_eventgrid_system_topic_event_subscription.this[0].included_event_types == tolist(["Microsoft.KeyVault.SecretNewVersionCreated"])
+    condition     = azurerm_eventgrid_system_topic_event_subscription.this["vault"].included_event_types == tolist(["Microsoft.KeyVault.SecretNewVersionCreated"])
     error_message = "Only the event types that were named are delivered."
   }
   assert {
-    condition     = azurerm_eventgrid_system_topic_event_subscription.this[0].subject_filter[0].subject_begins_with == "sql-" && !azurerm_eventgrid_system_topic_event_subscription.this[0].subject_filter[0].case_sensitive
+    condition     = azurerm_eventgrid_system_topic_event_subscription.this["vault"].subject_filter[0].subject_begins_with == "sql-" && !azurerm_eventgrid_system_topic_event_subscription.this["vault"].subject_filter[0].case_sensitive
     error_message = "Names of secrets compare without case."
   }
 }
@@ -270,7 +270,7 @@ run "app_settings" {
     error_message = "Settings of one's own win."
   }
   assert {
-    condition     = contains(keys(azurerm_function_app_flex_consumption.this.app_settings), "KEYRELAY_CLIENT_ID")
+    condition     = azurerm_function_app_flex_consumption.this.app_settings["KEYRELAY_CLIENT_ID"] == "00000000-0000-0000-0000-00000000000c"
     error_message = "The others stay."
   }
 }
@@ -341,7 +341,7 @@ run "alerts" {
     error_message = "A line that arrives late is seen, too."
   }
   assert {
-    condition     = toset(keys(azurerm_monitor_metric_alert.dead_letter)) == toset(["dead-lettered", "dropped"])
+    condition     = toset(keys(azurerm_monitor_metric_alert.dead_letter)) == toset(["vault-dead-lettered", "vault-dropped"])
     error_message = "Events that are lost have an alert."
   }
   assert {

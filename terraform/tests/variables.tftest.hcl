@@ -210,3 +210,169 @@ run "audit_workspace_without_guid" {
   }
   expect_failures = [var.audit_workspace]
 }
+
+# Without a vault, nothing would ever be delivered.
+run "no_vault" {
+  command = plan
+  variables {
+    vault = null
+  }
+  expect_failures = [var.vaults]
+}
+
+# One of the two would be ignored.
+run "vault_and_vaults" {
+  command = plan
+  variables {
+    vaults = {
+      bank = {
+        id       = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/bank/providers/Microsoft.KeyVault/vaults/contoso-bank"
+        location = "westeurope"
+      }
+    }
+  }
+  expect_failures = [var.vaults]
+}
+
+# Azure refuses the second topic of a vault with the last resource. Ids compare without case.
+run "one_vault_twice" {
+  command = plan
+  variables {
+    vault = null
+    vaults = {
+      shop  = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv", location = "westeurope" }
+      again = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourcegroups/SHOP/providers/Microsoft.KeyVault/vaults/Contoso-KV", location = "westeurope" }
+    }
+  }
+  expect_failures = [var.vaults]
+}
+
+# Names are made of the key.
+run "key_with_a_space" {
+  command = plan
+  variables {
+    vault  = null
+    vaults = { "the shop" = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv", location = "westeurope" } }
+  }
+  expect_failures = [var.vaults]
+}
+
+# The name of a topic has up to 50 characters.
+run "key_too_long" {
+  command = plan
+  variables {
+    vault  = null
+    vaults = { the-vault-of-the-shop-in-western-europe = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv", location = "westeurope" } }
+  }
+  expect_failures = [var.vaults]
+}
+
+# As with one vault.
+run "one_of_the_vaults_by_url" {
+  command = plan
+  variables {
+    vault  = null
+    vaults = { shop = { id = "https://contoso-kv.vault.azure.net", location = "westeurope" } }
+  }
+  expect_failures = [var.vaults]
+}
+
+# As with one vault.
+run "no_region_of_one_of_the_vaults" {
+  command = plan
+  variables {
+    vault  = null
+    vaults = { shop = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv", location = "" } }
+  }
+  expect_failures = [var.vaults]
+}
+
+# As with one vault.
+run "topic_of_one_of_the_vaults_by_name" {
+  command = plan
+  variables {
+    vault  = null
+    vaults = { shop = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv", location = "westeurope", topic = { id = "of-the-vault", principal_id = "00000000-0000-0000-0000-000000000011" } } }
+  }
+  expect_failures = [var.vaults]
+}
+
+# The topic would be ignored, and no event be delivered.
+run "topic_without_a_subscription" {
+  command = plan
+  variables {
+    vault = null
+    vaults = {
+      shop = {
+        id        = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv"
+        location  = "westeurope"
+        subscribe = false
+        topic     = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/events/providers/Microsoft.EventGrid/systemTopics/of-the-vault", principal_id = "00000000-0000-0000-0000-000000000011" }
+      }
+    }
+  }
+  expect_failures = [var.vaults]
+}
+
+# Azure refuses more than that much later, and a fraction is no number of identities.
+run "too_many_identities" {
+  command = plan
+  variables {
+    identities = 11
+  }
+  expect_failures = [var.identities]
+}
+
+# As above.
+run "half_an_identity" {
+  command = plan
+  variables {
+    identities = 1.5
+  }
+  expect_failures = [var.identities]
+}
+
+# As above.
+run "less_than_no_identity" {
+  command = plan
+  variables {
+    identities = -1
+  }
+  expect_failures = [var.identities]
+}
+
+# A topic of another scope would be ignored.
+run "topic_of_another_scope" {
+  command = plan
+  variables {
+    early_news = true
+    early_news_topics = {
+      "/subscriptions/00000000-0000-0000-0000-000000000002" = "/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/events/providers/Microsoft.EventGrid/systemTopics/other"
+    }
+  }
+  expect_failures = [var.early_news_topics]
+}
+
+# The name of a topic is what the portal shows.
+run "topic_of_a_scope_by_name" {
+  command = plan
+  variables {
+    early_news        = true
+    early_news_topics = { "/subscriptions/00000000-0000-0000-0000-000000000001" = "of-the-subscription" }
+  }
+  expect_failures = [var.early_news_topics]
+}
+
+# As with several vaults.
+run "topic_of_the_vault_without_a_subscription" {
+  command = plan
+  variables {
+    vault = {
+      id        = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.KeyVault/vaults/contoso-kv"
+      location  = "westeurope"
+      subscribe = false
+      topic     = { id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/events/providers/Microsoft.EventGrid/systemTopics/of-the-vault", principal_id = "00000000-0000-0000-0000-000000000011" }
+    }
+  }
+  expect_failures = [var.vault]
+}

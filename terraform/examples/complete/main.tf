@@ -102,7 +102,7 @@ module "keyrelay" {
   name                = "${var.name}-keyrelay"
   resource_group_name = azurerm_resource_group.this.name
   location            = var.location
-  vault               = { id = azurerm_key_vault.this.id, location = var.location }
+  vaults              = { demo = { id = azurerm_key_vault.this.id, location = var.location } }
   scopes              = [azurerm_resource_group.this.id]
 }
 

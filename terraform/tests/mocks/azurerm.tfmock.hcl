@@ -2,8 +2,9 @@
 
 mock_data "azurerm_client_config" {
   defaults = {
-    tenant_id = "00000000-0000-0000-0000-00000000000a"
-    object_id = "00000000-0000-0000-0000-00000000000b"
+    subscription_id = "00000000-0000-0000-0000-000000000001"
+    tenant_id       = "00000000-0000-0000-0000-00000000000a"
+    object_id       = "00000000-0000-0000-0000-00000000000b"
   }
 }
 mock_resource "azurerm_resource_group" {
@@ -50,6 +51,7 @@ mock_resource "azurerm_user_assigned_identity" {
     id           = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.ManagedIdentity/userAssignedIdentities/mocked"
     client_id    = "00000000-0000-0000-0000-00000000000c"
     principal_id = "00000000-0000-0000-0000-00000000000d"
+    tenant_id    = "00000000-0000-0000-0000-00000000000a"
   }
 }
 mock_resource "azurerm_log_analytics_workspace" {
