@@ -2,6 +2,7 @@
 
 pub mod app_state;
 pub mod history;
+pub mod index;
 mod known_apps;
 pub mod outcome;
 pub mod pending;
@@ -12,6 +13,10 @@ pub mod store;
 mod text;
 
 pub use history::{History, HistoryError};
+pub use index::{
+    CurrentVersion, Found, Index, IndexChange, IndexState, IndexUpdate, IndexedApp,
+    IndexedReference, Users,
+};
 pub use known_apps::{KnownApp, KnownApps};
 pub use outcome::Outcome;
 pub use pending::{

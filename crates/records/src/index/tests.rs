@@ -1,0 +1,222 @@
+use super::*;
+
+const SITES: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites";
+
+fn index() -> (tempfile::TempDir, Index) {
+    let folder = tempfile::tempdir().unwrap();
+    let index = Index::new(Store::folder(folder.path()).unwrap());
+    (folder, index)
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn vault() -> VaultHost {
+    "contoso-kv.vault.azure.net".parse().unwrap()
+}
+
+fn update(app: &str, secret: &str, change: IndexChange) -> IndexUpdate {
+    IndexUpdate {
+        vault: vault(),
+        secret: secret.parse().unwrap(),
+        app: format!("{SITES}/{app}").parse().unwrap(),
+        change,
+    }
+}
+
+fn reference(setting: &str, is_connection_string: bool) -> IndexedReference {
+    IndexedReference {
+        setting: setting.to_owned(),
+        is_connection_string,
+        version: None,
+        identity: None,
+    }
+}
+
+fn found(
+    references: &[IndexedReference],
+    with_connection_strings: bool,
+    at: Timestamp,
+) -> IndexChange {
+    IndexChange::Found(Found {
+        references: references.to_vec(),
+        with_connection_strings,
+        at,
+    })
+}
+
+async fn users(index: &Index, secret: &str) -> Users {
+    let state = index.state().await.unwrap().unwrap();
+    let secret = secret.parse().unwrap();
+    index.users(&state, &vault(), &secret).await.unwrap()
+}
+
+async fn apps(index: &Index, secret: &str) -> Vec<IndexedApp> {
+    match users(index, secret).await {
+        Users::Apps(apps) => apps,
+        Users::Unknown(reason) => panic!("{reason}"),
+    }
+}
+
+#[tokio::test]
+async fn an_app_is_found_by_the_secret_until_it_does_not_reference_it() {
+    let (_folder, index) = index();
+    assert_eq!(index.state().await.unwrap(), None);
+    let one = reference("SQL", false);
+    let updates = vec![
+        update(
+            "orders",
+            "sql",
+            found(std::slice::from_ref(&one), true, at(1)),
+        ),
+        update(
+            "orders",
+            "mail",
+            found(std::slice::from_ref(&one), true, at(1)),
+        ),
+    ];
+    index.update(updates).await.unwrap();
+    index.swept(at(1), &[]).await.unwrap();
+    assert_eq!(apps(&index, "SQL").await.len(), 1);
+    assert_eq!(apps(&index, "other").await, []);
+    let none = update("orders", "sql", found(&[], true, at(2)));
+    index.update(vec![none]).await.unwrap();
+    assert_eq!(apps(&index, "sql").await, []);
+    index
+        .update(vec![update("orders", "mail", IndexChange::Gone)])
+        .await
+        .unwrap();
+    assert_eq!(apps(&index, "mail").await, []);
+}
+
+#[tokio::test]
+async fn a_read_without_the_connection_strings_keeps_those_that_are_known() {
+    let (_folder, index) = index();
+    let (setting, string) = (reference("SQL", false), reference("Db", true));
+    let all = found(&[setting.clone(), string.clone()], true, at(1));
+    index
+        .update(vec![update("orders", "sql", all)])
+        .await
+        .unwrap();
+    index.swept(at(1), &[]).await.unwrap();
+    let settings = update("orders", "sql", found(&[], false, at(2)));
+    index.update(vec![settings]).await.unwrap();
+    assert_eq!(apps(&index, "sql").await[0].references, [string]);
+}
+
+#[tokio::test]
+async fn what_is_known_stays_until_something_else_is_found() {
+    let (folder, index) = index();
+    let one = [reference("SQL", false)];
+    let current = |version: &str, evidence, second| {
+        let current = CurrentVersion::new(version, evidence, at(second));
+        update("orders", "sql", IndexChange::Current(current))
+    };
+    let evidence = Some(Evidence::Pinned);
+    let updates = vec![
+        update("orders", "sql", found(&one, true, at(1))),
+        current("b", evidence, 5),
+        // Found by a sweep that had read the app before.
+        current("a", None, 4),
+        current("b", None, 6),
+    ];
+    index.update(updates).await.unwrap();
+    index.swept(at(1), &[]).await.unwrap();
+    let [app] = apps(&index, "sql").await.try_into().unwrap();
+    assert_eq!(app.current, Some(CurrentVersion::new("b", evidence, at(5))));
+    let shard = folder.path().join(&index.shards().await.unwrap()[0]);
+    let written = std::fs::metadata(&shard).unwrap().modified().unwrap();
+    let same = update("orders", "sql", found(&one, true, at(60)));
+    index.update(vec![same]).await.unwrap();
+    let unchanged = std::fs::metadata(&shard).unwrap().modified().unwrap();
+    assert_eq!(
+        written, unchanged,
+        "a read that shows nothing new is a write"
+    );
+    let later = update("orders", "sql", found(&one, true, at(4_000)));
+    index.update(vec![later]).await.unwrap();
+    let [app] = apps(&index, "sql").await.try_into().unwrap();
+    assert_eq!((app.since, app.seen), (at(1), at(4_000)));
+}
+
+#[tokio::test]
+async fn the_apps_of_a_popular_secret_are_split_and_found() {
+    let (folder, index) = index();
+    let one = [reference("SQL", false)];
+    let all = |from: usize, to: usize| -> Vec<IndexUpdate> {
+        let numbers = from..to;
+        numbers
+            .map(|number| update(&format!("app-{number}"), "sql", found(&one, true, at(1))))
+            .collect()
+    };
+    index.update(all(0, MAX_APPS)).await.unwrap();
+    index.swept(at(1), &[]).await.unwrap();
+    assert_eq!(apps(&index, "sql").await.len(), MAX_APPS);
+    // Two writers split at once.
+    let (first, second) = (all(MAX_APPS, 3_000), all(3_000, 5_000));
+    let (first, second) = tokio::join!(index.update(first), index.update(second));
+    first.and(second).unwrap();
+    assert_eq!(apps(&index, "sql").await.len(), 5_000);
+    index
+        .update(vec![update("app-7", "sql", IndexChange::Gone)])
+        .await
+        .unwrap();
+    assert_eq!(apps(&index, "sql").await.len(), 4_999);
+    assert_eq!(index.shards().await.unwrap().len(), 1);
+    let largest = walk(folder.path());
+    assert!(largest < 500_000, "{largest} bytes in one object");
+}
+
+fn walk(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let size = |entry: std::fs::DirEntry| match entry.metadata().unwrap() {
+        metadata if metadata.is_dir() => walk(&entry.path()),
+        metadata => metadata.len(),
+    };
+    entries.map(size).max().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn concurrent_writers_lose_nothing() {
+    let (_folder, index) = index();
+    let one = [reference("SQL", false)];
+    let writers = (0..8).map(|writer| {
+        let (index, one) = (index.clone(), one.clone());
+        async move {
+            for number in 0..10 {
+                let app = format!("app-{writer}-{number}");
+                let found = update(&app, "sql", found(&one, true, at(1)));
+                index.update(vec![found]).await.unwrap();
+            }
+        }
+    });
+    futures::future::join_all(writers).await;
+    index.swept(at(1), &[]).await.unwrap();
+    assert_eq!(apps(&index, "sql").await.len(), 80);
+}
+
+#[tokio::test]
+async fn an_object_that_is_missing_or_unreadable_is_known_to_be_and_made_again() {
+    let (folder, index) = index();
+    let one = [reference("SQL", false)];
+    let orders = || vec![update("orders", "sql", found(&one, true, at(1)))];
+    index.update(orders()).await.unwrap();
+    index.swept(at(1), &[]).await.unwrap();
+    let shard = folder.path().join(&index.shards().await.unwrap()[0]);
+    for damage in ["", "{", "{\"format\":2}", "{\"format\":1,\"secrets\":[]}"] {
+        match damage {
+            "" => std::fs::remove_file(&shard).unwrap(),
+            damage => std::fs::write(&shard, damage).unwrap(),
+        }
+        let damaged = users(&index, "sql").await;
+        assert!(
+            matches!(damaged, Users::Unknown(_)),
+            "{damage}: {damaged:?}"
+        );
+        index.update(orders()).await.unwrap();
+        assert_eq!(apps(&index, "sql").await.len(), 1, "{damage}");
+    }
+    std::fs::write(folder.path().join(STATE), "{").unwrap();
+    assert_eq!(index.state().await.unwrap(), None);
+}

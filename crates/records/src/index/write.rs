@@ -1,0 +1,192 @@
+//! Writes the index, with conditional writes only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use keyrelay_azure::Scope;
+use keyrelay_store::{ObjectVersion, StoreError};
+use serde::Serialize;
+
+use super::change::apply;
+use super::read::Stored;
+use super::{
+    APPS_IN_A_PART, Apps, FORMAT, Index, IndexPart, IndexShard, IndexState, IndexUpdate,
+    IndexedSecret, MAX_APPS, STATE, app_key, part_key, part_of, shard_key,
+};
+
+/// The number of attempts at a change while others change the same object.
+const ATTEMPTS: u32 = 12;
+
+/// Pause before another attempt, times the number of attempts so far.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The number of objects that are written at once.
+const AT_ONCE: usize = 8;
+
+/// The changes of the apps of one secret, in their order.
+type Changes = Vec<IndexUpdate>;
+
+impl Index {
+    /// Writes changes: each object that they change once, and none that they do not change.
+    pub async fn update(&self, updates: Vec<IndexUpdate>) -> Result<(), StoreError> {
+        let mut shards: BTreeMap<String, BTreeMap<String, Changes>> = BTreeMap::new();
+        for update in updates {
+            let shard = shard_key(&update.vault, &update.secret);
+            let secret = update.secret.as_str().to_lowercase();
+            let secrets = shards.entry(shard).or_default();
+            secrets.entry(secret).or_default().push(update);
+        }
+        let writing = stream::iter(shards)
+            .map(|(key, secrets)| async move { self.update_shard(&key, &secrets).await });
+        writing.buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    /// Records that a sweep of these scopes, which began at `swept`, has come to its end.
+    pub async fn swept(&self, swept: Timestamp, scopes: &[Scope]) -> Result<(), StoreError> {
+        let state = IndexState {
+            format: FORMAT,
+            swept,
+            scopes: scopes
+                .iter()
+                .map(|scope| scope.to_string().to_lowercase())
+                .collect(),
+            shards: self.shards().await?.into_iter().collect::<BTreeSet<_>>(),
+        };
+        self.0.write(STATE, &state).await
+    }
+
+    async fn update_shard(
+        &self,
+        key: &str,
+        secrets: &BTreeMap<String, Changes>,
+    ) -> Result<(), StoreError> {
+        for attempt in 1..=ATTEMPTS {
+            let (version, before) = self.shard(key).await?;
+            let mut shard = before.clone();
+            for (name, changes) in secrets {
+                let secret = shard.secrets.entry(name.clone()).or_default();
+                self.update_secret(key, name, secret, changes).await?;
+                if *secret == IndexedSecret::default() {
+                    shard.secrets.remove(name);
+                }
+            }
+            if shard == before && version.is_some() {
+                return Ok(());
+            }
+            match self.put(key, &shard, version.as_ref()).await {
+                Err(error) if error.is_conflict() => {}
+                written => return written,
+            }
+            tokio::time::sleep(PAUSE * attempt).await;
+        }
+        Err(StoreError::Conflict {
+            key: key.to_owned(),
+        })
+    }
+
+    /// Changes the apps of a secret, and splits them if they are too many for one object. Parts are
+    /// written at once: before the shard names them, nobody reads them.
+    async fn update_secret(
+        &self,
+        key: &str,
+        name: &str,
+        secret: &mut IndexedSecret,
+        changes: &[IndexUpdate],
+    ) -> Result<(), StoreError> {
+        if secret.parts == 0 {
+            for update in changes {
+                apply(&mut secret.apps, &update.app, &update.change);
+            }
+            if secret.apps.len() <= MAX_APPS {
+                return Ok(());
+            }
+            let parts = secret.apps.len().div_ceil(APPS_IN_A_PART) * 2;
+            // A byte tells the part.
+            secret.parts = u32::try_from(parts).unwrap_or(u32::MAX).min(256);
+            let apps = std::mem::take(&mut secret.apps);
+            let mut of_parts: BTreeMap<u32, Apps> = BTreeMap::new();
+            for (id, app) in apps {
+                let part = part_of(&id, secret.parts);
+                of_parts.entry(part).or_default().insert(id, app);
+            }
+            for part in 0..secret.parts {
+                let apps = of_parts.remove(&part).unwrap_or_default();
+                let key = part_key(key, name, secret.parts, part);
+                // A copy that an instance has left which died, or that splits too, gets the rest.
+                self.update_part(&key, |known| known.extend(apps.clone()))
+                    .await?;
+            }
+            return Ok(());
+        }
+        let mut by_part: BTreeMap<u32, Vec<&IndexUpdate>> = BTreeMap::new();
+        for update in changes {
+            let part = part_of(&app_key(&update.app), secret.parts);
+            by_part.entry(part).or_default().push(update);
+        }
+        for (part, updates) in by_part {
+            let key = part_key(key, name, secret.parts, part);
+            let apply = |apps: &mut Apps| {
+                for update in &updates {
+                    apply(apps, &update.app, &update.change);
+                }
+            };
+            self.update_part(&key, apply).await?;
+        }
+        Ok(())
+    }
+
+    async fn update_part(&self, key: &str, change: impl Fn(&mut Apps)) -> Result<(), StoreError> {
+        for attempt in 1..=ATTEMPTS {
+            let (version, before) = match self.get::<IndexPart>(key).await? {
+                Stored::Present(version, part) => (Some(version), part.apps),
+                Stored::Unreadable(version, reason) => {
+                    tracing::warn!("{key} is made again: {reason}");
+                    (Some(version), Apps::new())
+                }
+                Stored::Missing => (None, Apps::new()),
+            };
+            let mut apps = before.clone();
+            change(&mut apps);
+            if apps == before && version.is_some() {
+                return Ok(());
+            }
+            let format = FORMAT;
+            match self
+                .put(key, &IndexPart { format, apps }, version.as_ref())
+                .await
+            {
+                Err(error) if error.is_conflict() => {}
+                written => return written,
+            }
+            tokio::time::sleep(PAUSE * attempt).await;
+        }
+        Err(StoreError::Conflict {
+            key: key.to_owned(),
+        })
+    }
+
+    async fn shard(&self, key: &str) -> Result<(Option<ObjectVersion>, IndexShard), StoreError> {
+        Ok(match self.get(key).await? {
+            Stored::Present(version, shard) => (Some(version), shard),
+            Stored::Unreadable(version, reason) => {
+                tracing::warn!("{key} is made again: {reason}");
+                (Some(version), IndexShard::empty())
+            }
+            Stored::Missing => (None, IndexShard::empty()),
+        })
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        value: &impl Serialize,
+        version: Option<&ObjectVersion>,
+    ) -> Result<(), StoreError> {
+        match version {
+            Some(version) => self.0.replace(key, value, version).await.map(drop),
+            None => self.0.create(key, value).await.map(drop),
+        }
+    }
+}
