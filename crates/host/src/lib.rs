@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod functions;
+mod index;
 mod pipeline;
 pub mod policy_cache;
 mod reconcile;

@@ -1,5 +1,5 @@
 //! The reconcile timer: resumes pending work, handles postponed events, and once an hour compares
-//! the references of all apps with their vaults.
+//! the references of the apps with their vaults.
 //!
 //! It is invoked once a minute. An invocation with nothing due costs one list of the store; one with
 //! work that is due before the next invocation waits for it, so that a second refresh is not late.
@@ -9,6 +9,7 @@
 mod audit;
 mod behind;
 mod compare;
+mod compare_index;
 mod comparison;
 mod drift;
 mod pass;
@@ -19,17 +20,21 @@ mod reminders;
 mod settle;
 mod statuses;
 mod summary;
+mod versions;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join;
 use jiff::Timestamp;
 use keyrelay_azure::Deadline;
 use keyrelay_config::Mode;
 use keyrelay_model::{Verdict, error_chain};
-use keyrelay_records::{DueKey, Outcome, PendingKeys};
+use keyrelay_records::{ComparisonProgress, DueKey, Outcome, PendingKeys, RemainingSites};
 use keyrelay_store::StoreError;
+use tokio::sync::SetOnce;
+use tokio::time::timeout;
 
 use crate::services::Services;
 use pass::{Pass, elapsed};
@@ -49,6 +54,9 @@ const PRUNE_FOR: Duration = Duration::from_secs(30);
 
 /// Interval of comparisons.
 const COMPARE_EVERY: Duration = Duration::from_hours(1);
+
+/// Longest interval of sweeps, which read every app.
+const SWEEP_EVERY: Duration = Duration::from_hours(24);
 
 /// Runs one invocation of the timer. The outcome is a failure if the store cannot be read or
 /// written.
@@ -73,14 +81,22 @@ async fn run(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
     pass.services.metrics.pending(pending.work.len());
     let now = pass.services.now();
     handle_due(pass, &pending, now, summary).await;
-    let is_due = is_comparison_due(pending.comparison.as_ref(), pass.services.now());
-    if is_due {
-        compare_all(pass, pending.comparison.as_ref(), summary).await?;
-    }
     let lookahead = pass.services.config.refresh_timing.lookahead();
     let is_soon = |next| elapsed(now, next) <= lookahead;
-    if is_due || pending.next_due().is_some_and(is_soon) {
-        wait_for_the_next(pass, summary).await?;
+    if is_comparison_due(&pending, now) {
+        // Side by side: what becomes due does not wait for a comparison of many apps.
+        let (mut of_comparison, is_compared) = (Summary::default(), SetOnce::new());
+        let comparing = async {
+            let compared = compare_all(pass, &mut of_comparison).await;
+            let _ = is_compared.set(());
+            compared
+        };
+        let waiting = wait_for_the_next(pass, Some(&is_compared), summary);
+        let (compared, waited) = join(comparing, waiting).await;
+        summary.add(of_comparison);
+        compared.and(waited)?;
+    } else if pending.next_due().is_some_and(is_soon) {
+        wait_for_the_next(pass, None, summary).await?;
     }
     Ok(())
 }
@@ -97,25 +113,33 @@ async fn handle_due(pass: &Pass<'_>, pending: &PendingKeys, now: Timestamp, summ
     audit::check(pass, due(&pending.audits), summary).await;
 }
 
-/// Handles what becomes due before the next invocation of the timer.
-async fn wait_for_the_next(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
+/// Handles what becomes due before the next invocation of the timer, and until a comparison that is
+/// in progress has ended: the reminders that it finds are postponed events.
+async fn wait_for_the_next(
+    pass: &Pass<'_>,
+    comparing: Option<&SetOnce<()>>,
+    summary: &mut Summary,
+) -> Result<(), StoreError> {
     let timing = pass.services.config.refresh_timing;
     // Keys that are not handled in time, or that another instance has claimed.
     let mut handled = HashSet::new();
     while !pass.deadline.has_passed() {
+        let is_compared = comparing.is_none_or(|compared| compared.get().is_some());
         let mut pending = pass.pending.list().await?;
         let is_new = |key: &DueKey| !handled.contains(key.as_str());
         pending.work.retain(is_new);
         pending.events.retain(is_new);
         pending.audits.retain(is_new);
         let now = pass.services.now();
-        let Some(next) = pending.next_due() else {
-            break;
+        let wait = pending.next_due().map(|next| elapsed(now, next));
+        let Some(wait) = wait.filter(|wait| *wait <= timing.lookahead()) else {
+            match comparing.filter(|_| !is_compared) {
+                // Events leave work meanwhile.
+                Some(compared) => drop(timeout(timing.poll() * 2, compared.wait()).await),
+                None => break,
+            }
+            continue;
         };
-        let wait = elapsed(now, next);
-        if wait > timing.lookahead() {
-            break;
-        }
         if !wait.is_zero() {
             // Events that arrive meanwhile leave work that is due earlier.
             let wait = wait.min(timing.poll()).min(pass.deadline.remaining());
@@ -130,43 +154,96 @@ async fn wait_for_the_next(pass: &Pass<'_>, summary: &mut Summary) -> Result<(),
     Ok(())
 }
 
-/// Whether the comparison of all apps is due. One in the far future was written by a wrong clock.
-fn is_comparison_due(comparison: Option<&DueKey>, now: Timestamp) -> bool {
-    comparison.is_none_or(|key| key.due() <= now || elapsed(now, key.due()) > COMPARE_EVERY * 2)
+/// Whether a comparison is due, or a sweep is requested. One in the far future was written by a wrong
+/// clock.
+fn is_comparison_due(pending: &PendingKeys, now: Timestamp) -> bool {
+    let is_due = |key: &DueKey| key.due() <= now || elapsed(now, key.due()) > COMPARE_EVERY * 2;
+    pending.sweep || pending.comparison.as_ref().is_none_or(is_due)
 }
 
-/// Compares all apps, or those that the last comparison had no time for, unless another instance
-/// does.
-async fn compare_all(
+/// Compares part after part, while one is due and there is time.
+async fn compare_all(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
+    loop {
+        let pending = pass.pending.list().await?;
+        let is_due = is_comparison_due(&pending, pass.services.now());
+        if !is_due || !compare_part(pass, &pending, summary).await? {
+            return Ok(());
+        }
+        // Others resume what this instance leaves if it dies, so its claim is short.
+        if pass.deadline.remaining() < COMPARE_FOR {
+            return Ok(());
+        }
+    }
+}
+
+/// Compares a part of the apps, unless another instance does. Returns whether there may be more to
+/// compare.
+async fn compare_part(
     pass: &Pass<'_>,
-    former: Option<&DueKey>,
+    pending: &PendingKeys,
     summary: &mut Summary,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let now = pass.services.now();
-    let claimed = pass.pending.claim_comparison(former, CLAIM_COMPARISON);
+    let claimed = pass
+        .pending
+        .claim_comparison(pending.comparison.as_ref(), CLAIM_COMPARISON);
     let Some(mut entry) = claimed.await? else {
-        return Ok(());
+        return Ok(false);
     };
     let progress = &mut entry.value;
     if progress.remaining.is_none() {
         progress.compared = Some(now);
+        progress.has_compared = false;
+        progress.shards = None;
+        progress.is_sweep = pending.sweep || is_sweep_due(pass, progress, now).await?;
+        progress.remaining = Some(match progress.is_sweep {
+            true => pass
+                .services
+                .config
+                .scope
+                .iter()
+                .map(RemainingSites::all)
+                .collect(),
+            false => Vec::new(),
+        });
+        // The request is removed only when the sweep is sure to come, and before it reads: an event
+        // that requests another one from here on finds no request.
+        if !pass.pending.replace(&mut entry).await? {
+            return Ok(false);
+        }
+        if entry.value.is_sweep {
+            pass.pending.begin_sweep().await?;
+        }
     }
-    // The rest comes with the next invocation, so that pending work does not wait for long.
+    let progress = &mut entry.value;
     let part = Pass::new(pass.services, pass.invocation, Deadline::after(COMPARE_FOR));
     let is_complete = compare::compare(&part, progress, summary).await;
+    let has_failed = !is_complete && !part.deadline.has_passed();
     let due = match is_complete {
         true => progress.compared.unwrap_or(now) + COMPARE_EVERY,
         false => now,
     };
     // Without the deadline: the next invocation would compare the same sites again.
     pass.services.pending.keep_comparison(entry, due).await?;
-    // The reminders that the comparison found are postponed events.
-    let pending = pass.pending.list().await?;
-    handle_due(pass, &pending, pass.services.now(), summary).await;
     if is_complete {
         prune(pass, summary).await;
     }
-    Ok(())
+    // What has failed is tried again by the next invocation.
+    Ok(!has_failed)
+}
+
+/// Whether the comparison that begins is a sweep: there has been none for a day, or none of the scope.
+async fn is_sweep_due(
+    pass: &Pass<'_>,
+    progress: &ComparisonProgress,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let is_recent = progress
+        .swept
+        .is_some_and(|swept| elapsed(swept, now) < SWEEP_EVERY);
+    let scopes = &pass.services.config.scope;
+    let state = pass.index.state().await?;
+    Ok(!is_recent || state.is_none_or(|state| !state.covers(scopes)))
 }
 
 /// Removes old runs. What is left is removed after the next comparison.

@@ -10,6 +10,7 @@ use keyrelay_records::{History, Pending};
 use keyrelay_store::Store;
 use tokio::sync::Semaphore;
 
+use crate::index::IndexUpdates;
 use crate::pipeline::app_queue::AppQueues;
 use crate::pipeline::discovery_cache::DiscoveryCache;
 use crate::pipeline::handled_apps::HandledApps;
@@ -41,6 +42,8 @@ pub struct Services {
     pub store: Store,
     /// The run history, in the store.
     pub history: History,
+    /// Which app references which secret.
+    pub(crate) index: IndexUpdates,
     /// Work that outlives its invocation, in the store.
     pub pending: Pending,
     /// Exporters of traces, metrics and logs.

@@ -1,98 +1,58 @@
-//! The apps with references that the comparison has found: Azure's lists can be partial without an error, so an app
-//! that is missing from one is not gone.
+//! The apps that keyrelay knew before it had an index: `known/apps.json`. The first sweep reads them
+//! and removes the object.
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use keyrelay_model::AppId;
 use keyrelay_store::{Store, StoreError};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 const KEY: &str = "known/apps.json";
 
-/// The number of attempts at a change while others change the same object.
-const ATTEMPTS: u32 = 5;
-
-/// The apps with references that the comparison has found, sites and slots: `known/apps.json`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The apps with references that an earlier keyrelay has found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct KnownApps {
     /// By the id in lower case.
     apps: BTreeMap<String, KnownApp>,
 }
 
-/// An app that the comparison has found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownApp {
-    /// The app.
+/// An app that an earlier keyrelay has found.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+struct KnownApp {
     #[serde(with = "crate::text")]
-    pub id: AppId,
-    /// The time at which Azure had it last.
-    pub seen: Timestamp,
-    /// By secret, `<vault host>/<name>` in lower case: the version that was set back by
-    /// hand, and that was reported.
+    id: AppId,
+    /// By secret, `<vault host>/<name>` in lower case: the version that a person has set back, and
+    /// that was reported.
     #[serde(default)]
-    pub set_back: BTreeMap<String, String>,
+    set_back: BTreeMap<String, String>,
 }
 
 impl KnownApps {
-    /// Reads the apps. Empty before the first comparison.
+    /// Reads the apps. Empty if there is no such object, or none that can be read.
     pub async fn read(store: &Store) -> Result<Self, StoreError> {
-        let found = store.read_json(KEY).await?;
-        Ok(found.map(|(known, _)| known).unwrap_or_default())
+        match store.read_json(KEY).await {
+            Ok(found) => Ok(found.map(|(known, _)| known).unwrap_or_default()),
+            Err(StoreError::Unreadable { .. }) => Ok(Self::default()),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Adds the apps that Azure has, and removes those that it does not have any more.
-    pub async fn update(
-        store: &Store,
-        found: &[KnownApp],
-        gone: &[AppId],
-    ) -> Result<(), StoreError> {
-        if found.is_empty() && gone.is_empty() {
-            return Ok(());
-        }
-        for _ in 0..ATTEMPTS {
-            let read = store.read_json::<Self>(KEY).await?;
-            let (mut known, version) = read.map_or_else(
-                || (Self::default(), None),
-                |(known, version)| (known, Some(version)),
-            );
-            known.change(found, gone);
-            let written = match &version {
-                Some(version) => store.replace(KEY, &known, version).await,
-                None => store.create(KEY, &known).await,
-            };
-            match written {
-                Err(error) if error.is_conflict() => {}
-                written => return written.map(drop),
-            }
-        }
-        Err(StoreError::Conflict {
-            key: KEY.to_owned(),
-        })
+    /// Removes the object.
+    pub async fn remove(store: &Store) -> Result<(), StoreError> {
+        store.delete(KEY).await
     }
 
     /// The apps, sites and slots.
-    pub fn apps(&self) -> impl Iterator<Item = &KnownApp> {
-        self.apps.values()
+    pub fn apps(&self) -> impl Iterator<Item = &AppId> {
+        self.apps.values().map(|app| &app.id)
     }
 
-    /// The app with this id.
-    pub fn get(&self, app: &AppId) -> Option<&KnownApp> {
-        self.apps.get(&key(app))
+    /// The version of a secret, `<vault host>/<name>` in lower case, that was set back in an app and
+    /// reported.
+    pub fn set_back(&self, app: &AppId, secret: &str) -> Option<&str> {
+        let known = self.apps.get(&app.to_string().to_lowercase())?;
+        known.set_back.get(secret).map(String::as_str)
     }
-
-    fn change(&mut self, found: &[KnownApp], gone: &[AppId]) {
-        for app in found {
-            self.apps.insert(key(&app.id), app.clone());
-        }
-        for id in gone {
-            self.apps.remove(&key(id));
-        }
-    }
-}
-
-fn key(app: &AppId) -> String {
-    app.to_string().to_lowercase()
 }
 
 #[cfg(test)]
@@ -102,24 +62,19 @@ mod tests {
     const SITE: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders";
 
     #[tokio::test]
-    async fn an_app_is_known_until_azure_does_not_have_it() {
+    async fn the_object_of_an_earlier_keyrelay_is_read_and_removed() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::folder(folder.path()).unwrap();
-        let app = |id: &str| KnownApp {
-            id: id.parse().unwrap(),
-            seen: Timestamp::UNIX_EPOCH,
-            set_back: BTreeMap::new(),
-        };
-        let (site, slot) = (app(SITE), app(&format!("{SITE}/slots/staging")));
-        let update = async |found: &[KnownApp], gone: &[AppId]| {
-            KnownApps::update(&store, found, gone).await.unwrap();
-            KnownApps::read(&store).await.unwrap()
-        };
-        let known = update(&[site.clone(), slot.clone()], &[]).await;
-        assert_eq!(known.apps().count(), 2);
-        assert_eq!(update(&[], &[]).await, known);
-        let known = update(&[], &[slot.id]).await;
-        assert_eq!(known.apps().collect::<Vec<_>>(), [&site]);
-        assert_eq!(known.get(&site.id), Some(&site));
+        assert_eq!(KnownApps::read(&store).await.unwrap(), KnownApps::default());
+        let known = serde_json::json!({ "apps": { SITE.to_lowercase(): {
+            "id": SITE, "seen": "2026-11-25T00:00:00Z", "set_back": { "kv/sql": "a" },
+        } } });
+        store.write(KEY, &known).await.unwrap();
+        let known = KnownApps::read(&store).await.unwrap();
+        let app = SITE.parse().unwrap();
+        assert_eq!(known.apps().collect::<Vec<_>>(), [&app]);
+        assert_eq!(known.set_back(&app, "kv/sql"), Some("a"));
+        KnownApps::remove(&store).await.unwrap();
+        assert_eq!(KnownApps::read(&store).await.unwrap(), KnownApps::default());
     }
 }

@@ -17,7 +17,7 @@ pub use index::{
     CurrentVersion, Found, Index, IndexChange, IndexState, IndexUpdate, IndexedApp,
     IndexedReference, Users,
 };
-pub use known_apps::{KnownApp, KnownApps};
+pub use known_apps::KnownApps;
 pub use outcome::Outcome;
 pub use pending::{
     AuditCheck, ComparisonProgress, DueKey, Pending, PendingEntry, PendingKeys, PendingRotation,

@@ -6,6 +6,7 @@
 //!   can verify or roll back the write of one that was killed.
 //! - `pending/audits/<app>/<run>.json`: an [`AuditCheck`].
 //! - `pending/comparison/all.json`: the [`ComparisonProgress`].
+//! - `pending/sweep/requested.json`: events ask for a sweep of the scope, which begins after them.
 //!
 //! A key ends with the time at which its object is due ([`DueKey`]), so that one list tells that
 //! nothing is. Several timers may run at once: each claims an object, with a conditional write,
@@ -39,6 +40,7 @@ const EVENTS: &str = "pending/events";
 const APPS: &str = "pending/apps";
 const AUDITS: &str = "pending/audits";
 const COMPARISON: &str = "pending/comparison";
+const SWEEP: &str = "pending/sweep";
 
 /// The keys of everything that is pending.
 #[derive(Debug, Default)]
@@ -51,6 +53,8 @@ pub struct PendingKeys {
     pub audits: Vec<DueKey>,
     /// The object of the [`ComparisonProgress`].
     pub comparison: Option<DueKey>,
+    /// Whether a sweep of the scope is requested.
+    pub sweep: bool,
 }
 
 /// A pending object with its key in the store.
@@ -101,6 +105,7 @@ impl Pending {
             };
             let (is_work, is_event) = (is_in(APPS), is_in(EVENTS));
             let (is_audit, is_comparison) = (is_in(AUDITS), is_in(COMPARISON));
+            keys.sweep |= is_in(SWEEP);
             let key = DueKey::new(key);
             if is_work {
                 keys.work.push(key);

@@ -64,6 +64,9 @@ pub struct Run {
     /// The sites that are left to a later run. Empty: none.
     #[serde(skip)]
     pub remaining: Vec<RemainingSites>,
+    /// The apps that are left to a later run. Empty: none, or those of [`remaining`](Self::remaining).
+    #[serde(skip)]
+    pub remaining_apps: Vec<AppId>,
 }
 
 /// The cause of a run.
@@ -201,6 +204,7 @@ impl Run {
             notes: Vec::new(),
             is_recheck: false,
             remaining: Vec::new(),
+            remaining_apps: Vec::new(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Finds the apps of the scope that reference a secret, page by page of the lists of sites.
+//! Finds the apps that use a secret: those of the index, or, without one, those of the scopes, page by
+//! page of the lists of sites.
 
 use std::collections::HashSet;
 use std::iter;
@@ -8,7 +9,7 @@ use futures::future::ready;
 use futures::{Stream, StreamExt, stream};
 use keyrelay_azure::{AzureError, Call, SitesPage};
 use keyrelay_model::{AppId, Event, Reference, Target};
-use keyrelay_records::{KnownApps, RemainingSites};
+use keyrelay_records::RemainingSites;
 
 use super::discovery_cache::Freshness;
 use super::route::Routed;
@@ -17,6 +18,17 @@ use crate::services::Services;
 /// Largest number of sites that are read at once. More would queue for the throttle before the
 /// rotations of apps that are found already.
 const CONCURRENT_SITES: usize = 24;
+
+/// Where the apps of an event come from.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// The run or the rule names them.
+    Named(Vec<AppId>),
+    /// The index has them. The next sweep finds newcomers.
+    Index(Vec<AppId>),
+    /// The lists of sites have to be read.
+    Lists(Vec<RemainingSites>),
+}
 
 /// A step of a discovery.
 #[derive(Debug)]
@@ -44,31 +56,55 @@ struct Discovery<'a> {
     listed: &'a Mutex<HashSet<AppId>>,
 }
 
-/// The scopes of a run: those that an earlier run has left, or those of the configuration.
-pub(crate) fn scopes(services: &Services, routed: &Routed<'_>) -> Vec<RemainingSites> {
-    if routed.named_apps().is_some() {
-        return Vec::new();
+/// Finds out where the apps of an event come from: those of the run, else those that the rule names,
+/// else those that an earlier run has left, else those of the index, else those of the scopes.
+pub(crate) async fn origin(
+    services: &Services,
+    routed: &Routed<'_>,
+    call: &Call,
+    notes: &mut Vec<String>,
+) -> Origin {
+    if let Some(apps) = routed.named_apps() {
+        return Origin::Named(apps.to_vec());
     }
     if !routed.trigger.remaining.is_empty() {
-        return routed.trigger.remaining.clone();
+        return Origin::Lists(routed.trigger.remaining.clone());
     }
-    let scopes = services.config.scope.iter();
-    scopes.map(RemainingSites::all).collect()
+    let event = &routed.context.event;
+    let scopes = &services.config.scope;
+    let moment = call.deadline.moment();
+    let users = services
+        .index
+        .users(&event.vault_host, &event.name, scopes, moment);
+    match users.await {
+        Ok(users) => {
+            let is_in_scope = |app: &AppId| scopes.iter().any(|scope| scope.contains(app));
+            let apps = users.into_iter().map(|user| user.id);
+            Origin::Index(apps.filter(is_in_scope).collect())
+        }
+        Err(reason) => {
+            notes.push(format!(
+                "all apps of the scope are read, because the index cannot be used: {reason}"
+            ));
+            Origin::Lists(scopes.iter().map(RemainingSites::all).collect())
+        }
+    }
 }
 
-/// Finds the apps of an event: those of the run, else those that the rule names, else those in the
-/// scopes that reference the secret, site by site. `listed` collects the sites.
+/// Finds the apps of an event. `listed` collects the sites of the lists.
 pub(crate) fn discover<'a>(
     services: &'a Services,
     routed: &'a Routed<'a>,
-    scopes: Vec<RemainingSites>,
+    origin: Origin,
     listed: &'a Mutex<HashSet<AppId>>,
     call: &'a Call,
 ) -> impl Stream<Item = Discovered> + 'a {
-    if let Some(apps) = routed.named_apps() {
-        let apps = apps.iter().cloned();
-        return stream::iter(apps.map(Discovered::Uses)).boxed();
-    }
+    let scopes = match origin {
+        Origin::Named(apps) | Origin::Index(apps) => {
+            return stream::iter(apps.into_iter().map(Discovered::Uses)).boxed();
+        }
+        Origin::Lists(scopes) => scopes,
+    };
     let event = &routed.context.event;
     let discovery = Discovery {
         services,
@@ -145,22 +181,22 @@ impl<'a> Discovery<'a> {
         new.filter(|site| listed.insert(site.clone())).collect()
     }
 
-    /// The known apps of the scope whose sites no list has: Azure's lists can be partial without an
-    /// error, so a site that is missing is not gone.
+    /// The apps that the index has for the secret and whose sites no list has: Azure's lists can be
+    /// partial without an error, so a site that is missing is not gone.
     async fn unlisted(self) -> Vec<AppId> {
-        let store = &self.services.store;
-        let store = store.with_deadline(Some(self.call.deadline.moment()));
-        let known = KnownApps::read(&store).await.unwrap_or_else(|error| {
-            tracing::warn!("apps that are missing from the lists of sites are not found: {error}");
-            KnownApps::default()
-        });
+        let moment = self.call.deadline.moment();
+        let event = self.event;
+        let index = &self.services.index;
+        let known = index
+            .users(&event.vault_host, &event.name, &[], moment)
+            .await;
+        let known = known.unwrap_or_default().into_iter().map(|user| user.id);
         let scopes = &self.services.config.scope;
         let listed = self.lock();
-        let is_unlisted = |app: &&AppId| {
+        let is_unlisted = |app: &AppId| {
             scopes.iter().any(|scope| scope.contains(app)) && !listed.contains(&app.production())
         };
-        let apps = known.apps().map(|known| &known.id);
-        apps.filter(is_unlisted).cloned().collect()
+        known.filter(is_unlisted).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'a, HashSet<AppId>> {
@@ -225,6 +261,8 @@ impl<'a> Discovery<'a> {
             let azure = &self.services.resource_manager;
             let rows = azure.reference_statuses(app, self.call).await?;
             let suffix = &self.services.config.cloud.vault_suffix;
+            let (index, now) = (&self.services.index, self.services.now());
+            index.seen(app, &rows, true, &[], suffix, now);
             let references = rows
                 .iter()
                 .filter_map(|row| Reference::parse(&row.reference, suffix).ok());

@@ -30,6 +30,8 @@ pub(crate) struct EventContext {
     pub(crate) grant: Grant,
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) limits: PolicyLimits,
+    /// Whether the rule names its apps, so that one that does not exist is an error.
+    pub(crate) is_named_by_rule: bool,
     /// The pending work that the run resumes.
     pub(crate) resumed: Option<Resumed>,
     /// The outcome if the resumed work turns out to have written nothing: the event would not be

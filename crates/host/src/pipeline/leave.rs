@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use keyrelay_azure::{AzureError, Scope};
 use keyrelay_config::Mode;
-use keyrelay_model::{AppId, Event, Retryability, Verdict};
+use keyrelay_model::{AppId, Event, Retryability, Verdict, error_chain};
 use keyrelay_records::{
-    EventRecord, Outcome, Pending, PendingRotation, RemainingSites, RotationRecord, Run,
+    Cause, EventRecord, Outcome, Pending, PendingRotation, RemainingSites, RotationRecord, Run,
 };
 
 use super::postpone;
@@ -36,9 +36,10 @@ pub(crate) async fn leave(
 ) -> Result<(), Outcome> {
     let Left {
         remaining,
-        has_named,
+        named,
         unlisted,
         failed,
+        is_by_index,
     } = left;
     let mut failed: Vec<FailedScope> = failed.into_iter().map(FailedScope::from).collect();
     classify(services, run, &mut failed, budget).await;
@@ -52,11 +53,15 @@ pub(crate) async fn leave(
     }
     let is_passing = |it: &FailedScope| it.outcome.verdict.asks_for_redelivery();
     let mut reasons = Vec::new();
-    if !remaining.is_empty() || has_named {
+    if is_by_index && trigger.cause == Cause::Event {
+        request_sweep(services, run, budget).await;
+    }
+    if !remaining.is_empty() || !named.is_empty() {
         reasons.push("there was not enough time for all apps of the scope".to_owned());
     }
     let is_late = !reasons.is_empty();
     run.remaining = remaining;
+    run.remaining_apps = named;
     for FailedScope { position, outcome } in failed.iter().filter(|it| is_passing(it)) {
         let known = run.remaining.iter();
         if known.into_iter().all(|it| it.scope != position.scope) {
@@ -89,6 +94,18 @@ pub(crate) async fn leave(
         }
         (None, false) => Err(Outcome::new(Verdict::Pending, reasons.join("; "))),
         (None, true) => Ok(()),
+    }
+}
+
+/// Requests a sweep of the scope: it finds apps that have begun to reference the secret since the
+/// last one.
+async fn request_sweep(services: &Services, run: &mut Run, budget: TimeBudget) {
+    let pending = services.pending.until(budget.classification().moment());
+    if let Err(error) = pending.request_sweep().await {
+        let reason = error_chain(&error);
+        run.notes.push(format!(
+            "apps that the index does not know are found a day later at the latest: {reason}"
+        ));
     }
 }
 

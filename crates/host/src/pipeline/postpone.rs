@@ -54,7 +54,9 @@ pub(crate) async fn remaining(
     match trigger.cause {
         Cause::Event => {}
         // The timer keeps the event.
-        _ if !run.remaining.is_empty() => return Outcome::new(Verdict::Pending, continues),
+        _ if !run.remaining.is_empty() || !run.remaining_apps.is_empty() => {
+            return Outcome::new(Verdict::Pending, continues);
+        }
         Cause::Drift => {
             return Outcome::transient(format!("{reason}: the next comparison finds them again"));
         }
@@ -86,6 +88,7 @@ async fn keep(
         reason: reason.to_owned(),
         tried_since: None,
         remaining: run.remaining.clone(),
+        apps: run.remaining_apps.clone(),
         claimed_until: None,
     };
     let pending = services.pending.until(budget.record().moment());

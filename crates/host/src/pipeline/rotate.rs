@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::app_queue::{AppQueue, Arrival};
 use super::batch;
-use super::discover::{Discovered, discover, scopes};
+use super::discover::{Discovered, Origin, discover, origin};
 use super::event_context::EventContext;
 use super::rotation::Rotation;
 use super::route::Routed;
@@ -29,12 +29,14 @@ const LATE_VERDICT: Duration = Duration::from_millis(500);
 pub(crate) struct Left {
     /// The sites that there was no time for, from the first page with such a site.
     pub(crate) remaining: Vec<RemainingSites>,
-    /// Whether there was no time for all apps that the run or the rule names.
-    pub(crate) has_named: bool,
+    /// The apps of the run, the rule or the index that there was no time for.
+    pub(crate) named: Vec<AppId>,
     /// The apps that are in no list of sites, and that there was no time for.
     pub(crate) unlisted: Vec<AppId>,
     /// The lists of sites that cannot be read.
     pub(crate) failed: Vec<(RemainingSites, AzureError)>,
+    /// Whether the apps come from the index: newcomers are found by a sweep of the scope.
+    pub(crate) is_by_index: bool,
 }
 
 /// The rotations of an event.
@@ -64,10 +66,16 @@ pub(crate) async fn rotate(
     call: &Call,
     arrival: Arrival,
     records: &mut Vec<RotationRecord>,
+    notes: &mut Vec<String>,
 ) -> Left {
-    let scopes = scopes(services, routed);
+    let origin = origin(services, routed, call, notes).await;
+    let scopes = match &origin {
+        Origin::Lists(scopes) => scopes.clone(),
+        Origin::Named(_) | Origin::Index(_) => Vec::new(),
+    };
+    let is_by_index = matches!(origin, Origin::Index(_));
     let listed = Mutex::default();
-    let apps = discover(services, routed, scopes.clone(), &listed, call);
+    let apps = discover(services, routed, origin, &listed, call);
     let mut apps = std::pin::pin!(apps);
     let mut rotations = Rotations {
         services,
@@ -79,7 +87,10 @@ pub(crate) async fn rotate(
         unlisted: HashSet::new(),
         waiting: VecDeque::new(),
         first_left: None,
-        left: Left::default(),
+        left: Left {
+            is_by_index,
+            ..Left::default()
+        },
     };
     let limit = services.config.apps_at_once;
     let mut in_progress = FuturesUnordered::new();
@@ -121,7 +132,10 @@ impl Rotations<'_> {
             }
             Discovered::Unlisted(apps) => self.unlisted.extend(apps),
             Discovered::Uses(app) => self.waiting.push_back((self.pages.len(), app)),
-            Discovered::Unknown(app, error) if error.is_deadline_exceeded() => {
+            // A read that the deadline has cut is no failure of its app.
+            Discovered::Unknown(app, error)
+                if error.is_deadline_exceeded() || self.budget.rotations().has_passed() =>
+            {
                 self.leave(self.pages.len(), &app);
                 return false;
             }
@@ -134,7 +148,7 @@ impl Rotations<'_> {
             }
             Discovered::Failed(page, error) => {
                 self.scopes.retain(|scope| scope.scope != page.scope);
-                if !error.is_deadline_exceeded() {
+                if !error.is_deadline_exceeded() && !self.budget.rotations().has_passed() {
                     self.left.failed.push((page, error));
                     return true;
                 }
@@ -168,10 +182,12 @@ impl Rotations<'_> {
         None
     }
 
-    /// Notes that there is no time for an app of this page. Page 0 are the apps that are named.
+    /// Notes that there is no time for an app of this page. Page 0 are the apps of no list.
     fn leave(&mut self, page: usize, app: &AppId) {
         if self.unlisted.contains(app) {
             self.left.unlisted.push(app.clone());
+        } else if page == 0 {
+            self.left.named.push(app.clone());
         } else {
             self.first_left = Some(self.first_left.map_or(page, |first| first.min(page)));
         }
@@ -185,10 +201,7 @@ impl Rotations<'_> {
         let Some(first) = self.first_left else {
             return self.left;
         };
-        let Some(first) = first.checked_sub(1) else {
-            self.left.has_named = true;
-            return self.left;
-        };
+        let first = first.saturating_sub(1);
         // A page leads to the later ones of its scope.
         for page in self.pages.into_iter().skip(first).chain(self.scopes) {
             let remaining = &mut self.left.remaining;

@@ -85,6 +85,7 @@ pub(crate) async fn route<'a>(
         grant,
         parameters,
         limits,
+        is_named_by_rule: route.rule.is_some_and(|rule| !rule.apps.is_empty()),
         resumed: trigger.resumed.clone(),
         outcome_unless_written,
     };

@@ -168,6 +168,10 @@ async fn run_in_span(
         .map(AzureRequest::from)
         .collect();
     run.duration_ms = milliseconds(began.elapsed());
+    if !run.is_recheck {
+        // The timer writes what its rotations have shown, together.
+        let _ = services.index.flush(budget.classification().moment()).await;
+    }
     record(services, &mut run, budget).await;
     services.metrics.run(&run);
     let event_id = event.map_or_else(|error| error.id, |event| Some(event.id));
@@ -202,7 +206,8 @@ async fn handle(
         }
     };
     let routed = route(services, admitted, run).await?;
-    let left = rotate(services, &routed, budget, call, arrival, &mut run.rotations).await;
+    let (records, notes) = (&mut run.rotations, &mut run.notes);
+    let left = rotate(services, &routed, budget, call, arrival, records, notes).await;
     leave(services, event, trigger, left, run, budget).await?;
     if run.rotations.is_empty() {
         let message = "no app in the scope references the secret";

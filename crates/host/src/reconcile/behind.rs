@@ -1,17 +1,15 @@
 //! Finds the apps that are behind their vaults, and why.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-use std::sync::Arc;
 
 use jiff::Timestamp;
-use keyrelay_azure::{Call, ReferenceStatus};
-use keyrelay_config::{Mode, route};
+use keyrelay_azure::{Progress, ReferenceStatus};
+use keyrelay_config::{Mode, Route, route};
 use keyrelay_model::{
-    AppId, Event, Reference, Retryability, SecretVersion, Target, VersionAttributes, Versions,
-    error_chain,
+    AppId, Event, Evidence, Reference, SecretName, SecretVersion, Target, VaultHost,
+    VersionAttributes, error_chain,
 };
-use keyrelay_records::KnownApp;
+use keyrelay_records::IndexChange;
 use keyrelay_records::app_state::{self, AppState};
 use keyrelay_store::StoreError;
 
@@ -21,82 +19,120 @@ use super::pass::Pass;
 use super::pinned::{OlderPin, cause_of, report};
 use super::reminders::{self, Expiring};
 use super::summary::Summary;
-use crate::versions::versions;
+use super::versions::{fetch_all, key_of, versions_of};
+use crate::index::SecretOf;
 
-/// The events that these apps seem to have missed. Reminders are postponed on the way.
+/// The events that these apps seem to have missed. Reminders are postponed on the way, and what is up
+/// to date is noted for the index.
 pub(super) async fn behind(
     pass: &Pass<'_>,
     apps: Vec<(AppId, Vec<ReferenceStatus>)>,
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> Vec<Missed> {
+    let rows = apps.iter().flat_map(|(app, rows)| {
+        let targets = rows.iter().filter_map(|row| target_of(pass, row));
+        targets.filter(|target| is_watched(pass, target, app))
+    });
+    let secrets = rows.map(|target| secret_of(&target)).collect();
+    fetch_all(pass, secrets, comparison, summary).await;
     let mut missed: BTreeMap<SecretKey, Missed> = BTreeMap::new();
     for (app, rows) in apps {
-        let mut decided: BTreeMap<SecretKey, Decided> = BTreeMap::new();
+        let mut checked: BTreeMap<SecretKey, (SecretOf, Checked)> = BTreeMap::new();
         for row in &rows {
-            let Some((key, found)) = check_row(pass, &app, row, comparison, summary).await else {
+            let Some(target) = target_of(pass, row) else {
                 continue;
             };
-            // A decision about one reference holds for the others to the same secret.
-            match decided.entry(key) {
-                Entry::Vacant(vacant) => drop(vacant.insert(found)),
-                Entry::Occupied(mut known) => known.get_mut().join(found),
-            }
+            let secret = secret_of(&target);
+            let found = check_row(pass, &app, row, &target, comparison, summary).await;
+            let known = checked.remove(&key_of(&secret));
+            let joined = match known {
+                Some((_, known)) => known.join(found),
+                None => found,
+            };
+            checked.insert(key_of(&secret), (secret, joined));
         }
-        let reported = comparison.known.get(&app).map(|known| &known.set_back);
-        let mut set_back = BTreeMap::new();
-        for (secret, Decided { event, cause }) in &decided {
-            if let OlderPin::SetBack(found) = cause {
-                let is_known = reported
-                    .and_then(|reported| reported.get(secret))
-                    .is_some_and(|version| version == found.pinned.as_str());
-                summary.set_back += 1;
-                match is_known {
-                    true => Ok(()),
-                    false => report(pass, &app, secret, event, found).await,
+        for (key, (secret, found)) in checked {
+            match found {
+                Checked::Unknown => {}
+                Checked::Current(version, evidence) => {
+                    let (index, now) = (&pass.services.index, pass.services.now());
+                    let (vault, name) = &secret;
+                    index.current((vault, name), &app, version.as_str(), evidence, now);
                 }
-                .unwrap_or_else(|error| summary.problem(error_chain(&error)));
-                set_back.insert(secret.clone(), found.pinned.to_string());
-            }
-        }
-        let has_references = rows.iter().any(|row| target_of(pass, row).is_some());
-        if has_references {
-            comparison.found.push(KnownApp {
-                id: app.clone(),
-                seen: pass.services.now(),
-                set_back,
-            });
-        }
-        for (secret, Decided { event, cause }) in decided {
-            match cause {
-                OlderPin::Missed => missed
-                    .entry(secret)
-                    .or_insert_with(|| Missed {
-                        event,
-                        apps: Vec::new(),
-                    })
-                    .apps
-                    .push(app.clone()),
-                OlderPin::NotAdopted => summary.not_adopted += 1,
-                OlderPin::SetBack(_) => {}
+                Checked::Behind(event, OlderPin::Missed) => {
+                    let apps = Vec::new();
+                    let of_secret = missed.entry(key).or_insert_with(|| Missed { event, apps });
+                    of_secret.apps.push(app.clone());
+                }
+                Checked::Behind(_, OlderPin::NotAdopted) => summary.not_adopted += 1,
+                Checked::Behind(event, OlderPin::SetBack(found)) => {
+                    summary.set_back += 1;
+                    let pinned = found.pinned.as_str();
+                    if reported(pass, comparison, &app, &secret).await.as_deref() == Some(pinned) {
+                        continue;
+                    }
+                    if let Err(error) = report(pass, &app, &key, &event, &found).await {
+                        summary.problem(error_chain(&error));
+                        continue;
+                    }
+                    let change = IndexChange::SetBack(Some(pinned.to_owned()));
+                    let (vault, name) = &secret;
+                    pass.services.index.note(vault, name, &app, change);
+                }
             }
         }
     }
     missed.into_values().collect()
 }
 
-/// A secret that an app is behind with, the event that it seems to have missed, and the cause.
-struct Decided {
-    event: Event,
-    cause: OlderPin,
+/// The result of the comparison of an app's references to one secret.
+enum Checked {
+    /// It is not to be compared, or it is not known whether it is behind.
+    Unknown,
+    /// Nothing is left to do for this version.
+    Current(SecretVersion, Option<Evidence>),
+    /// It is behind: the event that the app seems to have missed, and the cause.
+    Behind(Event, OlderPin),
 }
 
-impl Decided {
-    fn join(&mut self, other: Self) {
-        if self.cause == OlderPin::Missed {
-            *self = other;
+impl Checked {
+    /// Joins the results of two references to the same secret: a decision of a person about one holds
+    /// for the other, and what is behind comes before what is not.
+    fn join(self, other: Self) -> Self {
+        match (self, other) {
+            (known @ Self::Behind(_, OlderPin::NotAdopted | OlderPin::SetBack(_)), _) => known,
+            (_, other @ Self::Behind(..)) => other,
+            (known @ Self::Behind(..), _) => known,
+            (Self::Current(version, one), Self::Current(_, other)) => {
+                Self::Current(version, one.min(other))
+            }
+            _ => Self::Unknown,
         }
     }
+}
+
+/// The version of a secret that was set back in an app and reported already.
+async fn reported(
+    pass: &Pass<'_>,
+    comparison: &Comparison,
+    app: &AppId,
+    secret: &SecretOf,
+) -> Option<String> {
+    let index = &pass.services.index;
+    let moment = pass.run_deadline().moment();
+    let users = index.users(&secret.0, &secret.1, &[], moment).await;
+    let user = users
+        .unwrap_or_default()
+        .into_iter()
+        .find(|user| user.id == *app);
+    let known = comparison.known.set_back(app, &key_of(secret));
+    let known = known.map(str::to_owned);
+    user.and_then(|user| user.set_back).or(known)
+}
+
+fn secret_of(target: &Target) -> SecretOf {
+    (target.vault_host.clone(), target.secret.clone())
 }
 
 fn target_of(pass: &Pass<'_>, row: &ReferenceStatus) -> Option<Target> {
@@ -105,55 +141,82 @@ fn target_of(pass: &Pass<'_>, row: &ReferenceStatus) -> Option<Target> {
     Some(reference.target().clone())
 }
 
-/// Compares one reference with its vault. None: it is not behind.
+/// Compares one reference with its vault.
 async fn check_row(
     pass: &Pass<'_>,
     app: &AppId,
     row: &ReferenceStatus,
+    target: &Target,
     comparison: &mut Comparison,
     summary: &mut Summary,
-) -> Option<(SecretKey, Decided)> {
-    let target = target_of(pass, row)?;
-    if !is_watched(pass, &target, app) {
-        return None;
+) -> Checked {
+    if !is_watched(pass, target, app) {
+        return Checked::Unknown;
     }
     let now = u64::try_from(pass.services.now().as_second()).unwrap_or_default();
-    let key = format!("{}/{}", target.vault_host, target.secret).to_lowercase();
-    let versions = versions_of(pass, &key, &target, comparison, summary).await;
+    let secret = secret_of(target);
+    let key = key_of(&secret);
+    let versions = versions_of(pass, &secret, comparison, summary).await;
     let newest = versions.newest(now);
-    let (version, attributes) = newest.first().copied()?;
-    if comparison.reminded.insert(key.clone()) {
-        remind(pass, &target, version, attributes, now, summary).await;
-    }
-    let app_key = app.to_string().to_lowercase();
-    if comparison.pending.contains(&(app_key, key.clone())) {
-        return None;
-    }
-    let cause = match (
-        drift_of(row, &target, &versions, &newest, now),
-        &target.version,
-    ) {
-        (Drift::None, _) => return None,
-        (Drift::Behind, Some(pinned)) => {
+    let Some((version, attributes)) = newest.first().copied() else {
+        return Checked::Unknown;
+    };
+    remind(pass, &secret, version, attributes, comparison, summary).await;
+    let is_pending = comparison.is_pending(pass, app, &key).await;
+    let drift = drift_of(row, target, &versions, &newest, now);
+    let cause = match (is_pending, drift, &target.version) {
+        (Err(error), ..) => Err(error),
+        (Ok(true), ..) => return Checked::Unknown,
+        (_, Drift::None, _) => return up_to_date(row, target, &newest),
+        (_, Drift::Behind, Some(pinned)) => {
             let first = comparison.first;
             cause_of(pass, app, &key, pinned, attributes, &versions, first).await
         }
-        (Drift::Behind, None) => Ok(OlderPin::Missed),
-        (Drift::UnlessRefreshed, _) => match has_refreshed(pass, app, &key, &newest).await {
-            Ok(true) => return None,
+        (_, Drift::Behind, None) => Ok(OlderPin::Missed),
+        (_, Drift::UnlessRefreshed, _) => match has_refreshed(pass, app, &key, &newest).await {
+            Ok(true) => {
+                return Checked::Current(version.clone(), Some(Evidence::RefreshedTwice));
+            }
             Ok(false) => Ok(OlderPin::Missed),
             Err(error) => Err(error),
         },
     };
     match cause {
         Ok(cause) => {
-            let event = missed_event(&target, version, attributes, newest.len() == 1);
-            Some((key, Decided { event, cause }))
+            let event = missed_event(target, version, attributes, newest.len() == 1);
+            Checked::Behind(event, cause)
         }
         Err(error) => {
             summary.problem(error_chain(&error));
-            None
+            Checked::Unknown
         }
+    }
+}
+
+/// What a reference shows that is not behind. One that does not work is read again.
+fn up_to_date(
+    row: &ReferenceStatus,
+    target: &Target,
+    newest: &[(&SecretVersion, &VersionAttributes)],
+) -> Checked {
+    if row.status.progress() != Progress::Resolved {
+        return Checked::Unknown;
+    }
+    let shown = target.version.as_ref().or(row.active_version.as_ref());
+    let mut versions = newest.iter().map(|(version, _)| *version);
+    match shown {
+        Some(shown) if versions.any(|version| version == shown) => {
+            let evidence = match target.version {
+                Some(_) => Evidence::Pinned,
+                None => Evidence::ActiveVersion,
+            };
+            Checked::Current(shown.clone(), Some(evidence))
+        }
+        Some(_) => Checked::Unknown,
+        // Azure has taken it by itself meanwhile, and names no version.
+        None => versions.next().map_or(Checked::Unknown, |version| {
+            Checked::Current(version.clone(), None)
+        }),
     }
 }
 
@@ -182,69 +245,49 @@ async fn has_refreshed(
     }))
 }
 
-/// The versions of a secret, read once for each comparison. A vault that does not respond is asked
-/// once.
-async fn versions_of(
-    pass: &Pass<'_>,
-    key: &SecretKey,
-    target: &Target,
-    comparison: &mut Comparison,
-    summary: &mut Summary,
-) -> Arc<Versions> {
-    if let Some(versions) = comparison.versions.get(key) {
-        return Arc::clone(versions);
-    }
-    if comparison.unreachable.contains(&target.vault_host) {
-        return Arc::default();
-    }
-    let call = Call::background(pass.run_deadline());
-    let listed = versions(pass.services, &target.vault_host, &target.secret, &call).await;
-    let listed = listed.unwrap_or_else(|error| {
-        if error.retryability() == Retryability::Transient {
-            summary.problem(error_chain(&error));
-            comparison.unreachable.insert(target.vault_host.clone());
-        }
-        Arc::default()
-    });
-    comparison.versions.insert(key.clone(), Arc::clone(&listed));
-    listed
-}
-
 /// Whether events of the secret would be handled for the app.
 fn is_watched(pass: &Pass<'_>, target: &Target, app: &AppId) -> bool {
-    let config = &pass.services.config;
-    let vault = target.vault_host.vault();
-    let is_allowed =
-        config.vaults.is_empty() || config.vaults.iter().any(|allowed| allowed == vault);
-    let route = route(
-        config,
-        &pass.services.policies.names(),
-        vault,
-        &target.secret,
-    );
-    let is_named = route
+    let rule = rule_of(pass, &target.vault_host, &target.secret);
+    let is_named = rule
         .rule
         .is_none_or(|rule| rule.apps.is_empty() || rule.apps.contains(app));
-    is_allowed && is_named && route.mode != Mode::Off
+    is_named && is_watched_secret(pass, &secret_of(target))
 }
 
-async fn remind(
+/// Whether events of the secret would be handled at all.
+pub(super) fn is_watched_secret(pass: &Pass<'_>, (vault, secret): &SecretOf) -> bool {
+    let allowed = &pass.services.config.vaults;
+    let is_allowed = allowed.is_empty() || allowed.iter().any(|it| it == vault.vault());
+    is_allowed && rule_of(pass, vault, secret).mode != Mode::Off
+}
+
+fn rule_of<'a>(pass: &'a Pass<'_>, vault: &VaultHost, secret: &SecretName) -> Route<'a> {
+    let policies = pass.services.policies.names();
+    route(&pass.services.config, &policies, vault.vault(), secret)
+}
+
+/// Postpones the reminder of a secret that is due, once for each part of a comparison.
+pub(super) async fn remind(
     pass: &Pass<'_>,
-    target: &Target,
+    secret: &SecretOf,
     version: &SecretVersion,
     attributes: &VersionAttributes,
-    now: u64,
+    comparison: &mut Comparison,
     summary: &mut Summary,
 ) {
     let Some(expires) = attributes.expires else {
         return;
     };
+    if !comparison.reminded.insert(key_of(secret)) {
+        return;
+    }
     let expiring = Expiring {
-        vault_host: target.vault_host.clone(),
-        secret: target.secret.clone(),
+        vault_host: secret.0.clone(),
+        secret: secret.1.clone(),
         version: version.clone(),
         expires,
     };
+    let now = u64::try_from(pass.services.now().as_second()).unwrap_or_default();
     let (store, pending) = (&pass.store, &pass.pending);
     match reminders::remind(store, pending, &expiring, now).await {
         Ok(true) => summary.reminders += 1,

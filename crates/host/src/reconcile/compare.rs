@@ -1,23 +1,28 @@
 //! Compares the references of all apps with their vaults: repairs what a missed event has left
 //! behind, and finds what expires soon.
+//!
+//! Most comparisons begin with the index ([`mod@super::compare_index`]). A sweep reads all apps of
+//! the scope before that: once a day, and after events, whose newcomers it finds.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use keyrelay_azure::Call;
 use keyrelay_model::{AppId, error_chain};
-use keyrelay_records::{
-    Cause, ComparisonProgress, KnownApps, PendingEntry, PendingRotation, PendingWork,
-    RemainingSites,
-};
+use keyrelay_records::{Cause, ComparisonProgress, KnownApps, RemainingSites};
 use keyrelay_store::StoreError;
 
 use super::behind::behind;
-use super::comparison::{Comparison, Missed, SecretKey};
+use super::compare_index::compare_index;
+use super::comparison::{Comparison, Missed};
 use super::pass::Pass;
 use super::statuses::{statuses, with_slots};
 use super::summary::Summary;
+use crate::index::SecretOf;
 use crate::pipeline::run::{Trigger, run};
+
+/// Apps to compare, each with the secrets for which the index has it.
+pub(super) type Apps = BTreeMap<AppId, Vec<SecretOf>>;
 
 /// Compares the apps that are left of a comparison, or all. Returns whether it is complete.
 ///
@@ -28,8 +33,8 @@ pub(super) async fn compare(
     progress: &mut ComparisonProgress,
     summary: &mut Summary,
 ) -> bool {
-    let (pending, known) = match read_store(pass).await {
-        Ok(read) => read,
+    let mut comparison = match Comparison::begin(pass, progress).await {
+        Ok(comparison) => comparison,
         Err(error) => {
             let reason = error_chain(&error);
             summary.problem(format!(
@@ -38,32 +43,75 @@ pub(super) async fn compare(
             return false;
         }
     };
-    let mut comparison = Comparison {
-        pending,
-        known,
-        first: progress.first.unwrap_or(Timestamp::MIN),
-        ..Comparison::default()
+    let before = progress.clone();
+    let compared = steps(pass, progress, &mut comparison, summary).await;
+    let written = match compared {
+        Ok(is_complete) => pass.flush_index().await.map(|()| is_complete),
+        Err(error) => Err(error),
     };
-    let scopes = pass.services.config.scope.iter();
-    let all = || scopes.map(RemainingSites::all).collect();
-    let mut remaining = progress.remaining.take().unwrap_or_else(all);
-    let mut is_complete = compare_lists(pass, &mut remaining, &mut comparison, summary).await;
-    if is_complete {
-        let began = progress.compared.unwrap_or(Timestamp::MIN);
-        let apps = unlisted(pass, &comparison, began);
-        is_complete = compare_apps(pass, apps, &mut comparison, summary).await;
+    *summary.compared.get_or_insert(0) += comparison.compared;
+    written.unwrap_or_else(|error| {
+        summary.problem(error_chain(&error));
+        // What is not in the index is read again.
+        *progress = before;
+        false
+    })
+}
+
+async fn steps(
+    pass: &Pass<'_>,
+    progress: &mut ComparisonProgress,
+    comparison: &mut Comparison,
+    summary: &mut Summary,
+) -> Result<bool, StoreError> {
+    if progress.is_sweep {
+        let is_swept = sweep(pass, progress, comparison, summary).await;
+        progress.has_compared |= comparison.compared > 0;
+        if !is_swept {
+            return Ok(false);
+        }
+        // The index then tells which apps no list had.
+        pass.flush_index().await?;
     }
-    if is_complete && comparison.compared == 0 && !comparison.unlisted_scopes.is_empty() {
+    if !compare_index(pass, progress, comparison, summary).await? {
+        return Ok(false);
+    }
+    if progress.is_sweep {
+        let began = progress.compared.unwrap_or(Timestamp::MIN);
+        pass.index_swept(began).await?;
+        KnownApps::remove(&pass.store).await?;
+        progress.swept = Some(began);
+    }
+    progress.remaining = None;
+    Ok(true)
+}
+
+/// Compares the apps of all lists, those that rules name, and those that an earlier keyrelay knew.
+/// Returns false if there is no time for all.
+async fn sweep(
+    pass: &Pass<'_>,
+    progress: &mut ComparisonProgress,
+    comparison: &mut Comparison,
+    summary: &mut Summary,
+) -> bool {
+    let config = &pass.services.config;
+    let mut remaining = progress.remaining.take().unwrap_or_default();
+    let is_begun = progress.shards.is_some();
+    let mut is_complete =
+        is_begun || compare_lists(pass, &mut remaining, comparison, summary).await;
+    if is_complete && !is_begun {
+        let named = config.rules.iter().flat_map(|rule| &rule.apps);
+        let apps = named.chain(comparison.known.apps());
+        let apps: Apps = apps.map(|app| (app.clone(), Vec::new())).collect();
+        is_complete = compare_apps(pass, apps, comparison, summary).await;
+    }
+    let has_compared = progress.has_compared || comparison.compared > 0;
+    if is_complete && !has_compared && !comparison.unlisted_scopes.is_empty() {
         // Nothing could be compared: the next invocation tries again.
         remaining = std::mem::take(&mut comparison.unlisted_scopes);
         is_complete = false;
     }
-    let Comparison { found, gone, .. } = &comparison;
-    if let Err(error) = KnownApps::update(&pass.store, found, gone).await {
-        summary.problem(error_chain(&error));
-    }
-    *summary.compared.get_or_insert(0) += comparison.compared;
-    progress.remaining = (!is_complete).then_some(remaining);
+    progress.remaining = Some(remaining);
     is_complete
 }
 
@@ -79,7 +127,9 @@ async fn compare_lists(
         let call = Call::background(pass.deadline);
         let page = match azure.sites_page(scope, next.as_ref(), &call).await {
             Ok(page) => page,
-            Err(error) if error.is_deadline_exceeded() => return false,
+            Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {
+                return false;
+            }
             Err(error) => {
                 summary.problem(error_chain(&error));
                 comparison.unlisted_scopes.push(remaining.remove(0));
@@ -87,9 +137,10 @@ async fn compare_lists(
             }
         };
         let sites = page.sites.into_iter().map(|site| site.id).collect();
-        let Some(apps) = with_slots(pass, sites, &comparison.known, summary).await else {
+        let Some(apps) = with_slots(pass, sites, summary).await else {
             return false;
         };
+        let apps = apps.into_iter().map(|app| (app, Vec::new())).collect();
         if !compare_apps(pass, apps, comparison, summary).await {
             return false;
         }
@@ -102,13 +153,13 @@ async fn compare_lists(
 }
 
 /// Compares these apps. Returns false if there is no time for all.
-async fn compare_apps(
+pub(super) async fn compare_apps(
     pass: &Pass<'_>,
-    apps: Vec<AppId>,
+    apps: Apps,
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> bool {
-    let Some(statuses) = statuses(pass, apps, &mut comparison.gone, summary).await else {
+    let Some(statuses) = statuses(pass, apps, summary).await else {
         return false;
     };
     comparison.compared += statuses.len();
@@ -116,20 +167,6 @@ async fn compare_apps(
         repair(pass, missed, summary).await;
     }
     true
-}
-
-/// The apps that no list had in this comparison: those that rules name, and those of the scope that
-/// an earlier comparison has found.
-fn unlisted(pass: &Pass<'_>, comparison: &Comparison, began: Timestamp) -> Vec<AppId> {
-    let config = &pass.services.config;
-    let found: HashSet<&AppId> = comparison.found.iter().map(|app| &app.id).collect();
-    let is_in_scope = |app: &AppId| config.scope.iter().any(|scope| scope.contains(app));
-    let known = comparison.known.apps();
-    let known = known.filter(|app| app.seen < began && is_in_scope(&app.id));
-    let named = config.rules.iter().flat_map(|rule| &rule.apps);
-    let apps: BTreeSet<&AppId> = known.map(|app| &app.id).chain(named).collect();
-    let unlisted = apps.into_iter().filter(|app| !found.contains(app));
-    unlisted.cloned().collect()
 }
 
 /// Runs the event that apps seem to have missed.
@@ -145,24 +182,4 @@ async fn repair(pass: &Pass<'_>, missed: Missed, summary: &mut Summary) {
         resumed: None,
     };
     run(pass.services, trigger, Ok(missed.event), pass.run_budget()).await;
-}
-
-/// Reads the pending work by app and secret, which the timer resumes in its own time, and the apps
-/// that are known.
-async fn read_store(
-    pass: &Pass<'_>,
-) -> Result<(HashSet<(String, SecretKey)>, KnownApps), StoreError> {
-    let secret = |work: &PendingRotation| {
-        format!("{}/{}", work.event.vault_host, work.event.name).to_lowercase()
-    };
-    let mut found = HashSet::new();
-    for key in pass.pending.list().await?.work {
-        let entry: Option<PendingEntry<PendingWork>> = pass.pending.read(key.as_str()).await?;
-        if let Some(entry) = entry {
-            let app = entry.value.app.to_lowercase();
-            let works = entry.value.rotations.iter();
-            found.extend(works.map(|work| (app.clone(), secret(work))));
-        }
-    }
-    Ok((found, KnownApps::read(&pass.store).await?))
 }

@@ -1,39 +1,94 @@
-//! The state of one comparison.
+//! The state of one part of a comparison.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use keyrelay_model::{AppId, Event, VaultHost, Versions};
-use keyrelay_records::{KnownApp, KnownApps, RemainingSites};
+use keyrelay_records::{
+    ComparisonProgress, KnownApps, PendingEntry, PendingRotation, PendingWork, RemainingSites,
+    app_key,
+};
+use keyrelay_store::StoreError;
+
+use super::pass::Pass;
 
 /// A secret as `<vault host>/<name>` in lower case.
 pub(super) type SecretKey = String;
 
-/// The state of one comparison.
-#[derive(Default)]
+/// The state of one part of a comparison.
 pub(super) struct Comparison {
     pub(super) versions: HashMap<SecretKey, Arc<Versions>>,
     /// Vaults whose versions could not be listed.
     pub(super) unreachable: HashSet<VaultHost>,
     pub(super) reminded: HashSet<SecretKey>,
-    /// Pending work, by app and secret.
-    pub(super) pending: HashSet<(String, SecretKey)>,
-    /// The apps that earlier comparisons have found.
+    /// The keys of pending work, by app.
+    pending: HashMap<String, Vec<String>>,
+    /// The secrets of the pending work that was read, by app.
+    pending_secrets: HashMap<String, HashSet<SecretKey>>,
+    /// The apps that an earlier keyrelay has found.
     pub(super) known: KnownApps,
     /// The time of the first comparison of this installation.
     pub(super) first: Timestamp,
+    /// The time at which the comparison began.
+    pub(super) began: Timestamp,
     pub(super) compared: usize,
     /// The scopes whose sites could not be listed.
     pub(super) unlisted_scopes: Vec<RemainingSites>,
-    /// The apps with references.
-    pub(super) found: Vec<KnownApp>,
-    /// The apps that Azure does not have any more.
-    pub(super) gone: Vec<AppId>,
 }
 
 /// Apps that are behind, and the event that they seem to have missed.
 pub(super) struct Missed {
     pub(super) event: Event,
     pub(super) apps: Vec<AppId>,
+}
+
+impl Comparison {
+    /// Begins a part. Reads which apps have pending work, which the timer resumes in its own time.
+    pub(super) async fn begin(
+        pass: &Pass<'_>,
+        progress: &ComparisonProgress,
+    ) -> Result<Self, StoreError> {
+        let mut pending: HashMap<String, Vec<String>> = HashMap::new();
+        for key in pass.pending.list().await?.work {
+            if let Some(app) = key.app() {
+                let keys = pending.entry(app.to_owned()).or_default();
+                keys.push(key.as_str().to_owned());
+            }
+        }
+        Ok(Self {
+            versions: HashMap::new(),
+            unreachable: HashSet::new(),
+            reminded: HashSet::new(),
+            pending,
+            pending_secrets: HashMap::new(),
+            known: KnownApps::read(&pass.store).await?,
+            first: progress.first.unwrap_or(Timestamp::MIN),
+            began: progress.compared.unwrap_or(Timestamp::MIN),
+            compared: 0,
+            unlisted_scopes: Vec::new(),
+        })
+    }
+
+    /// Whether an app has pending work for a secret. Its objects are read when this is asked first.
+    pub(super) async fn is_pending(
+        &mut self,
+        pass: &Pass<'_>,
+        app: &AppId,
+        secret: &SecretKey,
+    ) -> Result<bool, StoreError> {
+        let app = app_key(app);
+        for key in self.pending.remove(&app).unwrap_or_default() {
+            let entry: Option<PendingEntry<PendingWork>> = pass.pending.read(&key).await?;
+            let works = entry.into_iter().flat_map(|entry| entry.value.rotations);
+            let secrets = self.pending_secrets.entry(app.clone()).or_default();
+            secrets.extend(works.map(|work| secret_of(&work)));
+        }
+        let secrets = self.pending_secrets.get(&app);
+        Ok(secrets.is_some_and(|secrets| secrets.contains(secret)))
+    }
+}
+
+fn secret_of(work: &PendingRotation) -> SecretKey {
+    format!("{}/{}", work.event.vault_host, work.event.name).to_lowercase()
 }

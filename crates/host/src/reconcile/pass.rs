@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use keyrelay_azure::Deadline;
-use keyrelay_records::{History, Outcome, Pending, Run};
-use keyrelay_store::Store;
+use keyrelay_records::{History, Index, Outcome, Pending, Run};
+use keyrelay_store::{Store, StoreError};
 
 use crate::pipeline::run::TimeBudget;
 use crate::services::Services;
@@ -31,6 +31,7 @@ pub(super) struct Pass<'a> {
     pub(super) store: Store,
     pub(super) history: History,
     pub(super) pending: Pending,
+    pub(super) index: Index,
 }
 
 impl<'a> Pass<'a> {
@@ -47,7 +48,22 @@ impl<'a> Pass<'a> {
             store: services.store.with_deadline(Some(store_deadline)),
             history: services.history.until(store_deadline),
             pending: services.pending.until(store_deadline),
+            index: services.index.stored(store_deadline),
         }
+    }
+
+    /// Writes to the index what this process has read.
+    pub(super) async fn flush_index(&self) -> Result<(), StoreError> {
+        let moment = self.deadline.moment() + RECORD;
+        self.services.index.flush(moment).await
+    }
+
+    /// Records in the index that a sweep of the scope, which began at `began`, has come to its end.
+    pub(super) async fn index_swept(&self, began: Timestamp) -> Result<(), StoreError> {
+        let scopes = &self.services.config.scope;
+        self.index.swept(began, scopes).await?;
+        self.services.index.forget_state();
+        Ok(())
     }
 
     /// The deadline of one run: others wait for the queues of its apps.

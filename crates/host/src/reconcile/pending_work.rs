@@ -38,6 +38,8 @@ pub(super) async fn resume(pass: &Pass<'_>, all: &[DueKey], now: Timestamp, summ
         }
         settle(pass, settlements, summary).await;
     }
+    // Warned about: the next sweep finds it again.
+    let _ = pass.flush_index().await;
 }
 
 /// An object with pending work, and its copies at other due times.

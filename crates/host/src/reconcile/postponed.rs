@@ -55,6 +55,7 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
         cause,
         tried_since,
         remaining,
+        apps,
         ..
     } = entry.value.clone();
     let event = Event::try_from(&event).map_err(|error| error.to_string())?;
@@ -67,8 +68,8 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
         invocation: pass.invocation.to_owned(),
         cause: cause_of(cause),
         of: of.clone(),
-        apps: None,
-        is_retry: tried_since.is_some() || !remaining.is_empty(),
+        is_retry: tried_since.is_some() || !remaining.is_empty() || !apps.is_empty(),
+        apps: Some(apps).filter(|apps| !apps.is_empty()),
         remaining,
         resumed: None,
     };
@@ -77,11 +78,14 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
     let now = pass.services.now();
     let first_tried = tried_since.unwrap_or(now);
     let tried_for = elapsed(first_tried, now);
-    let is_unfinished = later.asks_for_redelivery() || !later.remaining.is_empty();
+    let has_left = !later.remaining.is_empty() || !later.remaining_apps.is_empty();
+    let is_unfinished = later.asks_for_redelivery() || has_left;
     if is_unfinished && tried_for < GIVE_UP_AFTER {
-        let has_progress = !later.remaining.is_empty() && later.remaining != entry.value.remaining;
-        if has_progress {
+        let is_same =
+            later.remaining == entry.value.remaining && later.remaining_apps == entry.value.apps;
+        if has_left && !is_same {
             entry.value.remaining = later.remaining;
+            entry.value.apps = later.remaining_apps;
             entry.value.tried_since = None;
             entry.value.due = now;
         } else {

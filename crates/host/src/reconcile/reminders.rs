@@ -61,6 +61,7 @@ pub(super) async fn remind(
         reason,
         tried_since: None,
         remaining: Vec::new(),
+        apps: Vec::new(),
         claimed_until: None,
     };
     pending.postpone(&postponed).await?;

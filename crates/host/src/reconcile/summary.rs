@@ -35,6 +35,32 @@ impl Summary {
         tracing::error!("reconciling: {message}");
         self.problems.push(message);
     }
+
+    /// Adds what a comparison has found.
+    pub(super) fn add(&mut self, of_comparison: Self) {
+        let Self {
+            idle: _,
+            finished,
+            waiting: _,
+            compared,
+            drifted,
+            set_back,
+            not_adopted,
+            reminders,
+            audited,
+            pruned,
+            problems,
+        } = of_comparison;
+        self.finished += finished;
+        self.compared = compared.or(self.compared);
+        self.drifted += drifted;
+        self.set_back += set_back;
+        self.not_adopted += not_adopted;
+        self.reminders += reminders;
+        self.audited += audited;
+        self.pruned += pruned;
+        self.problems.extend(problems);
+    }
 }
 
 impl fmt::Display for Summary {

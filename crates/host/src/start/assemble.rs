@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::COMPILE_POLICY;
 use super::instance::instance;
+use crate::index::IndexUpdates;
 use crate::pipeline::app_queue::AppQueues;
 use crate::pipeline::discovery_cache::DiscoveryCache;
 use crate::pipeline::handled_apps::HandledApps;
@@ -74,6 +75,7 @@ pub(super) fn assemble(
         audit,
         key_vault: KeyVault::new(&config.cloud, credential, http)?,
         history: History::new(store.clone()),
+        index: IndexUpdates::new(store.clone()),
         pending: Pending::new(store.clone()),
         role_propagation: RolePropagation::new(store.clone()),
         store,

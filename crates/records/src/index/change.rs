@@ -59,6 +59,7 @@ pub(super) fn apply(apps: &mut Apps, app: &AppId, change: &IndexChange) {
             // A sweep may write what it has found before a rotation that began later.
             if let Some(known) = known.filter(|known| is_news(known.current.as_ref(), current)) {
                 known.current = Some(current.clone());
+                known.set_back = None;
             }
         }
         IndexChange::SetBack(version) => {

@@ -13,15 +13,31 @@ use super::{COMPARISON, Claimable, DueKey, Pending, PendingEntry, due};
 /// The name of the object. There is one.
 const NAME: &str = "all";
 
+/// The object that requests a sweep.
+const REQUESTED: &str = "pending/sweep/requested.json";
+
 /// The progress of the comparison of all apps. The key of its object tells when it is due.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ComparisonProgress {
     /// The time at which the last comparison of all apps began.
     pub compared: Option<Timestamp>,
-    /// The sites that are left of it, if there was no time for all. Empty: only known apps that are
-    /// in no list are left. None: it is complete.
+    /// Whether the one that is in progress is a sweep, which reads all apps of the scope. Others
+    /// begin with the index, and read only apps whose secrets have a newer version.
+    #[serde(default)]
+    pub is_sweep: bool,
+    /// The time at which the last sweep began that came to its end.
+    #[serde(default)]
+    pub swept: Option<Timestamp>,
+    /// The sites that are left of a sweep, if there was no time for all. Empty: only the index is
+    /// left. None: no comparison is in progress.
     #[serde(default)]
     pub remaining: Option<Vec<RemainingSites>>,
+    /// Whether a sweep that is in progress has compared any app.
+    #[serde(default)]
+    pub has_compared: bool,
+    /// The objects of the index that are left. None: all.
+    #[serde(default)]
+    pub shards: Option<Vec<String>>,
     /// The time at which the first comparison of this installation began. None for installations
     /// that are older than this field.
     #[serde(default)]
@@ -38,6 +54,21 @@ impl Claimable for ComparisonProgress {
 }
 
 impl Pending {
+    /// Requests a sweep of the scope that begins after this.
+    pub async fn request_sweep(&self) -> Result<(), StoreError> {
+        let requested = serde_json::json!({ "requested": self.0.now() });
+        match self.0.create(REQUESTED, &requested).await {
+            // The sweep that is requested has not begun: it removes the request before it reads.
+            Err(error) if error.is_conflict() => Ok(()),
+            requested => requested.map(drop),
+        }
+    }
+
+    /// Removes the request for a sweep that begins now.
+    pub async fn begin_sweep(&self) -> Result<(), StoreError> {
+        self.remove(REQUESTED).await
+    }
+
     /// Claims the comparison, whose object is at `key` if there has been one. None: another instance
     /// compares.
     pub async fn claim_comparison(

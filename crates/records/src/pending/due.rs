@@ -56,6 +56,12 @@ impl DueKey {
         key.rsplit_once(MARK).map_or(key, |(object, _)| object)
     }
 
+    /// The app of pending work, as [`app_key`](super::app_key) writes it. None for other objects.
+    pub fn app(&self) -> Option<&str> {
+        let (app, _run) = self.object().rsplit_once('/')?;
+        app.strip_prefix(super::APPS)?.strip_prefix('/')
+    }
+
     /// The name in the key, without folder and due time.
     pub(super) fn name(&self) -> &str {
         self.object().rsplit('/').next().unwrap_or_default()

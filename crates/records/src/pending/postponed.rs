@@ -1,6 +1,7 @@
 //! Events that are handled later.
 
 use jiff::Timestamp;
+use keyrelay_model::AppId;
 use keyrelay_store::StoreError;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,13 @@ pub struct PostponedEvent {
     /// The sites that are still to be handled. Empty: all of the configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remaining: Vec<RemainingSites>,
+    /// The apps that are still to be handled. Empty: those of the sites, the rule or the index.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        with = "crate::text::list"
+    )]
+    pub apps: Vec<AppId>,
     /// The time until which an instance handles it, and no other one begins.
     #[serde(default)]
     pub claimed_until: Option<Timestamp>,
@@ -55,6 +63,7 @@ impl PostponedEvent {
             reason,
             tried_since: None,
             remaining: Vec::new(),
+            apps: Vec::new(),
             claimed_until: None,
         })
     }

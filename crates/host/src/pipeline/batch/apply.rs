@@ -56,7 +56,17 @@ async fn under_lease(batch: &mut Batch, lease: &mut Lease<AppState>) -> Result<(
     if !rotations.iter().any(Rotation::is_open) {
         return Ok(());
     }
-    let statuses = context.statuses(rotations).await?;
+    let statuses = match context.statuses(rotations).await {
+        Ok(statuses) => statuses,
+        // The index has it from an earlier sweep. An app that a rule names is an error.
+        Err(error)
+            if error.is_not_found() && rotations.iter().all(|it| !it.context.is_named_by_rule) =>
+        {
+            let message = "Azure does not have the app any more";
+            return Err(Outcome::new(Verdict::Unchanged, message));
+        }
+        Err(error) => return Err(error.into()),
+    };
     decide::by_references(context, rotations, &statuses).await;
     if let Err(outcome) = patch(batch, lease, &statuses).await {
         // Only the rotations that patch have failed. If the lease is lost, the refresh fails too.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use keyrelay_azure::{AzureError, Call, Deadline, ReferenceKind, ReferenceStatus};
 use keyrelay_model::{AppId, Event, Reference, SettingName, Settings, Target};
-use keyrelay_records::{Cause, Outcome};
+use keyrelay_records::{Cause, IndexChange, Outcome};
 
 use super::status::{Checked, Facts, Step, next_step};
+use crate::index::SecretOf;
 use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{AwaitedReference, Rotation, Verification};
 use crate::services::Services;
@@ -49,6 +50,10 @@ impl BatchContext {
 
     /// Closes a rotation with its verdict.
     pub(super) fn close(&self, rotation: &mut Rotation, outcome: Outcome) {
+        if rotation.is_open() {
+            let (index, now) = (&self.services.index, self.services.now());
+            index.proven(&rotation.context.event, &self.app, &outcome, now);
+        }
         rotation.close(&self.app, &self.call, outcome);
     }
 
@@ -71,13 +76,40 @@ impl BatchContext {
         rotations: &[Rotation],
     ) -> Result<Vec<ReferenceStatus>, AzureError> {
         let azure = &self.services.resource_manager;
-        let mut open = rotations.iter().filter(|rotation| rotation.is_open());
-        if open.any(may_have_connection_strings) {
-            return azure.reference_statuses(&self.app, &self.call).await;
+        let open = || rotations.iter().filter(|rotation| rotation.is_open());
+        let with_connection_strings = open().any(may_have_connection_strings);
+        let read = match with_connection_strings {
+            true => azure.reference_statuses(&self.app, &self.call).await,
+            false => {
+                let settings = azure.app_setting_reference_statuses(&self.app, &self.call);
+                settings.await
+            }
+        };
+        let events = open().map(|rotation| &rotation.context.event);
+        let secrets: Vec<SecretOf> = events
+            .map(|event| (event.vault_host.clone(), event.name.clone()))
+            .collect();
+        let index = &self.services.index;
+        match &read {
+            Ok(rows) => {
+                let (suffix, now) = (self.vault_suffix(), self.services.now());
+                index.seen(
+                    &self.app,
+                    rows,
+                    with_connection_strings,
+                    &secrets,
+                    suffix,
+                    now,
+                );
+            }
+            Err(error) if error.is_not_found() => {
+                for (vault, secret) in &secrets {
+                    index.note(vault, secret, &self.app, IndexChange::Gone);
+                }
+            }
+            Err(_) => {}
         }
-        azure
-            .app_setting_reference_statuses(&self.app, &self.call)
-            .await
+        read
     }
 
     /// Notes that a status check finds nothing new, if the rows before a change tell: those of

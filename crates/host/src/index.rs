@@ -1,0 +1,210 @@
+//! The index of this process: what reads and rotations have shown is collected here, and written to
+//! the store together.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use keyrelay_azure::{ReferenceKind, ReferenceStatus, Scope};
+use keyrelay_model::{
+    AppId, Event, Evidence, Occurrence, Reference, SecretName, Target, VaultHost, error_chain,
+};
+use keyrelay_records::{
+    CurrentVersion, Found, Index, IndexChange, IndexState, IndexUpdate, IndexedApp,
+    IndexedReference, Outcome, Users,
+};
+use keyrelay_store::{Store, StoreError};
+use tokio::time::Instant;
+
+/// Time for which the state of the index is not read again. It changes with each sweep, and an older
+/// one misses only that a new object was lost.
+const STATE_FOR: Duration = Duration::from_mins(10);
+
+/// The index, and what is on its way there.
+#[derive(Debug)]
+pub(crate) struct IndexUpdates {
+    index: Index,
+    /// The latest change of each kind, by secret and app.
+    waiting: Mutex<BTreeMap<UpdateKey, IndexUpdate>>,
+    /// One writer at a time in this process: others find that theirs is written.
+    writer: tokio::sync::Mutex<()>,
+    state: Mutex<Option<(Instant, IndexState)>>,
+}
+
+/// Secret, app, and the kind of the change: references come before what depends on them.
+type UpdateKey = (String, String, u8);
+
+/// A secret of a vault.
+pub(crate) type SecretOf = (VaultHost, SecretName);
+
+/// The references that an app has to each secret.
+type ReferencesTo = HashMap<SecretOf, Vec<IndexedReference>>;
+
+impl IndexUpdates {
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            index: Index::new(store),
+            waiting: Mutex::default(),
+            writer: tokio::sync::Mutex::default(),
+            state: Mutex::default(),
+        }
+    }
+
+    /// The index in the store, for operations that end by `moment`.
+    pub(crate) fn stored(&self, moment: Instant) -> Index {
+        self.index.until(moment)
+    }
+
+    /// Reads the apps that use a secret. The error is the reason why the index cannot tell: then the
+    /// scopes are read.
+    pub(crate) async fn users(
+        &self,
+        vault: &VaultHost,
+        secret: &SecretName,
+        scopes: &[Scope],
+        moment: Instant,
+    ) -> Result<Vec<IndexedApp>, String> {
+        let index = self.index.until(moment);
+        let unreadable = |error: StoreError| error_chain(&error);
+        let Some(state) = self.state(&index).await.map_err(unreadable)? else {
+            return Err("no sweep of all apps has come to its end yet".to_owned());
+        };
+        if !state.covers(scopes) {
+            return Err("the scope has changed since the last sweep of all apps".to_owned());
+        }
+        match index.users(&state, vault, secret).await {
+            Ok(Users::Apps(apps)) => Ok(apps),
+            Ok(Users::Unknown(reason)) => Err(reason),
+            Err(error) => Err(error_chain(&error)),
+        }
+    }
+
+    async fn state(&self, index: &Index) -> Result<Option<IndexState>, StoreError> {
+        let known = lock(&self.state).clone();
+        if let Some((_, state)) = known.filter(|(read, _)| read.elapsed() < STATE_FOR) {
+            return Ok(Some(state));
+        }
+        let state = index.state().await?;
+        *lock(&self.state) = state.clone().map(|state| (Instant::now(), state));
+        Ok(state)
+    }
+
+    /// Has the state read again: a sweep has come to its end.
+    pub(crate) fn forget_state(&self) {
+        *lock(&self.state) = None;
+    }
+
+    /// Notes the references of an app, as Azure has shown them. `of` are the secrets for which they
+    /// were read: the app may not reference them any more.
+    pub(crate) fn seen(
+        &self,
+        app: &AppId,
+        rows: &[ReferenceStatus],
+        with_connection_strings: bool,
+        of: &[SecretOf],
+        vault_suffix: &str,
+        at: Timestamp,
+    ) {
+        let mut references = ReferencesTo::new();
+        for secret in of {
+            references.insert(secret.clone(), Vec::new());
+        }
+        for row in rows {
+            let Ok(reference) = Reference::parse(&row.reference, vault_suffix) else {
+                continue;
+            };
+            let Target {
+                vault_host,
+                secret,
+                version,
+            } = reference.target().clone();
+            let of_secret = references.entry((vault_host, secret)).or_default();
+            of_secret.push(IndexedReference {
+                setting: row.setting.as_str().to_owned(),
+                is_connection_string: row.kind == ReferenceKind::ConnectionString,
+                version: version.map(|version| version.to_string()),
+                identity: row.identity_type.clone(),
+            });
+        }
+        for ((vault, secret), references) in references {
+            let found = Found {
+                references,
+                with_connection_strings,
+                at,
+            };
+            self.note(&vault, &secret, app, IndexChange::Found(found));
+        }
+    }
+
+    /// Notes the evidence that an app has the version of an event.
+    pub(crate) fn proven(&self, event: &Event, app: &AppId, outcome: &Outcome, at: Timestamp) {
+        let is_new = event.occurrence == Occurrence::NewVersionCreated;
+        let version = event.version.as_ref().filter(|_| is_new);
+        if let (Some(version), Some(evidence)) = (version, outcome.evidence) {
+            let current = CurrentVersion::new(version.as_str(), Some(evidence), at);
+            let change = IndexChange::Current(current);
+            self.note(&event.vault_host, &event.name, app, change);
+        }
+    }
+
+    /// Notes that nothing is left to do for a version.
+    pub(crate) fn current(
+        &self,
+        (vault, secret): (&VaultHost, &SecretName),
+        app: &AppId,
+        version: &str,
+        evidence: Option<Evidence>,
+        at: Timestamp,
+    ) {
+        let current = CurrentVersion::new(version, evidence, at);
+        self.note(vault, secret, app, IndexChange::Current(current));
+    }
+
+    /// Notes a change of an app and a secret.
+    pub(crate) fn note(
+        &self,
+        vault: &VaultHost,
+        secret: &SecretName,
+        app: &AppId,
+        change: IndexChange,
+    ) {
+        let kind = match change {
+            IndexChange::Found(_) => 0,
+            IndexChange::Current(_) => 1,
+            IndexChange::SetBack(_) => 2,
+            IndexChange::Gone => 3,
+        };
+        let secret_key = format!("{vault}/{secret}").to_lowercase();
+        let key = (secret_key, app.to_string().to_lowercase(), kind);
+        let update = IndexUpdate {
+            vault: vault.clone(),
+            secret: secret.clone(),
+            app: app.clone(),
+            change,
+        };
+        lock(&self.waiting).insert(key, update);
+    }
+
+    /// Writes what was noted. Without it an event still finds its apps, after the next sweep.
+    pub(crate) async fn flush(&self, moment: Instant) -> Result<(), StoreError> {
+        let written = tokio::time::timeout_at(moment, async {
+            let _writer = self.writer.lock().await;
+            let waiting = std::mem::take(&mut *lock(&self.waiting));
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let updates = waiting.into_values().collect();
+            self.index.until(moment).update(updates).await
+        });
+        let written = written.await.unwrap_or(Ok(()));
+        if let Err(error) = &written {
+            tracing::warn!("the index is not up to date: {}", error_chain(error));
+        }
+        written
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

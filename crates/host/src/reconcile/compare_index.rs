@@ -1,0 +1,119 @@
+//! Compares the apps of the index with their vaults: the versions of each secret first, and then only
+//! the apps that do not have the newest one.
+
+use jiff::{SignedDuration, Timestamp};
+use keyrelay_model::{SecretName, VaultHost};
+use keyrelay_records::{ComparisonProgress, IndexChange, IndexedApp, Users};
+use keyrelay_store::StoreError;
+
+use super::behind::{is_watched_secret, remind};
+use super::compare::{Apps, compare_apps};
+use super::comparison::Comparison;
+use super::pass::Pass;
+use super::summary::Summary;
+use super::versions::{fetch_all, versions_of};
+use crate::index::SecretOf;
+
+/// Time before the beginning of a sweep in which an app counts as read by it: the index notes a read
+/// to the hour.
+const SEEN_TO: SignedDuration = SignedDuration::from_hours(1);
+
+/// Compares the apps of the objects that are left, or of all. Returns false if there is no time for
+/// all.
+pub(super) async fn compare_index(
+    pass: &Pass<'_>,
+    progress: &mut ComparisonProgress,
+    comparison: &mut Comparison,
+    summary: &mut Summary,
+) -> Result<bool, StoreError> {
+    let mut left = match progress.shards.take() {
+        Some(shards) => shards,
+        None => pass.index.shards().await?,
+    };
+    while let Some(key) = left.first() {
+        let is_complete = !pass.deadline.has_passed()
+            && compare_shard(pass, key, progress.is_sweep, comparison, summary).await?;
+        if !is_complete {
+            progress.shards = Some(left);
+            return Ok(false);
+        }
+        left.remove(0);
+    }
+    Ok(true)
+}
+
+/// Compares the apps of one object of the index. Returns false if there is no time for all.
+async fn compare_shard(
+    pass: &Pass<'_>,
+    key: &str,
+    is_sweep: bool,
+    comparison: &mut Comparison,
+    summary: &mut Summary,
+) -> Result<bool, StoreError> {
+    let vault = key.split('/').nth(1).map(str::parse::<VaultHost>);
+    let Some(Ok(vault)) = vault else {
+        return Ok(true);
+    };
+    let mut secrets: Vec<(SecretOf, Vec<IndexedApp>)> = Vec::new();
+    for (name, users) in pass.index.secrets(key).await? {
+        let apps = match users {
+            Users::Apps(apps) => apps,
+            Users::Unknown(reason) => {
+                summary.problem(format!(
+                    "a part of the index is lost, and the next sweep makes it again: {reason}"
+                ));
+                pass.pending.request_sweep().await?;
+                continue;
+            }
+        };
+        if let Ok(secret) = name.parse::<SecretName>() {
+            secrets.push(((vault.clone(), secret), apps));
+        }
+    }
+    let watched = secrets.iter().map(|(secret, _)| secret);
+    let watched = watched.filter(|secret| is_watched_secret(pass, secret));
+    fetch_all(pass, watched.cloned().collect(), comparison, summary).await;
+    let mut to_read = Apps::new();
+    for (secret, apps) in secrets {
+        let is_watched = is_watched_secret(pass, &secret);
+        let now = u64::try_from(pass.services.now().as_second()).unwrap_or_default();
+        let versions = versions_of(pass, &secret, comparison, summary).await;
+        let newest = match is_watched {
+            true => versions.newest(now),
+            false => Vec::new(),
+        };
+        if let Some((version, attributes)) = newest.first() {
+            remind(pass, &secret, version, attributes, comparison, summary).await;
+        }
+        let is_current = |app: &IndexedApp| {
+            let current = app.current.as_ref().map(|current| current.version.as_str());
+            newest.is_empty() || newest.iter().any(|(it, _)| Some(it.as_str()) == current)
+        };
+        let unseen_since = comparison.began.checked_sub(SEEN_TO);
+        let unseen_since = unseen_since.unwrap_or(Timestamp::MIN);
+        for app in apps {
+            if !is_ours(pass, &app) {
+                let (vault, secret) = &secret;
+                let index = &pass.services.index;
+                index.note(vault, secret, &app.id, IndexChange::Gone);
+                continue;
+            }
+            // The sweep has read the others just now.
+            let is_due = match is_sweep {
+                true => app.seen < unseen_since,
+                false => !is_current(&app),
+            };
+            if is_due {
+                to_read.entry(app.id).or_default().push(secret.clone());
+            }
+        }
+    }
+    Ok(compare_apps(pass, to_read, comparison, summary).await)
+}
+
+/// Whether an app is in the scope, or a rule names it.
+fn is_ours(pass: &Pass<'_>, app: &IndexedApp) -> bool {
+    let config = &pass.services.config;
+    let mut named = config.rules.iter().flat_map(|rule| &rule.apps);
+    config.scope.iter().any(|scope| scope.contains(&app.id)) || named.any(|it| *it == app.id)
+}
