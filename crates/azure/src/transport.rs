@@ -7,7 +7,6 @@ use keyrelay_model::Settings;
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -23,7 +22,7 @@ use crate::http::{Http, HttpResponse};
 use crate::observer::{RequestObserver, SPANS};
 use crate::request_log::{Operation, RequestIds, RequestRecord};
 use crate::retry;
-use crate::throttle::RequestKind;
+use crate::throttle::{RequestKind, Writer};
 
 /// Sends requests to one service of Azure, with tokens for that service.
 #[derive(Debug, Clone)]
@@ -145,7 +144,7 @@ impl Transport {
         throttle: &str,
         requests: u32,
         call: &Call,
-    ) -> Option<OwnedSemaphorePermit> {
+    ) -> Option<Writer> {
         self.http
             .throttle(throttle, self.has_buckets)
             .writer(requests, call.deadline, call.priority)
