@@ -45,10 +45,7 @@ impl ResourceManager {
         app: &'a AppId,
         call: &'a Call,
     ) -> Result<SettingsWriter<'a>, AzureError> {
-        let permit = self
-            .transport
-            .writer(app.subscription(), REQUESTS, call)
-            .await;
+        let permit = self.transport.writer(app, REQUESTS, call).await;
         let request = || self.app_request(Operation::WriteSettings, app, "", Action::Post);
         Ok(SettingsWriter {
             resource_manager: self,

@@ -75,6 +75,7 @@ impl ResourceManager {
         Request {
             operation: Operation::ListSites,
             subject: scope.to_string(),
+            identity: 0,
             throttle: scope.subscription().to_owned(),
             url: self.url(&format!("{scope}/providers/Microsoft.Web/sites")),
             action: Action::Get,
@@ -91,16 +92,22 @@ impl ResourceManager {
         self.transport.list(request, call, SiteRow::read).await
     }
 
-    /// Reads the object id of an app's identity: that of a user-assigned one if there is any, else
-    /// that of the system-assigned one. Needs `sites/Read`.
-    pub async fn principal(&self, app: &AppId, call: &Call) -> Result<Option<String>, AzureError> {
+    /// Reads the object ids of an app's identities, one for each client id; `None` for a client id
+    /// that the app does not have. Needs `sites/Read`.
+    ///
+    /// Without client ids, it is one object id: that of a user-assigned identity if there is any,
+    /// else that of the system-assigned one. So it is for a single client id that Azure does not
+    /// list.
+    pub async fn principals(
+        &self,
+        app: &AppId,
+        client_ids: &[String],
+        call: &Call,
+    ) -> Result<Vec<Option<String>>, AzureError> {
         let request = self.app_request(Operation::ListSites, app, &app.to_string(), Action::Get);
         let body = self.transport.send(&request, call).await?;
         let row: PrincipalRow = read_json(&body).map_err(|failure| request.failed(failure))?;
-        let identity = row.identity.unwrap_or_default();
-        let assigned = identity.user_assigned_identities.unwrap_or_default();
-        let of_user = assigned.into_values().next().and_then(|it| it.principal_id);
-        Ok(of_user.or(identity.principal_id))
+        Ok(row.principals(client_ids))
     }
 
     /// Reads the object id of the identity that resolves an app's references; `None` if the app has
@@ -180,9 +187,32 @@ struct Principals {
 #[serde(rename_all = "camelCase")]
 struct UserAssigned {
     principal_id: Option<String>,
+    client_id: Option<String>,
 }
 
 impl PrincipalRow {
+    fn principals(self, client_ids: &[String]) -> Vec<Option<String>> {
+        let identity = self.identity.unwrap_or_default();
+        let assigned = identity.user_assigned_identities.unwrap_or_default();
+        let assigned: Vec<UserAssigned> = assigned.into_values().collect();
+        let of = |client_id: &String| {
+            let found = assigned.iter().find(|it| {
+                let own = it.client_id.as_ref();
+                own.is_some_and(|own| own.eq_ignore_ascii_case(client_id))
+            });
+            found.and_then(|it| it.principal_id.clone())
+        };
+        let any = || {
+            let of_user = assigned.first().and_then(|it| it.principal_id.clone());
+            of_user.or_else(|| identity.principal_id.clone())
+        };
+        match client_ids {
+            [] => vec![any()],
+            [one] => vec![of(one).or_else(any)],
+            several => several.iter().map(of).collect(),
+        }
+    }
+
     fn reference_principal(self) -> Option<String> {
         let identity = self.identity.unwrap_or_default();
         let resolves = self
