@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use keyrelay_model::AppId;
 use serde::Deserialize;
+use url::Url;
 
 use super::client::ResourceManager;
 use super::scope::Scope;
@@ -29,16 +30,58 @@ pub struct Site {
     /// The identity that resolves its references: `SystemAssigned`, or the id of a user-assigned
     /// one.
     pub reference_identity: Option<String>,
+    /// The pricing tier of its plan: `Basic`, `PremiumV3`, `Dynamic`, ... Azure may leave it out.
+    pub sku: Option<String>,
 }
 
-/// One page of the list of sites of a scope.
+/// The pricing tiers whose apps have no slots
+/// (learn.microsoft.com/azure/app-service/deploy-staging-slots, and for Flex Consumption
+/// learn.microsoft.com/azure/azure-functions/functions-deployment-slots).
+const WITHOUT_SLOTS: [&str; 4] = ["Free", "Shared", "Basic", "FlexConsumption"];
+
+impl Site {
+    /// Whether it may have slots beside the production slot: true unless it is a slot itself, or its
+    /// pricing tier is known to have none.
+    pub fn may_have_slots(&self) -> bool {
+        let has_none = |sku: &str| WITHOUT_SLOTS.iter().any(|it| it.eq_ignore_ascii_case(sku));
+        self.id.slot().is_none() && !self.sku.as_deref().is_some_and(has_none)
+    }
+}
+
+/// One page of the list of sites of a scope, or all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SitesPage {
     /// The sites, without their slots.
     pub sites: Vec<Site>,
+    /// The slots on this page. They may belong to sites on other pages. None: the list has no slots,
+    /// and those of its sites must be listed in another way.
+    pub slots: Option<Vec<Site>>,
     /// The link to the next page. None: this is the last one.
     pub next: Option<PageLink>,
 }
+
+impl SitesPage {
+    /// Whether the list has the slots of its sites, so that they need not be listed for each site.
+    pub fn slots_included(&self) -> bool {
+        self.slots.is_some()
+    }
+
+    /// `includes_slots`: whether slots were requested. If not, rows of slots are dropped, because the
+    /// list does not promise to have all of them.
+    fn new(rows: Vec<Site>, includes_slots: bool, next: Option<PageLink>) -> Self {
+        let (slots, sites) = rows.into_iter().partition(|row| row.id.slot().is_some());
+        Self {
+            sites,
+            slots: includes_slots.then_some(slots),
+            next,
+        }
+    }
+}
+
+/// The parameter of Web Apps - List By Resource Group
+/// (learn.microsoft.com/rest/api/appservice/web-apps/list-by-resource-group). The list of a
+/// subscription does not have it.
+const INCLUDE_SLOTS: &str = "includeSlots";
 
 impl ResourceManager {
     /// Lists the sites of a scope, without their slots. Needs `sites/Read`.
@@ -53,6 +96,9 @@ impl ResourceManager {
     /// Reads one page of the list of sites of a scope: the first one, or the one at `link`. A list of
     /// many thousand sites takes minutes.
     ///
+    /// The list of a resource group includes slots. See
+    /// [`group_sites_with_slots`](Self::group_sites_with_slots) for those of a subscription.
+    ///
     /// A link to another endpoint is an error: it must not get the token.
     pub async fn sites_page(
         &self,
@@ -60,15 +106,38 @@ impl ResourceManager {
         link: Option<&PageLink>,
         call: &Call,
     ) -> Result<SitesPage, AzureError> {
-        let mut request = self.sites_request(scope);
+        let mut request = self.sites_request_with_slots(scope);
         if let Some(link) = link {
             request.url = request.follow(link)?;
         }
+        // By the link itself: it may come from a list that was requested without slots.
+        let has_slots = has_slots(&request.url);
         let page = self.transport.page(&request, call, SiteRow::read).await?;
-        Ok(SitesPage {
-            sites: page.items,
-            next: page.next,
-        })
+        Ok(SitesPage::new(page.items, has_slots, page.next))
+    }
+
+    /// Lists all sites and slots of a resource group, with one request for a page of both. Needs
+    /// `sites/Read`. The list of a subscription has no slots.
+    ///
+    /// Like [`sites`](Self::sites), the list can be partial without an error.
+    pub async fn group_sites_with_slots(
+        &self,
+        group: &Scope,
+        call: &Call,
+    ) -> Result<SitesPage, AzureError> {
+        let request = self.sites_request_with_slots(group);
+        let has_slots = has_slots(&request.url);
+        let rows = self.transport.list(request, call, SiteRow::read).await?;
+        Ok(SitesPage::new(rows, has_slots, None))
+    }
+
+    fn sites_request_with_slots(&self, scope: &Scope) -> Request<'static> {
+        let mut request = self.sites_request(scope);
+        if scope.resource_group().is_some() {
+            let mut query = request.url.query_pairs_mut();
+            query.append_pair(INCLUDE_SLOTS, "true");
+        }
+        request
     }
 
     fn sites_request(&self, scope: &Scope) -> Request<'static> {
@@ -127,6 +196,13 @@ impl ResourceManager {
     }
 }
 
+/// Whether a URL requests slots.
+fn has_slots(url: &Url) -> bool {
+    url.query_pairs().any(|(name, value)| {
+        name.eq_ignore_ascii_case(INCLUDE_SLOTS) && value.eq_ignore_ascii_case("true")
+    })
+}
+
 /// A site as Resource Manager writes it.
 #[derive(Deserialize)]
 struct SiteRow {
@@ -148,6 +224,7 @@ struct SiteProperties {
     state: Option<String>,
     enabled: Option<bool>,
     key_vault_reference_identity: Option<String>,
+    sku: Option<String>,
 }
 
 impl SiteRow {
@@ -156,6 +233,7 @@ impl SiteRow {
             state,
             enabled,
             key_vault_reference_identity,
+            sku,
         } = self.properties.unwrap_or_default();
         Some(Site {
             id: self.id.parse().ok()?,
@@ -165,6 +243,7 @@ impl SiteRow {
             identity: self.identity.and_then(|identity| identity.kind),
             reference_identity: key_vault_reference_identity
                 .filter(|identity| !identity.is_empty()),
+            sku: sku.filter(|sku| !sku.is_empty()),
         })
     }
 }
