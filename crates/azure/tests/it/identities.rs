@@ -4,7 +4,7 @@ use keyrelay_azure::{Http, Operation, ResourceManager, identity_of};
 use keyrelay_model::AppId;
 use serde_json::json;
 
-use crate::fake::{Fake, ORDERS, call, credential_of, respond, within};
+use crate::fake::{Fake, ORDERS, call, credential_of, orders, respond, within};
 
 fn app(number: usize) -> AppId {
     format!("{ORDERS}-{number}").parse().unwrap()
@@ -60,4 +60,33 @@ async fn each_identity_has_its_own_rate_limit() {
     // The first identity pauses; the second one does not.
     manager.settings(&second, &call()).await.unwrap();
     assert_eq!(fake.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn the_object_ids_of_the_identities_of_an_app_are_found_by_client_id() {
+    let identity = |number: u32| json!({ "clientId": format!("C-{number}"), "principalId": format!("p-{number}") });
+    let app = json!({ "id": ORDERS, "identity": {
+        "type": "SystemAssigned, UserAssigned",
+        "principalId": "p-system",
+        "userAssignedIdentities": { "/one": identity(1), "/two": identity(2) },
+    } });
+    let principals = async |client_ids: &[&str]| {
+        let fake = Fake::start([respond(200, app.clone())]).await;
+        let client_ids: Vec<String> = client_ids.iter().map(ToString::to_string).collect();
+        let manager = fake.resource_manager();
+        let found = manager
+            .principals(&orders(), &client_ids, &call())
+            .await
+            .unwrap();
+        let found: Vec<&str> = found
+            .iter()
+            .map(|it| it.as_deref().unwrap_or("none"))
+            .collect();
+        found.join(" ")
+    };
+    assert_eq!(principals(&["c-2", "c-1", "c-3"]).await, "p-2 p-1 none");
+    assert_eq!(principals(&["c-2"]).await, "p-2");
+    // One that Azure does not list is taken to be the one that there is.
+    assert_eq!(principals(&["c-3"]).await, "p-1");
+    assert_eq!(principals(&[]).await, "p-1");
 }
