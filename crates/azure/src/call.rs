@@ -17,7 +17,7 @@ pub enum Priority {
     /// For an event that waits for its verdict.
     #[default]
     Event,
-    /// Yields to requests for events, and takes at most half of the pace.
+    /// Yields to requests for events, and takes at most nine tenths of the pace.
     Background,
 }
 

@@ -244,7 +244,7 @@ impl FailureKind {
                 "check that `cloud` and the tenant of the identity match the subscription"
             }
             Self::NoIdentity => {
-                "assign a managed identity to the function app, or correct `client_id`"
+                "assign a managed identity to the function app, or correct `client_id` or `client_ids`"
             }
             Self::RolePropagation => {
                 "assign the identity a role that allows the denied action at that scope"

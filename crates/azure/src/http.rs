@@ -23,8 +23,8 @@ use crate::throttle::Throttle;
 /// again, without the pauses that Azure has asked for.
 const MAX_THROTTLES: u64 = 1_000;
 
-/// The throttles of subscriptions or vaults, by their names.
-type Throttles = Cache<String, Arc<Throttle>>;
+/// The throttles of subscriptions or vaults, by the number of the identity and their names.
+type Throttles = Cache<(usize, String), Arc<Throttle>>;
 
 /// The client for all requests to Azure. Clones share connections and throttles.
 #[derive(Clone)]
@@ -99,14 +99,14 @@ impl Http {
         &self.limits
     }
 
-    /// The throttle of the requests that share a rate limit: those of a subscription, or those of a
-    /// vault, which has no token buckets.
-    pub(crate) fn throttle(&self, name: &str, has_buckets: bool) -> Arc<Throttle> {
+    /// The throttle of the requests that share a rate limit: those of an identity to a subscription,
+    /// or to a vault, which has no token buckets.
+    pub(crate) fn throttle(&self, identity: usize, name: &str, has_buckets: bool) -> Arc<Throttle> {
         let throttles = match has_buckets {
             true => &self.of_subscriptions,
             false => &self.of_vaults,
         };
-        throttles.get_with(name.to_ascii_lowercase(), || {
+        throttles.get_with((identity, name.to_ascii_lowercase()), || {
             Arc::new(Throttle::new(&self.limits, has_buckets))
         })
     }
@@ -211,12 +211,13 @@ mod tests {
     #[test]
     fn the_number_of_throttles_is_bounded() {
         let http = Http::new().unwrap();
-        let subscription = http.throttle("s", true);
+        let subscription = http.throttle(0, "s", true);
         for number in 0..MAX_THROTTLES + 500 {
-            http.throttle(&format!("kv-{number}"), false);
+            http.throttle(0, &format!("kv-{number}"), false);
         }
         http.of_vaults.run_pending_tasks();
         assert!(http.of_vaults.entry_count() <= MAX_THROTTLES);
-        assert!(Arc::ptr_eq(&subscription, &http.throttle("S", true)));
+        assert!(Arc::ptr_eq(&subscription, &http.throttle(0, "S", true)));
+        assert!(!Arc::ptr_eq(&subscription, &http.throttle(1, "s", true)));
     }
 }

@@ -88,6 +88,7 @@ impl KeyVault {
         let request = Request {
             operation,
             subject,
+            identity: 0,
             throttle: vault.to_string(),
             url,
             action: Action::Get,

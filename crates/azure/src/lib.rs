@@ -22,6 +22,7 @@ mod resource_manager;
 mod retry;
 mod rights;
 mod signing_keys;
+mod spread;
 mod throttle;
 mod token;
 mod transport;
@@ -49,4 +50,5 @@ pub use resource_manager::{
 pub use retry::ROLE_PROPAGATION;
 pub use rights::{Permission, Rights};
 pub use signing_keys::{SigningKey, SigningKeys, SigningKeysError};
+pub use spread::identity_of;
 pub use token::{Token, TokenError};

@@ -14,17 +14,19 @@ pub struct RequestLimits {
     pub request: Duration,
     /// Size of a response body in bytes, after decompression.
     pub response_bytes: usize,
-    /// Requests in flight per subscription or vault.
+    /// Requests in flight per subscription or vault. A read takes 0.3 to 1 s, so the pace of 25 reads
+    /// a second needs up to 25; three quarters of the permits, for background requests, are enough
+    /// for nine tenths of the pace.
     pub in_flight: usize,
     /// Apps of one subscription whose settings may be written at the same time. Each has up to two
-    /// requests in flight, which do not count for `in_flight`.
+    /// requests in flight, which do not count for `in_flight`. A write takes three tokens and 2 to
+    /// 3 s, so the pace of 10 tokens a second needs up to 10 writers.
     pub writers: usize,
-    /// Rate of reads per subscription. Resource Manager allows a principal a burst of 250 reads and
-    /// then 25 a second, per subscription and region. The default stays below that because the
-    /// limit may be shared with other instances.
+    /// Rate of reads per subscription and identity: the one that Resource Manager allows a principal,
+    /// per subscription and region. There is no margin, because the throttle slows down when Azure
+    /// reports that less than a fourth of the burst is left.
     pub reads: Rate,
-    /// Rate of all other requests per subscription, including reads of settings. Resource Manager
-    /// allows a principal a burst of 200 and then 10 a second.
+    /// Rate of all other requests per subscription and identity, including reads of settings.
     pub writes: Rate,
 }
 
@@ -50,15 +52,15 @@ impl Default for RequestLimits {
             attempt: Self::ATTEMPT,
             request: Duration::from_secs(60),
             response_bytes: Self::RESPONSE_BYTES,
-            in_flight: 12,
-            writers: 8,
+            in_flight: 32,
+            writers: 12,
             reads: Rate {
-                burst: 200,
-                per_second: 22.0,
+                burst: 250,
+                per_second: 25.0,
             },
             writes: Rate {
-                burst: 160,
-                per_second: 9.0,
+                burst: 200,
+                per_second: 10.0,
             },
         }
     }

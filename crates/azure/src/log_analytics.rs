@@ -92,6 +92,7 @@ impl LogAnalytics {
         let request = Request {
             operation: Operation::QueryAuditLog,
             subject: workspace.to_owned(),
+            identity: 0,
             throttle: workspace.to_owned(),
             url,
             action: Action::Query(&query),

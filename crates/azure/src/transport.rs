@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keyrelay_model::Settings;
+use keyrelay_model::{AppId, Settings};
 use reqwest::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
@@ -23,13 +22,14 @@ use crate::http::{Http, HttpResponse};
 use crate::observer::{RequestObserver, SPANS};
 use crate::request_log::{Operation, RequestIds, RequestRecord};
 use crate::retry;
-use crate::throttle::RequestKind;
+use crate::spread::Credentials;
+use crate::throttle::{RequestKind, Writer};
 
 /// Sends requests to one service of Azure, with tokens for that service.
 #[derive(Debug, Clone)]
 pub(crate) struct Transport {
     http: Http,
-    credential: Arc<Credential>,
+    credentials: Credentials,
     audience: String,
     /// Whether the service has the rate limits of Resource Manager.
     has_buckets: bool,
@@ -42,6 +42,8 @@ pub(crate) struct Request<'a> {
     pub(crate) operation: Operation,
     /// The app, scope, secret or workspace, for errors and records.
     pub(crate) subject: String,
+    /// The number of the identity that sends it.
+    pub(crate) identity: usize,
     /// The subscription, vault or workspace whose rate limit it counts towards.
     pub(crate) throttle: String,
     pub(crate) url: Url,
@@ -64,10 +66,10 @@ pub(crate) enum Action<'a> {
 
 impl Transport {
     /// Creates the transport for Resource Manager, with its token buckets.
-    pub(crate) fn with_buckets(http: Http, credential: Arc<Credential>, audience: String) -> Self {
+    pub(crate) fn with_buckets(http: Http, credentials: Credentials, audience: String) -> Self {
         Self {
             http,
-            credential,
+            credentials,
             audience,
             has_buckets: true,
         }
@@ -77,7 +79,7 @@ impl Transport {
     pub(crate) fn new(http: Http, credential: Arc<Credential>, audience: String) -> Self {
         Self {
             http,
-            credential,
+            credentials: Credentials::new(credential, Vec::new()),
             audience,
             has_buckets: false,
         }
@@ -139,15 +141,20 @@ impl Transport {
             .map_err(|failure| request.failed(failure))
     }
 
-    /// Waits for a writer's permit. See [`Throttle::writer`](crate::throttle::Throttle::writer).
-    pub(crate) async fn writer(
-        &self,
-        throttle: &str,
-        requests: u32,
-        call: &Call,
-    ) -> Option<OwnedSemaphorePermit> {
+    /// The number of the identity that an app belongs to.
+    pub(crate) fn identity_of(&self, app: &AppId) -> usize {
+        self.credentials.of_app(app)
+    }
+
+    /// Waits for a permit to write the settings of an app. See
+    /// [`Throttle::writer`](crate::throttle::Throttle::writer).
+    pub(crate) async fn writer(&self, app: &AppId, requests: u32, call: &Call) -> Option<Writer> {
         self.http
-            .throttle(throttle, self.has_buckets)
+            .throttle(
+                self.credentials.of_app(app),
+                app.subscription(),
+                self.has_buckets,
+            )
             .writer(requests, call.deadline, call.priority)
             .await
     }
@@ -160,7 +167,9 @@ impl Transport {
         throttled: &mut u32,
     ) -> Result<HttpResponse, Failure> {
         let deadline = call.deadline;
-        let throttle = self.http.throttle(&request.throttle, self.has_buckets);
+        let throttle = self
+            .http
+            .throttle(request.identity, &request.throttle, self.has_buckets);
         let kind = request.kind();
         let mut token_was_rejected = false;
         let mut previous = None;
@@ -223,7 +232,8 @@ impl Transport {
         request: &Request<'_>,
         deadline: Deadline,
     ) -> Result<HttpResponse, Failure> {
-        let token = self.credential.token(&self.audience, deadline).await?;
+        let credential = self.credentials.get(request.identity);
+        let token = credential.token(&self.audience, deadline).await?;
         let limit = if request.operation.is_idempotent() {
             deadline.min(Deadline::after(
                 request.operation.attempt_limit(self.http.limits().attempt),
@@ -240,7 +250,7 @@ impl Transport {
             return Ok(response);
         }
         if response.status == 401 {
-            self.credential.rejected(&self.audience, &token);
+            credential.rejected(&self.audience, &token);
         }
         let HttpResponse {
             status,

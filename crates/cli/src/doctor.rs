@@ -36,7 +36,7 @@ pub(crate) struct Doctor {
     /// checked, too
     #[arg(long, value_name = "ID")]
     site: Option<AppId>,
-    /// The object id of the identity whose rights are checked. Default: the identity of the site,
+    /// The object id of the identity whose rights are checked. Default: the identities of the site,
     /// else the account that runs this command
     #[arg(long, value_name = "OBJECT ID")]
     principal: Option<String>,
@@ -69,7 +69,7 @@ impl Doctor {
         .await;
         if let Some(environment) = &environment {
             state::check(environment, &mut findings).await;
-            if environment.has_identity(&mut findings).await {
+            if environment.has_identities(&mut findings).await {
                 let apps = apps::check(environment, &call, &mut findings).await;
                 rights::check(environment, &apps, &call, &mut findings).await;
                 events::check(environment, &apps, &call, &mut findings).await;

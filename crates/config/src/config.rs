@@ -1,6 +1,6 @@
 //! The configuration as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -31,8 +31,8 @@ pub struct Config {
     pub vaults: Vec<String>,
     /// The endpoints of Azure's services.
     pub cloud: Cloud,
-    /// The client id of a user-assigned managed identity. None: the system-assigned one.
-    pub client_id: Option<String>,
+    /// The client ids of user-assigned managed identities. Empty: the system-assigned one.
+    pub client_ids: Vec<String>,
     /// The deadline of an invocation. Event Grid waits 30 s and then delivers again.
     pub answer_within: Duration,
     /// The number of refreshes for a version that Azure does not name, unless a rule says otherwise.
@@ -181,7 +181,7 @@ impl Config {
             mode,
             scope,
             cloud,
-            client_id: table.text("client_id"),
+            client_ids: read_client_ids(table),
             // Event Grid gives up after 30 s, and a response may come 2 s after its deadline.
             answer_within: Duration::from_millis(
                 table
@@ -226,6 +226,39 @@ impl Config {
                 .parsed::<Listen>("probe_listen")
                 .map(|Listen(address)| address),
         }
+    }
+}
+
+/// Reads `client_id` or `client_ids`. A list of none is a problem: keyrelay would act as another
+/// identity than the one that has the roles.
+fn read_client_ids(table: &mut Table) -> Vec<String> {
+    let has_both = table.has("client_id") && table.has("client_ids");
+    if has_both {
+        table.problem(
+            "client_ids",
+            "`client_id` and `client_ids` are both set (KEYRELAY_CLIENT_ID, KEYRELAY_CLIENT_IDS): remove one",
+        );
+    }
+    let is_given = table.has("client_ids");
+    let before = table.problem_count();
+    let ids: Vec<String> = table.parsed_list("client_ids");
+    let mut known = BTreeSet::new();
+    if is_given && ids.is_empty() && table.problem_count() == before {
+        table.problem(
+            "client_ids",
+            "it names no identity: name one, or leave it out",
+        );
+    }
+    for id in &ids {
+        if id.trim().is_empty() {
+            table.problem("client_ids", "a client id is empty");
+        } else if !known.insert(id.trim().to_lowercase()) {
+            table.problem("client_ids", format!("`{id}` is there twice"));
+        }
+    }
+    match table.text("client_id") {
+        Some(id) => vec![id],
+        None => ids,
     }
 }
 

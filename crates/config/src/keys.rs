@@ -93,6 +93,10 @@ pub const KEYS: &[Key] = &[
         "`\"usgov\"`, `\"china\"`, or a table of endpoints"),
     key("client_id", Text, Described("system-assigned"),
         "the client id of a user-assigned managed identity"),
+    key("client_ids", List, Described("none"),
+        "instead of `client_id`: the client ids of several user-assigned managed identities. The apps are spread over \
+         them, because Azure limits the requests of each on its own; each needs the same roles, and the first one also \
+         reads lists, vaults, the store and the audit log"),
     key("answer_within_ms", Any, Value("25000"),
         "how long an invocation may take; Event Grid waits 30 s"),
     key("refresh", Text, Value("\"twice\""),

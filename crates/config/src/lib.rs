@@ -16,7 +16,7 @@ mod vault;
 mod webhook;
 
 pub use config::Config;
-pub use environment::identity;
+pub use environment::identities;
 pub use mode::{LogLevel, Mode, TelemetryMode};
 pub use own_app::{OwnApp, UnknownOwnApp};
 pub use problem::Problem;

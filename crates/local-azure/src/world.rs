@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::azure_cloud::AzureCloud;
 use crate::hidden::Hidden;
+use crate::sku::Sku;
 
 /// One subscription with its vaults and sites. In TOML these are the tables `[[vault]]`,
 /// `[[site]]`, `[[site.slot]]` and `[[identity]]`.
@@ -91,6 +92,9 @@ pub struct Site {
     /// The kind, as Resource Manager writes it: `functionapp,linux` or `app,linux`.
     #[serde(default = "function_app")]
     pub kind: String,
+    /// The SKU, which decides whether there may be slots. Default: `ElasticPremium` for a function
+    /// app, `PremiumV3` for a web app.
+    pub sku: Option<Sku>,
     /// Whether the site has a system-assigned identity.
     #[serde(default = "yes")]
     pub identity: bool,
@@ -181,6 +185,12 @@ impl World {
                 problems.push(format!("there are two apps `{name}`"));
             }
         }
+        for site in &self.sites {
+            if !site.slots.is_empty() && !site.sku().has_slots() {
+                let (name, sku) = (&site.name, site.sku());
+                problems.push(format!("`{name}` has slots, and {sku:?} allows none"));
+            }
+        }
         let identities: Vec<&str> = self.identities.iter().map(|it| it.name.as_str()).collect();
         let mut vaults = BTreeSet::new();
         for vault in &self.vaults {
@@ -250,6 +260,13 @@ impl World {
             })
             .chain(slots)
         })
+    }
+}
+
+impl Site {
+    /// The SKU, which may be the default.
+    pub(crate) fn sku(&self) -> Sku {
+        self.sku.unwrap_or_else(|| Sku::of_kind(&self.kind))
     }
 }
 

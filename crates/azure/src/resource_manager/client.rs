@@ -9,6 +9,7 @@ use crate::cloud::{Cloud, CloudError};
 use crate::credential::Credential;
 use crate::http::Http;
 use crate::request_log::Operation;
+use crate::spread::Credentials;
 use crate::transport::{Action, Request, Transport};
 
 /// A client for the Resource Manager of a cloud.
@@ -21,11 +22,25 @@ pub struct ResourceManager {
 impl ResourceManager {
     /// Creates a client that authenticates with `credential`.
     pub fn new(cloud: &Cloud, credential: Arc<Credential>, http: Http) -> Result<Self, CloudError> {
+        Self::with_identities(cloud, credential, Vec::new(), http)
+    }
+
+    /// Creates a client for several identities, because Azure limits the requests of each on its own.
+    ///
+    /// Requests about an app use the identity of its id ([`identity_of`](crate::identity_of)): `first`
+    /// has the number 0. All other requests, such as lists of sites, use `first`.
+    pub fn with_identities(
+        cloud: &Cloud,
+        first: Arc<Credential>,
+        others: Vec<Arc<Credential>>,
+        http: Http,
+    ) -> Result<Self, CloudError> {
         cloud.check()?;
+        let credentials = Credentials::new(first, others);
         let audience = cloud.resource_manager_audience.clone();
         Ok(Self {
             cloud: cloud.clone(),
-            transport: Transport::with_buckets(http, credential, audience),
+            transport: Transport::with_buckets(http, credentials, audience),
         })
     }
 
@@ -44,6 +59,7 @@ impl ResourceManager {
         Request {
             operation,
             subject,
+            identity: self.transport.identity_of(app),
             throttle: app.subscription().to_owned(),
             url: self.url(path),
             action,
@@ -64,6 +80,7 @@ impl ResourceManager {
         Request {
             operation,
             subject: id.to_owned(),
+            identity: id.parse().map_or(0, |app| self.transport.identity_of(&app)),
             throttle: id.split('/').nth(2).unwrap_or_default().to_owned(),
             url,
             action: Action::Get,

@@ -2,7 +2,6 @@
 
 use futures::future::join;
 use keyrelay_model::{AppId, Settings};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::client::ResourceManager;
 use super::settings::read_settings;
@@ -10,6 +9,7 @@ use crate::call::Call;
 use crate::error::AzureError;
 use crate::failure::Failure;
 use crate::request_log::Operation;
+use crate::throttle::Writer;
 use crate::transport::{Action, Request};
 
 /// The requests of a writer: the last read, the concurrent read and the write.
@@ -24,7 +24,7 @@ const REQUESTS: u32 = 3;
 pub struct SettingsWriter<'a> {
     resource_manager: &'a ResourceManager,
     app: &'a AppId,
-    _permit: OwnedSemaphorePermit,
+    _permit: Writer,
 }
 
 /// The outcome of a write.
@@ -45,10 +45,7 @@ impl ResourceManager {
         app: &'a AppId,
         call: &'a Call,
     ) -> Result<SettingsWriter<'a>, AzureError> {
-        let permit = self
-            .transport
-            .writer(app.subscription(), REQUESTS, call)
-            .await;
+        let permit = self.transport.writer(app, REQUESTS, call).await;
         let request = || self.app_request(Operation::WriteSettings, app, "", Action::Post);
         Ok(SettingsWriter {
             resource_manager: self,

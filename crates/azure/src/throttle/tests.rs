@@ -1,4 +1,7 @@
+mod sharing;
+
 use futures::future::join_all;
+use tokio::time::Instant;
 
 use super::*;
 
@@ -75,7 +78,7 @@ async fn a_429_without_retry_after_pauses_longer_each_time_until_a_success() {
         throttle.rejected(RequestKind::Write, None);
         pauses.push(time_of(&throttle, RequestKind::Write, 1).await.as_millis() / 100 * 100);
     }
-    // The bucket needs another ninth of a second for a token.
+    // The bucket needs another tenth of a second for a token.
     assert_eq!(pauses, [600, 1_100, 2_100, 4_100, 8_100, 8_100]);
     throttle.accepted(RequestKind::Write, None);
     throttle.rejected(RequestKind::Write, None);
@@ -96,6 +99,21 @@ async fn azures_remaining_tokens_apply_if_they_are_fewer() {
         time_of(&throttle, RequestKind::Read, 1).await > Duration::ZERO,
         "a larger number does not add tokens"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn few_remaining_tokens_slow_the_refill_until_the_report_is_old() {
+    let throttle = throttle();
+    let RequestLimits { writes, .. } = RequestLimits::default();
+    time_of(&throttle, RequestKind::Write, writes.burst).await;
+    throttle.accepted(RequestKind::Write, Some(0));
+    // A token every 1.6 s.
+    let slow = time_of(&throttle, RequestKind::Write, 2).await;
+    assert!((3.0..3.5).contains(&slow.as_secs_f64()), "{slow:?}");
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    time_of(&throttle, RequestKind::Write, writes.burst).await;
+    let recovered = time_of(&throttle, RequestKind::Write, 10).await;
+    assert!(recovered < Duration::from_millis(1_100), "{recovered:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -187,14 +205,30 @@ async fn background(throttle: &Throttle, sent: &std::cell::Cell<u32>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn background_requests_take_half_of_the_pace() {
+async fn background_requests_take_nine_tenths_of_the_pace_and_leave_a_reserve() {
     let (throttle, sent) = (throttle(), std::cell::Cell::new(0));
     let RequestLimits { reads, .. } = RequestLimits::default();
     let minute = Duration::from_secs(60);
     let _ = tokio::time::timeout(minute, background(&throttle, &sent)).await;
-    let most = f64::from(reads.burst) / 2.0 + 60.0 * reads.per_second / 2.0;
+    let most = f64::from(reads.burst) * 0.8 + 60.0 * reads.per_second * 0.9;
     let sent = f64::from(sent.get());
-    assert!(sent <= most + 1.0 && sent > most * 0.9, "{sent} of {most}");
+    assert!(sent <= most + 1.0 && sent > most * 0.98, "{sent} of {most}");
+    assert_eq!(
+        time_of(&throttle, RequestKind::Read, reads.burst / 5).await,
+        Duration::ZERO
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn background_requests_pause_until_the_reserve_is_back() {
+    let (throttle, sent) = (throttle(), std::cell::Cell::new(0));
+    let RequestLimits { reads, .. } = RequestLimits::default();
+    time_of(&throttle, RequestKind::Read, reads.burst).await;
+    let refilled = Duration::from_secs_f64(f64::from(reads.burst / 5) / reads.per_second);
+    let _ = tokio::time::timeout(refilled, background(&throttle, &sent)).await;
+    assert_eq!(sent.get(), 0);
+    let _ = tokio::time::timeout(refilled, background(&throttle, &sent)).await;
+    assert!(sent.get() > 0);
 }
 
 #[tokio::test(start_paused = true)]

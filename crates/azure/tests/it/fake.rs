@@ -255,9 +255,9 @@ impl axum::serve::Listener for Cutting {
     }
 }
 
-/// Returns `token-1`, `token-2`, ...
-#[derive(Debug, Default)]
-struct Numbered(AtomicUsize);
+/// Returns `token-1`, `token-2`, ..., or with another word than `token`.
+#[derive(Debug)]
+struct Numbered(&'static str, AtomicUsize);
 
 #[async_trait::async_trait]
 impl TokenCredential for Numbered {
@@ -266,14 +266,21 @@ impl TokenCredential for Numbered {
         _: &[&str],
         _: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        let Self(word, count) = self;
+        let number = count.fetch_add(1, Ordering::SeqCst) + 1;
         let expires_on = OffsetDateTime::now_utc() + azure_core::time::Duration::hours(1);
-        Ok(AccessToken::new(format!("token-{number}"), expires_on))
+        Ok(AccessToken::new(format!("{word}-{number}"), expires_on))
     }
 }
 
 pub(crate) fn credential() -> Arc<Credential> {
-    Arc::new(Credential::from_source(Arc::new(Numbered::default())))
+    credential_of("token")
+}
+
+/// The credential of an identity whose tokens begin with this word.
+pub(crate) fn credential_of(word: &'static str) -> Arc<Credential> {
+    let source = Numbered(word, AtomicUsize::default());
+    Arc::new(Credential::from_source(Arc::new(source)))
 }
 
 pub(crate) const ORDERS: &str =

@@ -12,6 +12,7 @@
 mod cloud;
 mod errors;
 mod fake;
+mod identities;
 mod key_vault;
 mod log_analytics;
 mod logging;

@@ -57,7 +57,8 @@ async fn subscriptions_and_groups_are_requested_by_their_ids() {
 async fn incomplete_sites_are_read_or_skipped() {
     let rows = json!([
         { "id": ORDERS, "kind": "functionapp,linux", "identity": { "type": "SystemAssigned" },
-          "properties": { "state": "Running", "enabled": true, "keyVaultReferenceIdentity": "SystemAssigned" } },
+          "properties": { "state": "Running", "enabled": true, "keyVaultReferenceIdentity": "SystemAssigned",
+                          "sku": "Dynamic" } },
         { "id": ORDERS.replace("orders", "bare") },
         { "id": ORDERS.replace("orders", "off"), "kind": null, "properties": { "state": null, "enabled": false } },
         { "id": "not an id" },
@@ -73,6 +74,7 @@ async fn incomplete_sites_are_read_or_skipped() {
         enabled,
         identity: (name == "orders").then(|| "SystemAssigned".to_owned()),
         reference_identity: (name == "orders").then(|| "SystemAssigned".to_owned()),
+        sku: (name == "orders").then(|| "Dynamic".to_owned()),
     };
     let expected = [
         site("orders", Some("functionapp,linux"), Some("Running"), true),
@@ -197,4 +199,126 @@ async fn an_app_without_that_identity_has_no_principal() {
     ] {
         assert_eq!(reference_principal(site).await, None);
     }
+}
+
+/// The names of sites or slots.
+fn names(sites: &[Site]) -> Vec<String> {
+    let name = |site: &Site| match site.id.slot() {
+        Some(slot) => format!("{}/{slot}", site.id.site()),
+        None => site.id.site().to_owned(),
+    };
+    sites.iter().map(name).collect()
+}
+
+/// A row of a list.
+fn row(id: &str) -> Value {
+    json!({ "id": id, "properties": { "sku": "Standard" } })
+}
+
+#[tokio::test]
+async fn the_list_of_a_group_includes_slots() {
+    let staging = format!("{ORDERS}/slots/staging");
+    let rows = json!([row(ORDERS), row(&staging)]);
+    let next = "{origin}/next?includeSlots=true&$skiptoken=1";
+    let last = page(json!([row(&staging.replace("staging", "test"))]), "");
+    let fake = Fake::start([page(rows, next), last]).await;
+    let manager = fake.resource_manager();
+    let first = manager.sites_page(&scope(), None, &call()).await.unwrap();
+    assert!(first.slots_included());
+    assert_eq!(names(&first.sites), ["orders"]);
+    assert_eq!(names(first.slots.as_deref().unwrap()), ["orders/staging"]);
+    let last = manager
+        .sites_page(&scope(), first.next.as_ref(), &call())
+        .await
+        .unwrap();
+    assert_eq!(names(&last.sites), [""; 0]);
+    assert_eq!(names(last.slots.as_deref().unwrap()), ["orders/test"]);
+    let path = "providers/Microsoft.Web/sites?api-version=2025-05-01&includeSlots=true";
+    let requested = [
+        format!("GET {}/{path}", scope()),
+        "GET /next?includeSlots=true&$skiptoken=1".to_owned(),
+    ];
+    assert_eq!(fake.lines(), requested);
+}
+
+#[tokio::test]
+async fn the_list_of_a_subscription_has_no_slots() {
+    let subscription: Scope = "/subscriptions/s".parse().unwrap();
+    let rows = json!([row(ORDERS), row(&format!("{ORDERS}/slots/staging"))]);
+    let fake = Fake::start([page(rows, "")]).await;
+    let manager = fake.resource_manager();
+    let page = manager
+        .sites_page(&subscription, None, &call())
+        .await
+        .unwrap();
+    assert!(!page.slots_included());
+    assert_eq!(
+        (names(&page.sites), page.slots),
+        (vec!["orders".to_owned()], None)
+    );
+    let path = "providers/Microsoft.Web/sites?api-version=2025-05-01";
+    assert_eq!(fake.lines(), [format!("GET {subscription}/{path}")]);
+}
+
+#[tokio::test]
+async fn a_link_of_an_earlier_list_without_slots_does_not_promise_any() {
+    let rows = json!([row(ORDERS)]);
+    let fake = Fake::start([
+        page(json!([]), "{origin}/next?$skiptoken=1"),
+        page(rows, ""),
+    ])
+    .await;
+    let manager = fake.resource_manager();
+    let first = manager.sites_page(&scope(), None, &call()).await.unwrap();
+    assert!(first.slots_included());
+    let page = manager
+        .sites_page(&scope(), first.next.as_ref(), &call())
+        .await
+        .unwrap();
+    assert!(!page.slots_included());
+}
+
+#[tokio::test]
+async fn all_sites_and_slots_of_a_group_are_listed_page_by_page() {
+    let staging = format!("{ORDERS}/slots/staging");
+    let next = "{origin}/next?includeSlots=true";
+    let pages = [
+        page(json!([row(&staging)]), next),
+        page(json!([row(ORDERS)]), ""),
+    ];
+    let fake = Fake::start(pages).await;
+    let manager = fake.resource_manager();
+    let all = manager
+        .group_sites_with_slots(&scope(), &call())
+        .await
+        .unwrap();
+    assert_eq!(names(&all.sites), ["orders"]);
+    assert_eq!(names(&all.slots.unwrap()), ["orders/staging"]);
+    assert_eq!(all.next, None);
+    assert!(fake.lines()[0].ends_with("&includeSlots=true"));
+}
+
+#[tokio::test]
+async fn a_site_may_have_slots_unless_its_tier_has_none() {
+    let may_have_slots = async |id: &str, sku: Value| {
+        let row = json!({ "id": id, "properties": { "sku": sku } });
+        let (sites, _) = sites(vec![page(json!([row]), "")]).await;
+        sites.unwrap()[0].may_have_slots()
+    };
+    for sku in ["Free", "Shared", "Basic", "FlexConsumption", "basic"] {
+        assert!(!may_have_slots(ORDERS, sku.into()).await, "{sku}");
+    }
+    for sku in [
+        "Standard",
+        "PremiumV3",
+        "Dynamic",
+        "ElasticPremium",
+        "",
+        "New",
+    ] {
+        assert!(may_have_slots(ORDERS, sku.into()).await, "{sku}");
+    }
+    assert!(may_have_slots(ORDERS, Value::Null).await);
+    let slot = format!("{ORDERS}/slots/staging");
+    assert!(!may_have_slots(&slot, "Standard".into()).await);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use keyrelay_azure::{Cloud, Credential, Http, RawClient, RequestLimits};
-use keyrelay_config::{Config, identity};
+use keyrelay_config::{Config, identities};
 use keyrelay_model::VaultHost;
 use tokio::sync::watch;
 
@@ -32,14 +32,15 @@ impl Target {
             anyhow!("the configuration cannot be used: {}", problems.join("; "))
         });
         let Config {
-            cloud, client_id, ..
+            cloud, client_ids, ..
         } = config.or_usage_error()?;
         let http = Http::with_limits(RequestLimits {
             request: CALL + Duration::from_secs(1),
             ..RequestLimits::default()
         })
         .context("cannot make an HTTP client")?;
-        let credential = Credential::new(identity(client_id, &variables), &http);
+        let (identity, _) = identities(&client_ids, &variables);
+        let credential = Credential::new(identity, &http);
         let client = RawClient::new(&cloud, Arc::new(credential), http)?;
         let secret = match (&command.vault, &command.secret) {
             (Some(vault), Some(secret)) => {

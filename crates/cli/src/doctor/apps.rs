@@ -101,7 +101,10 @@ async fn of_site(
     call: &Call,
 ) -> Result<Vec<App>, AzureError> {
     let azure = &environment.resource_manager;
-    let slots = azure.slots(&site.id, call).await?;
+    let slots = match site.may_have_slots() {
+        true => azure.slots(&site.id, call).await?,
+        false => Vec::new(),
+    };
     let mut apps = Vec::new();
     for id in [&site.id]
         .into_iter()

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use keyrelay_azure::{
-    Call, Credential, Deadline, Http, Identity, KeyVault, ResourceManager, Scope,
+    Call, Credential, Deadline, Http, Identity, KeyVault, ResourceManager, Scope, identity_of,
 };
-use keyrelay_config::{Config, OwnApp, identity};
+use keyrelay_config::{Config, OwnApp, identities};
 use keyrelay_model::AppId;
 
 use super::finding::Findings;
@@ -17,20 +17,24 @@ use crate::out;
 /// The time limit for a token.
 const TOKEN: std::time::Duration = std::time::Duration::from_secs(15);
 
+/// Stands for an object id that is not known.
+const PLACEHOLDER: &str = "OBJECT-ID-OF-KEYRELAYS-IDENTITY";
+
 /// The inputs of all checks.
 pub(super) struct Environment {
     pub(super) folder: PathBuf,
     pub(super) config: Config,
     /// keyrelay's own function app, if known.
     pub(super) own: Option<AppId>,
-    /// The object id of the identity whose rights are checked. None: the account that runs this
-    /// command.
-    pub(super) principal: Option<String>,
+    /// The object ids of the identities whose rights are checked, in the order of `client_ids`. None:
+    /// the account that runs this command.
+    principals: Vec<Option<String>>,
     pub(super) resource_manager: ResourceManager,
     pub(super) key_vault: KeyVault,
     pub(super) credential: Arc<Credential>,
     pub(super) http: Http,
-    identity: Identity,
+    /// Each identity with its credential. The first one is `credential`.
+    identities: Vec<(Identity, Arc<Credential>)>,
 }
 
 impl Environment {
@@ -46,11 +50,9 @@ impl Environment {
         let variables = variables();
         let http = Http::new().context("cannot make an HTTP client")?;
         let mut settings = variables.clone();
-        let mut of_site = None;
+        let azure = azure_of_site(&variables, &http)?;
         if let Some(site) = &site {
-            let azure = azure_of_site(&variables, &http)?;
             settings.extend(site_settings(&azure, site, call, findings).await);
-            of_site = azure.principal(site, call).await.unwrap_or_default();
         }
         let mut config = match Config::load(folder, &settings) {
             Ok(config) => config,
@@ -72,6 +74,14 @@ impl Environment {
                 count(&settings)
             ),
         );
+        let principals = match (principal, &site) {
+            (Some(principal), _) => vec![Some(principal); config.client_ids.len().max(1)],
+            (None, Some(site)) => azure
+                .principals(site, &config.client_ids, call)
+                .await
+                .unwrap_or_default(),
+            (None, None) => Vec::new(),
+        };
         let found = OwnApp::find(config.own_app.as_ref(), &variables);
         if let Err(error) = &found {
             findings.bad(
@@ -84,43 +94,65 @@ impl Environment {
         if let (true, Some(own)) = (config.scope.is_empty(), &own) {
             config.scope = vec![Scope::group_of(own)];
         }
-        let identity = identity(config.client_id.clone(), &variables);
-        let credential = Arc::new(Credential::new(identity.clone(), &http));
+        let (first, others) = identities(&config.client_ids, &variables);
+        let with_credential = |identity: Identity| {
+            let credential = Arc::new(Credential::new(identity.clone(), &http));
+            (identity, credential)
+        };
+        let (first, credential) = with_credential(first);
+        let others: Vec<_> = others.into_iter().map(with_credential).collect();
         Ok(Some(Self {
             folder: folder.to_owned(),
             own,
-            principal: principal.or(of_site),
-            resource_manager: ResourceManager::new(
+            principals,
+            resource_manager: ResourceManager::with_identities(
                 &config.cloud,
                 Arc::clone(&credential),
+                others.iter().map(|(_, it)| Arc::clone(it)).collect(),
                 http.clone(),
             )?,
             key_vault: KeyVault::new(&config.cloud, Arc::clone(&credential), http.clone())?,
+            identities: [(first, Arc::clone(&credential))]
+                .into_iter()
+                .chain(others)
+                .collect(),
             credential,
             http,
-            identity,
             config,
         }))
     }
 
-    /// Whether the identity gets a token for Azure.
-    pub(super) async fn has_identity(&self, findings: &mut Findings) -> bool {
+    /// Whether each identity gets a token for Azure.
+    pub(super) async fn has_identities(&self, findings: &mut Findings) -> bool {
+        let mut all = true;
+        for (identity, credential) in &self.identities {
+            all &= self.gets_token(identity, credential, findings).await;
+        }
+        all
+    }
+
+    async fn gets_token(
+        &self,
+        identity: &Identity,
+        credential: &Credential,
+        findings: &mut Findings,
+    ) -> bool {
         let audience = &self.config.cloud.resource_manager_audience;
-        let who = match &self.identity {
+        let who = match identity {
             Identity::Managed { client_id: None } => {
                 "the system-assigned managed identity".to_owned()
             }
             Identity::Managed {
                 client_id: Some(id),
             } => format!("the managed identity with the client id {id}"),
+            Identity::Workload {
+                client_id: Some(id),
+                ..
+            } => format!("the workload identity with the client id {id}"),
             Identity::Workload { .. } => "the workload identity".to_owned(),
             Identity::Developer => "the account of `az login`".to_owned(),
         };
-        match self
-            .credential
-            .token(audience, Deadline::after(TOKEN))
-            .await
-        {
+        match credential.token(audience, Deadline::after(TOKEN)).await {
             Ok(_) => {
                 findings.good(
                     "identity",
@@ -129,7 +161,7 @@ impl Environment {
                 true
             }
             Err(error) => {
-                let fix = match &self.identity {
+                let fix = match identity {
                     Identity::Developer => "run `az login`",
                     Identity::Workload { .. } => {
                         "federate the service account with the managed identity: see docs/webhook.md"
@@ -138,7 +170,7 @@ impl Environment {
                         "switch on the system-assigned identity of keyrelay's function app, or set `client_id`"
                     }
                     Identity::Managed { .. } => {
-                        "assign that identity to keyrelay's function app, or correct `client_id` (KEYRELAY_CLIENT_ID)"
+                        "assign that identity to keyrelay's function app, or correct `client_id` (KEYRELAY_CLIENT_ID) or `client_ids` (KEYRELAY_CLIENT_IDS)"
                     }
                 };
                 findings.bad(
@@ -151,11 +183,32 @@ impl Environment {
         }
     }
 
-    /// The identity's object id for a command, or a placeholder.
+    /// The object id of the identity that an app belongs to. None: the account that runs this command.
+    pub(super) fn principal_of(&self, app: &AppId) -> Option<&str> {
+        let identity = identity_of(app, self.config.client_ids.len());
+        self.principals.get(identity)?.as_deref()
+    }
+
+    /// The client id of the identity that an app belongs to, if there are several.
+    pub(super) fn client_id_of(&self, app: &AppId) -> Option<&str> {
+        let ids = &self.config.client_ids;
+        let id = ids.get(identity_of(app, ids.len()))?;
+        (ids.len() > 1).then_some(id)
+    }
+
+    /// The object id of the identity that an app belongs to, for a command, or a placeholder.
+    pub(super) fn principal_of_or_placeholder(&self, app: &AppId) -> String {
+        match (self.principal_of(app), self.client_id_of(app)) {
+            (Some(principal), _) => principal.to_owned(),
+            (None, Some(client_id)) => format!("OBJECT-ID-OF-THE-IDENTITY-{client_id}"),
+            (None, None) => PLACEHOLDER.to_owned(),
+        }
+    }
+
+    /// The object id of the first identity, for a command, or a placeholder.
     pub(super) fn principal_or_placeholder(&self) -> &str {
-        self.principal
-            .as_deref()
-            .unwrap_or("OBJECT-ID-OF-KEYRELAYS-IDENTITY")
+        let first = self.principals.first();
+        first.and_then(Option::as_deref).unwrap_or(PLACEHOLDER)
     }
 }
 
@@ -169,7 +222,8 @@ fn azure_of_site(
     let cloud = config
         .as_ref()
         .map_or_else(keyrelay_azure::Cloud::public, |config| config.cloud.clone());
-    let identity = identity(config.and_then(|config| config.client_id), variables);
+    let client_ids = config.map_or_else(Vec::new, |config| config.client_ids);
+    let (identity, _) = identities(&client_ids, variables);
     let credential = Arc::new(Credential::new(identity, http));
     Ok(ResourceManager::new(&cloud, credential, http.clone())?)
 }

@@ -47,7 +47,7 @@ pub(super) async fn check(
     for app in apps {
         let wanted = wanted(environment, app);
         let app_id = app.id.to_string();
-        let rights = match &environment.principal {
+        let rights = match environment.principal_of(&app.id) {
             Some(principal) => {
                 environment
                     .resource_manager
@@ -81,10 +81,14 @@ pub(super) async fn check(
             .iter()
             .map(|(action, why)| format!("{action} (to {why})"))
             .collect();
+        let client_id = environment.client_id_of(&app.id);
+        let of_whom = client_id.map_or_else(String::new, |id| {
+            format!(", for the identity with the client id {id}")
+        });
         let actions: Vec<&str> = missing.iter().map(|(action, _)| action.as_str()).collect();
         findings.bad(
             "rights",
-            format!("{app_id}: missing {}", words.join(", ")),
+            format!("{app_id}: missing {}{of_whom}", words.join(", ")),
             grant(environment, &app.id, &actions),
         );
     }
@@ -126,7 +130,7 @@ fn grant(environment: &Environment, app: &AppId, actions: &[&str]) -> String {
         .iter()
         .map(|action| format!("\"{action}\""))
         .collect();
-    let principal = environment.principal_or_placeholder();
+    let principal = environment.principal_of_or_placeholder(app);
     format!(
         "az role definition create --role-definition '{{\"Name\":\"{name}\",\"IsCustom\":true,\"Actions\":[{}],\
          \"AssignableScopes\":[\"{group}\"]}}' && az role assignment create --assignee-object-id {principal} \

@@ -28,9 +28,10 @@ pub(super) struct StoreOption {
 
 /// The environment variables that configure access to the store. The others are for the host only:
 /// an error in them must not prevent access to the run history.
-const VARIABLES: [&str; 4] = [
+const VARIABLES: [&str; 5] = [
     "KEYRELAY_CLOUD",
     "KEYRELAY_CLIENT_ID",
+    "KEYRELAY_CLIENT_IDS",
     "AzureWebJobsStorage__blobServiceUri",
     "AzureWebJobsStorage__accountName",
 ];
@@ -49,7 +50,7 @@ impl StoreOption {
             container @ StoreLocation::Container(_) => {
                 let identity = match variable("IDENTITY_ENDPOINT") {
                     Some(_) => Identity::Managed {
-                        client_id: config.client_id,
+                        client_id: config.client_ids.first().cloned(),
                     },
                     None => Identity::Developer,
                 };

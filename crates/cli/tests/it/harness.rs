@@ -18,10 +18,11 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The environment variables that the program reads.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 8] = [
     "KEYRELAY_STORE",
     "KEYRELAY_CLOUD",
     "KEYRELAY_CLIENT_ID",
+    "KEYRELAY_CLIENT_IDS",
     "AzureWebJobsStorage__blobServiceUri",
     "AzureWebJobsStorage__accountName",
     "IDENTITY_ENDPOINT",

@@ -59,6 +59,7 @@ fn every_key_is_read() {
     assert_eq!(config.vaults, ["contoso-kv"]);
     assert_eq!(config.cloud.vault_suffix, "vault.usgovcloudapi.net");
     assert_eq!((config.scope.len(), config.apps_at_once), (1, 4));
+    assert_eq!(config.client_ids, ["c"]);
     let rotation = &config.rules[0];
     assert!(rotation.secret.matches(&"sql-a".parse().unwrap()));
     assert!(!rotation.secret.matches(&"mysql-a".parse().unwrap()));
@@ -333,4 +334,31 @@ fn a_list_of_no_trusted_keys_does_not_switch_the_check_off() {
     }
     let expected = "keyrelay.toml: trusted_keys: it names no key";
     check_problems("trusted_keys = []", &[], &[expected]);
+}
+
+#[test]
+fn several_identities_are_a_list() {
+    let ids = |config: Config| config.client_ids;
+    assert_eq!(ids(read("client_ids = [\"a\", \"b\"]")), ["a", "b"]);
+    let setting = [("KEYRELAY_CLIENT_IDS".to_owned(), "a, b".to_owned())];
+    assert_eq!(ids(Config::read("", &setting.into()).unwrap()), ["a", "b"]);
+    assert!(ids(read("")).is_empty());
+    let names_both = "keyrelay.toml: client_ids: `client_id` and `client_ids` are both set";
+    check_problems(
+        "client_id = \"a\"\nclient_ids = [\"b\"]",
+        &[],
+        &[names_both],
+    );
+    let setting = [("KEYRELAY_CLIENT_IDS", "b, c")];
+    let of_setting = "app setting KEYRELAY_CLIENT_IDS: `client_id` and `client_ids` are both set";
+    check_problems("client_id = \"a\"", &setting, &[of_setting]);
+    let none = "keyrelay.toml: client_ids: it names no identity";
+    check_problems("client_ids = []", &[], &[none]);
+    let twice = "keyrelay.toml: client_ids: `A` is there twice";
+    check_problems("client_ids = [\"a\", \"A\"]", &[], &[twice]);
+    check_problems(
+        "client_ids = [\" \"]",
+        &[],
+        &["keyrelay.toml: client_ids: a client id is empty"],
+    );
 }

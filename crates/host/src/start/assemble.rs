@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use keyrelay_azure::{Credential, Http, KeyVault, LogAnalytics, ResourceManager};
-use keyrelay_config::{Config, OwnApp, identity};
+use keyrelay_config::{Config, OwnApp, identities};
 use keyrelay_records::{History, Pending, store};
 use keyrelay_sandbox::{AppSandbox, Compilation, CompileCommand, Lock};
 use tokio::sync::Semaphore;
@@ -42,7 +42,7 @@ pub(super) fn assemble(
              of the apps"
         );
     }
-    let identity = identity(config.client_id.clone(), environment);
+    let (identity, others) = identities(&config.client_ids, environment);
     let metrics = Arc::new(telemetry.instruments());
     let mut http = Http::new().context("cannot make an HTTP client")?;
     if telemetry.is_on() {
@@ -58,8 +58,15 @@ pub(super) fn assemble(
     let policies = PolicyCache::open(&folder, sandbox, lock)
         .with_context(|| format!("cannot read {}", folder.display()))?;
     let store = store::open(&config.store, app_root, &config.cloud, &credential, &http)?;
-    let resource_manager =
-        ResourceManager::new(&config.cloud, Arc::clone(&credential), http.clone())?;
+    let others = others
+        .into_iter()
+        .map(|it| Arc::new(Credential::new(it, &http)));
+    let resource_manager = ResourceManager::with_identities(
+        &config.cloud,
+        Arc::clone(&credential),
+        others.collect(),
+        http.clone(),
+    )?;
     let audit = match config.audit_workspace.clone() {
         Some(workspace) => {
             let log = LogAnalytics::new(&config.cloud, Arc::clone(&credential), http.clone())?;

@@ -9,6 +9,7 @@ mod evidence;
 mod fixtures;
 mod grants;
 mod harness;
+mod identities;
 mod other_writers;
 mod pages;
 mod pins;

@@ -22,6 +22,7 @@ use super::sticky_names::StickyNames;
 use crate::hidden::Hidden;
 use crate::identity::ManagedIdentity;
 use crate::profile::Profile;
+use crate::sku::Sku;
 use crate::vaults::NewSecrets;
 use crate::world::{self, World};
 
@@ -39,6 +40,7 @@ pub(crate) struct LocalApp {
     pub(crate) slot: Option<String>,
     pub(crate) location: String,
     pub(crate) kind: String,
+    pub(crate) sku: Sku,
     pub(crate) identity: Option<ManagedIdentity>,
     pub(crate) command: Vec<String>,
     /// The state that the app's process follows.
@@ -85,6 +87,7 @@ impl LocalApp {
             slot: app.slot.cloned(),
             location: location.clone(),
             kind: kind.clone(),
+            sku: app.site.sku(),
             identity: app
                 .identity
                 .then(|| ManagedIdentity::new(&app.short_name(), &app.id(world))),

@@ -1,4 +1,4 @@
-//! App Service plans. Each resource group has one for its function apps and one for its web apps.
+//! App Service plans. Each resource group has one for the apps of each SKU.
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,7 @@
 
 use super::state::ResourceManagerService;
 use crate::apps::LocalApp;
+use crate::sku::Sku;
 
 /// The resource type of a plan.
 pub(super) const TYPE: &str = "Microsoft.Web/serverfarms";
@@ -19,27 +20,42 @@ pub(super) struct Tier {
     pub(super) plan: &'static str,
 }
 
-const FUNCTION_APPS: Tier = Tier {
-    name: "ElasticPremium",
-    size: "EP1",
-    family: "EP",
-    kind: "elastic",
-    plan: "local-ep1",
-};
-const WEB_APPS: Tier = Tier {
-    name: "PremiumV3",
-    size: "P1v3",
-    family: "Pv3",
-    kind: "linux",
-    plan: "local-p1v3",
-};
+const fn tier(
+    name: &'static str,
+    size: &'static str,
+    family: &'static str,
+    kind: &'static str,
+    plan: &'static str,
+) -> Tier {
+    Tier {
+        name,
+        size,
+        family,
+        kind,
+        plan,
+    }
+}
+
+const FREE: Tier = tier("Free", "F1", "F", "linux", "local-f1");
+const SHARED: Tier = tier("Shared", "D1", "D", "app", "local-d1");
+const BASIC: Tier = tier("Basic", "B1", "B", "linux", "local-b1");
+const STANDARD: Tier = tier("Standard", "S1", "S", "linux", "local-s1");
+const PREMIUM_V3: Tier = tier("PremiumV3", "P1v3", "Pv3", "linux", "local-p1v3");
+const DYNAMIC: Tier = tier("Dynamic", "Y1", "Y", "functionapp", "local-y1");
+const FLEX_CONSUMPTION: Tier = tier("FlexConsumption", "FC1", "FC", "functionapp", "local-fc1");
+const ELASTIC_PREMIUM: Tier = tier("ElasticPremium", "EP1", "EP", "elastic", "local-ep1");
 
 /// The pricing tier of an app.
 pub(super) fn of(app: &LocalApp) -> &'static Tier {
-    if app.kind.contains("functionapp") {
-        &FUNCTION_APPS
-    } else {
-        &WEB_APPS
+    match app.sku {
+        Sku::Free => &FREE,
+        Sku::Shared => &SHARED,
+        Sku::Basic => &BASIC,
+        Sku::Standard => &STANDARD,
+        Sku::PremiumV3 => &PREMIUM_V3,
+        Sku::Dynamic => &DYNAMIC,
+        Sku::FlexConsumption => &FLEX_CONSUMPTION,
+        Sku::ElasticPremium => &ELASTIC_PREMIUM,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Findings about Azure: identity, rights, vaults, events, apps.
 
-use super::installation::{Installation, world};
+use super::installation::{Installation, ROLE, world};
 
 #[tokio::test]
 async fn an_identity_that_is_not_there() {
@@ -13,6 +13,57 @@ async fn an_identity_that_is_not_there() {
         .finds_only(
             "identity: the managed identity with the client id",
             "correct `client_id`",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn each_of_several_identities() {
+    let ids = [
+        "99999999-0000-0000-0000-000000000001",
+        "99999999-0000-0000-0000-000000000002",
+    ];
+    let identity = |name: &str, id: &str| {
+        format!(
+            "[[identity]]\nname = \"{name}\"\nresource_group = \"shop\"\nclient_id = \"{id}\"\n"
+        )
+    };
+    let role = |name: &str| ROLE.replace("\"keyrelay\"", &format!("\"{name}\""));
+    let identities = identity("first", ids[0]) + &identity("second", ids[1]);
+    let installed = async |first: &str, second: &str| {
+        let world = format!("{}{identities}{first}{second}", world());
+        let mut installation = Installation::new(&world).await.rotated().await;
+        installation.variables = vec![("KEYRELAY_CLIENT_IDS", Some(ids.join(",")))];
+        installation
+    };
+    let installation = installed(&role("first"), &role("second")).await;
+    assert_eq!(installation.failures().await, []);
+    let output = installation.doctor(&[]).await.output;
+    for id in ids {
+        let words = format!("the managed identity with the client id {id} gets tokens");
+        assert!(output.contains(&words), "{output}");
+    }
+
+    // `orders` belongs to the first identity.
+    let without = |name: &str| role(name).replace("\"Microsoft.Web/sites/config/*/action\",", "");
+    let installation = installed(&role("first"), &without("second")).await;
+    assert_eq!(installation.failures().await, []);
+    let installation = installed(&without("first"), &role("second")).await;
+    installation
+        .finds_only(
+            "sites/orders: missing Microsoft.Web/sites/config/appsettings/refresh/action (to have \
+             references resolved again), for the identity with the client id 99999999-0000-0000-0000-000000000001",
+            "--assignee-object-id OBJECT-ID-OF-THE-IDENTITY-99999999-0000-0000-0000-000000000001",
+        )
+        .await;
+
+    let mut installation = installed(&role("first"), &role("second")).await;
+    let unknown = format!("{},00000000-0000-0000-0000-0000000000ff", ids[0]);
+    installation.variables = vec![("KEYRELAY_CLIENT_IDS", Some(unknown))];
+    installation
+        .finds_only(
+            "with the client id 00000000-0000-0000-0000-0000000000ff",
+            "`client_ids`",
         )
         .await;
 }

@@ -40,6 +40,39 @@ async fn a_site_has_the_sku_and_the_id_of_its_plan() {
 }
 
 #[tokio::test]
+async fn a_site_has_the_sku_that_the_world_names() {
+    let world = WORLD.replace(
+        "name = \"front\"",
+        "name = \"front\"\nsku = \"FlexConsumption\"",
+    );
+    let stand = Stand::start_in(&world, super::ideal()).await;
+    let front = ORDERS.replace("orders", "front");
+    let properties = &stand.get(&front).await.body["properties"];
+    assert_eq!(properties["sku"], "FlexConsumption");
+    let plan = properties["serverFarmId"].as_str().unwrap();
+    assert_eq!(stand.get(plan).await.body["sku"]["tier"], "FlexConsumption");
+    // The rows of a list have it, too.
+    let sites = format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Web/sites");
+    let rows = stand.get(&sites).await.body;
+    let rows = rows["value"].as_array().unwrap().iter();
+    let skus: Vec<_> = rows
+        .map(|row| row["properties"]["sku"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        skus,
+        ["ElasticPremium", "FlexConsumption", "ElasticPremium"]
+    );
+}
+
+#[test]
+fn a_sku_without_slots_has_none() {
+    let world = WORLD.replace("name = \"orders\"", "name = \"orders\"\nsku = \"Basic\"");
+    let error = keyrelay_local_azure::World::parse(&world).unwrap_err();
+    let expected = "`orders` has slots, and Basic allows none";
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[tokio::test]
 async fn plans_are_listed_by_scope() {
     let stand = start().await;
     let names = |response: &super::TestResponse| response.names().join(" ");
@@ -67,6 +100,10 @@ async fn a_list_of_a_group_has_slots_on_request() {
     assert_eq!(listed.names(), ["front", "orders", "orders/staging"]);
     let listed = stand.get(&format!("{group}?includeSlots=false")).await;
     assert_eq!(listed.names(), ["front", "orders"]);
+    // It is documented for a group only.
+    let subscription = format!("/subscriptions/{SUBSCRIPTION}/{sites}?includeSlots=true");
+    let listed = stand.get(&subscription).await;
+    assert_eq!(listed.names(), ["legacy", "front", "orders"]);
 }
 
 #[tokio::test]
