@@ -51,10 +51,14 @@ async fn main() -> anyhow::Result<()> {
     for limit in [20, usize::MAX] {
         let begin = Instant::now();
         let (mut listed, mut not_indexed) = (0, 0);
-        let mut entries = pin!(history.entries("").take(limit));
-        while let Some(entry) = entries.try_next().await? {
-            listed += 1;
-            not_indexed += usize::from(!matches!(entry, Entry::Indexed(_)));
+        let mut parts = pin!(history.entries(""));
+        while listed < limit
+            && let Some(part) = parts.try_next().await?
+        {
+            let part = part.get(..limit - listed).unwrap_or(&part);
+            let is_indexed = |entry: &&Entry| matches!(entry, Entry::Indexed(_));
+            listed += part.len();
+            not_indexed += part.len() - part.iter().filter(is_indexed).count();
         }
         report(
             &format!("list {listed} runs, {not_indexed} of them not indexed"),

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::pin::pin;
 
 use clap::Args;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
@@ -85,28 +85,27 @@ async fn list(
     lines: &mut Lines,
 ) -> Result<(), HistoryError> {
     let oldest = since.map(run_id::from).unwrap_or_default();
-    let entries = history.entries(&oldest);
-    let runs = entries.map(async |entry| found(history, entry?).await);
-    let mut runs = pin!(runs.buffered(AT_ONCE));
-    while let Some(run) = runs.next().await {
-        let Some(run) = run? else {
-            continue;
-        };
-        if !filter.matches(run.summary()) {
-            continue;
-        }
-        let printed = match run {
-            Found::Summary(summary) if lines.are_records() => {
-                match read(history, &summary.id).await? {
-                    Some(run) => lines.print(&run),
-                    None => continue,
+    let mut parts = pin!(history.entries(&oldest));
+    while let Some(part) = parts.try_next().await? {
+        let runs = stream::iter(part).map(async |entry| found(history, entry).await);
+        let mut runs = runs.buffered(AT_ONCE);
+        while let Some(run) = runs.next().await {
+            let Some(run) = run?.filter(|run| filter.matches(run.summary())) else {
+                continue;
+            };
+            let printed = match run {
+                Found::Summary(summary) if lines.are_records() => {
+                    let Some(run) = read(history, &summary.id).await? else {
+                        continue;
+                    };
+                    lines.print(&run)
                 }
+                Found::Summary(summary) => lines.print_summary(&summary),
+                Found::Run(run, _) => lines.print(&run),
+            };
+            if printed.is_err() || lines.printed == limit {
+                return Ok(());
             }
-            Found::Summary(summary) => lines.print_summary(&summary),
-            Found::Run(run, _) => lines.print(&run),
-        };
-        if printed.is_err() || lines.printed == limit {
-            break;
         }
     }
     Ok(())

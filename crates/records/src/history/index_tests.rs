@@ -69,7 +69,7 @@ impl Fixture {
     }
 
     async fn entries(&self, oldest: &str) -> Vec<Entry> {
-        self.history.entries(oldest).try_collect().await.unwrap()
+        self.history.entries(oldest).try_concat().await.unwrap()
     }
 
     /// The runs in the list that come from the index.

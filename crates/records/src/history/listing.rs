@@ -39,9 +39,9 @@ struct Listing<'a> {
 }
 
 impl History {
-    /// Lists the runs with ids from `oldest` on, newest first. Reads a day or a part of the index
-    /// when it is reached.
-    pub fn entries(&self, oldest: &str) -> impl Stream<Item = Result<Entry, StoreError>> {
+    /// Lists the runs with ids from `oldest` on, newest first, in parts: a day, or a segment of the
+    /// index. A part is read when it is reached.
+    pub fn entries(&self, oldest: &str) -> impl Stream<Item = Result<Vec<Entry>, StoreError>> {
         let begin = async move {
             let (days, index) = try_join!(self.days(), IndexKeys::list(&self.0))?;
             let listing = Listing {
@@ -53,10 +53,9 @@ impl History {
                 reached: run_id::AFTER_ALL.to_owned(),
                 end: oldest.to_owned(),
             };
-            let parts = stream::try_unfold(listing, Listing::part);
-            Ok(parts.map_ok(|part| stream::iter(part.into_iter().map(Ok))))
+            Ok(stream::try_unfold(listing, Listing::part))
         };
-        stream::once(begin).try_flatten().try_flatten()
+        stream::once(begin).try_flatten()
     }
 }
 

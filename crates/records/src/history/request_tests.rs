@@ -165,16 +165,19 @@ async fn respond(
 /// all and of requests.
 async fn list(history: &History, container: &Container, limit: usize) -> (usize, usize) {
     container.requests.store(0, Ordering::Relaxed);
-    let mut entries = pin!(history.entries(""));
+    let mut parts = pin!(history.entries(""));
     let mut listed = 0;
-    while listed < limit {
-        match entries.try_next().await.unwrap() {
-            Some(Entry::Indexed(_)) => {}
-            Some(Entry::NotIndexed(id)) => drop(history.read(&id).await.unwrap()),
-            Some(Entry::Ignored(error)) => panic!("{error}"),
-            None => break,
+    while listed < limit
+        && let Some(part) = parts.try_next().await.unwrap()
+    {
+        for entry in part.into_iter().take(limit - listed) {
+            match entry {
+                Entry::Indexed(_) => {}
+                Entry::NotIndexed(id) => drop(history.read(&id).await.unwrap()),
+                Entry::Ignored(error) => panic!("{error}"),
+            }
+            listed += 1;
         }
-        listed += 1;
     }
     (listed, container.requests.load(Ordering::Relaxed))
 }
