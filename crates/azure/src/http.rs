@@ -17,6 +17,7 @@ use crate::limits::RequestLimits;
 use crate::observer::RequestObserver;
 use crate::request_log::RequestIds;
 use crate::retry::retry_after;
+use crate::root_certificates;
 use crate::throttle::Throttle;
 
 /// Largest number of throttles of each kind: events name vaults. A throttle that is dropped is made
@@ -60,16 +61,17 @@ impl Http {
 
     /// Creates a client with custom limits.
     pub fn with_limits(limits: RequestLimits) -> Result<Self, HttpError> {
-        let client = Client::builder()
-            .connect_timeout(limits.connect)
-            .timeout(limits.request)
-            // A redirect must not send a token to another endpoint.
-            .redirect(Policy::none())
-            // Nor may a proxy of the environment see it: requests to loopback are not encrypted.
-            .no_proxy()
-            .user_agent(concat!("keyrelay/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| HttpError(error.into()))?;
+        let builder = || {
+            Client::builder()
+                .connect_timeout(limits.connect)
+                .timeout(limits.request)
+                // A redirect must not send a token to another endpoint.
+                .redirect(Policy::none())
+                // Nor may a proxy of the environment see it: requests to loopback are not encrypted.
+                .no_proxy()
+                .user_agent(concat!("keyrelay/", env!("CARGO_PKG_VERSION")))
+        };
+        let client = root_certificates::build(builder).map_err(|error| HttpError(error.into()))?;
         Ok(Self {
             client,
             limits,

@@ -21,6 +21,7 @@ mod request_log;
 mod resource_manager;
 mod retry;
 mod rights;
+mod root_certificates;
 mod signing_keys;
 mod spread;
 mod throttle;

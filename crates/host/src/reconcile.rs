@@ -246,16 +246,20 @@ async fn is_sweep_due(
     Ok(!is_recent || state.is_none_or(|state| !state.covers(scopes)))
 }
 
-/// Removes old runs. What is left is removed after the next comparison.
+/// Removes old runs, and adds new ones to the index. What is left is done after the next comparison.
 async fn prune(pass: &Pass<'_>, summary: &mut Summary) {
     let deadline = pass.deadline.min(Deadline::after(PRUNE_FOR)).moment();
     let keep = pass.services.config.keep_runs;
-    match pass
-        .history
-        .prune(keep, pass.services.now(), deadline)
-        .await
-    {
+    let now = pass.services.now();
+    match pass.history.prune(keep, now, deadline).await {
         Ok(pruned) => summary.pruned = pruned,
         Err(error) => summary.problem(format!("old runs stay for now: {}", error_chain(&error))),
+    }
+    if let Err(error) = pass.history.compact(now, deadline).await {
+        // The list reads the runs one by one then.
+        summary.problem(format!(
+            "the index of runs stays for now: {}",
+            error_chain(&error)
+        ));
     }
 }

@@ -144,7 +144,27 @@ impl VaultHost {
                 "it has 3 to 24 letters, digits and dashes",
             ));
         }
-        format!("{name}.{suffix}").parse()
+        Self::checked([name, ".", suffix].concat())
+    }
+
+    fn checked(mut text: String) -> Result<Self, NameError> {
+        text.make_ascii_lowercase();
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let label = |part: &str| {
+            (1..=63).contains(&part.len())
+                && part.bytes().all(allowed)
+                && !part.starts_with('-')
+                && !part.ends_with('-')
+        };
+        if text.len() <= 253 && text.contains('.') && text.split('.').all(label) {
+            Ok(Self(text))
+        } else {
+            Err(NameError::new(
+                "vault host",
+                &text,
+                "expected a host like `contoso-kv.vault.azure.net`",
+            ))
+        }
     }
 
     /// The whole host.
@@ -170,23 +190,7 @@ impl FromStr for VaultHost {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let text = text.to_ascii_lowercase();
-        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
-        let label = |part: &str| {
-            (1..=63).contains(&part.len())
-                && part.chars().all(allowed)
-                && !part.starts_with('-')
-                && !part.ends_with('-')
-        };
-        if text.len() <= 253 && text.contains('.') && text.split('.').all(label) {
-            Ok(Self(text))
-        } else {
-            Err(NameError::new(
-                "vault host",
-                &text,
-                "expected a host like `contoso-kv.vault.azure.net`",
-            ))
-        }
+        Self::checked(text.to_owned())
     }
 }
 

@@ -45,13 +45,14 @@ pub fn plan(
     for (name, value) in &patch.set {
         let (value, objection) = check.as_azure_reads(name, value);
         objections.extend(objection);
-        objections.extend(check.objections_to_set(name, &value));
-        objections.extend(check.objection_to_name(name, Some(&value)));
-        changes.insert(name.clone(), Some(check.render(name, &value)));
+        let proposal = check.proposal(name, value);
+        objections.extend(check.objections_to_set(&proposal));
+        objections.extend(check.objection_to_name(name, proposal.follows_its_own_secret));
+        changes.insert(name.clone(), Some(proposal.render()));
     }
     for name in &patch.remove {
         objections.extend(check.objections_to_remove(name));
-        objections.extend(check.objection_to_name(name, None));
+        objections.extend(check.objection_to_name(name, false));
         changes.insert(name.clone(), None);
     }
     if !objections.is_empty() {

@@ -72,9 +72,15 @@ impl Reference {
     /// The same reference with another target. The spelling of all unchanged parts stays.
     #[must_use]
     pub fn with_target(&self, target: Target) -> Self {
+        self.clone().into_target(target)
+    }
+
+    /// As [`with_target`](Self::with_target), without a copy.
+    #[must_use]
+    pub(crate) fn into_target(self, target: Target) -> Self {
         let same_cloud = target.vault_host.suffix() == self.target.vault_host.suffix();
-        match &self.form {
-            _ if target == self.target => self.clone(),
+        match self.form {
+            _ if target == self.target => self,
             ReferenceForm::Uri(form) => Self {
                 form: ReferenceForm::Uri(form.with_target(&self.target, &target)),
                 target,

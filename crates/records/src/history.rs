@@ -1,16 +1,22 @@
-//! The run history. Each run is an object in the store: `runs/<day>/<id>.json`.
+//! The run history. Each run is an object in the store: `runs/<day>/<id>.json`. An [index] has the
+//! summaries of older ones.
+
+mod compact;
+mod index;
+mod listing;
+mod segment;
 
 use std::time::Duration;
 
-use futures::future::ready;
-use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use keyrelay_store::{Store, StoreError};
 use tokio::time::Instant;
 
 use crate::record::{FORMAT, Run};
-use crate::run_id::RunId;
+use crate::run_id::{self, RunId};
+pub use index::IndexError;
+pub use listing::Entry;
 
 /// The folder of all runs in the store.
 const FOLDER: &str = "runs";
@@ -18,8 +24,8 @@ const FOLDER: &str = "runs";
 /// The number of attempts at an amendment while others amend the same run.
 const ATTEMPTS: u32 = 5;
 
-/// The number of objects that are deleted at once.
-const AT_ONCE: usize = 8;
+/// The number of runs that are deleted before the time is checked again.
+const BATCH: usize = 1_024;
 
 /// The run history in a store.
 #[derive(Debug, Clone)]
@@ -58,6 +64,7 @@ impl History {
 
     /// Writes the record of a run.
     pub async fn keep(&self, run: &Run) -> Result<(), StoreError> {
+        self.announce_late(&run.id).await?;
         match self.0.create(&key(&run.id), run).await {
             // No other run has this id: the response to an earlier attempt of this write was lost.
             Err(error) if error.is_conflict() => Ok(()),
@@ -78,7 +85,7 @@ impl History {
     /// A record that cannot be read, or that a newer keyrelay wrote, stays unchanged, with a
     /// warning in the log. The run that continues it has the rest.
     pub async fn amend(&self, id: &RunId, change: impl Fn(&mut Run)) -> Result<(), StoreError> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
             let Some((value, version)) = self
                 .0
                 .read_json::<serde_json::Value>(&key(id))
@@ -95,6 +102,9 @@ impl History {
                 }
             };
             change(&mut run);
+            if attempt == 0 {
+                self.announce_late(id).await?;
+            }
             match self.0.replace(&key(id), &run, &version).await {
                 Err(error) if error.is_conflict() => {}
                 amended => return amended.map(drop),
@@ -119,8 +129,9 @@ impl History {
         Ok(ids)
     }
 
-    /// Removes the runs of the days before `now` minus `keep`, the oldest first, until `deadline`.
-    /// Returns their number. What is left is removed the next time.
+    /// Removes the runs of the days before `now` minus `keep`, the oldest first, until `deadline`,
+    /// and their part of the index. Returns the number of runs. What is left is removed the next
+    /// time.
     pub async fn prune(
         &self,
         keep: Duration,
@@ -140,11 +151,16 @@ impl History {
                 break;
             }
             let keys = self.0.list(&format!("{FOLDER}/{day}")).await?;
-            let in_time = stream::iter(keys).take_while(|_| ready(!is_late()));
-            let deleting = in_time.map(|key| async move { self.0.delete(&key).await });
-            let deleted: Vec<_> = deleting.buffer_unordered(AT_ONCE).collect().await;
-            pruned += deleted.len();
-            deleted.into_iter().collect::<Result<Vec<()>, _>>()?;
+            for batch in keys.chunks(BATCH) {
+                if is_late() {
+                    return Ok(pruned);
+                }
+                self.0.delete_all(batch).await?;
+                pruned += batch.len();
+            }
+        }
+        if pruned > 0 && !is_late() {
+            self.prune_index(&run_id::of_day(&oldest).0).await?;
         }
         Ok(pruned)
     }
@@ -186,87 +202,8 @@ fn key(id: &RunId) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::Cause;
-
-    fn history() -> (tempfile::TempDir, History) {
-        let folder = tempfile::tempdir().unwrap();
-        let history = History::new(Store::folder(folder.path()).unwrap());
-        (folder, history)
-    }
-
-    fn run(started: &str) -> Run {
-        Run {
-            id: RunId::at(started.parse().unwrap()),
-            ..Run::begin(Cause::Event, "i", None, Timestamp::now())
-        }
-    }
-
-    #[tokio::test]
-    async fn runs_are_found_by_day_newest_first() {
-        let (_folder, history) = history();
-        let runs = [
-            "2026-11-22T23:00:00Z",
-            "2026-11-23T01:00:00Z",
-            "2026-11-23T02:00:00Z",
-        ]
-        .map(run);
-        for run in &runs {
-            history.keep(run).await.unwrap();
-            history.keep(run).await.unwrap();
-        }
-        assert_eq!(history.days().await.unwrap(), ["2026-11-23", "2026-11-22"]);
-        assert_eq!(
-            history.of_day("2026-11-23").await.unwrap(),
-            [runs[2].id.clone(), runs[1].id.clone()]
-        );
-        assert_eq!(history.read(&runs[0].id).await.unwrap().id, runs[0].id);
-    }
-
-    #[tokio::test]
-    async fn old_days_are_removed() {
-        let (_folder, history) = history();
-        for started in [
-            "2026-08-01T00:00:00Z",
-            "2026-08-25T00:00:00Z",
-            "2026-11-23T00:00:00Z",
-        ] {
-            history.keep(&run(started)).await.unwrap();
-        }
-        let now = "2026-11-23T12:00:00Z".parse().unwrap();
-        let keep = Duration::from_hours(90 * 24);
-        assert_eq!(history.prune(keep, now, Instant::now()).await.unwrap(), 0);
-        let deadline = Instant::now() + Duration::from_secs(60);
-        assert_eq!(history.prune(keep, now, deadline).await.unwrap(), 1);
-        assert_eq!(history.days().await.unwrap(), ["2026-11-23", "2026-08-25"]);
-    }
-
-    #[tokio::test]
-    async fn a_record_of_a_newer_keyrelay_is_refused() {
-        let (_folder, history) = history();
-        let newer = Run {
-            format: FORMAT + 1,
-            ..run("2026-11-23T00:00:00Z")
-        };
-        history.keep(&newer).await.unwrap();
-        assert!(matches!(
-            history.read(&newer.id).await,
-            Err(HistoryError::Newer { .. })
-        ));
-    }
-
-    #[tokio::test]
-    async fn a_run_that_is_not_there_is_missing_and_not_amended() {
-        let (_folder, history) = history();
-        let id = run("2026-11-23T00:00:00Z").id;
-        assert!(matches!(
-            history.read(&id).await,
-            Err(HistoryError::Missing(_))
-        ));
-        history
-            .amend(&id, |_| panic!("there is nothing to amend"))
-            .await
-            .unwrap();
-    }
-}
+mod index_tests;
+#[cfg(test)]
+mod request_tests;
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,10 @@ pub mod record;
 mod remaining_sites;
 pub mod run_id;
 pub mod store;
+pub mod summary;
 mod text;
 
-pub use history::{History, HistoryError};
+pub use history::{Entry, History, HistoryError, IndexError};
 pub use index::{
     CurrentVersion, Found, Index, IndexChange, IndexState, IndexUpdate, IndexedApp,
     IndexedReference, Users,
@@ -29,3 +30,4 @@ pub use record::{
 };
 pub use remaining_sites::RemainingSites;
 pub use run_id::RunId;
+pub use summary::Summary;

@@ -20,13 +20,24 @@ pub struct RunId(String);
 #[error("`{0}` is not the id of a run: expected an id like `20261123T054539123Z-1f3a9c2d`")]
 pub struct RunIdError(String);
 
+/// A text after all ids.
+pub(crate) const AFTER_ALL: &str = "~";
+
 impl RunId {
     /// Makes an id for a run that begins at this time.
     pub fn at(time: Timestamp) -> Self {
-        let time = strtime::format("%Y%m%dT%H%M%S%3f", time)
-            .unwrap_or_else(|_| "00000000T000000000".to_owned());
         let own = Uuid::new_v4().simple().to_string();
-        Self(format!("{time}Z-{}", own.get(..8).unwrap_or(&own)))
+        Self(format!("{}-{}", from(time), own.get(..8).unwrap_or(&own)))
+    }
+
+    /// Returns the time at which the run began, in whole milliseconds. None: there is no such time.
+    pub fn began(&self) -> Option<Timestamp> {
+        let part = |range| self.0.get(range).unwrap_or_default();
+        let (day, time, fraction) = (self.day(), part(9..15), part(15..18));
+        let (hour, rest) = time.split_at_checked(2)?;
+        let (minute, second) = rest.split_at_checked(2)?;
+        let text = format!("{day}T{hour}:{minute}:{second}.{fraction}Z");
+        text.parse().ok()
     }
 
     /// Returns the id as text.
@@ -39,6 +50,25 @@ impl RunId {
         let part = |range| self.0.get(range).unwrap_or_default();
         format!("{}-{}-{}", part(0..4), part(4..6), part(6..8))
     }
+}
+
+/// The lower bound of the ids of runs that begin at this time or later.
+pub fn from(time: Timestamp) -> String {
+    let time = strtime::format("%Y%m%dT%H%M%S%3f", time)
+        .unwrap_or_else(|_| "00000000T000000000".to_owned());
+    format!("{time}Z")
+}
+
+/// The lower and the upper bound of the ids of runs that began on a day like `2026-11-23`.
+pub(crate) fn of_day(day: &str) -> (String, String) {
+    let day = day.replace('-', "");
+    // `U` follows the `T` of the ids.
+    (format!("{day}T"), format!("{day}U"))
+}
+
+/// The lower bound of the ids of the day of this one.
+pub(crate) fn day_of(id: &RunId) -> &str {
+    id.0.get(..9).unwrap_or_default()
 }
 
 impl FromStr for RunId {
@@ -80,6 +110,8 @@ impl fmt::Display for RunId {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -87,7 +119,21 @@ mod tests {
         let id = RunId::at("2026-11-23T05:45:39.123456Z".parse().unwrap());
         assert!(id.as_str().starts_with("20261123T054539123Z-"), "{id}");
         assert_eq!(id.day(), "2026-11-23");
+        let began: Timestamp = "2026-11-23T05:45:39.123Z".parse().unwrap();
+        assert_eq!(id.began(), Some(began));
         assert_eq!(id.as_str().parse(), Ok(id));
+    }
+
+    #[test]
+    fn bounds_enclose_the_ids_of_a_period() {
+        let time: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
+        let id = RunId::at(time);
+        let (begin, end) = of_day(&id.day());
+        assert_eq!(day_of(&id), begin);
+        assert!(begin.as_str() < id.as_str() && id.as_str() < end.as_str());
+        assert!(from(time).as_str() < id.as_str() && id.as_str() < AFTER_ALL);
+        let later = time + Duration::from_millis(1);
+        assert!(id.as_str() < from(later).as_str());
     }
 
     #[test]

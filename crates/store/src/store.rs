@@ -1,5 +1,7 @@
 //! The store and its operations on objects.
 
+mod deletion;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -171,19 +173,6 @@ impl Store {
     /// Writes an object unconditionally.
     pub async fn write(&self, key: &str, value: &impl Serialize) -> Result<(), StoreError> {
         self.put(key, value, PutMode::Overwrite).await.map(drop)
-    }
-
-    /// Deletes an object. Succeeds if it does not exist.
-    pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        let path = Key::from(key);
-        let deleted = self.attempt("delete", key, || async {
-            let _guard = self.write_guard().await?;
-            self.objects.delete(&path).await
-        });
-        match deleted.await {
-            Ok(()) | Err(OperationError::Missing) => Ok(()),
-            Err(OperationError::Other(error)) => Err(error),
-        }
     }
 
     /// Lists the keys of all objects below a folder, sorted.

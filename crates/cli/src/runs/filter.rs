@@ -5,8 +5,8 @@ use std::str::FromStr;
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use keyrelay_config::SecretPattern;
-use keyrelay_model::{AppId, SecretName, Verdict};
-use keyrelay_records::record::Run;
+use keyrelay_model::{AppId, SecretName};
+use keyrelay_records::summary::{Summary, VerdictWord};
 
 use super::lines::cause_word;
 
@@ -60,33 +60,31 @@ const VERDICTS: [&str; 8] = [
 const CAUSES: [&str; 5] = ["event", "pending", "drift", "reminder", "resubmit"];
 
 impl Filter {
-    pub(super) fn matches(&self, run: &Run) -> bool {
+    pub(super) fn matches(&self, run: &Summary) -> bool {
         let of_vault = |host: &str, wanted: &str| {
             let name = host.split('.').next().unwrap_or_default();
             host.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case(wanted)
         };
         let event = run.event.as_ref();
-        let secret: Option<SecretName> = event.and_then(|event| event.name.parse().ok());
         any(&self.cause, |wanted| cause_word(run.cause) == wanted)
             && any(&self.vault, |wanted| {
                 event.is_some_and(|event| of_vault(&event.vault_host, wanted))
             })
             && any(&self.secret, |wanted| {
-                secret.as_ref().is_some_and(|secret| wanted.matches(secret))
+                let secret = event.and_then(|event| event.name.parse::<SecretName>().ok());
+                secret.is_some_and(|secret| wanted.matches(&secret))
             })
             && self.matches_verdict(run)
     }
 
-    fn matches_verdict(&self, run: &Run) -> bool {
-        let wanted = |verdict: Verdict| any(&self.verdict, |wanted| verdict.as_str() == wanted);
+    fn matches_verdict(&self, run: &Summary) -> bool {
+        let wanted = |verdict: VerdictWord| any(&self.verdict, |it| verdict.as_str() == it);
         if self.app.is_empty() {
-            // A run without an app has a verdict, too.
-            return wanted(run.verdict()) || run.outcomes().any(|outcome| wanted(outcome.verdict));
+            return run.verdicts().any(wanted);
         }
         let of_app = |app: &AppId| self.app.iter().any(|wanted| wanted.is_of(app));
-        run.rotations
-            .iter()
-            .any(|rotation| of_app(&rotation.app) && wanted(rotation.outcome.verdict))
+        let mut rotations = run.rotations.iter();
+        rotations.any(|(app, verdict)| of_app(app) && wanted(*verdict))
     }
 }
 
@@ -138,6 +136,8 @@ impl FromStr for AppName {
 
 #[cfg(test)]
 mod tests {
+    use keyrelay_model::Verdict;
+
     use super::*;
 
     const ORDERS: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders";

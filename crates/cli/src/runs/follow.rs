@@ -3,6 +3,7 @@
 use anyhow::Context;
 use clap::Args;
 use keyrelay_records::history::History;
+use keyrelay_records::summary::Summary;
 
 use super::filter::Filter;
 use super::lines::Lines;
@@ -56,8 +57,8 @@ impl Follow {
 /// Prints new runs until standard output is closed.
 async fn print(mut watch: Watch, filter: &Filter, mut lines: Lines) {
     loop {
-        for run in watch.next().await.iter().filter(|run| filter.matches(run)) {
-            if lines.print(run).is_err() {
+        for run in watch.next().await {
+            if filter.matches(&Summary::of(&run)) && lines.print(&run).is_err() {
                 return;
             }
         }

@@ -3,7 +3,8 @@
 use std::io;
 
 use keyrelay_model::AppId;
-use keyrelay_records::record::{Cause, EventRecord, Run};
+use keyrelay_records::record::{Cause, Run};
+use keyrelay_records::summary::{EventSummary, Summary};
 use serde_json::Value;
 
 use crate::out;
@@ -21,19 +22,30 @@ impl Lines {
         Self { json, printed: 0 }
     }
 
-    /// Prints a run. Returns an error if standard output is closed.
+    /// Whether the record of each run is printed, and not its summary.
+    pub(super) fn are_records(&self) -> bool {
+        self.json
+    }
+
+    /// Prints a run, or its record as JSON. Returns an error if standard output is closed.
     pub(super) fn print(&mut self, run: &Run) -> io::Result<()> {
-        if self.json {
-            out::data(&escaped(&serde_json::to_string(run)?))?;
-        } else {
-            if self.printed == 0 {
-                out::data(&row(
-                    ["run", "began", "cause", "event", "apps", "verdict", "took"],
-                    "",
-                ))?;
-            }
-            out::data(&of_run(run))?;
+        if !self.json {
+            return self.print_summary(&Summary::of(run));
         }
+        out::data(&escaped(&serde_json::to_string(run)?))?;
+        self.printed += 1;
+        Ok(())
+    }
+
+    /// Prints the line of a run. Returns an error if standard output is closed.
+    pub(super) fn print_summary(&mut self, run: &Summary) -> io::Result<()> {
+        if self.printed == 0 {
+            out::data(&row(
+                ["run", "began", "cause", "event", "apps", "verdict", "took"],
+                "",
+            ))?;
+        }
+        out::data(&of_run(run))?;
         self.printed += 1;
         Ok(())
     }
@@ -86,33 +98,27 @@ pub(super) fn cause_word(cause: Cause) -> &'static str {
     }
 }
 
-fn of_run(run: &Run) -> String {
-    let began = format!("{:.0}", run.started);
-    let event = run.event.as_ref().map_or_else(|| "none".to_owned(), event);
+fn of_run(run: &Summary) -> String {
+    let began = run.id.began().map(|began| format!("{began:.0}"));
+    let event = run.event.as_deref();
+    let event = event.map_or_else(|| "none".to_owned(), of_event);
     let apps = match run.rotations.as_slice() {
         [] => "-".to_owned(),
-        [one] => app_name(&one.app),
+        [(app, _)] => app_name(app),
         many => many.len().to_string(),
     };
-    let verdict = run.verdict();
-    let worst = run
-        .outcomes()
-        .find(|outcome| outcome.verdict == verdict && verdict.is_error());
-    let message = worst
-        .and_then(|outcome| outcome.message.lines().next())
-        .unwrap_or_default();
     let took = duration(run.duration_ms);
     row(
         [
             run.id.as_str(),
-            &began,
+            &began.unwrap_or_default(),
             cause_word(run.cause),
             &event,
             &apps,
-            &run.headline(),
+            &run.headline,
             &took,
         ],
-        message,
+        &run.message,
     )
 }
 
@@ -124,7 +130,7 @@ fn row([run, began, cause, event, apps, verdict, took]: [&str; 7], message: &str
 }
 
 /// The occurrence and the object of an event: `new version contoso-kv/sql`.
-fn event(event: &EventRecord) -> String {
+fn of_event(event: &EventSummary) -> String {
     let what = match event.occurrence.as_str() {
         "NewVersionCreated" => "new version",
         "NearExpiry" => "near expiry",

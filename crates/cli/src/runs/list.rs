@@ -1,14 +1,17 @@
 //! `keyrelay runs list`: the latest runs.
 
 use std::num::NonZeroUsize;
+use std::pin::pin;
 
 use clap::Args;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
-use keyrelay_records::history::{History, HistoryError};
-use keyrelay_records::run_id::RunId;
+use keyrelay_records::history::{Entry, History, HistoryError};
+use keyrelay_records::record::Run;
+use keyrelay_records::run_id;
+use keyrelay_records::summary::Summary;
 
 use super::filter::Filter;
 use super::lines::Lines;
@@ -81,25 +84,26 @@ async fn list(
     filter: &Filter,
     lines: &mut Lines,
 ) -> Result<(), HistoryError> {
-    let oldest = since.map(RunId::at);
-    for day in history.days().await? {
-        if oldest.as_ref().is_some_and(|oldest| day < oldest.day()) {
-            break;
-        }
-        let ids = history.of_day(&day).await?;
-        let ids = ids.into_iter().take_while(|id| {
-            oldest
-                .as_ref()
-                .is_none_or(|oldest| began(id) >= began(oldest))
-        });
-        let mut runs = stream::iter(ids)
-            .map(async |id| read(history, &id).await)
-            .buffered(AT_ONCE);
+    let oldest = since.map(run_id::from).unwrap_or_default();
+    let mut parts = pin!(history.entries(&oldest));
+    while let Some(part) = parts.try_next().await? {
+        let runs = stream::iter(part).map(async |entry| found(history, entry).await);
+        let mut runs = runs.buffered(AT_ONCE);
         while let Some(run) = runs.next().await {
-            let Some(run) = run?.filter(|run| filter.matches(run)) else {
+            let Some(run) = run?.filter(|run| filter.matches(run.summary())) else {
                 continue;
             };
-            if lines.print(&run).is_err() || lines.printed == limit {
+            let printed = match run {
+                Found::Summary(summary) if lines.are_records() => {
+                    let Some(run) = read(history, &summary.id).await? else {
+                        continue;
+                    };
+                    lines.print(&run)
+                }
+                Found::Summary(summary) => lines.print_summary(&summary),
+                Found::Run(run, _) => lines.print(&run),
+            };
+            if printed.is_err() || lines.printed == limit {
                 return Ok(());
             }
         }
@@ -107,9 +111,36 @@ async fn list(
     Ok(())
 }
 
-/// The start time in a run's id.
-fn began(id: &RunId) -> &str {
-    id.as_str().split('-').next().unwrap_or_default()
+/// A run of the list.
+enum Found {
+    Summary(Summary),
+    Run(Box<Run>, Summary),
+}
+
+impl Found {
+    fn summary(&self) -> &Summary {
+        match self {
+            Self::Summary(summary) | Self::Run(_, summary) => summary,
+        }
+    }
+}
+
+/// Reads the run of an entry, unless the index has it.
+async fn found(history: &History, entry: Entry) -> Result<Option<Found>, HistoryError> {
+    match entry {
+        Entry::Indexed(summary) => Ok(Some(Found::Summary(summary))),
+        Entry::NotIndexed(id) => {
+            let run = read(history, &id).await?;
+            Ok(run.map(|run| {
+                let summary = Summary::of(&run);
+                Found::Run(Box::new(run), summary)
+            }))
+        }
+        Entry::Ignored(error) => {
+            out::warning(&out::chain(&error));
+            Ok(None)
+        }
+    }
 }
 
 fn parse_since(text: &str) -> Result<Timestamp, String> {

@@ -45,6 +45,13 @@ pub(crate) enum Discovered {
     Failed(RemainingSites, AzureError),
 }
 
+/// An app of a page.
+struct Listed {
+    app: AppId,
+    /// Whether it may have slots that are not in the list.
+    lists_slots: bool,
+}
+
 /// The inputs of a discovery.
 #[derive(Clone, Copy)]
 struct Discovery<'a> {
@@ -52,7 +59,7 @@ struct Discovery<'a> {
     event: &'a Event,
     freshness: Freshness,
     call: &'a Call,
-    /// The sites so far.
+    /// The apps of the lists so far.
     listed: &'a Mutex<HashSet<AppId>>,
 }
 
@@ -91,7 +98,7 @@ pub(crate) async fn origin(
     }
 }
 
-/// Finds the apps of an event. `listed` collects the sites of the lists.
+/// Finds the apps of an event. `listed` collects the apps of the lists.
 pub(crate) fn discover<'a>(
     services: &'a Services,
     routed: &'a Routed<'a>,
@@ -139,8 +146,16 @@ impl<'a> Discovery<'a> {
                         scope: position.scope.clone(),
                         next: Some(next),
                     });
-                    let sites = page.sites.into_iter().map(|site| site.id).collect();
-                    Some(((position, Ok(sites)), next))
+                    let has_slots = page.slots.is_some();
+                    let sites = page.sites.into_iter().map(|site| Listed {
+                        lists_slots: !has_slots && site.may_have_slots(),
+                        app: site.id,
+                    });
+                    let slots = page.slots.into_iter().flatten().map(|slot| Listed {
+                        lists_slots: false,
+                        app: slot.id,
+                    });
+                    Some(((position, Ok(sites.chain(slots).collect())), next))
                 }
                 Err(error) => Some(((position, Err(error)), None)),
             }
@@ -156,7 +171,7 @@ impl<'a> Discovery<'a> {
         })
     }
 
-    /// Reads one page of the sites of a scope, without their slots.
+    /// Reads one page of the sites of a scope.
     async fn page(self, position: &RemainingSites) -> Result<SitesPage, AzureError> {
         let azure = &self.services.resource_manager;
         let pages = &self.services.discovery.pages;
@@ -174,11 +189,11 @@ impl<'a> Discovery<'a> {
         page.get_or_fetch(self.call.deadline, is_fresh, fetch).await
     }
 
-    /// The sites that are not discovered yet: scopes may overlap, and a page may repeat a site.
-    fn not_yet_listed(self, sites: Vec<AppId>) -> Vec<AppId> {
+    /// The apps that are not discovered yet: scopes may overlap, and a page may repeat a site.
+    fn not_yet_listed(self, apps: Vec<Listed>) -> Vec<Listed> {
         let mut listed = self.lock();
-        let new = sites.into_iter();
-        new.filter(|site| listed.insert(site.clone())).collect()
+        let new = apps.into_iter();
+        new.filter(|it| listed.insert(it.app.clone())).collect()
     }
 
     /// The apps that the index has for the secret and whose sites no list has: Azure's lists can be
@@ -193,9 +208,8 @@ impl<'a> Discovery<'a> {
         let known = known.unwrap_or_default().into_iter().map(|user| user.id);
         let scopes = &self.services.config.scope;
         let listed = self.lock();
-        let is_unlisted = |app: &AppId| {
-            scopes.iter().any(|scope| scope.contains(app)) && !listed.contains(&app.production())
-        };
+        let is_unlisted =
+            |app: &AppId| scopes.iter().any(|scope| scope.contains(app)) && !listed.contains(app);
         known.filter(is_unlisted).collect()
     }
 
@@ -204,21 +218,31 @@ impl<'a> Discovery<'a> {
         locked.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Finds the apps of these sites that use the secret.
-    fn apps_of_all(self, sites: Vec<AppId>) -> impl Stream<Item = Discovered> + 'a {
-        let apps = stream::iter(sites).map(move |site| self.apps_of(site));
+    /// Finds the apps of a page that use the secret.
+    fn apps_of_all(self, listed: Vec<Listed>) -> impl Stream<Item = Discovered> + 'a {
+        let apps = stream::iter(listed).map(move |listed| self.apps_of(listed));
         apps.buffer_unordered(CONCURRENT_SITES)
             .flat_map(stream::iter)
     }
 
-    /// Finds the apps of one site that use the secret: the site itself and its slots.
-    async fn apps_of(self, site: AppId) -> Vec<Discovered> {
+    /// Finds out whether an app uses the secret, or one of its slots that are not listed with it.
+    async fn apps_of(
+        self,
+        Listed {
+            app: site,
+            lists_slots,
+        }: Listed,
+    ) -> Vec<Discovered> {
+        if !lists_slots {
+            return self.check(site).await.into_iter().collect();
+        }
         let slots = match self.slots(&site).await {
             Ok(slots) => slots,
             // The site was deleted after it was listed.
             Err(error) if error.is_not_found() => return Vec::new(),
             Err(error) => return vec![Discovered::Unknown(site, error)],
         };
+        self.lock().extend(slots.iter().cloned());
         let mut apps = Vec::new();
         for app in iter::once(site).chain(slots) {
             apps.extend(self.check(app).await);

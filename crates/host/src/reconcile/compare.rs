@@ -136,15 +136,15 @@ async fn compare_lists(
                 continue;
             }
         };
-        let sites = page.sites.into_iter().map(|site| site.id).collect();
-        let Some(apps) = with_slots(pass, sites, summary).await else {
+        let link = page.next.clone();
+        let Some(apps) = with_slots(pass, page, comparison, summary).await else {
             return false;
         };
         let apps = apps.into_iter().map(|app| (app, Vec::new())).collect();
         if !compare_apps(pass, apps, comparison, summary).await {
             return false;
         }
-        match page.next {
+        match link {
             Some(link) => *next = Some(link),
             None => drop(remaining.remove(0)),
         }

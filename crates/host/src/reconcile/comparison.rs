@@ -33,6 +33,8 @@ pub(super) struct Comparison {
     /// The time at which the comparison began.
     pub(super) began: Timestamp,
     pub(super) compared: usize,
+    /// The resource groups whose slots were listed.
+    pub(super) groups_with_slots: HashSet<String>,
     /// The scopes whose sites could not be listed.
     pub(super) unlisted_scopes: Vec<RemainingSites>,
 }
@@ -66,6 +68,7 @@ impl Comparison {
             first: progress.first.unwrap_or(Timestamp::MIN),
             began: progress.compared.unwrap_or(Timestamp::MIN),
             compared: 0,
+            groups_with_slots: HashSet::new(),
             unlisted_scopes: Vec::new(),
         })
     }

@@ -1,29 +1,50 @@
 //! Reads the statuses of the references of apps for the comparison.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt, stream};
-use keyrelay_azure::{Call, ReferenceStatus};
+use keyrelay_azure::{Call, ReferenceStatus, Scope, SitesPage};
 use keyrelay_model::{AppId, error_chain};
 use keyrelay_records::IndexChange;
 
 use super::compare::Apps;
+use super::comparison::Comparison;
 use super::pass::Pass;
 use super::summary::Summary;
 
-/// The sites and their slots. None: there was no time for all.
+/// The sites of a page and their slots. None: there was no time for all.
+///
+/// The list of a resource group has its slots. The list of a subscription has none: each group with
+/// a site that may have slots is listed once more.
 pub(super) async fn with_slots(
     pass: &Pass<'_>,
-    sites: Vec<AppId>,
+    page: SitesPage,
+    comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> Option<Vec<AppId>> {
     let azure = &pass.services.resource_manager;
     let call = &Call::background(pass.deadline);
-    let slots = stream::iter(sites.clone())
-        .map(|site| async move { azure.slots(&site, call).await })
-        .buffer_unordered(pass.services.config.apps_at_once);
-    let mut apps = sites;
-    for slots in slots.collect::<Vec<_>>().await {
-        match slots {
-            Ok(slots) => apps.extend(slots.into_iter().map(|slot| slot.id)),
+    let SitesPage { sites, slots, .. } = page;
+    let groups: BTreeSet<String> = match &slots {
+        Some(_) => BTreeSet::new(),
+        None => sites
+            .iter()
+            .filter(|site| site.may_have_slots())
+            .map(|site| Scope::group_of(&site.id).to_string().to_lowercase())
+            .filter(|group| comparison.groups_with_slots.insert(group.clone()))
+            .collect(),
+    };
+    let sites = sites.into_iter().chain(slots.into_iter().flatten());
+    let mut apps: Vec<AppId> = sites.map(|site| site.id).collect();
+    for group in groups {
+        let Ok(group) = group.parse::<Scope>() else {
+            continue;
+        };
+        match azure.group_sites_with_slots(&group, call).await {
+            Ok(page) => {
+                let slots = page.slots.into_iter().flatten();
+                apps.extend(slots.map(|slot| slot.id));
+            }
             Err(error) if error.is_not_found() => {}
             Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {
                 return None;

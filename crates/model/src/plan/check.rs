@@ -28,6 +28,18 @@ pub(super) struct PatchCheck<'a> {
     named_as: BTreeMap<String, (&'a SettingName, bool)>,
 }
 
+/// The change of a setting that a patch wants.
+pub(super) struct Proposal<'a> {
+    name: &'a SettingName,
+    value: NewValue,
+    is_new: bool,
+    /// The current reference. Parsed once: it takes most of the time of a plan.
+    current: Option<Reference>,
+    /// Whether the change needs no grant: the setting references the event's secret before and
+    /// after it.
+    pub(super) follows_its_own_secret: bool,
+}
+
 impl<'a> PatchCheck<'a> {
     pub(super) fn new(
         event: &'a Event,
@@ -45,17 +57,20 @@ impl<'a> PatchCheck<'a> {
         }
     }
 
-    fn current_reference(&self, name: &SettingName) -> Option<Reference> {
-        self.settings.get(name)?.reference(self.vault_suffix).ok()
-    }
-
-    /// Whether the change needs no grant: the setting references the event's secret before and
-    /// after it.
-    fn follows_its_own_secret(&self, name: &SettingName, value: &NewValue) -> bool {
-        let references_it = self
-            .current_reference(name)
-            .is_some_and(|reference| reference.target().is_of(self.event));
-        references_it && target(value).is_some_and(|target| target.is_of(self.event))
+    /// The change of a setting to `value`, with what the setting references now.
+    pub(super) fn proposal(&self, name: &'a SettingName, value: NewValue) -> Proposal<'a> {
+        let present = self.settings.get(name);
+        let current = present.and_then(|value| value.reference(self.vault_suffix).ok());
+        let is_own = |target: &Target| target.is_of(self.event);
+        let references_it = current.as_ref().is_some_and(|it| is_own(it.target()));
+        let follows_its_own_secret = references_it && target(&value).is_some_and(is_own);
+        Proposal {
+            name,
+            value,
+            is_new: present.is_none(),
+            current,
+            follows_its_own_secret,
+        }
     }
 
     /// The value as Azure reads it: text that is a reference becomes one, and is judged and written
@@ -81,10 +96,11 @@ impl<'a> PatchCheck<'a> {
         }
     }
 
-    pub(super) fn objections_to_set(&self, name: &SettingName, value: &NewValue) -> Vec<Objection> {
-        if self.follows_its_own_secret(name, value) {
+    pub(super) fn objections_to_set(&self, proposal: &Proposal<'_>) -> Vec<Objection> {
+        if proposal.follows_its_own_secret {
             return Vec::new();
         }
+        let name = proposal.name;
         let mut objections = Vec::new();
         if !self.grant.may_set(name) {
             objections.push(Objection::NoGrantToSet {
@@ -92,26 +108,25 @@ impl<'a> PatchCheck<'a> {
                 protected: is_protected(name),
             });
         }
-        match target(value) {
+        match target(&proposal.value) {
             Some(target) if target.is_of(self.event) => {}
-            Some(target) if self.grant.may_reference(&target, &self.event.vault_host) => {}
+            Some(target) if self.grant.may_reference(target, &self.event.vault_host) => {}
             Some(Target {
                 vault_host, secret, ..
             }) => objections.push(Objection::NoGrantForSecret {
                 name: name.clone(),
-                vault_host,
-                secret,
+                vault_host: vault_host.clone(),
+                secret: secret.clone(),
             }),
             None if self.grant.text => {}
             None => objections.push(Objection::NoGrantForText { name: name.clone() }),
         }
-        let is_new = self.settings.get(name).is_none();
         let twin = || {
             self.settings
                 .names()
                 .find(|existing| existing.same_to_platform(name))
         };
-        if let Some(existing) = is_new.then(twin).flatten() {
+        if let Some(existing) = proposal.is_new.then(twin).flatten() {
             objections.push(Objection::ExistsInOtherSpelling {
                 name: name.clone(),
                 existing: existing.clone(),
@@ -129,21 +144,22 @@ impl<'a> PatchCheck<'a> {
     }
 
     /// The objection to a name that the patch has named before, in this or another spelling.
-    /// `value` is None for a removal.
     ///
-    /// Settings that the app has in both spellings, and that only follow their own secret, may
-    /// both change.
+    /// Settings that the app has in both spellings, and that only follow their own secret
+    /// (`follows`), may both change.
     pub(super) fn objection_to_name(
         &mut self,
         name: &'a SettingName,
-        value: Option<&NewValue>,
+        follows: bool,
     ) -> Option<Objection> {
-        let follows = value.is_some_and(|value| self.follows_its_own_secret(name, value));
         if !self.named.insert(name) {
             return Some(Objection::NamedTwice { name: name.clone() });
         }
         let mut twin = None;
-        for reading in readings(name) {
+        let [one, other] = readings(name);
+        // Most names have one reading.
+        let second = (other != one).then_some(other);
+        for reading in std::iter::once(one).chain(second) {
             let (other, other_follows) = *self.named_as.entry(reading).or_insert((name, follows));
             if other != name && !(follows && other_follows) {
                 twin = Some(other.clone());
@@ -155,22 +171,24 @@ impl<'a> PatchCheck<'a> {
             other,
         })
     }
+}
 
+impl Proposal<'_> {
     /// The value to write. A reference keeps the form of the setting's current reference.
-    pub(super) fn render(&self, name: &SettingName, value: &NewValue) -> SettingValue {
-        match value {
-            NewValue::Text(text) => text.clone(),
-            NewValue::Reference(target) => match self.current_reference(name) {
-                Some(current) => SettingValue::from(&current.with_target(target.clone())),
-                None => SettingValue::from(&Reference::to(target.clone())),
-            },
+    pub(super) fn render(self) -> SettingValue {
+        match (self.value, self.current) {
+            (NewValue::Text(text), _) => text,
+            (NewValue::Reference(target), Some(current)) => {
+                SettingValue::from(&current.into_target(target))
+            }
+            (NewValue::Reference(target), None) => SettingValue::from(&Reference::to(target)),
         }
     }
 }
 
-fn target(value: &NewValue) -> Option<Target> {
+fn target(value: &NewValue) -> Option<&Target> {
     match value {
-        NewValue::Reference(target) => Some(target.clone()),
+        NewValue::Reference(target) => Some(target),
         NewValue::Text(_) => None,
     }
 }

@@ -85,8 +85,8 @@ impl NameForm {
         Ok((form, target))
     }
 
-    pub(super) fn with_target(&self, old: &Target, new: &Target) -> Self {
-        let mut form = self.clone();
+    pub(super) fn with_target(self, old: &Target, new: &Target) -> Self {
+        let mut form = self;
         if new.vault_host != old.vault_host {
             form.set(ParameterKey::VaultName, new.vault_host.vault());
         }
@@ -161,11 +161,12 @@ impl Parameter {
             key if key.eq_ignore_ascii_case("SecretVersion") => ParameterKey::SecretVersion,
             _ => return Err(ReferenceError::Invalid("it has an unknown parameter")),
         };
-        let (before, rest) = value.split_at(value.len() - value.trim_start().len());
+        // The key, the `=` and spaces.
+        let (before_value, rest) = piece.split_at(piece.len() - value.trim_start().len());
         let (value, after) = rest.split_at(rest.trim_end().len());
         Ok(Self {
             key: Some(known),
-            before_value: format!("{key}={before}"),
+            before_value: before_value.to_owned(),
             value: value.to_owned(),
             after_value: after.to_owned(),
         })
@@ -186,7 +187,9 @@ impl fmt::Display for NameForm {
         ) in self.parameters.iter().enumerate()
         {
             let separator = if index == 0 { "" } else { ";" };
-            write!(f, "{separator}{before_value}{value}{after_value}")?;
+            for part in [separator, before_value, value, after_value] {
+                f.write_str(part)?;
+            }
         }
         f.write_str(")")
     }

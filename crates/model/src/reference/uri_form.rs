@@ -92,8 +92,8 @@ impl UriForm {
         }
     }
 
-    pub(super) fn with_target(&self, old: &Target, new: &Target) -> Self {
-        let mut form = self.clone();
+    pub(super) fn with_target(self, old: &Target, new: &Target) -> Self {
+        let mut form = self;
         if new.vault_host != old.vault_host {
             form.host = new.vault_host.to_string();
         }
@@ -102,7 +102,7 @@ impl UriForm {
         }
         if new.version != old.version {
             form.tail = match &new.version {
-                Some(version) if old.version.is_some() && self.tail.ends_with('/') => {
+                Some(version) if old.version.is_some() && form.tail.ends_with('/') => {
                     format!("/{version}/")
                 }
                 Some(version) => format!("/{version}"),

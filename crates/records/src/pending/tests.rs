@@ -145,3 +145,23 @@ async fn a_comparison_that_another_instance_has_ended_meanwhile_is_not_claimed()
     assert!(second.is_none());
     assert_eq!(pending.0.list(COMPARISON).await.unwrap(), before);
 }
+
+#[tokio::test]
+async fn a_list_of_what_is_pending_reads_no_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let pending = Pending::new(Store::folder(folder.path()).unwrap());
+    for key in [
+        "pending/apps/s/g/orders/r--due-1.json",
+        "pending/events/kv--due-2.json",
+        "pending/audits/s/g/orders/r--due-3.json",
+        "pending/comparison/all--due-4.json",
+    ] {
+        let file = folder.path().join(key);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "no JSON").unwrap();
+    }
+    let keys = pending.list().await.unwrap();
+    assert_eq!(keys.all().count(), 3);
+    assert_eq!(keys.next_due().map(|due| due.as_millisecond()), Some(1));
+    assert!(keys.comparison.is_some());
+}

@@ -13,6 +13,7 @@ on_both_backends! {
     a_folder_lists_its_keys_in_order,
     a_key_is_listed_as_it_was_written,
     deleting_a_missing_object_succeeds,
+    many_objects_are_deleted_at_once,
 }
 
 async fn a_written_object_is_read_back(backend: Backend) {
@@ -155,4 +156,19 @@ async fn an_operation_ends_at_its_deadline() {
     ));
     let unlimited = late.with_deadline(None);
     assert!(unlimited.read("a").await.unwrap().is_some());
+}
+
+async fn many_objects_are_deleted_at_once(backend: Backend) {
+    let store = backend.store();
+    // More than one batch, with one object that is missing.
+    let mut keys: Vec<String> = (0..300).map(|number| format!("a/{number}")).collect();
+    for key in &keys {
+        store.write(key, &1).await.unwrap();
+    }
+    store.write("b", &1).await.unwrap();
+    keys.insert(100, "a/missing".to_owned());
+    store.delete_all(&keys).await.unwrap();
+    store.delete_all(&[]).await.unwrap();
+    assert_eq!(store.list("a").await.unwrap(), Vec::<String>::new());
+    assert!(store.read("b").await.unwrap().is_some());
 }

@@ -1,4 +1,5 @@
 use std::fs;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use keyrelay_model::{Retryability, Verdict};
@@ -194,6 +195,41 @@ async fn json_is_one_record_a_line() {
         .collect();
     let expected = [&runs[4], &runs[3]].map(|run| serde_json::to_value(run).unwrap());
     assert_eq!(records, expected);
+}
+
+#[tokio::test]
+async fn the_index_changes_no_list() {
+    let (folder, _) = five_runs().await;
+    let lists: [&[&str]; 5] = [
+        &[],
+        &["--json"],
+        &["--app", "orders", "--verdict", "verified"],
+        &["--verdict", "unchanged", "--vault", "contoso-kv"],
+        &["--since", "2026-11-02", "--secret", "sql-*"],
+    ];
+    let mut before = Vec::new();
+    for list in lists {
+        before.push(folder.run(list).await.output);
+    }
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let later = Timestamp::now() + SignedDuration::from_mins(16);
+    let indexed = folder.history.compact(later, deadline).await.unwrap();
+    assert_eq!(indexed, 5);
+    for (list, before) in lists.into_iter().zip(&before) {
+        let done = folder.run(list).await;
+        assert_eq!((&done.output, done.errors.as_str()), (before, ""));
+    }
+
+    let [segment] = folder.files("runs-index/segments").try_into().unwrap();
+    fs::write(segment, "[]").unwrap();
+    let done = folder.run(&[]).await;
+    assert_eq!(done.output, before[0]);
+    assert!(
+        done.errors
+            .starts_with("warning: `runs-index/segments/0.json` in the store is ignored"),
+        "{}",
+        done.errors
+    );
 }
 
 #[tokio::test]
