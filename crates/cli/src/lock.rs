@@ -7,8 +7,8 @@ use clap::Args;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use keyrelay_model::PublicKey;
 use keyrelay_sandbox::{
-    Digest, LOCK_FILE, Lock, Locked, Sandbox, SigningKey, policy_files, precompiled_file,
-    read_policy,
+    Digest, LOCK_FILE, Lock, Locked, Sandbox, SigningKey, policy_digest, policy_files,
+    precompiled_file,
 };
 use serde_json::json;
 
@@ -202,8 +202,7 @@ impl Precompiled {
 }
 
 fn digest_of(file: &Path) -> anyhow::Result<Digest> {
-    let bytes = read_policy(file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(Digest::of(&bytes))
+    policy_digest(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 /// Compiles policies, and calls `each` for each with its name, its file, its digest, and the content

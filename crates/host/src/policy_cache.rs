@@ -3,6 +3,7 @@
 
 mod entry;
 mod loader;
+mod recent;
 pub mod watch;
 
 use std::collections::BTreeMap;
@@ -11,16 +12,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use keyrelay_sandbox::{AppSandbox, Lock, Policy, policy_files};
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 
 use entry::{Entry, Signature};
 use loader::Loader;
-
-/// Largest number of precompiled policies that stay in memory without being used. One takes a
-/// hundred kilobytes and loads in well under a millisecond; with Python in it, 40 MB and some 50
-/// ms.
-const IN_MEMORY: u64 = 32;
+use recent::Recent;
 
 /// The policies by name. The files are known from the start; a file is compiled when its policy is
 /// first requested.
@@ -31,8 +26,9 @@ pub struct PolicyCache {
     folder: PathBuf,
     loader: Loader,
     entries: RwLock<BTreeMap<String, Arc<Entry>>>,
-    /// The precompiled policies that were used last. Others are loaded again when they are needed.
-    recent: Cache<String, Arc<Policy>>,
+    /// The precompiled policies that were used last. Others are loaded again when they are needed: a
+    /// small one in well under a millisecond, and one with Python in it, of 40 MB, in some 50 ms.
+    recent: Recent<Arc<Policy>>,
     /// Held while the folder is scanned.
     scan: tokio::sync::Mutex<()>,
 }
@@ -84,14 +80,11 @@ impl PolicyCache {
             let entry = Entry::new(Signature::of(&file), file);
             (name, Arc::new(entry))
         };
-        let recent = Cache::builder()
-            .max_capacity(IN_MEMORY)
-            .eviction_policy(EvictionPolicy::lru());
         Ok(Self {
             folder: folder.to_owned(),
             loader: Loader { sandbox, lock },
             entries: RwLock::new(files.into_iter().map(entry).collect()),
-            recent: recent.build(),
+            recent: Recent::new(),
             scan: tokio::sync::Mutex::default(),
         })
     }
@@ -124,7 +117,8 @@ impl PolicyCache {
             reason,
         })?;
         if entry.is_precompiled() {
-            self.recent.insert(name.to_owned(), Arc::clone(&policy));
+            let memory = policy.memory();
+            self.recent.keep(name, Arc::clone(&policy), memory);
         }
         Ok(policy)
     }
@@ -174,7 +168,7 @@ impl PolicyCache {
         let mut has_changed = false;
         for name in self.names().into_iter().filter(is_gone) {
             self.write().remove(&name);
-            self.recent.invalidate(&name);
+            self.recent.forget(&name);
             tracing::info!(policy.name = name, "policy removed");
             has_changed = true;
         }
@@ -205,7 +199,7 @@ impl PolicyCache {
             known.set_signature(signature);
             return false;
         }
-        self.recent.invalidate(&name);
+        self.recent.forget(&name);
         self.write().insert(name, Arc::new(entry));
         true
     }

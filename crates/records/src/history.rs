@@ -1,4 +1,4 @@
-//! The run history. Each run is an object in the store: `runs/<day>/<id>.json`. An [index] has the
+//! The run history. Each run is an object in the store: `runs/<day>/<id>.json`. An index has the
 //! summaries of older ones.
 
 mod compact;

@@ -1,9 +1,13 @@
 //! The SHA-256 digest that identifies a policy's file.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
+
+/// The size of the parts in which a file is read, in bytes.
+const BUFFER: usize = 64 << 10;
 
 /// The SHA-256 of a policy's file. Prints as 64 hexadecimal digits, as `sha256sum` does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,6 +17,22 @@ impl Digest {
     /// The digest of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of everything that a reader returns, read in parts of 64 KiB.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let length = match reader.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            match buffer.get(..length) {
+                None | Some([]) => return Ok(Self(hash.finalize().into())),
+                Some(part) => hash.update(part),
+            }
+        }
     }
 
     pub(crate) fn into_bytes(self) -> [u8; 32] {
@@ -67,6 +87,15 @@ mod tests {
         assert_eq!(digest.to_string().parse(), Ok(digest));
         for text in ["", "12", &"+1".repeat(32), &"é".repeat(32), &"0".repeat(65)] {
             assert_eq!(text.parse::<Digest>(), Err(DigestError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_reader_has_the_digest_of_its_bytes() {
+        let bytes = vec![7; 2 * BUFFER + 1];
+        for length in [0, 1, BUFFER, BUFFER + 1, bytes.len()] {
+            let read = Digest::of_reader(&bytes[..length]).unwrap();
+            assert_eq!(read, Digest::of(&bytes[..length]), "{length}");
         }
     }
 

@@ -1,11 +1,12 @@
 //! The files of a policy folder.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::digest::Digest;
 use crate::error::LoadError;
 
 /// The size of the largest policy file that is loaded, in bytes. A component built from Python has
@@ -31,16 +32,25 @@ pub fn policy_files(folder: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 /// Reads a policy's file. A file that is too large is truncated at one byte more than the limit, so
 /// that the caller detects it.
 pub fn read_policy(file: &Path) -> Result<Vec<u8>, LoadError> {
+    let mut bytes = Vec::new();
+    let mut file = open_policy(file)?;
+    file.read_to_end(&mut bytes).map_err(LoadError::Read)?;
+    Ok(bytes)
+}
+
+/// The digest of a policy's file, which is not kept in memory. That of a file that is too large is
+/// the digest of its beginning, as [`read_policy`] returns it.
+pub fn policy_digest(file: &Path) -> Result<Digest, LoadError> {
+    Digest::of_reader(open_policy(file)?).map_err(LoadError::Read)
+}
+
+fn open_policy(file: &Path) -> Result<impl Read, LoadError> {
     // Opening a pipe would block until it has a writer.
     if !file.metadata().map_err(LoadError::Read)?.is_file() {
         return Err(LoadError::NotAFile);
     }
-    let mut bytes = Vec::new();
-    let mut file = File::open(file)
-        .map_err(LoadError::Read)?
-        .take(LARGEST_FILE + 1);
-    file.read_to_end(&mut bytes).map_err(LoadError::Read)?;
-    Ok(bytes)
+    let file = File::open(file).map_err(LoadError::Read)?;
+    Ok(file.take(LARGEST_FILE + 1))
 }
 
 /// Writes a file under a temporary, hidden name, to be renamed. Others can read it, because

@@ -36,7 +36,7 @@ pub use compile_process::{CompileCommand, compile_policy};
 pub use decision::PolicyDecision;
 pub use digest::{Digest, DigestError};
 pub use error::{DecideError, InvalidFile, LoadError, SandboxError, Undecided};
-pub use files::{policy_files, read_policy, write_temporary};
+pub use files::{policy_digest, policy_files, read_policy, write_temporary};
 pub use limits::PolicyLimits;
 pub use lock::{KeyError, LOCK_FILE, Lock, LockError, Locked, NotTrusted, SigningKey};
 pub use policy::Policy;

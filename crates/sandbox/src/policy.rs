@@ -46,6 +46,13 @@ impl Policy {
         &self.about
     }
 
+    /// The size of the policy's machine code in memory, in bytes. It is nearly all that a policy
+    /// keeps.
+    pub fn memory(&self) -> usize {
+        let image = self.linked.instance_pre().component().image_range();
+        image.end.addr().saturating_sub(image.start.addr())
+    }
+
     /// Decides what happens to one app because of one event. Equal arguments always give equal
     /// decisions.
     pub async fn decide(

@@ -71,6 +71,13 @@ async fn a_locked_file_is_used() {
 }
 
 #[tokio::test]
+async fn a_policy_takes_the_memory_of_its_machine_code() {
+    let policy = Precompiled::new().await;
+    let code = policy.compiled().len() - HEADER;
+    assert_eq!(policy.load().await.policy.memory(), code);
+}
+
+#[tokio::test]
 async fn another_process_uses_it_too() {
     let policy = Precompiled::new().await;
     for _ in 0..2 {
