@@ -15,6 +15,7 @@
 
 pub(crate) mod admit;
 pub(crate) mod app_queue;
+mod arrivals;
 pub(crate) mod batch;
 pub(crate) mod discover;
 pub(crate) mod discovery_cache;

@@ -5,15 +5,16 @@
 //! that is queued by then: one read, one plan of all, one write. So a thousand events for one app
 //! cost a few writes and a few restarts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keyrelay_model::AppId;
-use tokio::sync::{Mutex as AsyncMutex, MutexGuard, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
+use tokio::time::{Instant, sleep_until};
 
+use super::arrivals::{Arrival, ArrivalId, Arrivals};
 use super::rotation::Rotation;
 
 /// Longest debounce: a worker waits for events that have arrived and are not queued yet.
@@ -64,19 +65,10 @@ pub(crate) struct Cooldown {
 #[derive(Debug)]
 pub(crate) struct VerifyingBatch(Arc<AtomicUsize>);
 
-/// The number of events that have arrived and are not in the queues of their apps yet.
-#[derive(Debug)]
-struct Arrivals(watch::Sender<usize>);
-
-/// An event that has arrived and is not in the queues of its apps yet, until this is dropped.
-#[derive(Debug)]
-pub(crate) struct Arrival(watch::Sender<usize>);
-
 impl AppQueues {
     /// Announces an event.
     pub(crate) fn announce(&self) -> Arrival {
-        self.arrivals.0.send_modify(|count| *count += 1);
-        Arrival(self.arrivals.0.clone())
+        self.arrivals.announce()
     }
 
     /// Counts a batch in verification.
@@ -115,7 +107,8 @@ impl AppQueues {
         if worker.is_contended {
             worker.cooldown.wait().await;
         }
-        self.arrivals.debounce().await;
+        // Late events get a batch of their own.
+        self.arrivals.wait(DEBOUNCE, || queue.arrivals()).await;
         Some((worker, queue.take()))
     }
 }
@@ -136,6 +129,11 @@ impl AppQueue {
 
     fn is_empty(&self) -> bool {
         self.waiting().is_empty()
+    }
+
+    /// The events of the rotations that wait.
+    fn arrivals(&self) -> HashSet<ArrivalId> {
+        self.waiting().iter().map(|it| it.arrival).collect()
     }
 
     fn take(&self) -> Vec<Rotation> {
@@ -183,26 +181,5 @@ impl VerifyingBatch {
 impl Drop for VerifyingBatch {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Default for Arrivals {
-    fn default() -> Self {
-        Self(watch::Sender::new(0))
-    }
-}
-
-impl Arrivals {
-    /// Waits until all events that have arrived are queued, but not for long.
-    async fn debounce(&self) {
-        let mut count = self.0.subscribe();
-        // Late events get a batch of their own. The sender lives as long as `self`.
-        let _ = timeout(DEBOUNCE, count.wait_for(|count| *count == 0)).await;
-    }
-}
-
-impl Drop for Arrival {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 }

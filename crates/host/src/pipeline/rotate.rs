@@ -11,7 +11,8 @@ use keyrelay_model::{AppId, Verdict};
 use keyrelay_records::{Outcome, RemainingSites, RotationRecord};
 use tokio::time::Instant;
 
-use super::app_queue::{AppQueue, Arrival};
+use super::app_queue::AppQueue;
+use super::arrivals::{Arrival, ArrivalId};
 use super::batch;
 use super::discover::{Discovered, Origin, discover, origin};
 use super::event_context::EventContext;
@@ -44,6 +45,7 @@ struct Rotations<'r> {
     services: &'r Arc<Services>,
     routed: &'r Routed<'r>,
     budget: TimeBudget,
+    arrival: ArrivalId,
     began: Instant,
     /// The pages so far.
     pages: Vec<RemainingSites>,
@@ -81,6 +83,7 @@ pub(crate) async fn rotate(
         services,
         routed,
         budget,
+        arrival: arrival.id(),
         began: Instant::now(),
         pages: Vec::new(),
         scopes,
@@ -176,7 +179,7 @@ impl Rotations<'_> {
             } else {
                 let context = Arc::clone(&self.routed.context);
                 let budget = self.budget.for_rotation();
-                return Some(enqueue(self.services, context, app, budget));
+                return Some(enqueue(self.services, context, app, budget, self.arrival));
             }
         }
         None
@@ -235,10 +238,11 @@ fn enqueue(
     context: Arc<EventContext>,
     app: AppId,
     budget: TimeBudget,
+    arrival: ArrivalId,
 ) -> impl Future<Output = RotationRecord> + use<> {
     let began = Instant::now();
     let queue = services.app_queues.of(&app);
-    let (rotation, record) = Rotation::new(context, &app, budget);
+    let (rotation, record) = Rotation::new(context, &app, budget, arrival);
     queue.push(rotation);
     // A task of its own: other rotations are coalesced into the same batch, and outlive the
     // invocation that began it.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tracing::Span;
 use tracing::field::Empty;
 
+use super::arrivals::ArrivalId;
 use super::event_context::EventContext;
 use super::time_budget::TimeBudget;
 use crate::telemetry::SPANS;
@@ -22,6 +23,8 @@ use crate::telemetry::SPANS;
 pub(crate) struct Rotation {
     pub(crate) context: Arc<EventContext>,
     pub(crate) budget: TimeBudget,
+    /// The arrival of its event.
+    pub(crate) arrival: ArrivalId,
     pub(crate) stage: Stage,
     /// The patch of all attempts so far. It holds, for each setting, the value before the first
     /// attempt, and stays if a later evaluation does not patch any more: a write may have happened.
@@ -154,6 +157,7 @@ impl Rotation {
         context: Arc<EventContext>,
         app: &AppId,
         budget: TimeBudget,
+        arrival: ArrivalId,
     ) -> (Self, oneshot::Receiver<RotationRecord>) {
         let (reply, record) = oneshot::channel();
         let span = tracing::info_span!(
@@ -175,6 +179,7 @@ impl Rotation {
             record: None,
             context,
             budget,
+            arrival,
             stage: Stage::Undecided,
             attempted: Plan::default(),
             decision: None,

@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use tracing::field::Empty;
 
 use super::admit::{Admission, admit};
-use super::app_queue::Arrival;
+use super::arrivals::Arrival;
 use super::leave::leave;
 use super::postpone;
 use super::record::record;

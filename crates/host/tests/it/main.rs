@@ -10,6 +10,7 @@ mod fixtures;
 mod grants;
 mod harness;
 mod identities;
+mod index;
 mod other_writers;
 mod pages;
 mod pins;

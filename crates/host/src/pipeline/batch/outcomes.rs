@@ -11,13 +11,14 @@ use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{AppliedChange, AwaitedReference, Verification};
 
 /// The outcome of a rotation whose references have the version: unchanged if they had it before, and
-/// no pending work is resumed.
+/// no earlier run can have moved them to it.
 pub(super) fn proven(
     context: &EventContext,
     verification: &Verification,
     Proof { evidence, notes }: Proof,
 ) -> Outcome {
-    let is_new = verification.change != AppliedChange::None || context.resumed.is_some();
+    let is_new =
+        verification.change != AppliedChange::None || context.resumed.is_some() || context.is_retry;
     let has_version = has_version(&verification.awaited, evidence);
     let parts: Vec<String> = std::iter::once(has_version).chain(notes).collect();
     let message = parts.join("; ");

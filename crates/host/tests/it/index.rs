@@ -1,0 +1,138 @@
+//! The index: an event reads only the apps that use its secret, whatever else the scope has.
+
+use std::fs;
+
+use keyrelay_local_azure::{Effect, Fault, Service};
+
+use crate::fixtures::reference;
+use crate::harness::{Harness, files_below};
+use crate::setup::Setup;
+
+/// `users` apps that use the secret `sql`, among `others` that use another one.
+fn fleet(users: usize, others: usize) -> Setup {
+    let with = |setup: Setup, name: String, secret: &str| {
+        let settings = format!("SECRET = \"{}\"", reference(secret));
+        setup.site(&name, &settings)
+    };
+    let setup = (0..users).fold(Setup::new(), |setup, number| {
+        with(setup, format!("user-{number}"), "sql")
+    });
+    (0..others)
+        .fold(setup, |setup, number| {
+            with(setup, format!("other-{number}"), "mail")
+        })
+        .ideal()
+}
+
+fn shards(app: &Harness) -> Vec<std::path::PathBuf> {
+    let files = files_below(&app.store().join("index"));
+    let is_shard = |file: &std::path::PathBuf| !file.ends_with("state.json");
+    files.into_iter().filter(is_shard).collect()
+}
+
+#[tokio::test]
+async fn an_event_reads_only_the_apps_that_use_its_secret() {
+    let app = fleet(2, 10).start().await;
+    app.reconcile_all().await;
+    let (lists, reads) = (app.lists(), app.requests("GET", "/sites"));
+    app.rotate_and_settle("sql").await;
+    for user in ["user-0", "user-1"] {
+        assert_eq!(app.outcome(user).0, "verified", "{}", app.log());
+    }
+    assert_eq!(app.lists(), lists, "a list of sites was read");
+    let reads = app.requests("GET", "/sites") - reads;
+    assert!(reads <= 4 * 2 + 5, "{reads} reads for two apps");
+    assert_eq!(app.azure.event_grid.deliveries().len(), 1);
+    // Nobody uses it.
+    app.rotate_and_settle("unused").await;
+    assert_eq!(app.lists(), lists, "a list of sites was read");
+}
+
+#[tokio::test]
+async fn the_sweep_after_an_event_finds_an_app_that_has_just_begun_to_use_the_secret() {
+    let app = fleet(1, 3).start().await;
+    app.reconcile_all().await;
+    // Pinned, so that Azure does not resolve it by itself.
+    let old = app.azure.cloud.newest_version("contoso-kv", "sql").unwrap();
+    let pinned = format!(
+        "@Microsoft.KeyVault(SecretUri=https://contoso-kv.vault.azure.net/secrets/sql/{old})"
+    );
+    let begin = |settings: &mut std::collections::BTreeMap<String, _>| {
+        settings.insert("SECRET".to_owned(), pinned.clone().into());
+    };
+    app.azure.cloud.edit_settings("other-1", begin).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let version = app.rotate_and_settle("sql").await;
+    assert_eq!(app.settings("other-1")["SECRET"], pinned);
+    app.reconcile().await;
+    let settings = app.settings("other-1");
+    assert!(settings["SECRET"].contains(&version), "{}", app.log());
+    // From now on the event itself reaches it.
+    let lists = app.lists();
+    let version = app.rotate_and_settle("sql").await;
+    assert_eq!(app.lists(), lists, "a list of sites was read");
+    let settings = app.settings("other-1");
+    assert!(settings["SECRET"].contains(&version), "{}", app.log());
+}
+
+#[tokio::test]
+async fn without_its_index_an_event_reads_the_scope_and_says_so() {
+    let app = fleet(2, 1).start().await;
+    app.reconcile_all().await;
+    for damage in [None, Some("{"), Some("{\"format\":9}")] {
+        for shard in shards(&app) {
+            match damage {
+                None => fs::remove_file(&shard).unwrap(),
+                Some(damage) => fs::write(&shard, damage).unwrap(),
+            }
+        }
+        let lists = app.lists();
+        app.rotate_and_settle("sql").await;
+        for user in ["user-0", "user-1"] {
+            assert_eq!(app.outcome(user).0, "verified", "{}", app.log());
+        }
+        assert!(app.lists() > lists);
+        let run = app.runs().remove(0);
+        let note = run["notes"][0].as_str().unwrap();
+        assert!(note.contains("the index cannot be used"), "{note}");
+        app.reconcile_all().await;
+        let lists = app.lists();
+        app.rotate_and_settle("sql").await;
+        assert_eq!(app.lists(), lists, "the index is not made again");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_does_not_exist_any_more_is_no_failure() {
+    let app = fleet(2, 0).start().await;
+    app.reconcile_all().await;
+    let gone = Effect::status(404, "ResourceNotFound");
+    let gone = Fault::new(Service::ResourceManager, gone).path("sites/user-1/");
+    app.azure.cloud.switch_on(gone);
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("user-0").0, "verified", "{}", app.log());
+    assert_eq!(app.outcome("user-1").0, "unchanged", "{}", app.log());
+    let known = shards(&app)
+        .into_iter()
+        .map(|it| fs::read_to_string(it).unwrap());
+    let known: String = known.collect();
+    assert!(
+        known.contains("user-0") && !known.contains("user-1"),
+        "{known}"
+    );
+}
+
+#[tokio::test]
+async fn the_hourly_comparison_reads_only_apps_without_the_newest_version() {
+    let app = fleet(2, 6).start().await;
+    app.reconcile_all().await;
+    let reads = app.requests("GET", "configreferences");
+    app.compare_again().await;
+    assert_eq!(
+        app.requests("GET", "configreferences"),
+        reads,
+        "{}",
+        app.log()
+    );
+    assert!(app.log().contains("; 0 apps compared"), "{}", app.log());
+}
