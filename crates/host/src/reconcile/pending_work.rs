@@ -10,6 +10,7 @@ use keyrelay_model::{AppId, AppIdError, Event, error_chain};
 use keyrelay_records::{Cause, DueKey, Outcome, PendingRotation, Run, WorkEntry};
 
 use keyrelay_store::StoreError;
+use tokio::time::Instant;
 
 use super::pass::{GIVE_UP_AFTER, Pass, elapsed, is_final};
 use super::settle::{Settlement, later, settle};
@@ -22,24 +23,41 @@ const CLAIM: Duration = Duration::from_secs(90);
 /// Largest number of objects that are claimed together, well within the duration of a claim.
 const CHUNK: usize = 100;
 
+/// Time since the first claim after which the verdicts are written.
+const SETTLE_AFTER: Duration = Duration::from_secs(30);
+
 /// Resumes the work that is due at `now`, app by app. `all` are the keys of all pending work.
+///
+/// The verdicts are written together, because each of a run's apps changes the same record: at the
+/// end, or before the first claims end.
 pub(super) async fn resume(pass: &Pass<'_>, all: &[DueKey], now: Timestamp, summary: &mut Summary) {
     let objects = due_objects(all, now);
+    let mut settlements = Vec::new();
+    let mut claimed_first = Instant::now();
     for chunk in objects.chunks(CHUNK) {
+        if settlements.is_empty() {
+            claimed_first = Instant::now();
+        }
         let resuming = stream::iter(chunk.to_vec())
             .map(|object| async move { (resume_object(pass, &object).await, object.key) });
         let mut resuming = resuming.buffer_unordered(pass.services.config.apps_at_once);
-        let mut settlements = Vec::new();
         while let Some((resumed, key)) = resuming.next().await {
             match resumed {
                 Ok(settled) => settlements.extend(settled),
                 Err(message) => summary.problem(format!("{key}: {message}")),
             }
         }
+        if claimed_first.elapsed() > SETTLE_AFTER {
+            settle(pass, std::mem::take(&mut settlements), summary).await;
+        }
+    }
+    if !settlements.is_empty() {
         settle(pass, settlements, summary).await;
     }
-    // Warned about: the next sweep finds it again.
-    let _ = pass.flush_index().await;
+    if !objects.is_empty() {
+        // Warned about: the next sweep finds it again.
+        let _ = pass.flush_index().await;
+    }
 }
 
 /// An object with pending work, and its copies at other due times.

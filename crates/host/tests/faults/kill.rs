@@ -47,33 +47,26 @@ pub(crate) const SETTINGS_LIST: &str = "app-0/config/appsettings/list";
 const REFERENCES: &str = "app-0/config/configreferences";
 /// The document of the app in the store, with its lease and its applied versions.
 pub(crate) const STATE: &str = "shop/app-0.json";
+/// The progress of the comparison in the store.
+const COMPARISON: &str = "/pending/comparison/";
+/// The request for a sweep in the store.
+const SWEEP: &str = "/pending/sweep/";
+/// The state of the index in the store.
+const INDEX_STATE: &str = "/index/state.json";
 /// The pending work of the app in the store.
 const PENDING: &str = "shop/app-0/";
 
 /// The steps of a rotation that patches, in order.
 const PATCH: &[Step] = &[
     step("admit", Service::KeyVault, "GET", "/versions", 1),
-    step(
-        "discover",
-        Service::ResourceManager,
-        "GET",
-        "/providers/Microsoft.Web/sites",
-        1,
-    ),
-    step(
-        "discover references",
-        Service::ResourceManager,
-        "GET",
-        REFERENCES,
-        1,
-    ),
+    step("read the index", Service::Storage, "GET", "/index/", 1),
     step("lease", Service::Storage, "PUT", STATE, 1),
     step(
         "read references",
         Service::ResourceManager,
         "GET",
         REFERENCES,
-        2,
+        1,
     ),
     step("read", Service::ResourceManager, "POST", SETTINGS_LIST, 1),
     step("record the intent", Service::Storage, "PUT", PENDING, 1),
@@ -101,9 +94,55 @@ const PATCH: &[Step] = &[
         4,
     ),
     step("release", Service::Storage, "PUT", STATE, 3),
-    step("verify", Service::ResourceManager, "GET", REFERENCES, 3),
+    step("verify", Service::ResourceManager, "GET", REFERENCES, 2),
     step("forget", Service::Storage, "POST", "/keyrelay", 1),
+    step("request a sweep", Service::Storage, "PUT", SWEEP, 1),
+    step("update the index", Service::Storage, "PUT", "/index/", 1),
     step("record", Service::Storage, "PUT", "/runs/", 1),
+    step("claim the sweep", Service::Storage, "PUT", COMPARISON, 1),
+    step("begin the sweep", Service::Storage, "PUT", COMPARISON, 2),
+    step(
+        "sweep",
+        Service::ResourceManager,
+        "GET",
+        "/providers/Microsoft.Web/sites",
+        1,
+    ),
+    step("end the sweep", Service::Storage, "PUT", INDEX_STATE, 1),
+    step("keep the progress", Service::Storage, "PUT", COMPARISON, 3),
+];
+
+/// The steps of a rotation, and of the sweep after it, without an index.
+const WITHOUT_INDEX: &[Step] = &[
+    step(
+        "discover",
+        Service::ResourceManager,
+        "GET",
+        "/providers/Microsoft.Web/sites",
+        1,
+    ),
+    step(
+        "discover references",
+        Service::ResourceManager,
+        "GET",
+        REFERENCES,
+        1,
+    ),
+    step("write the index", Service::Storage, "PUT", "/index/", 1),
+    step(
+        "write the index again",
+        Service::Storage,
+        "PUT",
+        "/index/",
+        2,
+    ),
+    step(
+        "end the first sweep",
+        Service::Storage,
+        "PUT",
+        INDEX_STATE,
+        1,
+    ),
 ];
 
 /// The steps that a rotation has instead if it refreshes.
@@ -125,7 +164,7 @@ const REFRESH: &[Step] = &[
         Service::ResourceManager,
         "GET",
         REFERENCES,
-        3,
+        2,
     ),
     step("record a refresh", Service::Storage, "PUT", "/runs/", 1),
 ];
@@ -179,6 +218,8 @@ pub(crate) async fn at_every_step() -> Report {
     let mut names = Vec::new();
     rig.ledger
         .watch(&rig.app, async {
+            // Makes the index.
+            rig.app.reconcile().await;
             for (steps, secret) in [(PATCH, 1), (REFRESH, 0)] {
                 for step in steps.iter().filter(|step| step.can_be_met(&rig)) {
                     for moment in [Moment::Arrived, Moment::CarriedOut] {
@@ -199,6 +240,51 @@ pub(crate) async fn at_every_step() -> Report {
     let mut report = rig.ledger.check(&rig, kills).await;
     report.note(format!("killed before and after: {}", names.join(", ")));
     report
+}
+
+/// The index is lost before each kill, and two instances make it again.
+pub(crate) async fn while_it_writes_the_index() -> Report {
+    let rig = Rig::start(
+        Plan {
+            instances: 2,
+            ..plan()
+        },
+        |_| {},
+    )
+    .await;
+    let mut kills = 0;
+    rig.ledger
+        .watch(&rig.app, async {
+            let steps = WITHOUT_INDEX.iter().filter(|step| step.can_be_met(&rig));
+            for step in steps {
+                for moment in [Moment::Arrived, Moment::CarriedOut] {
+                    rig.store().lose_index().await;
+                    rig.store().make_comparison_due().await;
+                    let struck = kill_at(&rig, step, moment, 1).await;
+                    kills += usize::from(struck);
+                    expect_index(&rig, step.name).await;
+                }
+            }
+        })
+        .await;
+    assert!(kills >= 6, "{kills} kills");
+    rig.ledger.check(&rig, kills).await
+}
+
+/// The next sweep has made the index: it has both apps for each of both secrets.
+async fn expect_index(rig: &Rig, step: &str) {
+    rig.store().make_comparison_due().await;
+    rig.app.reconcile().await;
+    let index = rig.store().index().await;
+    assert!(index.contains_key("index/state.json"), "{step}: {index:?}");
+    let mut users = 0;
+    for shard in index.values() {
+        let secrets = shard["secrets"].as_object();
+        for secret in secrets.into_iter().flat_map(|it| it.values()) {
+            users += secret["apps"].as_object().unwrap().len();
+        }
+    }
+    assert_eq!(users, 4, "{step}: {index:?}\n{}", rig.app.log());
 }
 
 pub(crate) async fn at_random() -> Report {

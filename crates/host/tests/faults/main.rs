@@ -80,7 +80,7 @@ impl Scenario {
 }
 
 /// Every scenario. The concurrent ones come first, so that they start at once.
-const SCENARIOS: [Scenario; 23] = [
+const SCENARIOS: [Scenario; 24] = [
     Scenario::concurrent("a_thousand_apps_with_one_secret", || {
         Box::pin(thousand::apps())
     }),
@@ -95,6 +95,9 @@ const SCENARIOS: [Scenario; 23] = [
         Box::pin(stale_rows::after_a_refresh())
     }),
     Scenario::alone("killed_at_every_step", || Box::pin(kill::at_every_step())),
+    Scenario::alone("killed_while_it_writes_the_index", || {
+        Box::pin(kill::while_it_writes_the_index())
+    }),
     Scenario::alone("killed_at_random", || Box::pin(kill::at_random())),
     Scenario::alone("three_instances_and_every_event_twice", || {
         Box::pin(crowd::three_instances())

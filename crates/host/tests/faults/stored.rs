@@ -15,11 +15,14 @@ use crate::harness::Harness;
 /// The progress of the comparison of all apps.
 const COMPARISON: &str = "pending/comparison";
 
+/// The request for a sweep.
+const SWEEP: &str = "pending/sweep";
+
 /// The runs of a day that is long over.
 const OLD_RUNS: &str = "runs/2020-01-01";
 
 /// The folders of the store.
-const FOLDERS: [&str; 6] = ["apps", "denials", "known", "pending", "reminders", "runs"];
+const FOLDERS: [&str; 6] = ["apps", "denials", "index", "pending", "reminders", "runs"];
 
 /// The number of objects that are read concurrently.
 const AT_ONCE: usize = 16;
@@ -68,7 +71,7 @@ impl Stored {
     /// The keys of all pending work.
     pub(crate) async fn pending(&self) -> Vec<String> {
         let mut keys = self.keys("pending").await;
-        keys.retain(|key| !key.starts_with(COMPARISON));
+        keys.retain(|key| !key.starts_with(COMPARISON) && !key.starts_with(SWEEP));
         keys
     }
 
@@ -76,10 +79,14 @@ impl Stored {
     pub(crate) async fn make_due(&self) {
         let long_ago = Value::from("2026-01-01T00:00:00Z");
         for (key, mut entry) in self.values("pending").await {
-            if key.starts_with(COMPARISON) {
+            if key.starts_with(SWEEP) {
                 continue;
             }
             entry["claimed_until"] = Value::Null;
+            if key.starts_with(COMPARISON) {
+                persistently(|| self.0.write(&key, &entry)).await;
+                continue;
+            }
             if let Some(works) = entry.get_mut("works").and_then(Value::as_array_mut) {
                 works
                     .iter_mut()
@@ -105,12 +112,26 @@ impl Stored {
         persistently(|| self.0.write(&key, &progress)).await;
     }
 
-    /// Makes the next comparison of all apps due now.
+    /// Makes the next comparison due now, and a sweep of all apps.
     pub(crate) async fn make_comparison_due(&self) {
-        for (key, progress) in self.values(COMPARISON).await {
+        for (key, mut progress) in self.values(COMPARISON).await {
+            progress["swept"] = Value::Null;
+            progress["claimed_until"] = Value::Null;
             persistently(|| self.0.delete(&key)).await;
             let due = format!("{COMPARISON}/all--due-1.json");
             persistently(|| self.0.write(&due, &progress)).await;
+        }
+    }
+
+    /// The objects of the index.
+    pub(crate) async fn index(&self) -> BTreeMap<String, Value> {
+        self.values("index").await
+    }
+
+    /// Removes the index.
+    pub(crate) async fn lose_index(&self) {
+        for key in self.keys("index").await {
+            persistently(|| self.0.delete(&key)).await;
         }
     }
 

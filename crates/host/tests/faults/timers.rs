@@ -113,11 +113,16 @@ pub(crate) async fn three_starts() -> Report {
         .await;
     let log = rig.app.log();
     let comparisons = log.lines().filter(|line| line.contains("apps compared"));
-    // None was due after the first.
-    assert_eq!(comparisons.count(), 1, "{log}");
+    let comparisons = comparisons.count();
+    // The events of each round ask for one sweep, which one of the three timers makes; and an event
+    // that arrives during a sweep for another one.
+    assert!(
+        (1..=2 * ROUNDS).contains(&comparisons),
+        "{comparisons}\n{log}"
+    );
     let mut report = rig.ledger.check(&rig, kills).await;
     report.note(format!(
-        "{ROUNDS} times three instances started together, with a timer each; 1 comparison of all apps"
+        "{ROUNDS} times three instances started together, with a timer each; {comparisons} sweeps"
     ));
     report
 }
