@@ -61,8 +61,10 @@ pub(super) async fn behind(
                     index.current((vault, name), &app, version.as_str(), evidence, now);
                 }
                 Checked::Behind(event, OlderPin::Missed) => {
-                    let apps = Vec::new();
-                    let of_secret = missed.entry(key).or_insert_with(|| Missed { event, apps });
+                    let of_secret = missed.entry(key).or_insert_with(|| Missed {
+                        event: *event,
+                        apps: Vec::new(),
+                    });
                     of_secret.apps.push(app.clone());
                 }
                 Checked::Behind(_, OlderPin::NotAdopted) => summary.not_adopted += 1,
@@ -93,7 +95,7 @@ enum Checked {
     /// Nothing is left to do for this version.
     Current(SecretVersion, Option<Evidence>),
     /// It is behind: the event that the app seems to have missed, and the cause.
-    Behind(Event, OlderPin),
+    Behind(Box<Event>, OlderPin),
 }
 
 impl Checked {
@@ -184,7 +186,7 @@ async fn check_row(
     match cause {
         Ok(cause) => {
             let event = missed_event(target, version, attributes, newest.len() == 1);
-            Checked::Behind(event, cause)
+            Checked::Behind(Box::new(event), cause)
         }
         Err(error) => {
             summary.problem(error_chain(&error));

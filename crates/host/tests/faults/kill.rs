@@ -187,6 +187,7 @@ fn plan() -> Plan {
 pub(crate) async fn kill_at(rig: &Rig, step: &Step, moment: Moment, secret: usize) -> bool {
     // A refresh of the killed process would resolve the new version, and leave nothing to do.
     tokio::time::sleep(REFRESHED).await;
+    rig.store().end_comparison().await;
     let kill = rig.app.azure.functions_host.handler_kill(0).unwrap();
     let intercept = Intercept::new(step.service, moment)
         .method(step.method)

@@ -79,14 +79,10 @@ impl Stored {
     pub(crate) async fn make_due(&self) {
         let long_ago = Value::from("2026-01-01T00:00:00Z");
         for (key, mut entry) in self.values("pending").await {
-            if key.starts_with(SWEEP) {
+            if key.starts_with(SWEEP) || key.starts_with(COMPARISON) {
                 continue;
             }
             entry["claimed_until"] = Value::Null;
-            if key.starts_with(COMPARISON) {
-                persistently(|| self.0.write(&key, &entry)).await;
-                continue;
-            }
             if let Some(works) = entry.get_mut("works").and_then(Value::as_array_mut) {
                 works
                     .iter_mut()
@@ -110,6 +106,14 @@ impl Stored {
         let due = Timestamp::now().as_millisecond() + 3_600_000;
         let key = format!("{COMPARISON}/all--due-{due}.json");
         persistently(|| self.0.write(&key, &progress)).await;
+    }
+
+    /// Ends the claim of an instance that was killed while it compared.
+    pub(crate) async fn end_comparison(&self) {
+        for (key, mut progress) in self.values(COMPARISON).await {
+            progress["claimed_until"] = Value::Null;
+            persistently(|| self.0.write(&key, &progress)).await;
+        }
     }
 
     /// Makes the next comparison due now, and a sweep of all apps.
