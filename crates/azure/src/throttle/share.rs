@@ -1,6 +1,6 @@
 //! The control law by which several instances share one token bucket of Azure.
 //!
-//! Resource Manager counts the requests of a principal in a subscription, whatever instance sends
+//! Resource Manager counts the requests of a principal in a subscription, no matter what instance sends
 //! them, and reports the tokens that are left in `x-ms-ratelimit-remaining-subscription-reads` and
 //! `-writes` (learn.microsoft.com/azure/azure-resource-manager/management/request-limits-and-throttling).
 //! Each instance scales the pace of its own bucket by that number. All of them see the same number,

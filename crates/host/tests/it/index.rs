@@ -1,4 +1,4 @@
-//! The index: an event reads only the apps that use its secret, whatever else the scope has.
+//! The index: an event reads only the apps that use its secret, however many others the scope has.
 
 use std::fs;
 
