@@ -35,6 +35,10 @@ pub enum Operation {
     ListVersions,
     /// Reads the permissions of an identity.
     ReadRights,
+    /// Lists the subscriptions that an identity can see.
+    ListAzureSubscriptions,
+    /// Lists the vaults of a subscription.
+    ListVaults,
     /// Lists the system topics of a subscription.
     ListTopics,
     /// Lists the event subscriptions of a topic.
@@ -90,6 +94,8 @@ impl Operation {
             Self::ListSlots => "list the slots",
             Self::ListVersions => "list the versions",
             Self::ReadRights => "read the rights",
+            Self::ListAzureSubscriptions => "list the subscriptions",
+            Self::ListVaults => "list the vaults",
             Self::ListTopics => "list the system topics",
             Self::ListSubscriptions => "list the event subscriptions",
             Self::QueryAuditLog => "query the audit log",

@@ -1,4 +1,4 @@
-//! Resource Manager: settings, references, sites, permissions and event subscriptions.
+//! Resource Manager: settings, references, sites, permissions, vaults and event subscriptions.
 
 mod authorization;
 mod client;
@@ -10,6 +10,7 @@ mod scope;
 mod settings;
 mod settings_writer;
 mod sites;
+mod vaults;
 
 pub use client::ResourceManager;
 pub use event_grid::{EventSubscription, SystemTopic};
@@ -17,3 +18,4 @@ pub use reference_status::{Progress, ReferenceKind, ReferenceStatus, Status};
 pub use scope::{Scope, ScopeError};
 pub use settings_writer::{SettingsWriter, WriteOutcome};
 pub use sites::{Site, SitesPage};
+pub use vaults::{AccessPolicy, Vault, VaultAccess};

@@ -7,6 +7,7 @@ mod files;
 mod finding;
 mod rights;
 mod state;
+mod vaults;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -72,7 +73,8 @@ impl Doctor {
             if environment.has_identities(&mut findings).await {
                 let apps = apps::check(environment, &call, &mut findings).await;
                 rights::check(environment, &apps, &call, &mut findings).await;
-                events::check(environment, &apps, &call, &mut findings).await;
+                let vaults = vaults::check(environment, &apps, &call, &mut findings).await;
+                events::check(environment, &apps, &vaults, &call, &mut findings).await;
             }
         }
         ensure!(findings.count() > 0, "nothing could be checked");

@@ -246,7 +246,7 @@ async fn is_sweep_due(
     Ok(!is_recent || state.is_none_or(|state| !state.covers(scopes)))
 }
 
-/// Removes old runs, and adds new ones to the index. What is left is done after the next comparison.
+/// Removes old runs, and adds new ones to the run summaries. What is left is done after the next comparison.
 async fn prune(pass: &Pass<'_>, summary: &mut Summary) {
     let deadline = pass.deadline.min(Deadline::after(PRUNE_FOR)).moment();
     let keep = pass.services.config.keep_runs;
@@ -258,7 +258,7 @@ async fn prune(pass: &Pass<'_>, summary: &mut Summary) {
     if let Err(error) = pass.history.compact(now, deadline).await {
         // The list reads the runs one by one then.
         summary.problem(format!(
-            "the index of runs stays for now: {}",
+            "the run summaries stay as they are for now: {}",
             error_chain(&error)
         ));
     }

@@ -139,6 +139,14 @@ impl Identities {
             .map(|identity| identity.name.clone())
     }
 
+    /// The object id of an identity by its name.
+    pub(crate) fn principal_of(&self, name: &str) -> Option<&str> {
+        let user_assigned = self.user_assigned.iter().map(|(_, identity)| identity);
+        let mut all = self.by_header.values().chain(user_assigned);
+        all.find(|identity| identity.name.eq_ignore_ascii_case(name))
+            .map(|identity| identity.principal_id.as_str())
+    }
+
     /// Revokes every issued token.
     pub(crate) fn revoke_all(&self) {
         self.lock().clear();

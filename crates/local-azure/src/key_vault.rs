@@ -14,7 +14,7 @@ use crate::call::ServiceCall;
 use crate::identity::Identities;
 use crate::paging::{Keyed, page};
 use crate::response::{self, Response};
-use crate::vaults::{DeletedSecret, LocalVault, Secret, Vaults};
+use crate::vaults::{AccessRefusal, DeletedSecret, LocalVault, Secret, Vaults};
 use crate::world::World;
 use bodies::{SetSecret, UpdateSecret};
 use refusal::KeyVaultRefusal;
@@ -95,11 +95,22 @@ impl KeyVaultService {
             self.vault_of_host(call)
         };
         let vault = vault.ok_or(KeyVaultRefusal::NoVault)?;
-        if vault.denies(caller) {
-            return Err(KeyVaultRefusal::Denied {
-                caller: caller.to_owned(),
-                resource: vault.id.clone(),
-            });
+        let permission = permission(&call.method, &path);
+        match vault.refusal(caller, permission) {
+            Some(AccessRefusal::ByRole) => {
+                return Err(KeyVaultRefusal::Denied {
+                    caller: caller.to_owned(),
+                    resource: vault.id.clone(),
+                });
+            }
+            Some(AccessRefusal::ByPolicy) => {
+                return Err(KeyVaultRefusal::NoPolicy {
+                    caller: caller.to_owned(),
+                    permission,
+                    vault: vault.name.clone(),
+                });
+            }
+            None => {}
         }
         match path.as_slice() {
             ["secrets", rest @ ..] => self.secrets(vault, call, rest, now),
@@ -173,6 +184,18 @@ impl KeyVaultService {
             ))),
             _ => Err(KeyVaultRefusal::NotFound),
         }
+    }
+}
+
+/// The permission that an operation needs in a vault with access policies.
+fn permission(method: &Method, path: &[&str]) -> &'static str {
+    match (method, path) {
+        (&Method::GET, [_] | [_, _, "versions"]) => "list",
+        (&Method::GET, _) => "get",
+        (&Method::DELETE, ["deletedsecrets", ..]) => "purge",
+        (&Method::DELETE, _) => "delete",
+        (&Method::POST, ["deletedsecrets", ..]) => "recover",
+        _ => "set",
     }
 }
 

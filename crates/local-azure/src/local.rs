@@ -181,6 +181,7 @@ fn topic(subscription: &str, vault: &Vault) -> String {
         resource_group: group,
         ..
     } = vault;
+    let subscription = vault.subscription.as_deref().unwrap_or(subscription);
     format!(
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{name}"
     )

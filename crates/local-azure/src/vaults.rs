@@ -16,7 +16,7 @@ pub(crate) use event::SecretOccurrence;
 pub(crate) use new_secrets::NewSecrets;
 pub use secret::Attributes;
 pub(crate) use secret::{DeletedSecret, NewVersion, Secret, Version, VersionId, check_tags};
-pub(crate) use vault::LocalVault;
+pub(crate) use vault::{AccessRefusal, LocalVault};
 
 use crate::published_event::PublishedEvent;
 use crate::world::World;
@@ -50,6 +50,11 @@ impl Vaults {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LocalVault> {
         self.vaults.iter()
+    }
+
+    /// The subscriptions that have a vault.
+    pub(crate) fn subscriptions(&self) -> impl Iterator<Item = &str> {
+        self.vaults.iter().map(|vault| vault.subscription.as_str())
     }
 
     /// The resource groups that have a vault.

@@ -60,6 +60,15 @@ pub struct Vault {
     pub name: String,
     /// The name of its resource group.
     pub resource_group: String,
+    /// The id of its subscription. Default: that of the world.
+    pub subscription: Option<String>,
+    /// Whether access policies decide who may use the vault, and not roles. An identity without a
+    /// policy has no access then.
+    #[serde(default)]
+    pub access_policies: bool,
+    /// The access policies.
+    #[serde(default, rename = "access_policy")]
+    pub policies: Vec<AccessPolicy>,
     /// The secrets with their initial values.
     #[serde(default)]
     pub secrets: BTreeMap<String, Hidden>,
@@ -76,6 +85,16 @@ pub struct Vault {
     /// The prefix of the names of secrets whose events are delivered. An empty text means all.
     #[serde(default)]
     pub subject_begins_with: String,
+}
+
+/// An access policy of a vault. In TOML: `[[vault.access_policy]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessPolicy {
+    /// The identity: `site`, `site/slot`, or the name of a user-assigned identity.
+    pub identity: String,
+    /// The permissions for secrets, such as `List`.
+    pub secrets: Vec<String>,
 }
 
 /// A function app or web app.
@@ -206,14 +225,27 @@ impl World {
                     vault.name
                 ));
             }
-            for denied in &vault.denies {
-                if !apps.contains(&denied.to_lowercase()) && !identities.contains(&denied.as_str())
-                {
-                    problems.push(format!(
-                        "vault `{}` denies `{denied}`, which does not exist",
-                        vault.name
-                    ));
-                }
+            let is_there = |identity: &str| {
+                apps.contains(&identity.to_lowercase()) || identities.contains(&identity)
+            };
+            for denied in vault.denies.iter().filter(|it| !is_there(it)) {
+                problems.push(format!(
+                    "vault `{}` denies `{denied}`, which does not exist",
+                    vault.name
+                ));
+            }
+            let policies = vault.policies.iter().map(|policy| &policy.identity);
+            for identity in policies.filter(|it| !is_there(it)) {
+                problems.push(format!(
+                    "vault `{}` has an access policy for `{identity}`, which does not exist",
+                    vault.name
+                ));
+            }
+            if !vault.access_policies && !vault.policies.is_empty() {
+                problems.push(format!(
+                    "vault `{}` has access policies, and `access_policies` is false",
+                    vault.name
+                ));
             }
         }
         if problems.is_empty() {

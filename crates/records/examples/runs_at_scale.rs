@@ -1,4 +1,4 @@
-//! Writes a history of many runs into a new folder, and measures its index and its list:
+//! Writes a history of many runs into a new folder, and measures its summaries and its list:
 //! `cargo run --release --package keyrelay-records --example runs_at_scale -- FOLDER [RUNS] [DAYS]`.
 //!
 //! `keyrelay runs --store FOLDER` lists the same runs.
@@ -44,24 +44,24 @@ async fn main() -> anyhow::Result<()> {
     let begin = Instant::now();
     // Later, so that the announcements of late records have come true.
     let later = now + Duration::from_hours(1);
-    let indexed = history.compact(later, begin + Duration::from_hours(1));
-    println!("{} runs indexed", indexed.await?);
-    report("index them", begin);
+    let summarized = history.compact(later, begin + Duration::from_hours(1));
+    println!("{} runs summarized", summarized.await?);
+    report("summarize them", begin);
 
     for limit in [20, usize::MAX] {
         let begin = Instant::now();
-        let (mut listed, mut not_indexed) = (0, 0);
+        let (mut listed, mut without_summary) = (0, 0);
         let mut parts = pin!(history.entries(""));
         while listed < limit
             && let Some(part) = parts.try_next().await?
         {
             let part = part.get(..limit - listed).unwrap_or(&part);
-            let is_indexed = |entry: &&Entry| matches!(entry, Entry::Indexed(_));
+            let has_summary = |entry: &&Entry| matches!(entry, Entry::Summary(_));
             listed += part.len();
-            not_indexed += part.len() - part.iter().filter(is_indexed).count();
+            without_summary += part.len() - part.iter().filter(has_summary).count();
         }
         report(
-            &format!("list {listed} runs, {not_indexed} of them not indexed"),
+            &format!("list {listed} runs, {without_summary} of them without a summary"),
             begin,
         );
     }

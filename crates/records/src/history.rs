@@ -1,10 +1,10 @@
-//! The run history. Each run is an object in the store: `runs/<day>/<id>.json`. An index has the
-//! summaries of older ones.
+//! The run history. Each run is an object in the store: `runs/<day>/<id>.json`. The run summaries
+//! are those of older runs, many in one object.
 
 mod compact;
-mod index;
 mod listing;
 mod segment;
+mod summaries;
 
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::record::{FORMAT, Run};
 use crate::run_id::{self, RunId};
-pub use index::IndexError;
 pub use listing::Entry;
+pub use summaries::SummaryError;
 
 /// The folder of all runs in the store.
 const FOLDER: &str = "runs";
@@ -130,7 +130,7 @@ impl History {
     }
 
     /// Removes the runs of the days before `now` minus `keep`, the oldest first, until `deadline`,
-    /// and their part of the index. Returns the number of runs. What is left is removed the next
+    /// and their run summaries. Returns the number of runs. What is left is removed the next
     /// time.
     pub async fn prune(
         &self,
@@ -160,7 +160,7 @@ impl History {
             }
         }
         if pruned > 0 && !is_late() {
-            self.prune_index(&run_id::of_day(&oldest).0).await?;
+            self.prune_summaries(&run_id::of_day(&oldest).0).await?;
         }
         Ok(pruned)
     }
@@ -202,8 +202,8 @@ fn key(id: &RunId) -> String {
 }
 
 #[cfg(test)]
-mod index_tests;
-#[cfg(test)]
 mod request_tests;
+#[cfg(test)]
+mod summary_tests;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ pub mod store;
 pub mod summary;
 mod text;
 
-pub use history::{Entry, History, HistoryError, IndexError};
+pub use history::{Entry, History, HistoryError, SummaryError};
 pub use index::{
     CurrentVersion, Found, Index, IndexChange, IndexState, IndexUpdate, IndexedApp,
     IndexedReference, Users,

@@ -22,4 +22,5 @@ mod references;
 mod retries;
 mod settings;
 mod sites;
+mod vaults;
 mod writes;

@@ -205,6 +205,11 @@ impl Environment {
         }
     }
 
+    /// The object ids of the identities, as far as they are known.
+    pub(super) fn known_principals(&self) -> impl Iterator<Item = &str> {
+        self.principals.iter().filter_map(Option::as_deref)
+    }
+
     /// The object id of the first identity, for a command, or a placeholder.
     pub(super) fn principal_or_placeholder(&self) -> &str {
         let first = self.principals.first();

@@ -2,16 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use keyrelay_azure::{AzureError, Call, EventSubscription, SystemTopic};
+use keyrelay_azure::{Call, EventSubscription, SystemTopic};
 
 use super::apps::App;
 use super::environment::Environment;
 use super::finding::Findings;
+use super::vaults::Vaults;
 use crate::out;
 
 /// The event that starts a rotation.
 const NEW_VERSION: &str = "Microsoft.KeyVault.SecretNewVersionCreated";
+
+/// The number of subscriptions whose topics are listed concurrently.
+const AT_ONCE: usize = 8;
 
 /// The function that receives events, at the end of its resource id.
 const FUNCTION: &str = "/functions/SecretEvent";
@@ -19,30 +24,18 @@ const FUNCTION: &str = "/functions/SecretEvent";
 pub(super) async fn check(
     environment: &Environment,
     apps: &[App],
+    vaults: &Vaults,
     call: &Call,
     findings: &mut Findings,
 ) {
-    let vaults = vaults(environment, apps);
-    if vaults.is_empty() {
+    if vaults.names.is_empty() {
         return;
     }
-    let topics = match topics(environment, call).await {
-        Ok(topics) => topics,
-        Err(error) => {
-            let fix = "run this with the role Reader: keyrelay itself needs no right to see event subscriptions";
-            return findings.bad(
-                "events",
-                format!("system topics cannot be listed: {}", out::chain(&error)),
-                fix,
-            );
-        }
-    };
-    for vault in vaults {
-        let topic = topics
-            .iter()
-            .filter(|topic| source_of(topic).is_some_and(|it| it.eq_ignore_ascii_case(&vault)));
+    let topics = Topics::list(environment, vaults, call).await;
+    for vault in &vaults.names {
+        let (found, unreadable) = topics.of(vault, vaults);
         let mut subscriptions = Vec::new();
-        for topic in topic {
+        for topic in &found {
             match environment
                 .resource_manager
                 .event_subscriptions(topic, call)
@@ -55,56 +48,54 @@ pub(super) async fn check(
                 }
             }
         }
-        report(
-            environment,
-            &vault,
-            &secrets(apps, &vault),
-            &subscriptions,
-            findings,
-        );
+        if let (true, Some(reason)) = (found.is_empty(), unreadable) {
+            let fix = "run this with the role Reader in the subscription of the vault: keyrelay itself needs no right to see event subscriptions";
+            let words = format!("{vault}: system topics cannot be listed: {reason}");
+            findings.bad("events", words, fix);
+            continue;
+        }
+        let secrets = secrets(apps, vault);
+        report(environment, vault, &secrets, &subscriptions, findings);
     }
 }
 
-/// The vaults of the configuration, or those that apps reference, in lower case.
-fn vaults(environment: &Environment, apps: &[App]) -> BTreeSet<String> {
-    let configured = &environment.config.vaults;
-    let referenced = apps
-        .iter()
-        .flat_map(|app| &app.references)
-        .filter_map(|it| it.vault_name.as_deref());
-    let is_allowed = |vault: &&str| {
-        configured.is_empty() || configured.iter().any(|it| it.eq_ignore_ascii_case(vault))
-    };
-    let configured = configured.iter().map(|vault| vault.to_lowercase());
-    configured
-        .chain(referenced.filter(is_allowed).map(str::to_lowercase))
-        .collect()
+/// The system topics of each subscription, by its id in lower case, or the reason why they cannot be
+/// listed.
+struct Topics(BTreeMap<String, Result<Vec<SystemTopic>, String>>);
+
+impl Topics {
+    /// Lists the topics of the subscriptions of the vaults. A topic is in the subscription of its
+    /// vault.
+    async fn list(environment: &Environment, vaults: &Vaults, call: &Call) -> Self {
+        let azure = &environment.resource_manager;
+        let lists = stream::iter(&vaults.subscriptions).map(async |subscription| {
+            let topics = azure.system_topics(subscription, call).await;
+            let topics = topics.map_err(|error| out::chain(&error));
+            (subscription.clone(), topics)
+        });
+        Self(lists.buffered(AT_ONCE).collect().await)
+    }
+
+    /// The topics of a vault, and the reason why there may be others.
+    fn of(&self, vault: &str, vaults: &Vaults) -> (Vec<&SystemTopic>, Option<&str>) {
+        let own = vaults.subscription_of(vault);
+        let lists = self.0.iter();
+        let lists =
+            lists.filter(|(subscription, _)| own.as_ref().is_none_or(|own| own == *subscription));
+        let (mut topics, mut unreadable) = (Vec::new(), None);
+        for (_, list) in lists {
+            match list {
+                Ok(list) => topics.extend(list.iter().filter(|topic| is_of(topic, vault))),
+                Err(reason) => unreadable = Some(reason.as_str()),
+            }
+        }
+        (topics, unreadable)
+    }
 }
 
-/// All system topics in the subscriptions of the scope and of keyrelay itself.
-async fn topics(environment: &Environment, call: &Call) -> Result<Vec<SystemTopic>, AzureError> {
-    let scopes = environment
-        .config
-        .scope
-        .iter()
-        .map(|scope| scope.subscription().to_lowercase());
-    let own = environment
-        .own
-        .iter()
-        .map(|own| own.subscription().to_lowercase());
-    let mut topics = BTreeMap::new();
-    for subscription in scopes.chain(own).collect::<BTreeSet<_>>() {
-        let found = environment
-            .resource_manager
-            .system_topics(&subscription, call)
-            .await?;
-        topics.extend(
-            found
-                .into_iter()
-                .map(|topic| (topic.id.to_lowercase(), topic)),
-        );
-    }
-    Ok(topics.into_values().collect())
+/// Whether a topic publishes the events of this vault.
+fn is_of(topic: &SystemTopic, vault: &str) -> bool {
+    source_of(topic).is_some_and(|it| it.eq_ignore_ascii_case(vault))
 }
 
 /// The vault that is the source of a topic.

@@ -12,6 +12,30 @@ pub(super) struct Findings {
     failed: usize,
 }
 
+/// A kind of finding.
+struct Kind {
+    word: &'static str,
+    colour: AnsiColor,
+    /// Whether the command succeeds in spite of it.
+    is_ok: bool,
+}
+
+const GOOD: Kind = Kind {
+    word: "ok  ",
+    colour: AnsiColor::Green,
+    is_ok: true,
+};
+const WARNING: Kind = Kind {
+    word: "warn",
+    colour: AnsiColor::Yellow,
+    is_ok: true,
+};
+const BAD: Kind = Kind {
+    word: "FAIL",
+    colour: AnsiColor::Red,
+    is_ok: false,
+};
+
 impl Findings {
     pub(super) fn new(json: bool) -> Self {
         Self {
@@ -23,13 +47,18 @@ impl Findings {
 
     /// Reports a check that passed.
     pub(super) fn good(&mut self, what: &str, words: impl AsRef<str>) {
-        self.say(what, words.as_ref(), None);
+        self.say(&GOOD, what, words.as_ref(), None);
+    }
+
+    /// Reports something that works and is not as it should be, with its fix.
+    pub(super) fn warning(&mut self, what: &str, words: impl AsRef<str>, fix: impl AsRef<str>) {
+        self.say(&WARNING, what, words.as_ref(), Some(fix.as_ref()));
     }
 
     /// Reports a check that failed, with its fix.
     pub(super) fn bad(&mut self, what: &str, words: impl AsRef<str>, fix: impl AsRef<str>) {
         self.failed += 1;
-        self.say(what, words.as_ref(), Some(fix.as_ref()));
+        self.say(&BAD, what, words.as_ref(), Some(fix.as_ref()));
     }
 
     pub(super) fn count(&self) -> usize {
@@ -40,17 +69,13 @@ impl Findings {
         self.failed
     }
 
-    fn say(&mut self, what: &str, words: &str, fix: Option<&str>) {
+    fn say(&mut self, kind: &Kind, what: &str, words: &str, fix: Option<&str>) {
         self.count += 1;
         if self.json {
-            let line = json!({ "what": what, "ok": fix.is_none(), "message": words, "fix": fix });
+            let line = json!({ "what": what, "ok": kind.is_ok, "message": words, "fix": fix });
             return out::line(&line.to_string());
         }
-        let (word, style) = if fix.is_none() {
-            ("ok  ", AnsiColor::Green.on_default())
-        } else {
-            ("FAIL", AnsiColor::Red.on_default())
-        };
+        let (word, style) = (kind.word, kind.colour.on_default());
         let fix = fix
             .map(|fix| format!(" | fix: {}", out::printable(fix)))
             .unwrap_or_default();

@@ -1,10 +1,8 @@
-//! Checks of the identity's rights to each app that references a secret, and in each vault.
-
-use std::collections::BTreeMap;
+//! Checks of the identity's rights to each app that references a secret.
 
 use keyrelay_azure::Call;
 use keyrelay_config::route;
-use keyrelay_model::{AppId, SecretName, VaultHost};
+use keyrelay_model::{AppId, SecretName};
 use keyrelay_sandbox::policy_files;
 
 use super::apps::App;
@@ -92,7 +90,6 @@ pub(super) async fn check(
             grant(environment, &app.id, &actions),
         );
     }
-    vaults(environment, apps, call, findings).await;
 }
 
 /// The actions that rotations of this app need.
@@ -137,44 +134,4 @@ fn grant(environment: &Environment, app: &AppId, actions: &[&str]) -> String {
          --assignee-principal-type ServicePrincipal --role \"{name}\" --scope {group}",
         list.join(",")
     )
-}
-
-/// Checks that the versions of secrets can be listed, in each vault that apps reference.
-async fn vaults(environment: &Environment, apps: &[App], call: &Call, findings: &mut Findings) {
-    let suffix = &environment.config.cloud.vault_suffix;
-    let mut secrets: BTreeMap<String, (VaultHost, SecretName)> = BTreeMap::new();
-    for reference in apps.iter().flat_map(|app| &app.references) {
-        let (Some(vault), Some(secret)) = (&reference.vault_name, &reference.secret_name) else {
-            continue;
-        };
-        if let (Ok(host), Ok(secret)) = (format!("{vault}.{suffix}").parse(), secret.parse()) {
-            secrets
-                .entry(vault.to_lowercase())
-                .or_insert((host, secret));
-        }
-    }
-    for (vault, (host, secret)) in secrets {
-        match environment.key_vault.versions(&host, &secret, call).await {
-            Ok(versions) => {
-                findings.good("vault", format!("{vault}: the versions of {secret} can be listed: {}", versions.len()))
-            }
-            Err(error) if error.is_forbidden() => {
-                let principal = environment.principal_or_placeholder();
-                findings.bad(
-                    "vault",
-                    format!("{vault}: the versions of {secret} cannot be listed: {}", out::chain(&error)),
-                    format!(
-                        "az role assignment create --assignee-object-id {principal} --assignee-principal-type \
-                         ServicePrincipal --role \"Key Vault Reader\" --scope \"$(az keyvault show --name {vault} --query id -o tsv)\"  \
-                         (it shows no value; the Terraform module has a smaller role)"
-                    ),
-                );
-            }
-            Err(error) => findings.bad(
-                "vault",
-                format!("{vault}: {}", out::chain(&error)),
-                "correct the vault's name in the reference, and let keyrelay through the vault's firewall",
-            ),
-        }
-    }
 }

@@ -80,13 +80,14 @@ pub(super) async fn check(environment: &Environment, findings: &mut Findings) {
     pending(&Pending::new(store), findings).await;
 }
 
+/// Looks for the last event in the newest runs. `days` are newest first, and so are the runs of a day.
 async fn last_event(history: &History, days: &[String], findings: &mut Findings) {
     let mut examined = 0;
-    for day in days.iter().rev() {
+    for day in days {
         let Ok(runs) = history.of_day(day).await else {
             continue;
         };
-        for id in runs.iter().rev() {
+        for id in &runs {
             examined += 1;
             if examined > RUNS {
                 return findings.good("last event", format!("none among the last {RUNS} runs"));

@@ -125,11 +125,11 @@ impl Found {
     }
 }
 
-/// Reads the run of an entry, unless the index has it.
+/// Reads the run of an entry, unless it has a summary.
 async fn found(history: &History, entry: Entry) -> Result<Option<Found>, HistoryError> {
     match entry {
-        Entry::Indexed(summary) => Ok(Some(Found::Summary(summary))),
-        Entry::NotIndexed(id) => {
+        Entry::Summary(summary) => Ok(Some(Found::Summary(summary))),
+        Entry::WithoutSummary(id) => {
             let run = read(history, &id).await?;
             Ok(run.map(|run| {
                 let summary = Summary::of(&run);

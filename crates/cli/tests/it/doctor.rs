@@ -3,3 +3,4 @@
 mod azure;
 mod function_app;
 mod installation;
+mod vaults;

@@ -98,7 +98,7 @@ impl Resolver {
         let Some(vault) = vault else {
             return fail(ResolveStatus::VaultNotFound, "The vault was not found.");
         };
-        if vault.denies(&identity.name) {
+        if vault.refusal(&identity.name, "get").is_some() {
             return fail(
                 ResolveStatus::AccessToKeyVaultDenied,
                 "The identity has no access to the vault.",

@@ -15,7 +15,15 @@ pub(super) enum KeyVaultRefusal {
     NotFound,
     NoApiVersion,
     BadParameter(String),
-    Denied { caller: String, resource: String },
+    Denied {
+        caller: String,
+        resource: String,
+    },
+    NoPolicy {
+        caller: String,
+        permission: &'static str,
+        vault: String,
+    },
     Disabled,
     Vault(VaultError),
 }
@@ -57,6 +65,22 @@ impl KeyVaultRefusal {
                     "Forbidden",
                     &message,
                     "ForbiddenByRbac",
+                )
+            }
+            Self::NoPolicy {
+                caller,
+                permission,
+                vault,
+            } => {
+                let message = format!(
+                    "The user, group or application 'name={caller}' does not have secrets {permission} \
+                     permission on key vault '{vault};location=westeurope'."
+                );
+                with_inner_code(
+                    StatusCode::FORBIDDEN,
+                    "Forbidden",
+                    &message,
+                    "ForbiddenByPolicy",
                 )
             }
             Self::Disabled => {

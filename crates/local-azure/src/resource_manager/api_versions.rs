@@ -152,6 +152,17 @@ pub(super) const EVENT_GRID: ApiVersions = ApiVersions::of(&[
     "2025-02-15",
 ]);
 
+/// Vaults.
+pub(super) const VAULTS: ApiVersions = ApiVersions::of(&[
+    "2018-02-14",
+    "2019-09-01",
+    "2021-10-01",
+    "2022-07-01",
+    "2023-02-01",
+    "2023-07-01",
+    "2024-11-01",
+]);
+
 /// Role assignments, role definitions and permissions.
 pub(super) const AUTHORIZATION: ApiVersions = ApiVersions::of(&[
     "2015-07-01",

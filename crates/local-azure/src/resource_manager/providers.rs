@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::api_versions::{ApiVersions, EVENT_GRID, PLANS, SITES};
+use super::api_versions::{ApiVersions, EVENT_GRID, PLANS, SITES, VAULTS};
 use super::refusal::ResourceManagerRefusal;
 use super::request::{ManagerRequest, OperationResult};
 use super::state::ResourceManagerService;
@@ -10,8 +10,9 @@ use crate::paging::Keyed;
 use crate::response;
 
 /// The resource types of each namespace.
-const PROVIDERS: [(&str, &[(&str, ApiVersions)]); 2] = [
+const PROVIDERS: [(&str, &[(&str, ApiVersions)]); 3] = [
     ("Microsoft.EventGrid", &[("systemTopics", EVENT_GRID)]),
+    ("Microsoft.KeyVault", &[("vaults", VAULTS)]),
     (
         "Microsoft.Web",
         &[

@@ -90,7 +90,11 @@ fn resources(manager: &ResourceManagerService) -> impl Iterator<Item = Resource>
         kind: Some(plan.kind().to_owned()),
         more: json!({ "sku": plan.sku() }),
     });
-    apps.chain(plans).chain(manager.vaults.iter().map(of_vault))
+    let vaults = manager.vaults.iter().filter(|vault| {
+        let own = &manager.subscription;
+        vault.subscription.eq_ignore_ascii_case(own)
+    });
+    apps.chain(plans).chain(vaults.map(of_vault))
 }
 
 fn of_app(manager: &ResourceManagerService, app: &LocalApp) -> Resource {

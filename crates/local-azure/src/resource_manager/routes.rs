@@ -3,12 +3,12 @@
 use axum::http::Method;
 
 use super::api_versions::{
-    AUTHORIZATION, ApiVersions, EVENT_GRID, PLANS, RESOURCES, SITES, SUBSCRIPTIONS,
+    AUTHORIZATION, ApiVersions, EVENT_GRID, PLANS, RESOURCES, SITES, SUBSCRIPTIONS, VAULTS,
 };
 use super::request::{ManagerRequest, OperationResult, Scope, Target};
 use super::{
     connection_strings, groups, lifecycle, plans, providers, references, resources, rights,
-    settings, site_config, sites, subscriptions, swap, topics,
+    settings, site_config, sites, subscriptions, swap, topics, vaults,
 };
 
 /// Executes an operation.
@@ -32,6 +32,14 @@ impl Route {
                 && route.scopes.contains(&target.scope)
                 && route.matches(target.rest)
         })
+    }
+
+    /// Whether the operation is about vaults or their topics: other subscriptions than that of the
+    /// world have nothing else.
+    pub(super) fn is_of_vaults(&self) -> bool {
+        let types = ["microsoft.keyvault/", "microsoft.eventgrid/"];
+        let path = self.path.strip_prefix("providers/").unwrap_or_default();
+        types.iter().any(|it| path.starts_with(it))
     }
 
     fn matches(&self, path: &[&str]) -> bool {
@@ -113,6 +121,7 @@ static ROUTES: &[Route] = &[
     route(GET, APP, "config/configreferences/{}", REFERENCES, references::list),
     route(GET, APP, "config/configreferences/{}/{}", REFERENCES, references::get),
     route(POST, APP, "config/configreferences/{}/refresh", REFRESH, references::refresh),
+    route(GET, SUBSCRIPTION, "providers/microsoft.keyvault/vaults", VAULTS, vaults::list),
     route(GET, SUBSCRIPTION, "providers/microsoft.eventgrid/systemtopics", EVENT_GRID, topics::list),
     route(GET, GROUP, "providers/microsoft.eventgrid/systemtopics/{}/eventsubscriptions", EVENT_GRID, topics::subscriptions),
     route(GET, ANY, "permissions", AUTHORIZATION, rights::permissions),

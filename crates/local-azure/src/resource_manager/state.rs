@@ -61,6 +61,17 @@ impl ResourceManagerService {
         }
     }
 
+    /// Whether a subscription exists: that of the world, or one that has a vault.
+    pub(super) fn has_subscription(&self, id: &str) -> bool {
+        self.subscriptions()
+            .any(|subscription| subscription.eq_ignore_ascii_case(id))
+    }
+
+    /// The ids of all subscriptions, with repetitions.
+    pub(super) fn subscriptions(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.subscription.as_str()).chain(self.vaults.subscriptions())
+    }
+
     /// Adds an event subscription to the listings.
     pub(crate) fn add_event_subscription(&self, subscription: ListedSubscription) {
         self.event_subscriptions

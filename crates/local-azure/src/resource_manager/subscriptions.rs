@@ -1,5 +1,7 @@
 //! The tenant and its subscription.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::request::{ManagerRequest, OperationResult};
@@ -26,19 +28,25 @@ pub(super) fn tenants(request: &ManagerRequest<'_>) -> OperationResult {
 /// Lists the subscriptions of the caller.
 pub(super) fn list(request: &ManagerRequest<'_>) -> OperationResult {
     let manager = request.manager;
-    let subscriptions = vec![(manager.subscription.clone(), subscription(manager))];
-    Ok(manager.list(request.call, subscriptions))
+    let subscriptions: BTreeMap<String, Value> = manager
+        .subscriptions()
+        .map(|id| (id.to_lowercase(), subscription(manager, id)))
+        .collect();
+    Ok(manager.list(request.call, subscriptions.into_iter().collect()))
 }
 
 /// Gets the subscription.
 pub(super) fn get(request: &ManagerRequest<'_>) -> OperationResult {
-    Ok(response::ok(&subscription(request.manager)))
+    Ok(response::ok(&subscription(
+        request.manager,
+        &request.manager.subscription,
+    )))
 }
 
-fn subscription(manager: &ResourceManagerService) -> Value {
+fn subscription(manager: &ResourceManagerService, id: &str) -> Value {
     json!({
-        "id": format!("/subscriptions/{}", manager.subscription),
-        "subscriptionId": manager.subscription,
+        "id": format!("/subscriptions/{id}"),
+        "subscriptionId": id,
         "tenantId": manager.tenant,
         "displayName": "Local",
         "state": "Enabled",

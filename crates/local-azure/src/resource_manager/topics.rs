@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use super::event_subscription::ListedSubscription;
 use super::request::{ManagerRequest, OperationResult};
-use super::state::ResourceManagerService;
 use crate::paging::Keyed;
 
 /// Lists the system topics.
@@ -13,7 +12,8 @@ pub(super) fn list(request: &ManagerRequest<'_>) -> OperationResult {
     let rows = manager
         .event_subscriptions()
         .iter()
-        .map(|it| (it.vault.clone(), topic(manager, it)))
+        .filter(|it| is_in(it, request.target.subscription))
+        .map(|it| (it.vault.clone(), topic(it)))
         .collect();
     Ok(manager.list(request.call, rows))
 }
@@ -23,25 +23,33 @@ pub(super) fn subscriptions(request: &ManagerRequest<'_>) -> OperationResult {
     let (manager, name) = (request.manager, request.part(3));
     request.group()?;
     let all = manager.event_subscriptions();
-    let of_topic = all.iter().filter(|it| it.vault.eq_ignore_ascii_case(name));
+    let of_topic = all
+        .iter()
+        .filter(|it| it.vault.eq_ignore_ascii_case(name) && is_in(it, request.target.subscription));
     let rows: Vec<Keyed> = of_topic
-        .map(|it| (it.vault.clone(), subscription(manager, it)))
+        .map(|it| (it.vault.clone(), subscription(it)))
         .collect();
     Ok(manager.list(request.call, rows))
 }
 
-fn topic_id(manager: &ResourceManagerService, it: &ListedSubscription) -> String {
+/// Whether the topic is in this subscription, which is that of its vault.
+fn is_in(it: &ListedSubscription, subscription: Option<&str>) -> bool {
+    let own = it.topic.split('/').nth(2).unwrap_or_default();
+    subscription.is_some_and(|wanted| own.eq_ignore_ascii_case(wanted))
+}
+
+fn topic_id(it: &ListedSubscription) -> String {
     let group = it.topic.split('/').nth(4).unwrap_or_default();
-    let subscription = &manager.subscription;
+    let subscription = it.topic.split('/').nth(2).unwrap_or_default();
     format!(
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.EventGrid/systemTopics/{}",
         it.vault
     )
 }
 
-fn topic(manager: &ResourceManagerService, it: &ListedSubscription) -> Value {
+fn topic(it: &ListedSubscription) -> Value {
     json!({
-        "id": topic_id(manager, it),
+        "id": topic_id(it),
         "name": it.vault,
         "type": "Microsoft.EventGrid/systemTopics",
         "location": "westeurope",
@@ -53,14 +61,14 @@ fn topic(manager: &ResourceManagerService, it: &ListedSubscription) -> Value {
     })
 }
 
-fn subscription(manager: &ResourceManagerService, it: &ListedSubscription) -> Value {
+fn subscription(it: &ListedSubscription) -> Value {
     let types = if it.event_types.is_empty() {
         Value::Null
     } else {
         json!(it.event_types)
     };
     json!({
-        "id": format!("{}/eventSubscriptions/{}", topic_id(manager, it), it.name),
+        "id": format!("{}/eventSubscriptions/{}", topic_id(it), it.name),
         "name": it.name,
         "type": "Microsoft.EventGrid/systemTopics/eventSubscriptions",
         "properties": {

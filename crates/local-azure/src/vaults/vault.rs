@@ -11,12 +11,13 @@ use super::error::VaultError;
 use super::secret::{DeletedSecret, NewVersion, Secret, Version};
 use crate::azure_cloud::AzureCloud;
 use crate::hidden::Hidden;
-use crate::world::{self, is_name};
+use crate::world::{self, AccessPolicy, is_name};
 
 /// A vault.
 #[derive(Debug)]
 pub(crate) struct LocalVault {
     pub(crate) name: String,
+    pub(crate) subscription: String,
     pub(crate) resource_group: String,
     /// The Resource Manager id.
     pub(crate) id: String,
@@ -24,7 +25,18 @@ pub(crate) struct LocalVault {
     /// on the listener.
     pub(crate) url: String,
     denies: Vec<String>,
+    /// The access policies. `None` means that roles decide.
+    policies: Option<Vec<AccessPolicy>>,
     secrets: Mutex<Secrets>,
+}
+
+/// The reason why an identity has no access to a vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AccessRefusal {
+    /// It has no role.
+    ByRole,
+    /// No access policy has the permission.
+    ByPolicy,
 }
 
 /// Secrets by lower-case name, because names compare case-insensitively.
@@ -41,6 +53,7 @@ impl LocalVault {
         cloud: AzureCloud,
         now: Timestamp,
     ) -> Self {
+        let subscription = vault.subscription.as_deref().unwrap_or(subscription);
         let id = format!(
             "/subscriptions/{subscription}/resourceGroups/{}/providers/Microsoft.KeyVault/vaults/{}",
             vault.resource_group, vault.name
@@ -60,6 +73,7 @@ impl LocalVault {
         let live = vault.secrets.iter().map(first).collect();
         Self {
             name: vault.name.clone(),
+            subscription: subscription.to_owned(),
             resource_group: vault.resource_group.clone(),
             id,
             url: format!(
@@ -68,6 +82,7 @@ impl LocalVault {
                 cloud.vault_suffix()
             ),
             denies: vault.denies.clone(),
+            policies: vault.access_policies.then(|| vault.policies.clone()),
             secrets: Mutex::new(Secrets {
                 live,
                 deleted: BTreeMap::new(),
@@ -75,9 +90,25 @@ impl LocalVault {
         }
     }
 
-    /// Whether an identity has no access to the vault.
-    pub(crate) fn denies(&self, caller: &str) -> bool {
-        self.denies.iter().any(|it| it.eq_ignore_ascii_case(caller))
+    /// The reason why an identity has no permission, such as `list`. `None` means that it has.
+    pub(crate) fn refusal(&self, caller: &str, permission: &str) -> Option<AccessRefusal> {
+        if self.denies.iter().any(|it| it.eq_ignore_ascii_case(caller)) {
+            return Some(AccessRefusal::ByRole);
+        }
+        let policies = self.policies.as_ref()?;
+        let has = |text: &String| {
+            text.eq_ignore_ascii_case(permission) || text.eq_ignore_ascii_case("all")
+        };
+        let mut of_caller = policies
+            .iter()
+            .filter(|policy| policy.identity.eq_ignore_ascii_case(caller));
+        let is_allowed = of_caller.any(|policy| policy.secrets.iter().any(has));
+        (!is_allowed).then_some(AccessRefusal::ByPolicy)
+    }
+
+    /// The access policies. `None` means that roles decide.
+    pub(crate) fn policies(&self) -> Option<&[AccessPolicy]> {
+        self.policies.as_deref()
     }
 
     /// Creates a version, and the secret if it does not exist.

@@ -1,5 +1,6 @@
 //! Identity, Key Vault, Resource Manager, faults and app processes.
 
+mod access_policies;
 mod api_versions;
 mod app_process;
 mod audit;

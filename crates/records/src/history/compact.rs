@@ -1,5 +1,5 @@
-//! Keeps the index of runs up to date. Nothing depends on it: a run that is not in the index yet is
-//! read by itself.
+//! Keeps the run summaries up to date. Nothing depends on them: a run without a summary is read by
+//! itself.
 //!
 //! A run gets into a segment 15 minutes after it began, so that it has been recorded by then. The
 //! record of a run that is written or changed later is announced first ([`Change`]), and the list
@@ -18,13 +18,13 @@ use keyrelay_model::error_chain;
 use keyrelay_store::StoreError;
 use tokio::time::Instant;
 
-use super::index::{self, Change, IndexKeys, StoredSegment};
 use super::segment::Segment;
+use super::summaries::{self, Change, StoredSegment, SummaryKeys};
 use super::{History, HistoryError};
 use crate::run_id::{self, RunId};
 use crate::summary::Summary;
 
-/// The age at which a run gets into the index, and at which the announcement of a change has come
+/// The age at which a run gets a summary, and at which the announcement of a change has come
 /// true.
 const SETTLED_AFTER: Duration = Duration::from_mins(15);
 
@@ -32,7 +32,7 @@ const SETTLED_AFTER: Duration = Duration::from_mins(15);
 /// than the time that a change takes: at most 11 operations of 8 s.
 const ANNOUNCED_AFTER: Duration = Duration::from_mins(10);
 
-/// The sizes of the parts of an index.
+/// The sizes of the parts of the run summaries.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
     /// The number of runs and rotations from which a segment takes no more runs. It has at most a
@@ -54,7 +54,7 @@ impl Default for Sizes {
 /// The number of runs that are read at once.
 const AT_ONCE: usize = 16;
 
-/// The index ends there until runs have been recorded.
+/// The run summaries end there until runs have been recorded.
 const BEGIN: &str = "0";
 
 struct Compaction<'a> {
@@ -63,20 +63,20 @@ struct Compaction<'a> {
     days: Vec<String>,
     deadline: Instant,
     sizes: Sizes,
-    /// The number of runs that got into the index.
+    /// The number of runs that got a summary.
     added: usize,
 }
 
-/// A record as the index has it.
-enum Indexable {
+/// A record as the run summaries have it.
+enum Summarized {
     Summary(Summary),
     Unreadable(RunId),
     Missing(RunId),
 }
 
 impl History {
-    /// Adds the runs that are older than 15 minutes at `now` to the index, the oldest first, until
-    /// `deadline`, and the changes of runs that are in it. Returns the number of added runs. What
+    /// Adds the runs that are older than 15 minutes at `now` to the run summaries, the oldest first,
+    /// until `deadline`, and the changes of runs that have one. Returns the number of added runs. What
     /// is left is added the next time.
     pub async fn compact(&self, now: Timestamp, deadline: Instant) -> Result<usize, StoreError> {
         self.compact_to(Sizes::default(), now, deadline).await
@@ -104,7 +104,7 @@ impl History {
         }
     }
 
-    /// Announces a change of the record of a run, if the run may be in the index already.
+    /// Announces a change of the record of a run, if the run may have a summary already.
     pub(super) async fn announce_late(&self, id: &RunId) -> Result<(), StoreError> {
         if id.as_str() >= before(self.0.now(), ANNOUNCED_AFTER).as_str() {
             return Ok(());
@@ -113,28 +113,29 @@ impl History {
     }
 
     /// Removes the segments of runs before `oldest`, the lower bound of ids.
-    pub(super) async fn prune_index(&self, oldest: &str) -> Result<(), StoreError> {
-        let segments = IndexKeys::list(&self.0).await?.segments;
+    pub(super) async fn prune_summaries(&self, oldest: &str) -> Result<(), StoreError> {
+        let segments = SummaryKeys::list(&self.0).await?.segments;
         // A segment ends where the next one begins, or before.
         let old = segments.iter().zip(segments.iter().skip(1));
-        let old = old.filter(|(_, next)| index::first_id(next).is_some_and(|end| end <= oldest));
+        let old =
+            old.filter(|(_, next)| summaries::first_id(next).is_some_and(|end| end <= oldest));
         let old: Vec<String> = old.map(|(key, _)| key.clone()).collect();
         self.0.delete_all(&old).await
     }
 
     /// Reads the records of these runs, in their order.
-    async fn indexables(&self, ids: Vec<RunId>) -> Result<Vec<Indexable>, StoreError> {
-        let reading = stream::iter(ids).map(async |id| self.indexable(&id).await);
+    async fn summarize_all(&self, ids: Vec<RunId>) -> Result<Vec<Summarized>, StoreError> {
+        let reading = stream::iter(ids).map(async |id| self.summarize(&id).await);
         reading.buffered(AT_ONCE).try_collect().await
     }
 
-    async fn indexable(&self, id: &RunId) -> Result<Indexable, StoreError> {
+    async fn summarize(&self, id: &RunId) -> Result<Summarized, StoreError> {
         match self.read(id).await {
-            Ok(run) => Ok(Indexable::Summary(Summary::of(&run))),
-            Err(HistoryError::Missing(id)) => Ok(Indexable::Missing(id)),
+            Ok(run) => Ok(Summarized::Summary(Summary::of(&run))),
+            Err(HistoryError::Missing(id)) => Ok(Summarized::Missing(id)),
             Err(
                 HistoryError::Newer { .. } | HistoryError::Store(StoreError::Unreadable { .. }),
-            ) => Ok(Indexable::Unreadable(id.clone())),
+            ) => Ok(Summarized::Unreadable(id.clone())),
             Err(HistoryError::Store(error)) => Err(error),
         }
     }
@@ -143,12 +144,12 @@ impl History {
 impl Compaction<'_> {
     async fn run(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let store = &self.history.0;
-        let IndexKeys { segments, changes } = IndexKeys::list(store).await?;
+        let SummaryKeys { segments, changes } = SummaryKeys::list(store).await?;
         let is_settled = |change: &Change| change.at.duration_until(now) >= settled_after();
         let changes: Vec<Change> = changes.into_iter().filter(is_settled).collect();
         let mut last = None;
         for key in segments {
-            match index::read(store, &key).await? {
+            match summaries::read(store, &key).await? {
                 Ok(None) => {}
                 Ok(Some(mut next)) => {
                     // The runs of a segment that has been lost.
@@ -165,7 +166,7 @@ impl Compaction<'_> {
         let end = before(now, SETTLED_AFTER);
         self.fill(last, &end).await?;
         if !self.is_late() {
-            // The other changes are of runs that the index has read just now, or does not have.
+            // The other changes are of runs that were read just now, or have no summary.
             let changes: Vec<String> = changes.into_iter().map(|change| change.key).collect();
             store.delete_all(&changes).await?;
         }
@@ -208,7 +209,7 @@ impl Compaction<'_> {
         to: &str,
     ) -> Result<StoredSegment, StoreError> {
         let history = self.history;
-        let runs = history.indexables(ids.to_vec()).await?;
+        let runs = history.summarize_all(ids.to_vec()).await?;
         let begin = last.as_ref().map_or(BEGIN, |last| &last.segment.to);
         let new = Segment::new(begin.to_owned());
         let open = last.filter(|last| last.segment.size() < self.sizes.segment);
@@ -218,19 +219,19 @@ impl Compaction<'_> {
         };
         for run in runs {
             match run {
-                Indexable::Summary(summary) => segment.summaries.push(summary),
-                Indexable::Unreadable(id) => segment.unreadable.push(id),
-                Indexable::Missing(_) => {}
+                Summarized::Summary(summary) => segment.summaries.push(summary),
+                Summarized::Unreadable(id) => segment.unreadable.push(id),
+                Summarized::Missing(_) => {}
             }
         }
         to.clone_into(&mut segment.to);
         let stored = match version {
             Some(version) => {
                 let mut stored = StoredSegment { segment, version };
-                index::replace(&history.0, &mut stored).await?;
+                summaries::replace(&history.0, &mut stored).await?;
                 stored
             }
-            None => index::create(&history.0, segment).await?,
+            None => summaries::create(&history.0, segment).await?,
         };
         self.added += ids.len();
         Ok(stored)
@@ -254,22 +255,22 @@ impl Compaction<'_> {
         }
         let history = self.history;
         let runs = history
-            .indexables(keys.keys().copied().cloned().collect())
+            .summarize_all(keys.keys().copied().cloned().collect())
             .await?;
         for run in runs {
             match run {
-                Indexable::Summary(summary) => {
+                Summarized::Summary(summary) => {
                     let id = summary.id.clone();
                     stored.segment.set(&id, Some(summary));
                 }
-                Indexable::Missing(id) => stored.segment.set(&id, None),
-                Indexable::Unreadable(id) => {
+                Summarized::Missing(id) => stored.segment.set(&id, None),
+                Summarized::Unreadable(id) => {
                     stored.segment.set(&id, None);
                     stored.segment.unreadable.push(id);
                 }
             }
         }
-        index::replace(&history.0, stored).await?;
+        summaries::replace(&history.0, stored).await?;
         // Only now: a list that finds no announcement relies on the segment.
         let keys: Vec<String> = keys.into_values().flatten().collect();
         history.0.delete_all(&keys).await

@@ -1,4 +1,4 @@
-//! The list of all runs, newest first, from the index and from the keys of runs that it lacks.
+//! The list of all runs, newest first, from the run summaries and from the keys of runs without one.
 
 use std::collections::BTreeSet;
 
@@ -6,20 +6,20 @@ use futures::{Stream, TryStreamExt, stream, try_join};
 use keyrelay_store::StoreError;
 
 use super::History;
-use super::index::{self, IndexError, IndexKeys};
 use super::segment::Segment;
+use super::summaries::{self, SummaryError, SummaryKeys};
 use crate::run_id::{self, RunId};
 use crate::summary::Summary;
 
 /// An entry of the list.
 #[derive(Debug)]
 pub enum Entry {
-    /// A run from the index.
-    Indexed(Summary),
-    /// A run that the index lacks, or that has changed since.
-    NotIndexed(RunId),
-    /// A part of the index cannot be read. Its runs follow, as runs that it lacks.
-    Ignored(IndexError),
+    /// A run with its summary.
+    Summary(Summary),
+    /// A run without a summary, or one that has changed since.
+    WithoutSummary(RunId),
+    /// A part of the run summaries cannot be read. Its runs follow, as runs without a summary.
+    Ignored(SummaryError),
 }
 
 /// The position in the list.
@@ -40,15 +40,15 @@ struct Listing<'a> {
 
 impl History {
     /// Lists the runs with ids from `oldest` on, newest first, in parts: a day, or a segment of the
-    /// index. A part is read when it is reached.
+    /// run summaries. A part is read when it is reached.
     pub fn entries(&self, oldest: &str) -> impl Stream<Item = Result<Vec<Entry>, StoreError>> {
         let begin = async move {
-            let (days, index) = try_join!(self.days(), IndexKeys::list(&self.0))?;
+            let (days, keys) = try_join!(self.days(), SummaryKeys::list(&self.0))?;
             let listing = Listing {
                 history: self,
                 days,
-                changed: index.changed(),
-                segments: index.segments,
+                changed: keys.changed(),
+                segments: keys.segments,
                 next: None,
                 reached: run_id::AFTER_ALL.to_owned(),
                 end: oldest.to_owned(),
@@ -65,7 +65,7 @@ impl Listing<'_> {
         if self.next.is_none()
             && let Some(key) = self.segments.pop()
         {
-            match index::read(&self.history.0, &key).await? {
+            match summaries::read(&self.history.0, &key).await? {
                 Ok(stored) => self.next = stored.map(|stored| stored.segment),
                 Err(error) => return Ok(Some((vec![Entry::Ignored(error)], self))),
             }
@@ -74,8 +74,8 @@ impl Listing<'_> {
             }
         }
         // The runs between the last part and the next segment.
-        let indexed_to = self.next.as_ref().map_or("", |segment| &segment.to);
-        let gap = indexed_to.max(self.end.as_str()).to_owned();
+        let summarized_to = self.next.as_ref().map_or("", |segment| &segment.to);
+        let gap = summarized_to.max(self.end.as_str()).to_owned();
         let overlaps = |day: &&String| {
             let (begin, end) = run_id::of_day(day);
             begin < self.reached && end > gap
@@ -87,7 +87,7 @@ impl Listing<'_> {
             ids.retain(|id| gap.as_str() <= id.as_str() && id.as_str() < self.reached.as_str());
             self.reached = run_id::of_day(day).0.max(gap);
             return Ok(Some((
-                ids.into_iter().map(Entry::NotIndexed).collect(),
+                ids.into_iter().map(Entry::WithoutSummary).collect(),
                 self,
             )));
         }
@@ -117,9 +117,9 @@ impl Listing<'_> {
         };
         let summaries = segment.summaries.into_iter();
         let unchanged = summaries.filter(|run| is_kept(&run.id) && !read.contains(&run.id));
-        let unchanged = unchanged.map(|run| (run.id.clone(), Entry::Indexed(run)));
+        let unchanged = unchanged.map(|run| (run.id.clone(), Entry::Summary(run)));
         let read_ids = read.iter().filter(|id| is_kept(id)).cloned();
-        let read_ids = read_ids.map(|id| (id.clone(), Entry::NotIndexed(id)));
+        let read_ids = read_ids.map(|id| (id.clone(), Entry::WithoutSummary(id)));
         let mut entries: Vec<_> = unchanged.chain(read_ids).collect();
         entries.sort_by(|(a, _), (b, _)| b.cmp(a));
         entries.into_iter().map(|(_, entry)| entry).collect()

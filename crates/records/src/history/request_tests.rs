@@ -27,7 +27,7 @@ use crate::summary::Summary;
 const RUNS: u32 = 100_000;
 const DAYS: u32 = 90;
 
-/// The number of runs that are not in the index yet.
+/// The number of runs without a summary yet.
 const NEW: u32 = 3;
 
 /// The most keys in one response to a list.
@@ -52,7 +52,7 @@ impl TokenProvider for NoToken {
 }
 
 impl Container {
-    /// A container with [`RUNS`] runs on [`DAYS`] days, all but the [`NEW`] ones in the index.
+    /// A container with [`RUNS`] runs on [`DAYS`] days, all but the [`NEW`] ones with a summary.
     fn with_runs() -> Self {
         let mut container = Self::default();
         let begin: Timestamp = "2026-08-01T00:00:00Z".parse().unwrap();
@@ -83,7 +83,7 @@ impl Container {
     }
 
     fn put_segment(&mut self, segment: &Segment) {
-        let key = format!("runs-index/segments/{}.json", segment.from);
+        let key = format!("run-summaries/segments/{}.json", segment.from);
         let bytes = serde_json::to_vec(&segment.to_stored()).unwrap();
         assert!(bytes.len() < 4_000_000, "{} bytes", bytes.len());
         self.put(key, bytes);
@@ -161,7 +161,7 @@ async fn respond(
     }
 }
 
-/// Lists the runs up to a limit, reads those that are not in the index, and returns the number of
+/// Lists the runs up to a limit, reads those without a summary, and returns the number of
 /// all and of requests.
 async fn list(history: &History, container: &Container, limit: usize) -> (usize, usize) {
     container.requests.store(0, Ordering::Relaxed);
@@ -172,8 +172,8 @@ async fn list(history: &History, container: &Container, limit: usize) -> (usize,
     {
         for entry in part.into_iter().take(limit - listed) {
             match entry {
-                Entry::Indexed(_) => {}
-                Entry::NotIndexed(id) => drop(history.read(&id).await.unwrap()),
+                Entry::Summary(_) => {}
+                Entry::WithoutSummary(id) => drop(history.read(&id).await.unwrap()),
                 Entry::Ignored(error) => panic!("{error}"),
             }
             listed += 1;
@@ -197,7 +197,7 @@ async fn a_list_of_a_hundred_thousand_runs_takes_at_most_ten_requests() {
     let store = Store::container(&url.parse().unwrap(), Arc::new(NoToken), &client).unwrap();
     let history = History::new(store);
 
-    // The days, the index, the last day, the runs that the index lacks, and the newest segment.
+    // The days, the keys of the summaries, the last day, the runs without a summary, and the newest segment.
     let (listed, requests) = list(&history, &container, 20).await;
     assert_eq!((listed, requests), (20, 3 + 3 + 1));
     // All segments.

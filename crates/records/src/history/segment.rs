@@ -1,4 +1,4 @@
-//! A segment of the index of runs: the summaries of all runs that began in a period, in one object.
+//! A segment of the run summaries: those of all runs that began in a period, in one object.
 //!
 //! Equal texts are stored once, so that a run with one app takes about 80 bytes.
 

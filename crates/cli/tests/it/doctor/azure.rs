@@ -102,18 +102,6 @@ async fn an_action_that_the_role_does_not_have() {
 }
 
 #[tokio::test]
-async fn a_vault_whose_versions_may_not_be_listed() {
-    let denied = world().replace("secrets = {", "denies = [\"keyrelay\"]\nsecrets = {");
-    let installation = Installation::new(&denied).await;
-    installation
-        .finds(
-            "vault: contoso-kv: the versions of sql cannot be listed",
-            "--role \"Key Vault Reader\"",
-        )
-        .await;
-}
-
-#[tokio::test]
 async fn events_that_do_not_come() {
     let unsubscribed = world().replace("secrets = {", "subscribed = false\nsecrets = {");
     let installation = Installation::new(&unsubscribed).await;

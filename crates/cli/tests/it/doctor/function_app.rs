@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use keyrelay_records::record::Cause;
+
 use super::installation::{Installation, ROLE, WORLD, world};
+use crate::harness::{history, run};
 
 #[tokio::test]
 async fn a_good_installation_is_well_and_nothing_is_changed() {
@@ -169,6 +172,24 @@ async fn a_store_that_is_not_there() {
             "Storage Blob Data Contributor",
         )
         .await;
+}
+
+#[tokio::test]
+async fn the_last_event_is_found_after_many_older_runs() {
+    let installation = Installation::new(&world()).await.rotated().await;
+    let history = history(&installation.file(".keyrelay/store"));
+    for minute in 0..51 {
+        let mut older = run(
+            &format!("2026-01-01T10:{minute:02}:00Z"),
+            "contoso-kv/sql",
+            &[],
+        );
+        older.cause = Cause::Drift;
+        history.keep(&older).await.unwrap();
+    }
+    let output = installation.doctor(&[]).await.output;
+    let found = "last event: Microsoft.KeyVault.SecretNewVersionCreated of sql";
+    assert!(output.contains(found), "{output}");
 }
 
 #[tokio::test]

@@ -198,7 +198,7 @@ async fn json_is_one_record_a_line() {
 }
 
 #[tokio::test]
-async fn the_index_changes_no_list() {
+async fn run_summaries_change_no_list() {
     let (folder, _) = five_runs().await;
     let lists: [&[&str]; 5] = [
         &[],
@@ -213,20 +213,20 @@ async fn the_index_changes_no_list() {
     }
     let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     let later = Timestamp::now() + SignedDuration::from_mins(16);
-    let indexed = folder.history.compact(later, deadline).await.unwrap();
-    assert_eq!(indexed, 5);
+    let summarized = folder.history.compact(later, deadline).await.unwrap();
+    assert_eq!(summarized, 5);
     for (list, before) in lists.into_iter().zip(&before) {
         let done = folder.run(list).await;
         assert_eq!((&done.output, done.errors.as_str()), (before, ""));
     }
 
-    let [segment] = folder.files("runs-index/segments").try_into().unwrap();
+    let [segment] = folder.files("run-summaries/segments").try_into().unwrap();
     fs::write(segment, "[]").unwrap();
     let done = folder.run(&[]).await;
     assert_eq!(done.output, before[0]);
     assert!(
         done.errors
-            .starts_with("warning: `runs-index/segments/0.json` in the store is ignored"),
+            .starts_with("warning: `run-summaries/segments/0.json` in the store is ignored"),
         "{}",
         done.errors
     );

@@ -1,4 +1,4 @@
-//! Tests of the index of runs.
+//! Tests of the run summaries.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use keyrelay_store::Store;
 use tokio::time::Instant;
 
 use super::compact::Sizes;
-use super::index::IndexKeys;
 use super::segment::FORMAT;
+use super::summaries::SummaryKeys;
 use super::{Entry, History};
 use crate::outcome::Outcome;
 use crate::record::{Cause, RotationRecord, Run};
@@ -43,12 +43,12 @@ impl Fixture {
         }
     }
 
-    /// A fixture whose history has these runs, all of them in the index.
+    /// A fixture whose history has these runs, all of them with a summary.
     async fn with(runs: &[Run]) -> Self {
         let fixture = Self::new();
         fixture.keep(runs).await;
         fixture.compact().await;
-        assert_eq!(fixture.indexed("").await.len(), runs.len());
+        assert_eq!(fixture.summarized("").await.len(), runs.len());
         fixture
     }
 
@@ -72,14 +72,14 @@ impl Fixture {
         self.history.entries(oldest).try_concat().await.unwrap()
     }
 
-    /// The runs in the list that come from the index.
-    async fn indexed(&self, oldest: &str) -> Vec<Summary> {
+    /// The runs in the list that come from the run summaries.
+    async fn summarized(&self, oldest: &str) -> Vec<Summary> {
         let entries = self.entries(oldest).await.into_iter();
-        let indexed = entries.filter_map(|entry| match entry {
-            Entry::Indexed(summary) => Some(summary),
-            Entry::NotIndexed(_) | Entry::Ignored(_) => None,
+        let summarized = entries.filter_map(|entry| match entry {
+            Entry::Summary(summary) => Some(summary),
+            Entry::WithoutSummary(_) | Entry::Ignored(_) => None,
         });
-        indexed.collect()
+        summarized.collect()
     }
 
     /// Checks that the list has these runs, as they are recorded.
@@ -87,8 +87,8 @@ impl Fixture {
         let mut listed = Vec::new();
         for entry in self.entries("").await {
             match entry {
-                Entry::Indexed(summary) => listed.push(summary),
-                Entry::NotIndexed(id) => {
+                Entry::Summary(summary) => listed.push(summary),
+                Entry::WithoutSummary(id) => {
                     listed.push(Summary::of(&self.history.read(&id).await.unwrap()));
                 }
                 Entry::Ignored(_) => {}
@@ -100,11 +100,11 @@ impl Fixture {
     }
 
     async fn segments(&self) -> Vec<String> {
-        IndexKeys::list(&self.store).await.unwrap().segments
+        SummaryKeys::list(&self.store).await.unwrap().segments
     }
 
     async fn changes(&self) -> usize {
-        IndexKeys::list(&self.store).await.unwrap().changes.len()
+        SummaryKeys::list(&self.store).await.unwrap().changes.len()
     }
 }
 
@@ -132,14 +132,14 @@ fn runs() -> Vec<Run> {
 }
 
 #[tokio::test]
-async fn settled_runs_are_listed_from_the_index() {
+async fn settled_runs_are_listed_from_their_summaries() {
     let fixture = Fixture::new();
     let mut runs = runs();
     let soon = Timestamp::now() + Duration::from_mins(5);
     runs.push(run(&soon.to_string(), Verdict::Verified));
     fixture.keep(&runs).await;
     assert_eq!(fixture.compact().await, 11);
-    assert_eq!(fixture.indexed("").await.len(), 11);
+    assert_eq!(fixture.summarized("").await.len(), 11);
     // Three runs with one app each are a segment.
     assert_eq!(fixture.segments().await.len(), 4);
     fixture.check_lists(&runs).await;
@@ -152,7 +152,7 @@ async fn a_list_ends_with_the_oldest_wanted_run() {
     let fixture = Fixture::with(&runs).await;
     for (position, run) in runs.iter().enumerate() {
         let oldest = run_id::from(run.started);
-        let listed = fixture.indexed(&oldest).await;
+        let listed = fixture.summarized(&oldest).await;
         assert_eq!(listed.len(), runs.len() - position);
         assert_eq!(listed.last().unwrap().id, run.id);
     }
@@ -167,12 +167,12 @@ async fn a_run_that_is_recorded_late_is_listed() {
     runs.push(late);
     fixture.check_lists(&runs).await;
     assert_eq!(fixture.compact().await, 0);
-    assert_eq!(fixture.indexed("").await.len(), 11);
+    assert_eq!(fixture.summarized("").await.len(), 11);
     assert_eq!(fixture.changes().await, 0);
 }
 
 #[tokio::test]
-async fn a_change_is_listed_before_and_after_the_index_has_it() {
+async fn a_change_is_listed_before_and_after_its_summary_has_it() {
     let mut runs = runs();
     let fixture = Fixture::with(&runs).await;
     let change = |run: &mut Run| run.rotations[0].outcome.verdict = Verdict::Verified;
@@ -186,7 +186,7 @@ async fn a_change_is_listed_before_and_after_the_index_has_it() {
     fixture.check_lists(&runs).await;
     fixture.compact().await;
     assert_eq!(fixture.changes().await, 0);
-    assert_eq!(fixture.indexed("").await.len(), 11);
+    assert_eq!(fixture.summarized("").await.len(), 11);
     fixture.check_lists(&runs).await;
 }
 
@@ -216,13 +216,13 @@ async fn a_segment_that_cannot_be_read_is_ignored_and_made_again() {
         assert_eq!(ignored.count(), 1);
         fixture.check_lists(&runs).await;
         fixture.compact().await;
-        assert_eq!(fixture.indexed("").await.len(), 11);
+        assert_eq!(fixture.summarized("").await.len(), 11);
         fixture.check_lists(&runs).await;
     }
 }
 
 #[tokio::test]
-async fn the_runs_of_removed_days_are_not_listed_and_leave_the_index() {
+async fn the_runs_of_removed_days_are_not_listed_and_lose_their_summaries() {
     let runs = runs();
     let fixture = Fixture::with(&runs).await;
     let now = "2026-11-04T12:00:00Z".parse().unwrap();
@@ -245,9 +245,9 @@ async fn a_record_that_cannot_be_read_is_left_to_the_reader() {
     fixture.compact().await;
     let entries = fixture.entries("").await;
     assert_eq!(entries.len(), 11);
-    let not_indexed = |entry: &&Entry| matches!(entry, Entry::NotIndexed(_));
-    let Some(Entry::NotIndexed(id)) = entries.iter().find(not_indexed) else {
-        panic!("all runs are indexed");
+    let without_summary = |entry: &&Entry| matches!(entry, Entry::WithoutSummary(_));
+    let Some(Entry::WithoutSummary(id)) = entries.iter().find(without_summary) else {
+        panic!("all runs have a summary");
     };
     assert_eq!(*id, runs[3].id);
 }
@@ -278,6 +278,6 @@ async fn nothing_is_lost_by_concurrent_compactions_and_by_ones_that_are_killed()
         fixture.check_lists(&kept).await;
     }
     fixture.compact().await;
-    assert_eq!(fixture.indexed("").await.len(), 11);
+    assert_eq!(fixture.summarized("").await.len(), 11);
     fixture.check_lists(&kept).await;
 }

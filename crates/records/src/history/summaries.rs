@@ -1,8 +1,8 @@
-//! The index of the run history: `runs-index/segments/<first id>.json`, one object for each
-//! [`Segment`], and `runs-index/changed/<run>--<milliseconds since 1970>.json`, one for each change of
+//! The run summaries: `run-summaries/segments/<first id>.json`, one object for each
+//! [`Segment`], and `run-summaries/changed/<run>--<milliseconds since 1970>.json`, one for each change of
 //! a run that a segment may already have.
 //!
-//! The index is an accelerator: what is missing in it, or cannot be read, is read run by run.
+//! They are an accelerator: what is missing, or cannot be read, is read run by run.
 
 use std::collections::BTreeSet;
 
@@ -12,13 +12,13 @@ use keyrelay_store::{ObjectVersion, Store, StoreError};
 use super::segment::{Segment, SegmentError};
 use crate::run_id::RunId;
 
-const ALL: &str = "runs-index";
-const SEGMENTS: &str = "runs-index/segments";
-const CHANGED: &str = "runs-index/changed";
+const ALL: &str = "run-summaries";
+const SEGMENTS: &str = "run-summaries/segments";
+const CHANGED: &str = "run-summaries/changed";
 
-/// The keys of the index.
+/// The keys of the run summaries.
 #[derive(Debug, Default)]
-pub(super) struct IndexKeys {
+pub(super) struct SummaryKeys {
     /// The keys of the segments, oldest first.
     pub(super) segments: Vec<String>,
     /// The changes of runs that a segment may have missed.
@@ -40,16 +40,16 @@ pub(super) struct StoredSegment {
     pub(super) version: ObjectVersion,
 }
 
-/// An object of the index that is ignored.
+/// An object of the run summaries that is ignored.
 #[derive(Debug, thiserror::Error)]
 #[error("`{key}` in the store is ignored, and the reconcile timer makes it again")]
-pub struct IndexError {
+pub struct SummaryError {
     /// The key.
     pub key: String,
     source: SegmentError,
 }
 
-impl IndexKeys {
+impl SummaryKeys {
     pub(super) async fn list(store: &Store) -> Result<Self, StoreError> {
         let mut keys = Self::default();
         for key in store.list(ALL).await? {
@@ -102,7 +102,7 @@ pub(super) fn first_id(key: &str) -> Option<&str> {
 pub(super) async fn read(
     store: &Store,
     key: &str,
-) -> Result<Result<Option<StoredSegment>, IndexError>, StoreError> {
+) -> Result<Result<Option<StoredSegment>, SummaryError>, StoreError> {
     let Some(object) = store.read(key).await? else {
         return Ok(Ok(None));
     };
@@ -117,7 +117,7 @@ pub(super) async fn read(
             segment,
             version: object.version,
         })),
-        Err(source) => Err(IndexError {
+        Err(source) => Err(SummaryError {
             key: key.to_owned(),
             source,
         }),
