@@ -209,6 +209,8 @@ pub(crate) async fn kill_at(rig: &Rig, step: &Step, moment: Moment, secret: usiz
         });
     rig.rotate(secret);
     rig.settle().await;
+    // The response to the killed process is on its way.
+    tokio::time::sleep(Duration::from_millis(300)).await;
     rig.app.azure.cloud.clear_intercepts();
     struck.has_struck()
 }
