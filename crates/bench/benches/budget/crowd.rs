@@ -112,8 +112,13 @@ impl Running {
     }
 
     /// The memory of keyrelay-host, in bytes.
-    fn memory(&self) -> u64 {
+    pub(crate) fn memory(&self) -> u64 {
         process::memory_of_programs_in(self.folder.path())
+    }
+
+    /// The folder that is the store.
+    pub(crate) fn store(&self) -> std::path::PathBuf {
+        self.folder.path().join("store")
     }
 
     pub(crate) fn asked(

@@ -1,7 +1,7 @@
 //! The budget: measures the cost of keyrelay and its floor in one run.
 //!
 //! `cargo bench --package keyrelay-bench` measures everything and prints a table. With `-- GROUP`
-//! it measures one group: decision, invocation, start, memory, refresh, crowd or flood.
+//! it measures one group: decision, invocation, start, memory, refresh, crowd, scale or flood.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(
@@ -17,6 +17,7 @@ mod flood;
 mod invocation;
 mod process;
 mod refresh;
+mod scale;
 mod start;
 mod table;
 
@@ -61,6 +62,11 @@ fn main() {
     }
     if is_wanted("crowd") {
         table.crowd(&crowd::measure());
+    }
+    if is_wanted("scale") {
+        // `scale/10000`: one number of sites.
+        let only = filter.split('/').nth(1);
+        scale::measure(only).iter().for_each(|it| table.scale(it));
     }
     if is_wanted("flood") {
         table.flood(&flood::measure());

@@ -11,6 +11,7 @@ use crate::crowd::Crowd;
 use crate::decision::SETTINGS;
 use crate::flood::Flood;
 use crate::refresh::Refreshed;
+use crate::scale::Scale;
 use crate::start::{MemoryAtRest, POLICIES};
 
 /// The results of one run.
@@ -98,6 +99,32 @@ impl Table {
             "bad events, a bad policy and a bad setting among good ones",
             verified,
             "all others",
+        );
+    }
+
+    pub(crate) fn scale(&mut self, scale: &Scale) {
+        let sites = scale.sites;
+        for event in &scale.events {
+            let [first, last] = event.refreshed.map(|it| it.as_secs_f64());
+            let (users, reads, deliveries) = (event.users, event.reads, event.deliveries);
+            let is_cold = event.secret.ends_with("-cold");
+            let start = if is_cold { "just started" } else { "running" };
+            self.row(
+                &format!("an event for {users} of {sites} apps, {start}"),
+                format!(
+                    "first refresh after {first:.2} s, last after {last:.2} s; {reads} reads, {deliveries} deliveries"
+                ),
+                &format!("2 s; {} reads, 1 delivery", 4 * users + 5),
+            );
+        }
+        self.row(
+            &format!("memory with {sites} apps, while they are swept"),
+            format!(
+                "{:.1} MB; {} responses with 429",
+                scale.memory as f64 / 1e6,
+                scale.throttled
+            ),
+            "32 MB",
         );
     }
 
