@@ -2,6 +2,7 @@
 //!
 //! - [`run`] is the life of a run: it calls the steps. Other modules call this and `events` only.
 //! - [`events`] begins the runs of a delivery, and refuses the events of other vaults together.
+//! - `changes` notes the apps that events report as changed.
 //! - [`admit`] rejects events that are not to be handled; [`postpone`] keeps those that are early.
 //! - [`route`] finds the policy and its grant, and makes the [`event_context`].
 //! - [`discover`] finds the apps that use the secret.
@@ -17,6 +18,7 @@ pub(crate) mod admit;
 pub(crate) mod app_queue;
 mod arrivals;
 pub(crate) mod batch;
+mod changes;
 pub(crate) mod discover;
 pub(crate) mod discovery_cache;
 pub(crate) mod event_context;

@@ -1,5 +1,5 @@
-//! The reconcile timer: resumes pending work, handles postponed events, and once an hour compares
-//! the references of the apps with their vaults.
+//! The reconcile timer: resumes pending work, handles postponed events, reads apps that were changed,
+//! and once an hour compares the references of the apps with their vaults.
 //!
 //! It is invoked once a minute. An invocation with nothing due costs one list of the store; one with
 //! work that is due before the next invocation waits for it, so that a second refresh is not late.
@@ -8,6 +8,7 @@
 
 mod audit;
 mod behind;
+mod changed;
 mod compare;
 mod compare_index;
 mod comparison;
@@ -83,13 +84,14 @@ async fn run(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
     handle_due(pass, &pending, now, summary).await;
     let lookahead = pass.services.config.refresh_timing.lookahead();
     let is_soon = |next| elapsed(now, next) <= lookahead;
-    if is_comparison_due(&pending, now) {
+    if !pending.changed.is_empty() || is_comparison_due(&pending, now) {
         // Side by side: what becomes due does not wait for a comparison of many apps.
         let (mut of_comparison, is_compared) = (Summary::default(), SetOnce::new());
         let comparing = async {
+            let read = changed::read_changed(pass, &pending, &mut of_comparison).await;
             let compared = compare_all(pass, &mut of_comparison).await;
             let _ = is_compared.set(());
-            compared
+            read.and(compared)
         };
         let waiting = wait_for_the_next(pass, Some(&is_compared), summary);
         let (compared, waited) = join(comparing, waiting).await;

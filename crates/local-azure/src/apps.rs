@@ -2,6 +2,7 @@
 
 mod app;
 mod connection_string;
+pub(crate) mod news;
 mod reference;
 mod reference_kind;
 mod reference_row;
@@ -22,6 +23,8 @@ pub use reference_row::ReferenceRow;
 pub(crate) use resolution::Resolver;
 pub use resolve_status::ResolveStatus;
 pub(crate) use sticky_names::StickyNames;
+
+use news::News;
 
 use crate::identity::ManagedIdentity;
 use crate::profile::Profile;
@@ -46,6 +49,7 @@ pub(crate) struct Apps {
     resolve_after: Duration,
     profile: Profile,
     tasks: Tasks,
+    news: Option<News>,
 }
 
 impl Apps {
@@ -54,6 +58,7 @@ impl Apps {
         resolver: Resolver,
         clock: AppsClock,
         tasks: Tasks,
+        news: Option<News>,
         now: Timestamp,
     ) -> Self {
         let AppsClock {
@@ -69,6 +74,7 @@ impl Apps {
             resolve_after,
             profile,
             tasks,
+            news,
         }
     }
 
@@ -91,6 +97,7 @@ impl Apps {
     /// Changes an app's settings and schedules the resolution of its references.
     pub(crate) fn write(&self, app: &Arc<LocalApp>, change: impl FnOnce(&mut LocalSettings)) {
         app.edit(Timestamp::now(), change);
+        self.report(app, "appsettings");
         self.resolve_after(self.resolve_after, app, NewSecrets::default());
     }
 
@@ -101,13 +108,22 @@ impl Apps {
         change: impl FnOnce(&mut ConnectionStrings),
     ) {
         app.edit_connection_strings(Timestamp::now(), change);
+        self.report(app, "connectionstrings");
         self.resolve_after(self.resolve_after, app, NewSecrets::default());
     }
 
     /// Changes an app's site configuration and schedules the resolution of its references.
     pub(crate) fn write_site_config(&self, app: &Arc<LocalApp>, properties: Map<String, Value>) {
         app.extend_site_config(Timestamp::now(), properties);
+        self.report(app, "web");
         self.resolve_after(self.resolve_after, app, NewSecrets::default());
+    }
+
+    /// Reports the write of a part of an app's configuration to whom is subscribed to it.
+    fn report(&self, app: &LocalApp, part: &str) {
+        if let Some(news) = &self.news {
+            news.publish(app, part, Timestamp::now());
+        }
     }
 
     /// Restarts an app and schedules the resolution of its references. A stopped app stays stopped.

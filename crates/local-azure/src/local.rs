@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::apps::news;
 use crate::cloud::{Cloud, CloudError, CloudOptions};
 use crate::event_grid::{
     EventGrid, EventGridError, EventGridOptions, EventSubscription, SubscribeError,
@@ -57,7 +58,7 @@ impl LocalAzureOptions {
 pub struct LocalAzure {
     /// Identity, Key Vault, Resource Manager and Log Analytics.
     pub cloud: Cloud,
-    /// Event Grid, with one event subscription per vault.
+    /// Event Grid, with one event subscription per vault, and one for early news.
     pub event_grid: EventGrid,
     /// The Functions host.
     pub functions_host: FunctionsHost,
@@ -100,6 +101,7 @@ impl LocalAzure {
             .map(|site| environment::of_site(&world, site, &profile))
             .unwrap_or_default();
         let subscribed = subscribed_vaults(&world);
+        let news = world.early_news.then(|| news::topic(&world.subscription));
         let function = function_id(&world, site.as_deref());
         let has_dead_letter = event_grid.dead_letter.is_some();
         let vault_suffix = world.cloud.vault_suffix();
@@ -128,6 +130,12 @@ impl LocalAzure {
                 has_dead_letter,
                 ..listed(name, vault, topic)
             });
+        }
+        if let Some(topic) = news {
+            let endpoint = functions_host.event_grid_endpoint(FUNCTION);
+            let mut subscription = EventSubscription::new("keyrelay-news", topic, endpoint);
+            subscription.included_event_types = vec![news::EVENT_TYPE.to_owned()];
+            event_grid.subscribe(subscription).await?;
         }
         // A handler that never becomes ready is no error: a test may want to observe it.
         functions_host.wait_while_starting().await;

@@ -21,6 +21,10 @@ pub struct World {
     /// The cloud, which determines the vaults' hosts and the audiences of tokens.
     #[serde(default)]
     pub cloud: AzureCloud,
+    /// Whether writes of apps are reported to the function app: it is subscribed to the events of the
+    /// subscription about written resources.
+    #[serde(default)]
+    pub early_news: bool,
     /// The vaults.
     #[serde(default, rename = "vault")]
     pub vaults: Vec<Vault>,

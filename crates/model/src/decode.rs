@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, fmt::strtime};
 use serde_json::{Map, Value};
 
+use crate::app_change::{AppChange, RESOURCE_WRITTEN};
 use crate::bounded_json::{JsonError, bounded_json};
 use crate::event::{
     Event, EventError, EventErrorReason, MAX_EVENTS, ObjectKind, Occurrence, TYPE_PREFIX,
@@ -107,6 +108,9 @@ fn decode_envelope(
             .or_else(|| envelope.text(cloud_events))
     };
     let event_type = either("eventType", "type").ok_or(EventErrorReason::Missing("eventType"))?;
+    if event_type.eq_ignore_ascii_case(RESOURCE_WRITTEN) {
+        return Err(EventErrorReason::ResourceWritten(parse_change(envelope)));
+    }
     let (kind, occurrence) = parse_type(event_type)?;
     let id = envelope.text("id").ok_or(EventErrorReason::Missing("id"))?;
     if id.len() > MAX_ID_LENGTH {
@@ -155,6 +159,15 @@ fn decode_envelope(
         not_before: parse_seconds(&data, "NBF", "data.NBF")?,
         expires: parse_seconds(&data, "EXP", "data.EXP")?,
     })
+}
+
+/// The app that was written: its id, or that of a part of it, is the subject and the resource of the
+/// event.
+fn parse_change(envelope: &JsonFields<'_>) -> Option<AppChange> {
+    let data = envelope.get("data").and_then(Value::as_object);
+    let resource = data.and_then(|data| JsonFields(data).text("resourceUri"));
+    let ids = [envelope.text("subject"), resource];
+    ids.into_iter().flatten().find_map(AppChange::of_resource)
 }
 
 fn parse_type(event_type: &str) -> Result<(ObjectKind, Occurrence), EventErrorReason> {

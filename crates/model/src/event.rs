@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::app_change::AppChange;
 use crate::bounded_json::MAX_VALUES;
 use crate::names::{SecretName, SecretVersion, VaultHost};
 
@@ -165,6 +166,10 @@ pub enum EventErrorReason {
     /// The event is not from Key Vault.
     #[error("`{0}` is not a Key Vault event")]
     OfAnotherSource(String),
+    /// A resource was written: an app, or something else. That is no event about a secret, and
+    /// early news of references.
+    #[error("the event is about a resource of Azure, and not about an object of a vault")]
+    ResourceWritten(Option<AppChange>),
     /// The Key Vault event is not about a version of a secret, certificate or key.
     #[error(
         "`{0}` events are not handled: subscribe to NewVersionCreated, NearExpiry and Expired only"

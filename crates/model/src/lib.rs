@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod app;
+mod app_change;
 mod bounded_json;
 mod decision;
 mod decode;
@@ -24,6 +25,7 @@ mod verdict;
 mod versions;
 
 pub use app::{AppId, AppIdError};
+pub use app_change::AppChange;
 pub use bounded_json::{JsonError, MAX_VALUES, bounded_json};
 pub use decision::{Decision, NewValue, Patch};
 pub use decode::decode_events;

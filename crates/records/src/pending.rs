@@ -6,6 +6,7 @@
 //!   can verify or roll back the write of one that was killed.
 //! - `pending/audits/<app>/<run>.json`: an [`AuditCheck`].
 //! - `pending/comparison/all.json`: the [`ComparisonProgress`].
+//! - `pending/changed/<app>.json`: an app was changed, and its references are to be read.
 //! - `pending/sweep/requested.json`: events ask for a sweep of the scope, which begins after them.
 //!
 //! A key ends with the time at which its object is due ([`DueKey`]), so that one list tells that
@@ -13,6 +14,7 @@
 //! before it handles it ([`Pending::claim`]), and changes it with conditional writes only.
 
 mod audit_check;
+mod changed;
 mod claim;
 mod comparison;
 mod due;
@@ -40,6 +42,7 @@ const EVENTS: &str = "pending/events";
 const APPS: &str = "pending/apps";
 const AUDITS: &str = "pending/audits";
 const COMPARISON: &str = "pending/comparison";
+const CHANGED: &str = "pending/changed";
 const SWEEP: &str = "pending/sweep";
 
 /// The keys of everything that is pending.
@@ -51,6 +54,8 @@ pub struct PendingKeys {
     pub events: Vec<DueKey>,
     /// The objects of [`AuditCheck`].
     pub audits: Vec<DueKey>,
+    /// The objects of apps that were changed.
+    pub changed: Vec<String>,
     /// The object of the [`ComparisonProgress`].
     pub comparison: Option<DueKey>,
     /// Whether a sweep of the scope is requested.
@@ -72,7 +77,7 @@ pub struct PendingEntry<T> {
 pub struct Pending(Store);
 
 impl PendingKeys {
-    /// The keys of everything but the comparison.
+    /// The keys of everything that has a due time, but the comparison.
     pub fn all(&self) -> impl Iterator<Item = &DueKey> {
         self.work.iter().chain(&self.events).chain(&self.audits)
     }
@@ -106,6 +111,10 @@ impl Pending {
             let (is_work, is_event) = (is_in(APPS), is_in(EVENTS));
             let (is_audit, is_comparison) = (is_in(AUDITS), is_in(COMPARISON));
             keys.sweep |= is_in(SWEEP);
+            if is_in(CHANGED) {
+                keys.changed.push(key);
+                continue;
+            }
             let key = DueKey::new(key);
             if is_work {
                 keys.work.push(key);

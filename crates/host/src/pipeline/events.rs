@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::future::{join, join_all};
+use futures::future::{join_all, join3};
 use keyrelay_model::{Event, EventError};
 use keyrelay_records::{Cause, Outcome, Run};
 use tokio::time::timeout_at;
 
 use super::admit::refused_vault;
+use super::changes::{Changes, change_of};
 use super::record::record;
 use super::run::{MAX_EVENTS_AT_ONCE, Trigger, begin, ended};
 use super::time_budget::TimeBudget;
@@ -30,7 +31,8 @@ struct Refused<T> {
 /// Runs the events of a delivery concurrently, each with a tag. Returns each run with the tags of
 /// its events.
 ///
-/// Events of vaults that are not allowed get no task and no run of their own.
+/// Events of vaults that are not allowed get no task and no run of their own. Those about apps get no
+/// run at all.
 pub(crate) async fn run_events<T>(
     services: &Arc<Services>,
     invocation: &str,
@@ -44,8 +46,13 @@ pub(crate) async fn run_events<T>(
     let places = services.events.acquire_many(places);
     let _places = timeout_at(budget.record().moment(), places).await;
     let mut refused: Option<Refused<T>> = None;
+    let mut changes = Changes::default();
     let mut begun = Vec::new();
     for (tag, event) in events {
+        if let Some(change) = event.as_ref().err().and_then(change_of) {
+            changes.add(services, tag, change);
+            continue;
+        }
         let of_vault = event.as_ref().ok();
         match of_vault.and_then(|event| refused_vault(&services.config, event)) {
             Some(outcome) => add(&mut refused, tag, event, outcome),
@@ -65,8 +72,10 @@ pub(crate) async fn run_events<T>(
     let runs = begun
         .into_iter()
         .map(async |(tag, task)| (vec![tag], ended(invocation, task, budget).await));
-    let (mut runs, refused) = join(join_all(runs), refuse).await;
+    let noted = changes.note(services, invocation, budget);
+    let (mut runs, refused, not_noted) = join3(join_all(runs), refuse, noted).await;
     runs.extend(refused);
+    runs.extend(not_noted);
     runs
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Summary {
     pub(super) waiting: usize,
     /// Apps that were compared, if a comparison was due.
     pub(super) compared: Option<usize>,
+    /// Apps that were read because an event reported a change.
+    pub(super) changed: usize,
     /// References that were behind.
     pub(super) drifted: usize,
     /// References that were set back by hand.
@@ -43,6 +45,7 @@ impl Summary {
             finished,
             waiting: _,
             compared,
+            changed,
             drifted,
             set_back,
             not_adopted,
@@ -53,6 +56,7 @@ impl Summary {
         } = of_comparison;
         self.finished += finished;
         self.compared = compared.or(self.compared);
+        self.changed += changed;
         self.drifted += drifted;
         self.set_back += set_back;
         self.not_adopted += not_adopted;
@@ -78,6 +82,9 @@ impl fmt::Display for Summary {
                 "; {compared} apps compared, {} references behind, {} reminders",
                 self.drifted, self.reminders
             )?;
+        }
+        if self.changed > 0 {
+            write!(f, "; {} changed apps read", self.changed)?;
         }
         if self.set_back > 0 {
             write!(f, "; {} set back by hand are left", self.set_back)?;

@@ -4,6 +4,7 @@
 
 mod coalescing;
 mod delivery;
+mod early_news;
 mod entra;
 mod evidence;
 mod fixtures;

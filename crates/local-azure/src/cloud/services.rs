@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::error::CloudError;
 use super::options::CloudOptions;
+use crate::apps::news::News;
 use crate::apps::{Apps, AppsClock, LocalApp, Resolver};
 use crate::audit::AuditLog;
 use crate::faults::Faults;
@@ -51,6 +52,7 @@ impl CloudServices {
         let now = Timestamp::now();
         let tasks = Tasks::default();
         let faults = Arc::new(Faults::default());
+        let news = News::of(world, &events);
         let vaults = Arc::new(Vaults::new(world, events, now));
         let audit = Arc::new(AuditLog::new());
         let resolver = Resolver {
@@ -63,7 +65,7 @@ impl CloudServices {
             profile: options.profile.clone(),
             resolve_after: options.resolve_after,
         };
-        let apps = Arc::new(Apps::new(world, resolver, clock, tasks.clone(), now));
+        let apps = Arc::new(Apps::new(world, resolver, clock, tasks.clone(), news, now));
         let identities = Arc::new(Identities::new(
             world,
             apps.identities(),

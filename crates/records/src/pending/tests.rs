@@ -165,3 +165,37 @@ async fn a_list_of_what_is_pending_reads_no_object() {
     assert_eq!(keys.next_due().map(|due| due.as_millisecond()), Some(1));
     assert!(keys.comparison.is_some());
 }
+
+#[tokio::test]
+async fn a_changed_app_is_noted_once_and_taken_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pending = Pending::new(Store::folder(folder.path()).unwrap());
+    let slot =
+        "/subscriptions/S/resourceGroups/g/providers/Microsoft.Web/sites/Orders/slots/staging";
+    let slot: AppId = slot.parse().unwrap();
+    for app in [&slot, &slot.production(), &slot] {
+        pending.mark_changed(app).await.unwrap();
+    }
+    let keys = pending.list().await.unwrap();
+    let expected = ["s/g/orders.json", "s/g/orders/staging.json"];
+    assert_eq!(
+        keys.changed,
+        expected.map(|end| format!("pending/changed/{end}"))
+    );
+    assert_eq!((keys.all().count(), keys.sweep), (0, false));
+    for (key, app) in keys.changed.iter().zip([slot.production(), slot]) {
+        let taken = pending.take_changed(key).await.unwrap().unwrap();
+        assert_eq!(taken.to_string(), app.to_string());
+        assert_eq!(pending.take_changed(key).await.unwrap(), None);
+    }
+    // An object that cannot be read does not stay.
+    pending.0.write("pending/changed/a.json", &1).await.unwrap();
+    assert_eq!(
+        pending
+            .take_changed("pending/changed/a.json")
+            .await
+            .unwrap(),
+        None
+    );
+    assert!(pending.list().await.unwrap().changed.is_empty());
+}

@@ -1,7 +1,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ORDERS, Stand};
+use super::{ORDERS, SUBSCRIPTION, Stand, WORLD, ideal};
 
 async fn list(stand: &Stand) -> Value {
     stand
@@ -95,4 +95,31 @@ async fn settings_do_not_print_themselves() {
         !printed.contains("first") && !printed.contains("\"text\""),
         "{printed}"
     );
+}
+
+#[tokio::test]
+async fn writes_are_published_to_whom_is_subscribed() {
+    let world = format!("early_news = true\n{WORLD}");
+    let mut stand = Stand::start_in(&world, ideal()).await;
+    let staging = format!("{ORDERS}/slots/staging");
+    for (app, operation) in [
+        (ORDERS, "Microsoft.Web/sites/config/write"),
+        (&staging, "Microsoft.Web/sites/slots/config/write"),
+    ] {
+        stand.put_settings(app, json!({ "A": "planted" })).await;
+        let published = stand.events.try_recv().unwrap();
+        assert_eq!(published.topic, format!("/subscriptions/{SUBSCRIPTION}"));
+        let event = &published.event;
+        assert_eq!(
+            event["eventType"],
+            "Microsoft.Resources.ResourceWriteSuccess"
+        );
+        assert_eq!(event["subject"], format!("{app}/config/appsettings"));
+        assert_eq!(event["data"]["resourceUri"], event["subject"]);
+        assert_eq!(event["data"]["operationName"], operation);
+        assert!(!event.to_string().contains("planted"));
+    }
+    let mut silent = Stand::start().await;
+    silent.put_settings(ORDERS, json!({ "A": "b" })).await;
+    assert!(silent.events.try_recv().is_err());
 }
