@@ -53,12 +53,12 @@ pub(crate) async fn remaining(
     let continues = format!("{reason}: the reconcile timer continues from there");
     match trigger.cause {
         Cause::Event => {}
+        Cause::Drift => {
+            return Outcome::transient(format!("{reason}: the next comparison finds them again"));
+        }
         // The timer keeps the event.
         _ if !run.remaining.is_empty() || !run.remaining_apps.is_empty() => {
             return Outcome::new(Verdict::Pending, continues);
-        }
-        Cause::Drift => {
-            return Outcome::transient(format!("{reason}: the next comparison finds them again"));
         }
         _ => return Outcome::transient(format!("{reason}: the reconcile timer tries again")),
     }
