@@ -10,6 +10,7 @@ mod audit;
 mod behind;
 mod changed;
 mod compare;
+mod compare_apps;
 mod compare_index;
 mod comparison;
 mod drift;
@@ -213,7 +214,7 @@ async fn compare_part(
         if !pass.pending.replace(&mut entry).await? {
             return Ok(false);
         }
-        if entry.value.is_sweep {
+        if entry.value.is_sweep && pending.sweep {
             pass.pending.begin_sweep().await?;
         }
     }

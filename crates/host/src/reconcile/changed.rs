@@ -7,8 +7,8 @@ use keyrelay_records::{ComparisonProgress, PendingKeys};
 use keyrelay_store::StoreError;
 
 use super::COMPARE_FOR;
-use super::compare::{Apps, compare_apps};
-use super::comparison::Comparison;
+use super::compare_apps::compare_apps;
+use super::comparison::{Apps, Comparison};
 use super::pass::Pass;
 use super::summary::Summary;
 

@@ -4,25 +4,18 @@
 //! Most comparisons begin with the index ([`mod@super::compare_index`]). A sweep reads all apps of
 //! the scope before that: once a day, and after events, whose newcomers it finds.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use keyrelay_azure::Call;
-use keyrelay_model::{AppId, error_chain};
-use keyrelay_records::{Cause, ComparisonProgress, KnownApps, RemainingSites};
+use keyrelay_model::error_chain;
+use keyrelay_records::{ComparisonProgress, KnownApps, RemainingSites};
 use keyrelay_store::StoreError;
 
-use super::behind::behind;
+use super::compare_apps::compare_apps;
 use super::compare_index::compare_index;
-use super::comparison::{Comparison, Missed};
+use super::comparison::{Apps, Comparison};
 use super::pass::Pass;
-use super::statuses::{statuses, with_slots};
+use super::statuses::with_slots;
 use super::summary::Summary;
-use crate::index::SecretOf;
-use crate::pipeline::run::{Trigger, run};
-
-/// Apps to compare, each with the secrets for which the index has it.
-pub(super) type Apps = BTreeMap<AppId, Vec<SecretOf>>;
 
 /// Compares the apps that are left of a comparison, or all. Returns whether it is complete.
 ///
@@ -79,7 +72,9 @@ async fn steps(
     if progress.is_sweep {
         let began = progress.compared.unwrap_or(Timestamp::MIN);
         pass.index_swept(began).await?;
-        KnownApps::remove(&pass.store).await?;
+        if comparison.known.apps().next().is_some() {
+            KnownApps::remove(&pass.store).await?;
+        }
         progress.swept = Some(began);
     }
     progress.remaining = None;
@@ -150,36 +145,4 @@ async fn compare_lists(
         }
     }
     true
-}
-
-/// Compares these apps. Returns false if there is no time for all.
-pub(super) async fn compare_apps(
-    pass: &Pass<'_>,
-    apps: Apps,
-    comparison: &mut Comparison,
-    summary: &mut Summary,
-) -> bool {
-    let Some(statuses) = statuses(pass, apps, summary).await else {
-        return false;
-    };
-    comparison.compared += statuses.len();
-    for missed in behind(pass, statuses, comparison, summary).await {
-        repair(pass, missed, summary).await;
-    }
-    true
-}
-
-/// Runs the event that apps seem to have missed.
-async fn repair(pass: &Pass<'_>, missed: Missed, summary: &mut Summary) {
-    summary.drifted += missed.apps.len();
-    let trigger = Trigger {
-        invocation: pass.invocation.to_owned(),
-        cause: Cause::Drift,
-        of: None,
-        apps: Some(missed.apps),
-        remaining: Vec::new(),
-        is_retry: false,
-        resumed: None,
-    };
-    run(pass.services, trigger, Ok(missed.event), pass.run_budget()).await;
 }

@@ -7,8 +7,8 @@ use keyrelay_records::{ComparisonProgress, IndexChange, IndexedApp, Users};
 use keyrelay_store::StoreError;
 
 use super::behind::{is_watched_secret, remind};
-use super::compare::{Apps, compare_apps};
-use super::comparison::Comparison;
+use super::compare_apps::compare_apps;
+use super::comparison::{Apps, Comparison};
 use super::pass::Pass;
 use super::summary::Summary;
 use super::versions::{fetch_all, versions_of};

@@ -1,6 +1,6 @@
 //! The state of one part of a comparison.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,9 +12,13 @@ use keyrelay_records::{
 use keyrelay_store::StoreError;
 
 use super::pass::Pass;
+use crate::index::SecretOf;
 
 /// A secret as `<vault host>/<name>` in lower case.
 pub(super) type SecretKey = String;
+
+/// Apps to compare, each with the secrets for which the index has it.
+pub(super) type Apps = BTreeMap<AppId, Vec<SecretOf>>;
 
 /// The state of one part of a comparison.
 pub(super) struct Comparison {

@@ -7,8 +7,7 @@ use keyrelay_azure::{Call, ReferenceStatus, Scope, SitesPage};
 use keyrelay_model::{AppId, error_chain};
 use keyrelay_records::IndexChange;
 
-use super::compare::Apps;
-use super::comparison::Comparison;
+use super::comparison::{Apps, Comparison};
 use super::pass::Pass;
 use super::summary::Summary;
 
