@@ -71,6 +71,17 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether an app is in the scope.
+    pub fn is_in_scope(&self, app: &AppId) -> bool {
+        self.scope.iter().any(|scope| scope.contains(app))
+    }
+
+    /// Whether events may be handled for an app: it is in the scope, or a rule names it.
+    pub fn may_handle(&self, app: &AppId) -> bool {
+        let mut named = self.rules.iter().flat_map(|rule| &rule.apps);
+        self.is_in_scope(app) || named.any(|named| named == app)
+    }
+
     /// Reads `keyrelay.toml` in the folder of the app, and the environment. A file that is missing
     /// is an empty one.
     ///

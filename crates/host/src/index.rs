@@ -8,14 +8,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use keyrelay_azure::{ReferenceKind, ReferenceStatus, Scope};
 use keyrelay_model::{
-    AppId, Event, Evidence, Occurrence, Reference, SecretName, Target, VaultHost, error_chain,
+    AppId, Event, Evidence, Occurrence, Reference, SecretName, SecretVersion, Target, VaultHost,
+    error_chain,
 };
 use keyrelay_records::{
     CurrentVersion, Found, Index, IndexChange, IndexState, IndexUpdate, IndexedApp,
     IndexedReference, Outcome, Users,
 };
 use keyrelay_store::{Store, StoreError};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 /// Time for which the state of the index is not read again. It changes with each sweep, and an older
 /// one misses only that a new object was lost.
@@ -37,6 +38,16 @@ type UpdateKey = (String, String, u8);
 
 /// A secret of a vault.
 pub(crate) type SecretOf = (VaultHost, SecretName);
+
+/// The secret that an event is about.
+pub(crate) fn secret_of(event: &Event) -> SecretOf {
+    (event.vault_host.clone(), event.name.clone())
+}
+
+/// The key of a secret: `<vault host>/<name>` in lower case.
+pub(crate) fn secret_key((vault, secret): &SecretOf) -> String {
+    format!("{vault}/{secret}").to_lowercase()
+}
 
 /// The references that an app has to each secret.
 type ReferencesTo = HashMap<SecretOf, Vec<IndexedReference>>;
@@ -60,8 +71,7 @@ impl IndexUpdates {
     /// scopes are read.
     pub(crate) async fn users(
         &self,
-        vault: &VaultHost,
-        secret: &SecretName,
+        (vault, secret): &SecretOf,
         scopes: &[Scope],
         moment: Instant,
     ) -> Result<Vec<IndexedApp>, String> {
@@ -127,13 +137,13 @@ impl IndexUpdates {
                 identity: row.identity_type.clone(),
             });
         }
-        for ((vault, secret), references) in references {
+        for (secret, references) in references {
             let found = Found {
                 references,
                 with_connection_strings,
                 at,
             };
-            self.note(&vault, &secret, app, IndexChange::Found(found));
+            self.note(&secret, app, IndexChange::Found(found));
         }
     }
 
@@ -142,41 +152,33 @@ impl IndexUpdates {
         let is_new = event.occurrence == Occurrence::NewVersionCreated;
         let version = event.version.as_ref().filter(|_| is_new);
         if let (Some(version), Some(evidence)) = (version, outcome.evidence) {
-            let current = CurrentVersion::new(version.as_str(), Some(evidence), at);
-            let change = IndexChange::Current(current);
-            self.note(&event.vault_host, &event.name, app, change);
+            self.current(&secret_of(event), app, version, Some(evidence), at);
         }
     }
 
     /// Notes that nothing is left to do for a version.
     pub(crate) fn current(
         &self,
-        (vault, secret): (&VaultHost, &SecretName),
+        secret: &SecretOf,
         app: &AppId,
-        version: &str,
+        version: &SecretVersion,
         evidence: Option<Evidence>,
         at: Timestamp,
     ) {
-        let current = CurrentVersion::new(version, evidence, at);
-        self.note(vault, secret, app, IndexChange::Current(current));
+        let current = CurrentVersion::new(version.as_str(), evidence, at);
+        self.note(secret, app, IndexChange::Current(current));
     }
 
     /// Notes a change of an app and a secret.
-    pub(crate) fn note(
-        &self,
-        vault: &VaultHost,
-        secret: &SecretName,
-        app: &AppId,
-        change: IndexChange,
-    ) {
+    pub(crate) fn note(&self, secret: &SecretOf, app: &AppId, change: IndexChange) {
         let kind = match change {
             IndexChange::Found(_) => 0,
             IndexChange::Current(_) => 1,
             IndexChange::SetBack(_) => 2,
             IndexChange::Gone => 3,
         };
-        let secret_key = format!("{vault}/{secret}").to_lowercase();
-        let key = (secret_key, app.to_string().to_lowercase(), kind);
+        let key = (secret_key(secret), app.to_string().to_lowercase(), kind);
+        let (vault, secret) = secret;
         let update = IndexUpdate {
             vault: vault.clone(),
             secret: secret.clone(),
@@ -186,20 +188,27 @@ impl IndexUpdates {
         lock(&self.waiting).insert(key, update);
     }
 
-    /// Writes what was noted. Without it an event still finds its apps, after the next sweep.
+    /// Writes what was noted. What cannot be written is kept for the next time, and an event finds
+    /// its apps after the next sweep at the latest.
     pub(crate) async fn flush(&self, moment: Instant) -> Result<(), StoreError> {
-        let written = tokio::time::timeout_at(moment, async {
-            let _writer = self.writer.lock().await;
-            let waiting = std::mem::take(&mut *lock(&self.waiting));
-            if waiting.is_empty() {
-                return Ok(());
-            }
-            let updates = waiting.into_values().collect();
-            self.index.until(moment).update(updates).await
-        });
-        let written = written.await.unwrap_or(Ok(()));
+        let writer = timeout_at(moment, self.writer.lock()).await;
+        let _writer = writer.map_err(|elapsed| StoreError::Unavailable {
+            operation: "write",
+            key: "index".to_owned(),
+            source: elapsed.into(),
+        })?;
+        let waiting = std::mem::take(&mut *lock(&self.waiting));
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let updates = waiting.values().cloned().collect();
+        let written = self.index.until(moment).update(updates).await;
         if let Err(error) = &written {
             tracing::warn!("the index is not up to date: {}", error_chain(error));
+            let mut newer = lock(&self.waiting);
+            for (key, update) in waiting {
+                newer.entry(key).or_insert(update);
+            }
         }
         written
     }

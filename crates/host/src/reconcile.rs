@@ -138,7 +138,9 @@ async fn wait_for_the_next(
         let Some(wait) = wait.filter(|wait| *wait <= timing.lookahead()) else {
             match comparing.filter(|_| !is_compared) {
                 // Events leave work meanwhile.
-                Some(compared) => drop(timeout(timing.poll() * 2, compared.wait()).await),
+                Some(compared) => {
+                    let _ = timeout(timing.poll() * 2, compared.wait()).await;
+                }
                 None => break,
             }
             continue;
@@ -220,7 +222,7 @@ async fn compare_part(
     }
     let progress = &mut entry.value;
     let part = Pass::new(pass.services, pass.invocation, Deadline::after(COMPARE_FOR));
-    let is_complete = compare::compare(&part, progress, summary).await;
+    let is_complete = compare::compare(&part, pending, progress, summary).await;
     let has_failed = !is_complete && !part.deadline.has_passed();
     let due = match is_complete {
         true => progress.compared.unwrap_or(now) + COMPARE_EVERY,

@@ -156,11 +156,20 @@ impl IndexState {
     }
 }
 
-impl IndexShard {
-    fn empty() -> Self {
+impl Default for IndexShard {
+    fn default() -> Self {
         Self {
             format: FORMAT,
             secrets: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for IndexPart {
+    fn default() -> Self {
+        Self {
+            format: FORMAT,
+            apps: Apps::new(),
         }
     }
 }
@@ -211,7 +220,7 @@ fn first_byte(text: &str) -> u8 {
         .unwrap_or(0)
 }
 
-fn app_key(app: &AppId) -> String {
+fn lower_id(app: &AppId) -> String {
     app.to_string().to_lowercase()
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use futures::{TryStreamExt, stream};
-use keyrelay_config::{Config, Mode};
+use keyrelay_config::Mode;
 use keyrelay_model::{AppChange, AppId, EventError, EventErrorReason, error_chain};
 use keyrelay_records::{Outcome, Run};
 
@@ -75,10 +75,6 @@ impl<T> Changes<T> {
 
 /// Whether keyrelay handles events for this app.
 fn is_ours(services: &Services, app: &AppId) -> bool {
-    let config: &Config = &services.config;
-    let mut named = config.rules.iter().flat_map(|rule| &rule.apps);
-    let is_in_scope = config.scope.iter().any(|scope| scope.contains(app));
-    config.mode != Mode::Off
-        && !services.own_app.is(app)
-        && (is_in_scope || named.any(|it| it == app))
+    let config = &services.config;
+    config.mode != Mode::Off && !services.own_app.is(app) && config.may_handle(app)
 }

@@ -13,6 +13,7 @@ use keyrelay_records::RemainingSites;
 
 use super::discovery_cache::Freshness;
 use super::route::Routed;
+use crate::index::secret_of;
 use crate::services::Services;
 
 /// Largest number of sites that are read at once. More would queue for the throttle before the
@@ -77,17 +78,14 @@ pub(crate) async fn origin(
     if !routed.trigger.remaining.is_empty() {
         return Origin::Lists(routed.trigger.remaining.clone());
     }
-    let event = &routed.context.event;
+    let secret = secret_of(&routed.context.event);
     let scopes = &services.config.scope;
     let moment = call.deadline.moment();
-    let users = services
-        .index
-        .users(&event.vault_host, &event.name, scopes, moment);
-    match users.await {
+    match services.index.users(&secret, scopes, moment).await {
         Ok(users) => {
-            let is_in_scope = |app: &AppId| scopes.iter().any(|scope| scope.contains(app));
             let apps = users.into_iter().map(|user| user.id);
-            Origin::Index(apps.filter(is_in_scope).collect())
+            let in_scope = apps.filter(|app| services.config.is_in_scope(app));
+            Origin::Index(in_scope.collect())
         }
         Err(reason) => {
             notes.push(format!(
@@ -200,16 +198,11 @@ impl<'a> Discovery<'a> {
     /// partial without an error, so a site that is missing is not gone.
     async fn unlisted(self) -> Vec<AppId> {
         let moment = self.call.deadline.moment();
-        let event = self.event;
-        let index = &self.services.index;
-        let known = index
-            .users(&event.vault_host, &event.name, &[], moment)
-            .await;
+        let Services { index, config, .. } = self.services;
+        let known = index.users(&secret_of(self.event), &[], moment).await;
         let known = known.unwrap_or_default().into_iter().map(|user| user.id);
-        let scopes = &self.services.config.scope;
         let listed = self.lock();
-        let is_unlisted =
-            |app: &AppId| scopes.iter().any(|scope| scope.contains(app)) && !listed.contains(app);
+        let is_unlisted = |app: &AppId| config.is_in_scope(app) && !listed.contains(app);
         known.filter(is_unlisted).collect()
     }
 

@@ -51,11 +51,11 @@ pub(crate) async fn leave(
     if trigger.resumed.is_none() {
         leave_apps(services, event, run, budget).await;
     }
-    let is_passing = |it: &FailedScope| it.outcome.verdict.asks_for_redelivery();
-    let mut reasons = Vec::new();
     if is_by_index && trigger.cause == Cause::Event {
         request_sweep(services, run, budget).await;
     }
+    let is_passing = |it: &FailedScope| it.outcome.verdict.asks_for_redelivery();
+    let mut reasons = Vec::new();
     if !remaining.is_empty() || !named.is_empty() {
         reasons.push("there was not enough time for all apps of the scope".to_owned());
     }

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use keyrelay_azure::{Progress, ReferenceStatus};
 use keyrelay_config::{Mode, Route, route};
 use keyrelay_model::{
-    AppId, Event, Evidence, Reference, SecretName, SecretVersion, Target, VaultHost,
-    VersionAttributes, error_chain,
+    AppId, Event, Evidence, Reference, SecretVersion, Target, VersionAttributes, error_chain,
 };
 use keyrelay_records::IndexChange;
 use keyrelay_records::app_state::{self, AppState};
@@ -19,8 +18,8 @@ use super::pass::Pass;
 use super::pinned::{OlderPin, cause_of, report};
 use super::reminders::{self, Expiring};
 use super::summary::Summary;
-use super::versions::{fetch_all, key_of, versions_of};
-use crate::index::SecretOf;
+use super::versions::{fetch_all, versions_of};
+use crate::index::{SecretOf, secret_key};
 
 /// The events that these apps seem to have missed. Reminders are postponed on the way, and what is up
 /// to date is noted for the index.
@@ -30,35 +29,37 @@ pub(super) async fn behind(
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> Vec<Missed> {
-    let rows = apps.iter().flat_map(|(app, rows)| {
-        let targets = rows.iter().filter_map(|row| target_of(pass, row));
-        targets.filter(|target| is_watched(pass, target, app))
-    });
-    let secrets = rows.map(|target| secret_of(&target)).collect();
+    let watched = |(app, rows): (AppId, Vec<ReferenceStatus>)| {
+        let rows = rows.into_iter().filter_map(|row| {
+            let target = target_of(pass, &row)?;
+            is_watched(pass, comparison, &target, &app).then_some((row, target))
+        });
+        let rows: Vec<_> = rows.collect();
+        (app, rows)
+    };
+    let apps: Vec<_> = apps.into_iter().map(watched).collect();
+    let rows = apps.iter().flat_map(|(_, rows)| rows);
+    let secrets = rows.map(|(_, target)| secret_of(target)).collect();
     fetch_all(pass, secrets, comparison, summary).await;
     let mut missed: BTreeMap<SecretKey, Missed> = BTreeMap::new();
     for (app, rows) in apps {
         let mut checked: BTreeMap<SecretKey, (SecretOf, Checked)> = BTreeMap::new();
-        for row in &rows {
-            let Some(target) = target_of(pass, row) else {
-                continue;
-            };
-            let secret = secret_of(&target);
-            let found = check_row(pass, &app, row, &target, comparison, summary).await;
-            let known = checked.remove(&key_of(&secret));
-            let joined = match known {
+        for (row, target) in &rows {
+            let secret = secret_of(target);
+            let key = secret_key(&secret);
+            let found = check_row(pass, &app, row, target, comparison, summary).await;
+            let joined = match checked.remove(&key) {
                 Some((_, known)) => known.join(found),
                 None => found,
             };
-            checked.insert(key_of(&secret), (secret, joined));
+            checked.insert(key, (secret, joined));
         }
         for (key, (secret, found)) in checked {
             match found {
                 Checked::Unknown => {}
                 Checked::Current(version, evidence) => {
                     let (index, now) = (&pass.services.index, pass.services.now());
-                    let (vault, name) = &secret;
-                    index.current((vault, name), &app, version.as_str(), evidence, now);
+                    index.current(&secret, &app, &version, evidence, now);
                 }
                 Checked::Behind(event, OlderPin::Missed) => {
                     let of_secret = missed.entry(key).or_insert_with(|| Missed {
@@ -79,8 +80,7 @@ pub(super) async fn behind(
                         continue;
                     }
                     let change = IndexChange::SetBack(Some(pinned.to_owned()));
-                    let (vault, name) = &secret;
-                    pass.services.index.note(vault, name, &app, change);
+                    pass.services.index.note(&secret, &app, change);
                 }
             }
         }
@@ -90,7 +90,7 @@ pub(super) async fn behind(
 
 /// The result of the comparison of an app's references to one secret.
 enum Checked {
-    /// It is not to be compared, or it is not known whether it is behind.
+    /// It is not known whether it is behind.
     Unknown,
     /// Nothing is left to do for this version.
     Current(SecretVersion, Option<Evidence>),
@@ -123,12 +123,12 @@ async fn reported(
 ) -> Option<String> {
     let index = &pass.services.index;
     let moment = pass.run_deadline().moment();
-    let users = index.users(&secret.0, &secret.1, &[], moment).await;
+    let users = index.users(secret, &[], moment).await;
     let user = users
         .unwrap_or_default()
         .into_iter()
         .find(|user| user.id == *app);
-    let known = comparison.known.set_back(app, &key_of(secret));
+    let known = comparison.known.set_back(app, &secret_key(secret));
     let known = known.map(str::to_owned);
     user.and_then(|user| user.set_back).or(known)
 }
@@ -152,12 +152,9 @@ async fn check_row(
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> Checked {
-    if !is_watched(pass, target, app) {
-        return Checked::Unknown;
-    }
     let now = u64::try_from(pass.services.now().as_second()).unwrap_or_default();
     let secret = secret_of(target);
-    let key = key_of(&secret);
+    let key = secret_key(&secret);
     let versions = versions_of(pass, &secret, comparison, summary).await;
     let newest = versions.newest(now);
     let Some((version, attributes)) = newest.first().copied() else {
@@ -248,24 +245,24 @@ async fn has_refreshed(
 }
 
 /// Whether events of the secret would be handled for the app.
-fn is_watched(pass: &Pass<'_>, target: &Target, app: &AppId) -> bool {
-    let rule = rule_of(pass, &target.vault_host, &target.secret);
-    let is_named = rule
-        .rule
-        .is_none_or(|rule| rule.apps.is_empty() || rule.apps.contains(app));
-    is_named && is_watched_secret(pass, &secret_of(target))
+fn is_watched(pass: &Pass<'_>, comparison: &Comparison, target: &Target, app: &AppId) -> bool {
+    let route = watched_route(pass, comparison, &secret_of(target));
+    route.is_some_and(|route| {
+        let named = route.rule.map(|rule| &rule.apps);
+        named.is_none_or(|apps| apps.is_empty() || apps.contains(app))
+    })
 }
 
-/// Whether events of the secret would be handled at all.
-pub(super) fn is_watched_secret(pass: &Pass<'_>, (vault, secret): &SecretOf) -> bool {
-    let allowed = &pass.services.config.vaults;
-    let is_allowed = allowed.is_empty() || allowed.iter().any(|it| it == vault.vault());
-    is_allowed && rule_of(pass, vault, secret).mode != Mode::Off
-}
-
-fn rule_of<'a>(pass: &'a Pass<'_>, vault: &VaultHost, secret: &SecretName) -> Route<'a> {
-    let policies = pass.services.policies.names();
-    route(&pass.services.config, &policies, vault.vault(), secret)
+/// The route of events of the secret. None: they would not be handled for any app.
+pub(super) fn watched_route<'a>(
+    pass: &'a Pass<'_>,
+    comparison: &Comparison,
+    (vault, secret): &SecretOf,
+) -> Option<Route<'a>> {
+    let config = &pass.services.config;
+    let is_allowed = config.vaults.is_empty() || config.vaults.iter().any(|it| it == vault.vault());
+    let route = route(config, &comparison.policies, vault.vault(), secret);
+    Some(route).filter(|route| is_allowed && route.mode != Mode::Off)
 }
 
 /// Postpones the reminder of a secret that is due, once for each part of a comparison.
@@ -280,7 +277,7 @@ pub(super) async fn remind(
     let Some(expires) = attributes.expires else {
         return;
     };
-    if !comparison.reminded.insert(key_of(secret)) {
+    if !comparison.reminded.insert(secret_key(secret)) {
         return;
     }
     let expiring = Expiring {

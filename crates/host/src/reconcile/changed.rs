@@ -32,7 +32,8 @@ pub(super) async fn read_changed(
         return Ok(());
     }
     let part = Pass::new(pass.services, pass.invocation, Deadline::after(COMPARE_FOR));
-    let mut comparison = Comparison::begin(&part, &progress(&part, pending).await?).await?;
+    let mut comparison =
+        Comparison::begin(&part, pending, &progress(&part, pending).await?).await?;
     for keys in pending.changed.chunks(CHUNK) {
         if part.deadline.has_passed() {
             break;

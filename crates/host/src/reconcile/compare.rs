@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use keyrelay_azure::Call;
 use keyrelay_model::error_chain;
-use keyrelay_records::{ComparisonProgress, KnownApps, RemainingSites};
+use keyrelay_records::{ComparisonProgress, KnownApps, PendingKeys, RemainingSites};
 use keyrelay_store::StoreError;
 
 use super::compare_apps::compare_apps;
@@ -23,10 +23,11 @@ use super::summary::Summary;
 /// compared all the same.
 pub(super) async fn compare(
     pass: &Pass<'_>,
+    pending: &PendingKeys,
     progress: &mut ComparisonProgress,
     summary: &mut Summary,
 ) -> bool {
-    let mut comparison = match Comparison::begin(pass, progress).await {
+    let mut comparison = match Comparison::begin(pass, pending, progress).await {
         Ok(comparison) => comparison,
         Err(error) => {
             let reason = error_chain(&error);

@@ -1,12 +1,14 @@
 //! Compares the apps of the index with their vaults: the versions of each secret first, and then only
 //! the apps that do not have the newest one.
 
+use std::sync::Arc;
+
 use jiff::{SignedDuration, Timestamp};
 use keyrelay_model::{SecretName, VaultHost};
 use keyrelay_records::{ComparisonProgress, IndexChange, IndexedApp, Users};
 use keyrelay_store::StoreError;
 
-use super::behind::{is_watched_secret, remind};
+use super::behind::{remind, watched_route};
 use super::compare_apps::compare_apps;
 use super::comparison::{Apps, Comparison};
 use super::pass::Pass;
@@ -71,17 +73,18 @@ async fn compare_shard(
         }
     }
     let watched = secrets.iter().map(|(secret, _)| secret);
-    let watched = watched.filter(|secret| is_watched_secret(pass, secret));
-    fetch_all(pass, watched.cloned().collect(), comparison, summary).await;
+    let watched = watched.filter(|secret| watched_route(pass, comparison, secret).is_some());
+    let watched = watched.cloned().collect();
+    fetch_all(pass, watched, comparison, summary).await;
     let mut to_read = Apps::new();
     for (secret, apps) in secrets {
-        let is_watched = is_watched_secret(pass, &secret);
+        let is_watched = watched_route(pass, comparison, &secret).is_some();
         let now = u64::try_from(pass.services.now().as_second()).unwrap_or_default();
-        let versions = versions_of(pass, &secret, comparison, summary).await;
-        let newest = match is_watched {
-            true => versions.newest(now),
-            false => Vec::new(),
+        let versions = match is_watched {
+            true => versions_of(pass, &secret, comparison, summary).await,
+            false => Arc::default(),
         };
+        let newest = versions.newest(now);
         if let Some((version, attributes)) = newest.first() {
             remind(pass, &secret, version, attributes, comparison, summary).await;
         }
@@ -92,10 +95,9 @@ async fn compare_shard(
         let unseen_since = comparison.began.checked_sub(SEEN_TO);
         let unseen_since = unseen_since.unwrap_or(Timestamp::MIN);
         for app in apps {
-            if !is_ours(pass, &app) {
-                let (vault, secret) = &secret;
+            if !pass.services.config.may_handle(&app.id) {
                 let index = &pass.services.index;
-                index.note(vault, secret, &app.id, IndexChange::Gone);
+                index.note(&secret, &app.id, IndexChange::Gone);
                 continue;
             }
             // The sweep has read the others just now.
@@ -109,11 +111,4 @@ async fn compare_shard(
         }
     }
     Ok(compare_apps(pass, to_read, comparison, summary).await)
-}
-
-/// Whether an app is in the scope, or a rule names it.
-fn is_ours(pass: &Pass<'_>, app: &IndexedApp) -> bool {
-    let config = &pass.services.config;
-    let mut named = config.rules.iter().flat_map(|rule| &rule.apps);
-    config.scope.iter().any(|scope| scope.contains(&app.id)) || named.any(|it| *it == app.id)
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use keyrelay_model::{AppId, Event, VaultHost, Versions};
 use keyrelay_records::{
-    ComparisonProgress, KnownApps, PendingEntry, PendingRotation, PendingWork, RemainingSites,
-    app_key,
+    ComparisonProgress, KnownApps, PendingEntry, PendingKeys, PendingRotation, PendingWork,
+    RemainingSites, app_key,
 };
 use keyrelay_store::StoreError;
 
@@ -30,6 +30,8 @@ pub(super) struct Comparison {
     pending: HashMap<String, Vec<String>>,
     /// The secrets of the pending work that was read, by app.
     pending_secrets: HashMap<String, HashSet<SecretKey>>,
+    /// The names of the policies, by which a secret has its rule.
+    pub(super) policies: Vec<String>,
     /// The apps that an earlier keyrelay has found.
     pub(super) known: KnownApps,
     /// The time of the first comparison of this installation.
@@ -50,25 +52,33 @@ pub(super) struct Missed {
 }
 
 impl Comparison {
-    /// Begins a part. Reads which apps have pending work, which the timer resumes in its own time.
+    /// Begins a part. `pending` tells which apps have pending work, which the timer resumes in its own
+    /// time.
     pub(super) async fn begin(
         pass: &Pass<'_>,
+        pending: &PendingKeys,
         progress: &ComparisonProgress,
     ) -> Result<Self, StoreError> {
-        let mut pending: HashMap<String, Vec<String>> = HashMap::new();
-        for key in pass.pending.list().await?.work {
+        let mut by_app: HashMap<String, Vec<String>> = HashMap::new();
+        for key in &pending.work {
             if let Some(app) = key.app() {
-                let keys = pending.entry(app.to_owned()).or_default();
+                let keys = by_app.entry(app.to_owned()).or_default();
                 keys.push(key.as_str().to_owned());
             }
         }
+        // After its first sweep, an installation has an index.
+        let known = match progress.swept {
+            None => KnownApps::read(&pass.store).await?,
+            Some(_) => KnownApps::default(),
+        };
         Ok(Self {
             versions: HashMap::new(),
             unreachable: HashSet::new(),
             reminded: HashSet::new(),
-            pending,
+            pending: by_app,
             pending_secrets: HashMap::new(),
-            known: KnownApps::read(&pass.store).await?,
+            policies: pass.services.policies.names(),
+            known,
             first: progress.first.unwrap_or(Timestamp::MIN),
             began: progress.compared.unwrap_or(Timestamp::MIN),
             compared: 0,

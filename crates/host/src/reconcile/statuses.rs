@@ -83,8 +83,8 @@ pub(super) async fn statuses(
                 found.push((app, rows));
             }
             Err(error) if error.is_not_found() => {
-                for (vault, secret) in &secrets {
-                    services.index.note(vault, secret, &app, IndexChange::Gone);
+                for secret in &secrets {
+                    services.index.note(secret, &app, IndexChange::Gone);
                 }
             }
             Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {

@@ -8,19 +8,14 @@ use futures::{StreamExt, stream};
 use keyrelay_azure::Call;
 use keyrelay_model::{Retryability, SecretName, VaultHost, Versions, error_chain};
 
-use super::comparison::{Comparison, SecretKey};
+use super::comparison::Comparison;
 use super::pass::Pass;
 use super::summary::Summary;
-use crate::index::SecretOf;
+use crate::index::{SecretOf, secret_key};
 use crate::versions::versions;
 
 /// Largest number of secrets of one vault whose versions are requested at once.
 const AT_ONCE: usize = 16;
-
-/// The key of a secret.
-pub(super) fn key_of((vault, secret): &SecretOf) -> SecretKey {
-    format!("{vault}/{secret}").to_lowercase()
-}
 
 /// Reads the versions of these secrets side by side: of each vault one first, and if it responds the
 /// others.
@@ -32,7 +27,7 @@ pub(super) async fn fetch_all(
 ) {
     let mut by_vault: BTreeMap<String, Vec<SecretOf>> = BTreeMap::new();
     for secret in secrets {
-        if !comparison.versions.contains_key(&key_of(&secret)) {
+        if !comparison.versions.contains_key(&secret_key(&secret)) {
             let vault = secret.0.as_str().to_lowercase();
             by_vault.entry(vault).or_default().push(secret);
         }
@@ -61,7 +56,7 @@ pub(super) async fn versions_of(
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> Arc<Versions> {
-    if let Some(versions) = comparison.versions.get(&key_of(secret)) {
+    if let Some(versions) = comparison.versions.get(&secret_key(secret)) {
         return Arc::clone(versions);
     }
     if comparison.unreachable.contains(&secret.0) {
@@ -95,6 +90,6 @@ fn keep(
         Arc::default()
     });
     let versions = &mut comparison.versions;
-    versions.insert(key_of(secret), Arc::clone(&listed));
+    versions.insert(secret_key(secret), Arc::clone(&listed));
     listed
 }

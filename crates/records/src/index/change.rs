@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use keyrelay_model::{AppId, SecretName, VaultHost};
 
-use super::{Apps, CurrentVersion, IndexedApp, IndexedReference, app_key};
+use super::{Apps, CurrentVersion, IndexedApp, IndexedReference, lower_id};
 
 /// Time for which an app counts as seen without another write: a read that shows nothing new costs
 /// no write then.
@@ -50,7 +50,7 @@ pub struct Found {
 
 /// Applies the change of one app to the apps of a secret.
 pub(super) fn apply(apps: &mut Apps, app: &AppId, change: &IndexChange) {
-    let key = app_key(app);
+    let key = lower_id(app);
     match change {
         IndexChange::Found(found) => apply_found(apps, key, app, found),
         IndexChange::Gone => drop(apps.remove(&key)),

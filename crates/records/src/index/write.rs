@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use keyrelay_azure::Scope;
 use keyrelay_store::{ObjectVersion, StoreError};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::change::apply;
 use super::read::Stored;
 use super::{
     APPS_IN_A_PART, Apps, FORMAT, Index, IndexPart, IndexShard, IndexState, IndexUpdate,
-    IndexedSecret, MAX_APPS, STATE, app_key, part_key, part_of, shard_key,
+    IndexedSecret, MAX_APPS, STATE, lower_id, part_key, part_of, shard_key,
 };
 
 /// The number of attempts at a change while others change the same object.
@@ -63,7 +64,7 @@ impl Index {
         secrets: &BTreeMap<String, Changes>,
     ) -> Result<(), StoreError> {
         for attempt in 1..=ATTEMPTS {
-            let (version, before) = self.shard(key).await?;
+            let (version, before) = self.read_or_default::<IndexShard>(key).await?;
             let mut shard = before.clone();
             for (name, changes) in secrets {
                 let secret = shard.secrets.entry(name.clone()).or_default();
@@ -72,18 +73,12 @@ impl Index {
                     shard.secrets.remove(name);
                 }
             }
-            if shard == before && version.is_some() {
+            if self.write_change(key, version, &before, &shard).await? {
                 return Ok(());
-            }
-            match self.put(key, &shard, version.as_ref()).await {
-                Err(error) if error.is_conflict() => {}
-                written => return written,
             }
             tokio::time::sleep(PAUSE * attempt).await;
         }
-        Err(StoreError::Conflict {
-            key: key.to_owned(),
-        })
+        Err(contended(key))
     }
 
     /// Changes the apps of a secret, and splits them if they are too many for one object. Parts are
@@ -122,7 +117,7 @@ impl Index {
         }
         let mut by_part: BTreeMap<u32, Vec<&IndexUpdate>> = BTreeMap::new();
         for update in changes {
-            let part = part_of(&app_key(&update.app), secret.parts);
+            let part = part_of(&lower_id(&update.app), secret.parts);
             by_part.entry(part).or_default().push(update);
         }
         for (part, updates) in by_part {
@@ -139,54 +134,55 @@ impl Index {
 
     async fn update_part(&self, key: &str, change: impl Fn(&mut Apps)) -> Result<(), StoreError> {
         for attempt in 1..=ATTEMPTS {
-            let (version, before) = match self.get::<IndexPart>(key).await? {
-                Stored::Present(version, part) => (Some(version), part.apps),
-                Stored::Unreadable(version, reason) => {
-                    tracing::warn!("{key} is made again: {reason}");
-                    (Some(version), Apps::new())
-                }
-                Stored::Missing => (None, Apps::new()),
-            };
-            let mut apps = before.clone();
-            change(&mut apps);
-            if apps == before && version.is_some() {
+            let (version, before) = self.read_or_default::<IndexPart>(key).await?;
+            let mut part = before.clone();
+            change(&mut part.apps);
+            if self.write_change(key, version, &before, &part).await? {
                 return Ok(());
-            }
-            let format = FORMAT;
-            match self
-                .put(key, &IndexPart { format, apps }, version.as_ref())
-                .await
-            {
-                Err(error) if error.is_conflict() => {}
-                written => return written,
             }
             tokio::time::sleep(PAUSE * attempt).await;
         }
-        Err(StoreError::Conflict {
-            key: key.to_owned(),
-        })
+        Err(contended(key))
     }
 
-    async fn shard(&self, key: &str) -> Result<(Option<ObjectVersion>, IndexShard), StoreError> {
-        Ok(match self.get(key).await? {
-            Stored::Present(version, shard) => (Some(version), shard),
-            Stored::Unreadable(version, reason) => {
-                tracing::warn!("{key} is made again: {reason}");
-                (Some(version), IndexShard::empty())
-            }
-            Stored::Missing => (None, IndexShard::empty()),
-        })
-    }
-
-    async fn put(
+    /// Reads an object to be changed. One that is missing or cannot be read is made again.
+    async fn read_or_default<T: Default + DeserializeOwned>(
         &self,
         key: &str,
-        value: &impl Serialize,
-        version: Option<&ObjectVersion>,
-    ) -> Result<(), StoreError> {
-        match version {
-            Some(version) => self.0.replace(key, value, version).await.map(drop),
-            None => self.0.create(key, value).await.map(drop),
+    ) -> Result<(Option<ObjectVersion>, T), StoreError> {
+        Ok(match self.get(key).await? {
+            Stored::Present(version, value) => (Some(version), value),
+            Stored::Unreadable(version, reason) => {
+                tracing::warn!("{key} is made again: {reason}");
+                (Some(version), T::default())
+            }
+            Stored::Missing => (None, T::default()),
+        })
+    }
+
+    /// Writes an object, unless nothing has changed. Returns false if another instance has written it
+    /// since it was read.
+    async fn write_change<T: PartialEq + Serialize>(
+        &self,
+        key: &str,
+        version: Option<ObjectVersion>,
+        before: &T,
+        after: &T,
+    ) -> Result<bool, StoreError> {
+        let written = match &version {
+            Some(_) if before == after => return Ok(true),
+            Some(version) => self.0.replace(key, after, version).await,
+            None => self.0.create(key, after).await,
+        };
+        match written {
+            Err(error) if error.is_conflict() => Ok(false),
+            written => written.map(|_| true),
         }
+    }
+}
+
+fn contended(key: &str) -> StoreError {
+    StoreError::Conflict {
+        key: key.to_owned(),
     }
 }

@@ -8,7 +8,7 @@ use keyrelay_model::{AppId, Event, Reference, SettingName, Settings, Target};
 use keyrelay_records::{Cause, IndexChange, Outcome};
 
 use super::status::{Checked, Facts, Step, next_step};
-use crate::index::SecretOf;
+use crate::index::{SecretOf, secret_of};
 use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{AwaitedReference, Rotation, Verification};
 use crate::services::Services;
@@ -86,9 +86,7 @@ impl BatchContext {
             }
         };
         let events = open().map(|rotation| &rotation.context.event);
-        let secrets: Vec<SecretOf> = events
-            .map(|event| (event.vault_host.clone(), event.name.clone()))
-            .collect();
+        let secrets: Vec<SecretOf> = events.map(secret_of).collect();
         let index = &self.services.index;
         match &read {
             Ok(rows) => {
@@ -103,8 +101,8 @@ impl BatchContext {
                 );
             }
             Err(error) if error.is_not_found() => {
-                for (vault, secret) in &secrets {
-                    index.note(vault, secret, &self.app, IndexChange::Gone);
+                for secret in &secrets {
+                    index.note(secret, &self.app, IndexChange::Gone);
                 }
             }
             Err(_) => {}
