@@ -8,7 +8,7 @@ use crate::app_name::app_name;
 use crate::out;
 
 /// The width of the columns of the app and of the secret.
-const NAME: usize = 20;
+const NAME: usize = 19;
 
 /// The number of characters of a version that are shown.
 const VERSION: usize = 8;
