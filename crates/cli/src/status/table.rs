@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use keyrelay_records::fleet::{Fleet, State, Use};
 
-use crate::app_name::app_name;
+use crate::filters::app_name;
 use crate::out;
 
 /// The width of the columns of the app and of the secret.
