@@ -148,6 +148,7 @@ async fn compare_part(
         progress.has_compared = false;
         progress.shards = None;
         progress.unlisted = Vec::new();
+        progress.after = None;
         progress.is_sweep = pending.sweep || is_sweep_due(pass, progress, now).await?;
         progress.remaining = Some(match progress.is_sweep {
             true => pass
@@ -159,16 +160,18 @@ async fn compare_part(
                 .collect(),
             false => Vec::new(),
         });
-        // The request is removed only when the sweep is sure to come, and before it reads: an event
-        // that requests another one from here on finds no request.
-        if !pass.pending.replace(&mut entry).await? {
+        // It is due from here on: another instance continues it if this one is killed.
+        let is_requested = progress.is_sweep && pending.sweep;
+        if !pass.pending.keep_comparison(entry, now).await? {
             return Ok(false);
         }
-        if entry.value.is_sweep && pending.sweep {
+        // The request is removed only when the sweep is sure to come, and before it reads: an event
+        // that requests another one from here on finds no request.
+        if is_requested {
             pass.pending.begin_sweep().await?;
         }
+        return Ok(true);
     }
-    let progress = &mut entry.value;
     let part = Pass::new(pass.services, pass.invocation, Deadline::after(COMPARE_FOR));
     let is_complete = compare::compare(&part, pending, progress, summary).await;
     let has_failed = !is_complete && !part.deadline.has_passed();

@@ -14,6 +14,7 @@ use crate::index::IndexUpdates;
 use crate::pipeline::app_queue::AppQueues;
 use crate::pipeline::discovery_cache::DiscoveryCache;
 use crate::pipeline::handled_apps::HandledApps;
+use crate::pipeline::recent_changes::RecentChanges;
 use crate::pipeline::role_propagation::RolePropagation;
 use crate::policy_cache::PolicyCache;
 use crate::single_flight::SingleFlights;
@@ -56,6 +57,8 @@ pub struct Services {
     pub(crate) runs: Arc<Semaphore>,
     /// Told when a delivery leaves work for want of time.
     pub(crate) left_work: Notify,
+    /// The changed apps that were noted of late.
+    pub(crate) recent_changes: RecentChanges,
     /// The lists of versions, by vault and secret.
     pub(crate) versions: SingleFlights<String, Arc<Versions>>,
     /// The sites of the scope, their slots and their references.

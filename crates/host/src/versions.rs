@@ -1,6 +1,7 @@
 //! The versions of a secret, as its vault lists them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use keyrelay_azure::{AzureError, Call, SecretVersionInfo};
 use keyrelay_model::{
@@ -12,14 +13,15 @@ use crate::services::Services;
 
 /// Reads the vault's list of versions, without any value. The list is empty if the identity may not
 /// read it, or if it does not arrive by the call's deadline: neither keeps an event from being
-/// handled.
+/// handled. A list of this age is new enough.
 pub(crate) async fn known_versions(
     services: &Services,
     vault: &VaultHost,
     secret: &SecretName,
+    age: Duration,
     call: &Call,
 ) -> Arc<Versions> {
-    let listed = versions(services, vault, secret, call).await;
+    let listed = versions(services, vault, secret, age, call).await;
     listed.unwrap_or_else(|error| {
         tracing::debug!(
             vault.host = vault.as_str(),
@@ -32,14 +34,16 @@ pub(crate) async fn known_versions(
 }
 
 /// Reads the vault's list of versions, without any value. Concurrent callers share a list that was
-/// requested after all of them arrived.
+/// requested after all of them arrived, or at most `age` earlier.
 pub(crate) async fn versions(
     services: &Services,
     vault: &VaultHost,
     secret: &SecretName,
+    age: Duration,
     call: &Call,
 ) -> Result<Arc<Versions>, AzureError> {
-    let arrived = Instant::now();
+    let now = Instant::now();
+    let arrived = now.checked_sub(age).unwrap_or(now);
     let fetch = async {
         let versions = services.key_vault.versions(vault, secret, call).await?;
         let versions = versions.into_iter().filter_map(known_version).collect();

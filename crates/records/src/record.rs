@@ -61,6 +61,10 @@ pub struct Run {
     /// Whether the reconcile timer checks pending work again. Most checks find nothing new.
     #[serde(skip)]
     pub is_recheck: bool,
+    /// The time at which the reconcile timer is to handle a postponed event again: its version is not
+    /// valid before.
+    #[serde(skip)]
+    pub not_before: Option<Timestamp>,
     /// The sites that are left to a later run. Empty: none.
     #[serde(skip)]
     pub remaining: Vec<RemainingSites>,
@@ -205,6 +209,7 @@ impl Run {
             is_recheck: false,
             remaining: Vec::new(),
             remaining_apps: Vec::new(),
+            not_before: None,
         }
     }
 

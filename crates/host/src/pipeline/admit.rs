@@ -1,6 +1,7 @@
 //! Admits an event: by mode, vault and kind, and by the position of its version among the others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use keyrelay_azure::Call;
@@ -48,10 +49,15 @@ pub(crate) async fn admit<'a>(
         return Admission::Rejected(outcome.clone());
     }
     let call = call.with_deadline(budget.versions());
-    let versions = known_versions(services, &event.vault_host, &event.name, &call).await;
+    // The apps that one event has left are resumed one by one, within a few seconds.
+    let age = match trigger.resumed {
+        Some(_) => services.config.refresh_timing.written(),
+        None => Duration::ZERO,
+    };
+    let versions = known_versions(services, &event.vault_host, &event.name, age, &call).await;
     let rejected = match rejected {
         Some(outcome) => Err(outcome),
-        None => check_version(event, &versions),
+        None => check_version(event, &versions, services.now()),
     };
     let outcome_unless_written = match rejected {
         Ok(Some(not_before)) => return Admission::NotYetValid(not_before),
@@ -100,8 +106,12 @@ pub(crate) fn refused_vault(config: &Config, event: &Event) -> Option<Outcome> {
 
 /// Checks the event's version against the vault's list. Returns the time before which it is not
 /// valid, in seconds since 1970, and an error if it is not to be applied at all.
-fn check_version(event: &Event, versions: &Versions) -> Result<Option<u64>, Outcome> {
-    match standing(event, versions) {
+fn check_version(
+    event: &Event,
+    versions: &Versions,
+    now: Timestamp,
+) -> Result<Option<u64>, Outcome> {
+    match standing(event, versions, now) {
         Standing::Current => Ok(None),
         Standing::NotYet { not_before } => Ok(Some(not_before)),
         Standing::Superseded { by } => {
@@ -119,12 +129,12 @@ fn check_version(event: &Event, versions: &Versions) -> Result<Option<u64>, Outc
 
 /// The position of the event's version. Only a new version changes an app: the other events are
 /// about the version in use.
-fn standing(event: &Event, versions: &Versions) -> Standing {
+fn standing(event: &Event, versions: &Versions, now: Timestamp) -> Standing {
     let is_new = event.occurrence == Occurrence::NewVersionCreated;
     let Some(version) = event.version.as_ref().filter(|_| is_new) else {
         return Standing::Current;
     };
-    let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
+    let now = u64::try_from(now.as_second()).unwrap_or_default();
     if let Some(by) = versions.newest_without(version, event.time, now) {
         return Standing::Superseded { by: by.clone() };
     }

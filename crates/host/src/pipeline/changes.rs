@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use futures::{TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use keyrelay_config::Mode;
 use keyrelay_model::{AppChange, AppId, EventError, EventErrorReason, error_chain};
 use keyrelay_records::{Outcome, Run};
@@ -62,9 +62,27 @@ impl<T> Changes<T> {
         budget: TimeBudget,
     ) -> Option<(Vec<T>, Run)> {
         let pending = services.pending.until(budget.record().moment());
-        let noted = stream::iter(self.apps.values().map(Ok))
-            .try_for_each_concurrent(AT_ONCE, |app| pending.mark_changed(app));
-        let error = noted.await.err()?;
+        if self.apps.is_empty() {
+            return None;
+        }
+        if !services.recent_changes.count(self.apps.len()) {
+            // A sweep reads them all.
+            let error = pending.request_sweep().await.err()?;
+            let message = format!("a sweep cannot be requested: {}", error_chain(&error));
+            let run = unrecorded(invocation, Outcome::transient(message));
+            return Some((self.tags, run));
+        }
+        // One that cannot be noted does not keep the others from being noted.
+        let noted = stream::iter(self.apps.into_values()).map(|app| {
+            let pending = pending.clone();
+            async move { pending.mark_changed(&app).await }
+        });
+        let mut noted = noted.buffer_unordered(AT_ONCE);
+        let mut failed = None;
+        while let Some(noted) = noted.next().await {
+            failed = noted.err().or(failed);
+        }
+        let error = failed?;
         let message = format!("a changed app cannot be noted: {}", error_chain(&error));
         Some((
             self.tags,

@@ -21,7 +21,8 @@ pub(crate) struct EventContext {
     pub(crate) is_retry: bool,
     /// The time at which the run began.
     pub(crate) began: Timestamp,
-    /// The vault's list of versions. It was requested after the run began.
+    /// The vault's list of versions. It was requested after the run began, or a few seconds before it
+    /// for pending work.
     pub(crate) versions: Arc<Versions>,
     /// None: it cannot be used any more, and only verifies or rolls back what an earlier run did.
     pub(crate) policy: Option<Arc<Policy>>,

@@ -51,7 +51,7 @@ pub(crate) async fn leave(
     if trigger.resumed.is_none() {
         leave_apps(services, event, run, budget).await;
     }
-    if is_by_index && trigger.cause == Cause::Event {
+    if is_by_index && trigger.cause != Cause::Drift {
         request_sweep(services, run, budget).await;
     }
     let is_passing = |it: &FailedScope| it.outcome.verdict.asks_for_redelivery();

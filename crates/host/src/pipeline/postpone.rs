@@ -10,12 +10,14 @@ use super::time_budget::TimeBudget;
 use super::trigger::Trigger;
 use crate::services::Services;
 
-/// Postpones an event until its version is valid, `not_before` in seconds since 1970.
+/// Postpones an event until its version is valid, `not_before` in seconds since 1970. One that was
+/// postponed before is kept by the reconcile timer.
 pub(crate) async fn until_valid(
     services: &Services,
     event: &Event,
+    trigger: &Trigger,
     not_before: u64,
-    run: &Run,
+    run: &mut Run,
     budget: TimeBudget,
 ) -> Outcome {
     let due = i64::try_from(not_before)
@@ -26,11 +28,16 @@ pub(crate) async fn until_valid(
         return Outcome::new(Verdict::Refused, message);
     };
     let reason = format!("the version is not valid before {due}");
+    let later = Outcome::new(
+        Verdict::Pending,
+        format!("{reason}: keyrelay handles the event then"),
+    );
+    if !matches!(trigger.cause, Cause::Event | Cause::Drift) {
+        run.not_before = Some(due);
+        return later;
+    }
     match keep(services, event, due, &reason, run, budget).await {
-        Ok(true) => Outcome::new(
-            Verdict::Pending,
-            format!("{reason}: keyrelay handles the event then"),
-        ),
+        Ok(true) => later,
         Ok(false) => Outcome::new(
             Verdict::Unchanged,
             format!("{reason}: an earlier delivery has postponed the event already"),

@@ -202,7 +202,9 @@ async fn handle(
         Admission::Admitted(admitted) => admitted,
         Admission::Rejected(outcome) => return Err(outcome),
         Admission::NotYetValid(not_before) => {
-            return Err(postpone::until_valid(services, event, not_before, run, budget).await);
+            let later =
+                postpone::until_valid(services, event, trigger, not_before, run, budget).await;
+            return Err(later);
         }
     };
     let routed = route(services, admitted, run).await?;

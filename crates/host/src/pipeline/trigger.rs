@@ -34,6 +34,13 @@ pub(crate) struct Resumed {
     pub(crate) is_last: bool,
 }
 
+impl Resumed {
+    /// Whether the app has had a refresh, and nothing is to be rolled back: then there is no hurry.
+    pub(crate) fn is_refreshed(&self) -> bool {
+        self.work.is_refresh && self.work.rollback.is_empty()
+    }
+}
+
 impl Trigger {
     /// A delivery by Event Grid.
     pub(crate) fn event(invocation: &str) -> Self {
@@ -56,10 +63,13 @@ impl Trigger {
             .is_some_and(|resumed| !resumed.work.rollback.is_empty() || resumed.work.is_refresh)
     }
 
-    /// The context of the run's requests: those of the comparison yield to those of events.
+    /// The context of the run's requests: those of the comparison, and second refreshes, yield to
+    /// those of apps that have had no refresh.
     pub(crate) fn call(&self, deadline: Deadline) -> Call {
+        let is_refreshed = self.resumed.as_ref().is_some_and(Resumed::is_refreshed);
         match self.cause {
             Cause::Drift | Cause::Reminder => Call::background(deadline),
+            Cause::Pending if is_refreshed => Call::background(deadline),
             Cause::Event | Cause::Pending | Cause::Resubmit => Call::until(deadline),
         }
     }

@@ -50,7 +50,7 @@ pub(super) async fn read_changed(
             .map(|app| (app, Vec::new()))
             .collect();
         let again: Vec<AppId> = changed.keys().cloned().collect();
-        let is_read = compare_apps(&part, changed, &mut comparison, summary).await;
+        let is_read = compare_apps(&part, changed, &mut None, &mut comparison, summary).await;
         let is_written = part.flush_index().await;
         if !is_read || is_written.is_err() {
             for app in &again {

@@ -94,14 +94,13 @@ async fn sweep(
     let config = &pass.services.config;
     let mut remaining = progress.remaining.take().unwrap_or_default();
     let is_begun = progress.shards.is_some();
-    let unlisted = &mut progress.unlisted;
     let mut is_complete =
-        is_begun || compare_lists(pass, &mut remaining, unlisted, comparison, summary).await;
+        is_begun || compare_lists(pass, &mut remaining, progress, comparison, summary).await;
     if is_complete && !is_begun {
         let named = config.rules.iter().flat_map(|rule| &rule.apps);
         let apps = named.chain(comparison.known.apps());
         let apps: Apps = apps.map(|app| (app.clone(), Vec::new())).collect();
-        is_complete = compare_apps(pass, apps, comparison, summary).await;
+        is_complete = compare_apps(pass, apps, &mut progress.after, comparison, summary).await;
     }
     let has_compared = progress.has_compared || comparison.compared > 0;
     if is_complete && !has_compared && !progress.unlisted.is_empty() {
@@ -117,7 +116,7 @@ async fn sweep(
 async fn compare_lists(
     pass: &Pass<'_>,
     remaining: &mut Vec<RemainingSites>,
-    unlisted: &mut Vec<RemainingSites>,
+    progress: &mut ComparisonProgress,
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> bool {
@@ -137,7 +136,7 @@ async fn compare_lists(
             }
             Err(error) => {
                 summary.problem(error_chain(&error));
-                unlisted.push(remaining.remove(0));
+                progress.unlisted.push(remaining.remove(0));
                 continue;
             }
         };
@@ -146,9 +145,10 @@ async fn compare_lists(
             return false;
         };
         let apps = apps.into_iter();
-        let apps = apps.filter(|app| !comparison.has_pending_work(app));
+        let now = pass.services.now();
+        let apps = apps.filter(|app| !comparison.is_just_rotated(app, now));
         let apps = apps.map(|app| (app, Vec::new())).collect();
-        if !compare_apps(pass, apps, comparison, summary).await {
+        if !compare_apps(pass, apps, &mut progress.after, comparison, summary).await {
             return false;
         }
         match link {

@@ -1,5 +1,7 @@
 //! Compares some apps with their vaults, and repairs those that are behind.
 
+use std::collections::BTreeMap;
+
 use keyrelay_records::Cause;
 
 use super::behind::behind;
@@ -9,20 +11,41 @@ use super::statuses::statuses;
 use super::summary::Summary;
 use crate::pipeline::run::{Trigger, run};
 
-/// Compares these apps. Returns false if there is no time for all.
+/// The number of apps that are compared together: at Azure's pace, some seconds.
+const CHUNK: usize = 50;
+
+/// Compares these apps, those behind `after` in the order of their ids. Returns false if there is no
+/// time for all: then `after` is the last one that was compared.
 pub(super) async fn compare_apps(
     pass: &Pass<'_>,
     apps: Apps,
+    after: &mut Option<String>,
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> bool {
-    let Some(statuses) = statuses(pass, apps, summary).await else {
-        return false;
-    };
-    comparison.compared += statuses.len();
-    for missed in behind(pass, statuses, comparison, summary).await {
-        repair(pass, missed, summary).await;
+    let apps = apps.into_iter();
+    let by_id = apps.map(|(app, secrets)| (app.to_string().to_lowercase(), (app, secrets)));
+    let mut left: BTreeMap<String, _> = by_id.collect();
+    if let Some(after) = after.as_ref() {
+        left.retain(|id, _| id > after);
     }
+    while let Some(last) = left.keys().take(CHUNK).last().cloned() {
+        let mut chunk = Apps::new();
+        while chunk.len() < CHUNK
+            && let Some((_, (app, secrets))) = left.pop_first()
+        {
+            chunk.insert(app, secrets);
+        }
+        let Some(statuses) = statuses(pass, chunk, summary).await else {
+            return false;
+        };
+        comparison.compared += statuses.len();
+        for missed in behind(pass, statuses, comparison, summary).await {
+            repair(pass, missed, summary).await;
+        }
+        *after = Some(last);
+    }
+    *after = None;
     true
 }
 

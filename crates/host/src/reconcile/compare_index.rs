@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keyrelay_model::{SecretName, VaultHost};
-use keyrelay_records::{ComparisonProgress, IndexChange, IndexedApp, Users};
+use keyrelay_records::{ComparisonProgress, IndexedApp, Users};
 use keyrelay_store::StoreError;
 
 use super::behind::{remind, watched_route};
@@ -48,7 +48,7 @@ pub(super) async fn compare_index(
 async fn compare_shard(
     pass: &Pass<'_>,
     key: &str,
-    progress: &ComparisonProgress,
+    progress: &mut ComparisonProgress,
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> Result<bool, StoreError> {
@@ -106,14 +106,17 @@ async fn compare_shard(
         let unseen_since = comparison.began.checked_sub(SEEN_TO);
         let unseen_since = unseen_since.unwrap_or(Timestamp::MIN);
         for app in apps {
+            // It stays in the index: the scope may become larger again, and another instance may
+            // have a larger one.
             if !pass.services.config.may_handle(&app.id) {
-                let index = &pass.services.index;
-                index.note(&secret, &app.id, IndexChange::Gone);
                 continue;
             }
             // The sweep has read the others just now.
             let is_due = match progress.is_sweep {
-                true => app.seen < unseen_since && !comparison.has_pending_work(&app.id),
+                true => {
+                    app.seen < unseen_since
+                        && !comparison.is_just_rotated(&app.id, pass.services.now())
+                }
                 false => !is_current(&app),
             };
             if is_due {
@@ -121,5 +124,5 @@ async fn compare_shard(
             }
         }
     }
-    Ok(compare_apps(pass, to_read, comparison, summary).await)
+    Ok(compare_apps(pass, to_read, &mut progress.after, comparison, summary).await)
 }

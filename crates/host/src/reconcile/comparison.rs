@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use keyrelay_model::{AppId, Event, VaultHost, Versions};
 use keyrelay_records::{
     ComparisonProgress, KnownApps, PendingEntry, PendingKeys, PendingRotation, PendingWork, app_key,
@@ -12,6 +12,9 @@ use keyrelay_store::StoreError;
 
 use super::pass::Pass;
 use crate::index::SecretOf;
+
+/// Time for which the sweep leaves an app to its pending work.
+const JUST: SignedDuration = SignedDuration::from_mins(5);
 
 /// A secret as `<vault host>/<name>` in lower case.
 pub(super) type SecretKey = String;
@@ -27,6 +30,8 @@ pub(super) struct Comparison {
     pub(super) reminded: HashSet<SecretKey>,
     /// The keys of pending work, by app.
     pending: HashMap<String, Vec<String>>,
+    /// The time at which the oldest pending work of an app began, by app.
+    began_for: HashMap<String, Timestamp>,
     /// The secrets of the pending work that was read, by app.
     pending_secrets: HashMap<String, HashSet<SecretKey>>,
     /// The names of the policies, by which a secret has its rule.
@@ -57,10 +62,18 @@ impl Comparison {
         progress: &ComparisonProgress,
     ) -> Result<Self, StoreError> {
         let mut by_app: HashMap<String, Vec<String>> = HashMap::new();
+        let mut began_for: HashMap<String, Timestamp> = HashMap::new();
         for key in &pending.work {
             if let Some(app) = key.app() {
                 let keys = by_app.entry(app.to_owned()).or_default();
                 keys.push(key.as_str().to_owned());
+                // An unreadable name counts as old.
+                let began = key
+                    .run()
+                    .and_then(|run| run.began())
+                    .unwrap_or(Timestamp::MIN);
+                let oldest = began_for.entry(app.to_owned()).or_insert(began);
+                *oldest = began.min(*oldest);
             }
         }
         // After its first sweep, an installation has an index.
@@ -73,6 +86,7 @@ impl Comparison {
             unreachable: HashSet::new(),
             reminded: HashSet::new(),
             pending: by_app,
+            began_for,
             pending_secrets: HashMap::new(),
             policies: pass.services.policies.names(),
             known,
@@ -83,11 +97,14 @@ impl Comparison {
         })
     }
 
-    /// Whether an app has pending work: the timer reads it in its own time, and notes for the index
-    /// what it references.
-    pub(super) fn has_pending_work(&self, app: &AppId) -> bool {
-        let app = app_key(app);
-        self.pending.contains_key(&app) || self.pending_secrets.contains_key(&app)
+    /// Whether the work of an app is pending since a few minutes only: the timer reads the app in its
+    /// own time, and notes for the index what it references. Work that stays keeps no app from being
+    /// read.
+    pub(super) fn is_just_rotated(&self, app: &AppId, now: Timestamp) -> bool {
+        self.began_for.get(&app_key(app)).is_some_and(|began| {
+            let since = now.duration_since(*began);
+            !since.is_negative() && since < JUST
+        })
     }
 
     /// Whether an app has pending work for a secret. Its objects are read when this is asked first.

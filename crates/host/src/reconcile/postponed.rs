@@ -76,6 +76,12 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
     };
     let budget = TimeBudget::of_timer(pass.deadline);
     let later = run(services, trigger, Ok(event), budget).await;
+    if let Some(not_before) = later.not_before {
+        entry.value.due = not_before;
+        entry.value.tried_since = None;
+        pass.pending.postpone_again(entry).await.map_err(reason)?;
+        return Ok(false);
+    }
     let now = pass.services.now();
     let first_tried = tried_since.unwrap_or(now);
     let tried_for = elapsed(first_tried, now);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use keyrelay_azure::Call;
@@ -71,7 +72,7 @@ type Listed = Result<Arc<Versions>, String>;
 
 async fn list(pass: &Pass<'_>, vault: &VaultHost, secret: &SecretName) -> Listed {
     let call = Call::background(pass.run_deadline());
-    match versions(pass.services, vault, secret, &call).await {
+    match versions(pass.services, vault, secret, Duration::ZERO, &call).await {
         Err(error) if error.retryability() == Retryability::Transient => Err(error_chain(&error)),
         listed => Ok(listed.unwrap_or_default()),
     }

@@ -17,6 +17,7 @@ use crate::index::IndexUpdates;
 use crate::pipeline::app_queue::AppQueues;
 use crate::pipeline::discovery_cache::DiscoveryCache;
 use crate::pipeline::handled_apps::HandledApps;
+use crate::pipeline::recent_changes::RecentChanges;
 use crate::pipeline::role_propagation::RolePropagation;
 use crate::pipeline::run::{MAX_EVENTS_AT_ONCE, MAX_RUNS};
 use crate::policy_cache::PolicyCache;
@@ -90,6 +91,7 @@ pub(super) fn assemble(
         metrics,
         events: Semaphore::new(MAX_EVENTS_AT_ONCE),
         left_work: Notify::new(),
+        recent_changes: RecentChanges::default(),
         runs: Arc::new(Semaphore::new(MAX_RUNS)),
         versions: SingleFlights::default(),
         discovery: DiscoveryCache::default(),

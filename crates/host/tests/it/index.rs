@@ -157,3 +157,74 @@ async fn a_lost_part_of_the_index_that_nobody_uses_costs_one_sweep() {
     assert_eq!(app.lists(), lists, "a list of sites was read");
     assert_eq!(app.outcome("user-0").0, "verified", "{}", app.log());
 }
+
+#[tokio::test]
+async fn a_comparison_continues_at_the_app_where_it_was() {
+    let app = fleet(3, 1).start().await;
+    app.reconcile_all().await;
+    let folder = app.store().join("pending/comparison");
+    let file = files_below(&folder).remove(0);
+    let text = fs::read_to_string(&file).unwrap();
+    let mut progress: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let scope = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop";
+    progress["is_sweep"] = true.into();
+    progress["remaining"] = serde_json::json!([{ "scope": scope, "next": null }]);
+    progress["after"] = format!("{scope}/providers/microsoft.web/sites/user-0")
+        .to_lowercase()
+        .into();
+    fs::remove_file(&file).unwrap();
+    fs::write(folder.join("all--due-0.json"), progress.to_string()).unwrap();
+    let reads = |site: &str| app.requests("GET", &format!("/sites/{site}/config"));
+    let before = ["other-0", "user-0", "user-1", "user-2"].map(reads);
+    app.reconcile().await;
+    let after = ["other-0", "user-0", "user-1", "user-2"].map(reads);
+    assert_eq!(after[..2], before[..2], "{}", app.log());
+    assert!(
+        after[2] > before[2] && after[3] > before[3],
+        "{}",
+        app.log()
+    );
+}
+
+#[tokio::test]
+async fn a_sweep_that_an_event_requests_is_due_until_it_has_ended() {
+    let app = fleet(1, 1).start().await;
+    app.reconcile_all().await;
+    // A list that hangs: the sweep does not end.
+    let hanging = Fault::new(Service::ResourceManager, Effect::Hang);
+    app.azure
+        .cloud
+        .switch_on(hanging.path("Microsoft.Web/sites$"));
+    app.rotate_and_settle("sql").await;
+    assert!(app.store().join("pending/sweep/requested.json").exists());
+    let requested = || app.store().join("pending/sweep/requested.json").exists();
+    let sweeping = app.reconcile();
+    let due = async {
+        app.until("the sweep", |_| !requested()).await;
+        let file = files_below(&app.store().join("pending/comparison")).remove(0);
+        let name = file.display().to_string();
+        let due = name.rsplit_once("--due-").unwrap().1;
+        let due: i64 = due.trim_end_matches(".json").parse().unwrap();
+        assert!(due <= jiff::Timestamp::now().as_millisecond(), "{name}");
+        app.azure.cloud.switch_off_faults();
+    };
+    tokio::join!(sweeping, due);
+}
+
+#[tokio::test]
+async fn a_smaller_scope_takes_no_app_out_of_the_index() {
+    let app = fleet(1, 1).start().await;
+    app.reconcile_all().await;
+    let shard = shards(&app).into_iter().find(|file| {
+        let text = fs::read_to_string(file).unwrap();
+        text.contains("\"sql\"")
+    });
+    let shard = shard.unwrap();
+    let text = fs::read_to_string(&shard).unwrap();
+    let elsewhere = text.replace("/resourceGroups/shop/", "/resourceGroups/elsewhere/");
+    let elsewhere = elsewhere.replace("/resourcegroups/shop/", "/resourcegroups/elsewhere/");
+    fs::write(&shard, elsewhere).unwrap();
+    app.compare_again().await;
+    let text = fs::read_to_string(&shard).unwrap();
+    assert!(text.contains("/resourcegroups/elsewhere/"), "{text}");
+}

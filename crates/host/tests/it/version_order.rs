@@ -79,15 +79,18 @@ async fn a_version_that_is_not_valid_yet_is_applied_later_by_the_timer() {
     let app = pinning().start().await;
     let version = app.azure.cloud.newest_version(VAULT, "sql").unwrap();
     let not_before = Timestamp::now() + Duration::from_secs(9);
-    let attributes = Attributes {
-        enabled: true,
-        not_before: Some(not_before),
-        expires: None,
+    let valid_from = |not_before| {
+        let attributes = Attributes {
+            enabled: true,
+            not_before: Some(not_before),
+            expires: None,
+        };
+        app.azure
+            .cloud
+            .set_attributes(VAULT, "sql", &version, attributes)
+            .unwrap();
     };
-    app.azure
-        .cloud
-        .set_attributes(VAULT, "sql", &version, attributes)
-        .unwrap();
+    valid_from(not_before);
     let invocation = app.invoke(&event("early", "sql", &version)).await;
     assert!(invocation.outcome.is_ok());
     let line = app.verdicts().pop().unwrap();
@@ -96,6 +99,10 @@ async fn a_version_that_is_not_valid_yet_is_applied_later_by_the_timer() {
         field(&line, "message").contains("is not valid before"),
         "{line:?}"
     );
+    app.reconcile().await;
+    assert_eq!((app.writes(), app.pending().len()), (0, 1), "not yet");
+    // The event is kept if a person moves the date meanwhile.
+    app.make_due();
     app.reconcile().await;
     assert_eq!((app.writes(), app.pending().len()), (0, 1), "not yet");
     app.until("the time of the version", |_| {

@@ -36,6 +36,10 @@ pub struct ComparisonProgress {
     /// sweep does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlisted: Vec<RemainingSites>,
+    /// The id of the last app that was compared, in lower case, of the page of sites or of the object
+    /// of the index that is in progress. Its apps are compared in the order of their ids.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
     /// Whether a sweep that is in progress has compared any app.
     #[serde(default)]
     pub has_compared: bool,

@@ -3,6 +3,8 @@
 
 use jiff::Timestamp;
 
+use crate::run_id::RunId;
+
 const MARK: &str = "--due-";
 const END: &str = ".json";
 
@@ -60,6 +62,12 @@ impl DueKey {
     pub fn app(&self) -> Option<&str> {
         let (app, _run) = self.object().rsplit_once('/')?;
         app.strip_prefix(super::APPS)?.strip_prefix('/')
+    }
+
+    /// The run of pending work. None for other objects.
+    pub fn run(&self) -> Option<RunId> {
+        self.app()?;
+        self.name().parse().ok()
     }
 
     /// The name in the key, without folder and due time.

@@ -11,6 +11,7 @@ use super::status::{Checked, Facts, Step, next_step};
 use crate::index::{SecretOf, secret_of};
 use crate::pipeline::event_context::EventContext;
 use crate::pipeline::rotation::{AwaitedReference, Rotation, Verification};
+use crate::pipeline::trigger::Resumed;
 use crate::services::Services;
 
 /// Everything that the steps of a batch share.
@@ -30,9 +31,8 @@ impl BatchContext {
         };
         let budgets = || rotations.iter().map(|rotation| rotation.budget);
         let deadline = latest(&mut budgets().map(|it| it.rotations()));
-        // What the comparison repairs is in no hurry.
-        let mut causes = rotations.iter().map(|rotation| rotation.context.cause);
-        let call = match causes.all(|cause| cause == Cause::Drift) {
+        // What the comparison repairs is in no hurry, nor is a second refresh.
+        let call = match rotations.iter().all(is_in_no_hurry) {
             true => Call::background(deadline),
             false => Call::until(deadline),
         };
@@ -184,6 +184,11 @@ impl BatchContext {
         };
         next_step(checked, rows, facts)
     }
+}
+
+fn is_in_no_hurry(rotation: &Rotation) -> bool {
+    let resumed = rotation.context.resumed.as_ref();
+    rotation.context.cause == Cause::Drift || resumed.is_some_and(Resumed::is_refreshed)
 }
 
 fn may_have_connection_strings(rotation: &Rotation) -> bool {
