@@ -1,7 +1,7 @@
 //! The budget: measures the cost of keyrelay and its floor in one run.
 //!
 //! `cargo bench --package keyrelay-bench` measures everything and prints a table. With `-- GROUP`
-//! it measures one group: decision, invocation, start, memory, refresh, crowd, scale or flood.
+//! it measures one group: decision, invocation, start, memory, refresh, crowd, users, scale or flood.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(
@@ -17,9 +17,11 @@ mod flood;
 mod invocation;
 mod process;
 mod refresh;
+mod running;
 mod scale;
 mod start;
 mod table;
+mod users;
 
 use std::time::{Duration, SystemTime};
 
@@ -49,7 +51,7 @@ fn main() {
         decision::measure(&mut criterion);
     }
     if is_wanted("invocation") {
-        invocation::measure(&mut criterion);
+        table.remarks.extend(invocation::measure(&mut criterion));
     }
     if is_wanted("start") {
         start::measure(&mut criterion);
@@ -62,6 +64,9 @@ fn main() {
     }
     if is_wanted("crowd") {
         table.crowd(&crowd::measure());
+    }
+    if is_wanted("users") {
+        users::measure().iter().for_each(|it| table.users(it));
     }
     if is_wanted("scale") {
         // `scale/10000`: one number of sites.
