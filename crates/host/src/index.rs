@@ -67,24 +67,21 @@ impl IndexUpdates {
         self.index.until(moment)
     }
 
-    /// Reads the apps that use a secret. The error is the reason why the index cannot tell: then the
-    /// scopes are read.
+    /// Reads the apps that use a secret, and tells which of the scopes the last sweep has not read.
+    /// The error is the reason why the index cannot tell: then all scopes are read.
     pub(crate) async fn users(
         &self,
         (vault, secret): &SecretOf,
         scopes: &[Scope],
         moment: Instant,
-    ) -> Result<Vec<IndexedApp>, String> {
+    ) -> Result<(Vec<IndexedApp>, Vec<Scope>), String> {
         let index = self.index.until(moment);
         let unreadable = |error: StoreError| error_chain(&error);
         let Some(state) = self.state(&index).await.map_err(unreadable)? else {
             return Err("no sweep of all apps has come to its end yet".to_owned());
         };
-        if !state.covers(scopes) {
-            return Err("the scope has changed since the last sweep of all apps".to_owned());
-        }
         match index.users(&state, vault, secret).await {
-            Ok(Users::Apps(apps)) => Ok(apps),
+            Ok(Users::Apps(apps)) => Ok((apps, state.uncovered(scopes))),
             Ok(Users::Unknown(reason)) => Err(reason),
             Err(error) => Err(error_chain(&error)),
         }

@@ -13,7 +13,9 @@ mod compare;
 mod compare_apps;
 mod compare_index;
 mod comparison;
+mod continuation;
 mod drift;
+mod due;
 mod pass;
 mod pending_work;
 mod pinned;
@@ -24,7 +26,6 @@ mod statuses;
 mod summary;
 mod versions;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,9 +37,10 @@ use keyrelay_model::{Verdict, error_chain};
 use keyrelay_records::{ComparisonProgress, DueKey, Outcome, PendingKeys, RemainingSites};
 use keyrelay_store::StoreError;
 use tokio::sync::SetOnce;
-use tokio::time::timeout;
 
 use crate::services::Services;
+pub(crate) use continuation::continue_deliveries;
+use due::{handle_due, wait_for_the_next};
 use pass::{Pass, elapsed};
 use summary::Summary;
 
@@ -104,61 +106,6 @@ async fn run(pass: &Pass<'_>, summary: &mut Summary) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Handles what is due at `now`.
-async fn handle_due(pass: &Pass<'_>, pending: &PendingKeys, now: Timestamp, summary: &mut Summary) {
-    let due = |keys: &[DueKey]| -> Vec<String> {
-        let due = keys.iter().filter(|key| key.due() <= now);
-        due.map(|key| key.as_str().to_owned()).collect()
-    };
-    summary.waiting = pending.work.len() + pending.events.len();
-    pending_work::resume(pass, &pending.work, now, summary).await;
-    postponed::handle(pass, due(&pending.events), summary).await;
-    audit::check(pass, due(&pending.audits), summary).await;
-}
-
-/// Handles what becomes due before the next invocation of the timer, and until a comparison that is
-/// in progress has ended: the reminders that it finds are postponed events.
-async fn wait_for_the_next(
-    pass: &Pass<'_>,
-    comparing: Option<&SetOnce<()>>,
-    summary: &mut Summary,
-) -> Result<(), StoreError> {
-    let timing = pass.services.config.refresh_timing;
-    // Keys that are not handled in time, or that another instance has claimed.
-    let mut handled = HashSet::new();
-    while !pass.deadline.has_passed() {
-        let is_compared = comparing.is_none_or(|compared| compared.get().is_some());
-        let mut pending = pass.pending.list().await?;
-        let is_new = |key: &DueKey| !handled.contains(key.as_str());
-        pending.work.retain(is_new);
-        pending.events.retain(is_new);
-        pending.audits.retain(is_new);
-        let now = pass.services.now();
-        let wait = pending.next_due().map(|next| elapsed(now, next));
-        let Some(wait) = wait.filter(|wait| *wait <= timing.lookahead()) else {
-            match comparing.filter(|_| !is_compared) {
-                // Events leave work meanwhile.
-                Some(compared) => {
-                    let _ = timeout(timing.poll() * 2, compared.wait()).await;
-                }
-                None => break,
-            }
-            continue;
-        };
-        if !wait.is_zero() {
-            // Events that arrive meanwhile leave work that is due earlier.
-            let wait = wait.min(timing.poll()).min(pass.deadline.remaining());
-            tokio::time::sleep(wait).await;
-            continue;
-        }
-        let is_due = |key: &&DueKey| key.due() <= now;
-        let due = pending.all().filter(is_due);
-        handled.extend(due.map(|key| key.as_str().to_owned()));
-        handle_due(pass, &pending, now, summary).await;
-    }
-    Ok(())
-}
-
 /// Whether a comparison is due, or a sweep is requested. One in the far future was written by a wrong
 /// clock.
 fn is_comparison_due(pending: &PendingKeys, now: Timestamp) -> bool {
@@ -200,6 +147,7 @@ async fn compare_part(
         progress.compared = Some(now);
         progress.has_compared = false;
         progress.shards = None;
+        progress.unlisted = Vec::new();
         progress.is_sweep = pending.sweep || is_sweep_due(pass, progress, now).await?;
         progress.remaining = Some(match progress.is_sweep {
             true => pass
@@ -248,7 +196,7 @@ async fn is_sweep_due(
         .is_some_and(|swept| elapsed(swept, now) < SWEEP_EVERY);
     let scopes = &pass.services.config.scope;
     let state = pass.index.state().await?;
-    Ok(!is_recent || state.is_none_or(|state| !state.covers(scopes)))
+    Ok(!is_recent || state.is_none_or(|state| !state.uncovered(scopes).is_empty()))
 }
 
 /// Removes old runs, and adds new ones to the run summaries. What is left is done after the next comparison.

@@ -8,7 +8,7 @@ use keyrelay_config::{Config, OwnApp};
 use keyrelay_model::Versions;
 use keyrelay_records::{History, Pending};
 use keyrelay_store::Store;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::index::IndexUpdates;
 use crate::pipeline::app_queue::AppQueues;
@@ -54,6 +54,8 @@ pub struct Services {
     pub(crate) events: Semaphore,
     /// Bounds the concurrent runs of events.
     pub(crate) runs: Arc<Semaphore>,
+    /// Told when a delivery leaves work for want of time.
+    pub(crate) left_work: Notify,
     /// The lists of versions, by vault and secret.
     pub(crate) versions: SingleFlights<String, Arc<Versions>>,
     /// The sites of the scope, their slots and their references.

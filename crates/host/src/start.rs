@@ -18,6 +18,7 @@ use tokio::sync::SetOnce;
 
 use crate::functions::routes::router;
 use crate::policy_cache::watch;
+use crate::reconcile::continue_deliveries;
 use crate::services::Services;
 use crate::telemetry::{Telemetry, TelemetryError};
 use assemble::assemble;
@@ -93,7 +94,7 @@ pub(crate) async fn run(
     );
     // It is set only here.
     let _ = ready.set(Arc::clone(&services));
-    maintain(&services).await;
+    tokio::join!(maintain(&services), continue_deliveries(&services));
     Ok(())
 }
 

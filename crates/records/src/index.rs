@@ -149,10 +149,11 @@ impl Index {
 }
 
 impl IndexState {
-    /// Whether the sweep has read all apps of these scopes.
-    pub fn covers(&self, scopes: &[Scope]) -> bool {
-        let mut scopes = scopes.iter();
-        scopes.all(|scope| self.scopes.contains(&scope.to_string().to_lowercase()))
+    /// Those of the scopes whose apps the sweep has not read.
+    pub fn uncovered(&self, scopes: &[Scope]) -> Vec<Scope> {
+        let is_covered = |scope: &Scope| self.scopes.contains(&scope.to_string().to_lowercase());
+        let uncovered = scopes.iter().filter(|scope| !is_covered(scope));
+        uncovered.cloned().collect()
     }
 }
 

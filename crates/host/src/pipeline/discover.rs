@@ -1,5 +1,5 @@
-//! Finds the apps that use a secret: those of the index, or, without one, those of the scopes, page by
-//! page of the lists of sites.
+//! Finds the apps that use a secret: those of the index, and those of the scopes that it does not cover,
+//! page by page of the lists of sites.
 
 use std::collections::HashSet;
 use std::iter;
@@ -9,7 +9,7 @@ use futures::future::ready;
 use futures::{Stream, StreamExt, stream};
 use keyrelay_azure::{AzureError, Call, SitesPage};
 use keyrelay_model::{AppId, Event, Reference, Target};
-use keyrelay_records::RemainingSites;
+use keyrelay_records::{IndexedApp, RemainingSites};
 
 use super::discovery_cache::Freshness;
 use super::route::Routed;
@@ -21,14 +21,18 @@ use crate::services::Services;
 const CONCURRENT_SITES: usize = 24;
 
 /// Where the apps of an event come from.
-#[derive(Debug)]
-pub(crate) enum Origin {
-    /// The run or the rule names them.
-    Named(Vec<AppId>),
-    /// The index has them. The next sweep finds newcomers.
-    Index(Vec<AppId>),
-    /// The lists of sites have to be read.
-    Lists(Vec<RemainingSites>),
+#[derive(Debug, Default)]
+pub(crate) struct Origin {
+    /// The apps that are known: those of the run, of the rule, or of the index.
+    pub(crate) apps: Vec<AppId>,
+    /// The lists of sites that have to be read.
+    pub(crate) lists: Vec<RemainingSites>,
+    /// Whether the apps are those of the index. The next sweep finds newcomers.
+    pub(crate) is_by_index: bool,
+    /// Apps that have no reference to the secret in connection strings, by the index.
+    pub(crate) without_connection_strings: HashSet<AppId>,
+    /// Whether the apps that no list has are checked too.
+    is_whole: bool,
 }
 
 /// A step of a discovery.
@@ -60,7 +64,7 @@ struct Discovery<'a> {
     event: &'a Event,
     freshness: Freshness,
     call: &'a Call,
-    /// The apps of the lists so far.
+    /// The apps so far.
     listed: &'a Mutex<HashSet<AppId>>,
 }
 
@@ -72,31 +76,52 @@ pub(crate) async fn origin(
     call: &Call,
     notes: &mut Vec<String>,
 ) -> Origin {
-    if let Some(apps) = routed.named_apps() {
-        return Origin::Named(apps.to_vec());
-    }
-    if !routed.trigger.remaining.is_empty() {
-        return Origin::Lists(routed.trigger.remaining.clone());
+    let config = &services.config;
+    let named = routed.named_apps();
+    let left = &routed.trigger.remaining;
+    let mut origin = Origin {
+        apps: named.unwrap_or_default().to_vec(),
+        lists: left.clone(),
+        ..Origin::default()
+    };
+    let is_known = named.is_some() || !left.is_empty();
+    if is_known && !routed.trigger.is_deduplicated() {
+        return origin;
     }
     let secret = secret_of(&routed.context.event);
-    let scopes = &services.config.scope;
     let moment = call.deadline.moment();
-    match services.index.users(&secret, scopes, moment).await {
-        Ok(users) => {
+    let known = services.index.users(&secret, &config.scope, moment).await;
+    let has_connection_string =
+        |user: &IndexedApp| user.references.iter().any(|it| it.is_connection_string);
+    if let Ok((users, _)) = &known {
+        let without = users.iter().filter(|user| !has_connection_string(user));
+        origin.without_connection_strings = without.map(|user| user.id.clone()).collect();
+    }
+    if is_known {
+        return origin;
+    }
+    match known {
+        Ok((users, uncovered)) => {
             let apps = users.into_iter().map(|user| user.id);
-            let in_scope = apps.filter(|app| services.config.is_in_scope(app));
-            Origin::Index(in_scope.collect())
+            origin.apps = apps.filter(|app| config.is_in_scope(app)).collect();
+            origin.lists = uncovered.iter().map(RemainingSites::all).collect();
+            origin.is_by_index = true;
+            notes.extend(uncovered.iter().map(|scope| {
+                format!("the apps of {scope} are read, because the last sweep did not list them")
+            }));
         }
         Err(reason) => {
+            origin.lists = config.scope.iter().map(RemainingSites::all).collect();
+            origin.is_whole = true;
             notes.push(format!(
                 "all apps of the scope are read, because the index cannot be used: {reason}"
             ));
-            Origin::Lists(scopes.iter().map(RemainingSites::all).collect())
         }
     }
+    origin
 }
 
-/// Finds the apps of an event. `listed` collects the apps of the lists.
+/// Finds the apps of an event. `listed` collects them.
 pub(crate) fn discover<'a>(
     services: &'a Services,
     routed: &'a Routed<'a>,
@@ -104,12 +129,6 @@ pub(crate) fn discover<'a>(
     listed: &'a Mutex<HashSet<AppId>>,
     call: &'a Call,
 ) -> impl Stream<Item = Discovered> + 'a {
-    let scopes = match origin {
-        Origin::Named(apps) | Origin::Index(apps) => {
-            return stream::iter(apps.into_iter().map(Discovered::Uses)).boxed();
-        }
-        Origin::Lists(scopes) => scopes,
-    };
     let event = &routed.context.event;
     let discovery = Discovery {
         services,
@@ -118,8 +137,15 @@ pub(crate) fn discover<'a>(
         call,
         listed,
     };
-    let is_whole = routed.trigger.remaining.is_empty();
-    let of_scopes = stream::iter(scopes).flat_map(move |scope| discovery.pages(scope));
+    let Origin {
+        apps,
+        lists,
+        is_whole,
+        ..
+    } = origin;
+    discovery.lock().extend(apps.iter().cloned());
+    let known = stream::iter(apps.into_iter().map(Discovered::Uses));
+    let of_scopes = stream::iter(lists).flat_map(move |scope| discovery.pages(scope));
     let unlisted = stream::once(async move {
         let apps = match is_whole {
             true => discovery.unlisted().await,
@@ -130,7 +156,7 @@ pub(crate) fn discover<'a>(
         let checks = checks.buffer_unordered(CONCURRENT_SITES);
         begin.chain(checks.filter_map(ready))
     });
-    of_scopes.chain(unlisted.flatten()).boxed()
+    known.chain(of_scopes).chain(unlisted.flatten())
 }
 
 impl<'a> Discovery<'a> {
@@ -200,7 +226,8 @@ impl<'a> Discovery<'a> {
         let moment = self.call.deadline.moment();
         let Services { index, config, .. } = self.services;
         let known = index.users(&secret_of(self.event), &[], moment).await;
-        let known = known.unwrap_or_default().into_iter().map(|user| user.id);
+        let (known, _) = known.unwrap_or_default();
+        let known = known.into_iter().map(|user| user.id);
         let listed = self.lock();
         let is_unlisted = |app: &AppId| config.is_in_scope(app) && !listed.contains(app);
         known.filter(is_unlisted).collect()

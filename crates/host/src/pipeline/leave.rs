@@ -78,6 +78,9 @@ pub(crate) async fn leave(
             return Err(later);
         }
         run.notes.push(later.message);
+        if is_late && trigger.cause == Cause::Event {
+            services.left_work.notify_one();
+        }
     }
     let mut lasting = failed.into_iter().filter(|it| !is_passing(it));
     match (lasting.next(), reasons.is_empty()) {

@@ -9,13 +9,13 @@ use futures::stream::FuturesUnordered;
 use keyrelay_azure::{AzureError, Call, Deadline};
 use keyrelay_model::{AppId, Verdict};
 use keyrelay_records::{Outcome, RemainingSites, RotationRecord};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::app_queue::AppQueue;
 use super::arrivals::{Arrival, ArrivalId};
 use super::batch;
-use super::discover::{Discovered, Origin, discover, origin};
-use super::event_context::EventContext;
+use super::discover::{Discovered, discover, origin};
 use super::rotation::Rotation;
 use super::route::Routed;
 use super::time_budget::TimeBudget;
@@ -47,6 +47,8 @@ struct Rotations<'r> {
     budget: TimeBudget,
     arrival: ArrivalId,
     began: Instant,
+    /// Apps that have no reference to the secret in connection strings.
+    without_connection_strings: HashSet<AppId>,
     /// The pages so far.
     pages: Vec<RemainingSites>,
     /// The scopes of which no page has begun.
@@ -70,12 +72,10 @@ pub(crate) async fn rotate(
     records: &mut Vec<RotationRecord>,
     notes: &mut Vec<String>,
 ) -> Left {
-    let origin = origin(services, routed, call, notes).await;
-    let scopes = match &origin {
-        Origin::Lists(scopes) => scopes.clone(),
-        Origin::Named(_) | Origin::Index(_) => Vec::new(),
-    };
-    let is_by_index = matches!(origin, Origin::Index(_));
+    let mut origin = origin(services, routed, call, notes).await;
+    let scopes = origin.lists.clone();
+    let is_by_index = origin.is_by_index;
+    let without_connection_strings = std::mem::take(&mut origin.without_connection_strings);
     let listed = Mutex::default();
     let apps = discover(services, routed, origin, &listed, call);
     let mut apps = std::pin::pin!(apps);
@@ -85,6 +85,7 @@ pub(crate) async fn rotate(
         budget,
         arrival: arrival.id(),
         began: Instant::now(),
+        without_connection_strings,
         pages: Vec::new(),
         scopes,
         unlisted: HashSet::new(),
@@ -179,7 +180,10 @@ impl Rotations<'_> {
             } else {
                 let context = Arc::clone(&self.routed.context);
                 let budget = self.budget.for_rotation();
-                return Some(enqueue(self.services, context, app, budget, self.arrival));
+                let (mut rotation, record) = Rotation::new(context, &app, budget, self.arrival);
+                rotation.may_have_connection_strings =
+                    !self.without_connection_strings.contains(&app);
+                return Some(enqueue(self.services, app, rotation, record));
             }
         }
         None
@@ -235,14 +239,13 @@ fn skip(services: &Services, routed: &Routed<'_>, app: &AppId) -> Option<Outcome
 /// the future is ready.
 fn enqueue(
     services: &Arc<Services>,
-    context: Arc<EventContext>,
     app: AppId,
-    budget: TimeBudget,
-    arrival: ArrivalId,
+    rotation: Rotation,
+    record: oneshot::Receiver<RotationRecord>,
 ) -> impl Future<Output = RotationRecord> + use<> {
     let began = Instant::now();
     let queue = services.app_queues.of(&app);
-    let (rotation, record) = Rotation::new(context, &app, budget, arrival);
+    let budget = rotation.budget;
     queue.push(rotation);
     // A task of its own: other rotations are coalesced into the same batch, and outlive the
     // invocation that began it.

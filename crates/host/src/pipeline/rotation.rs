@@ -26,6 +26,8 @@ pub(crate) struct Rotation {
     /// The arrival of its event.
     pub(crate) arrival: ArrivalId,
     pub(crate) stage: Stage,
+    /// Whether a connection string of the app may reference the secret.
+    pub(crate) may_have_connection_strings: bool,
     /// The patch of all attempts so far. It holds, for each setting, the value before the first
     /// attempt, and stays if a later evaluation does not patch any more: a write may have happened.
     pub(crate) attempted: Plan,
@@ -181,6 +183,7 @@ impl Rotation {
             budget,
             arrival,
             stage: Stage::Undecided,
+            may_have_connection_strings: true,
             attempted: Plan::default(),
             decision: None,
             plan: Vec::new(),

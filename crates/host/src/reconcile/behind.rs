@@ -124,10 +124,8 @@ async fn reported(
     let index = &pass.services.index;
     let moment = pass.run_deadline().moment();
     let users = index.users(secret, &[], moment).await;
-    let user = users
-        .unwrap_or_default()
-        .into_iter()
-        .find(|user| user.id == *app);
+    let (users, _) = users.unwrap_or_default();
+    let user = users.into_iter().find(|user| user.id == *app);
     let known = comparison.known.set_back(app, &secret_key(secret));
     let known = known.map(str::to_owned);
     user.and_then(|user| user.set_back).or(known)

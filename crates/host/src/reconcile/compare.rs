@@ -72,7 +72,8 @@ async fn steps(
     }
     if progress.is_sweep {
         let began = progress.compared.unwrap_or(Timestamp::MIN);
-        pass.index_swept(began).await?;
+        let unlisted = std::mem::take(&mut progress.unlisted);
+        pass.index_swept(began, &unlisted).await?;
         if comparison.known.apps().next().is_some() {
             KnownApps::remove(&pass.store).await?;
         }
@@ -93,8 +94,9 @@ async fn sweep(
     let config = &pass.services.config;
     let mut remaining = progress.remaining.take().unwrap_or_default();
     let is_begun = progress.shards.is_some();
+    let unlisted = &mut progress.unlisted;
     let mut is_complete =
-        is_begun || compare_lists(pass, &mut remaining, comparison, summary).await;
+        is_begun || compare_lists(pass, &mut remaining, unlisted, comparison, summary).await;
     if is_complete && !is_begun {
         let named = config.rules.iter().flat_map(|rule| &rule.apps);
         let apps = named.chain(comparison.known.apps());
@@ -102,9 +104,9 @@ async fn sweep(
         is_complete = compare_apps(pass, apps, comparison, summary).await;
     }
     let has_compared = progress.has_compared || comparison.compared > 0;
-    if is_complete && !has_compared && !comparison.unlisted_scopes.is_empty() {
+    if is_complete && !has_compared && !progress.unlisted.is_empty() {
         // Nothing could be compared: the next invocation tries again.
-        remaining = std::mem::take(&mut comparison.unlisted_scopes);
+        remaining = std::mem::take(&mut progress.unlisted);
         is_complete = false;
     }
     progress.remaining = Some(remaining);
@@ -115,6 +117,7 @@ async fn sweep(
 async fn compare_lists(
     pass: &Pass<'_>,
     remaining: &mut Vec<RemainingSites>,
+    unlisted: &mut Vec<RemainingSites>,
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> bool {
@@ -126,9 +129,15 @@ async fn compare_lists(
             Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {
                 return false;
             }
+            // It has no sites.
+            Err(error) if error.is_not_found() => {
+                summary.problem(error_chain(&error));
+                remaining.remove(0);
+                continue;
+            }
             Err(error) => {
                 summary.problem(error_chain(&error));
-                comparison.unlisted_scopes.push(remaining.remove(0));
+                unlisted.push(remaining.remove(0));
                 continue;
             }
         };
@@ -136,7 +145,9 @@ async fn compare_lists(
         let Some(apps) = with_slots(pass, page, comparison, summary).await else {
             return false;
         };
-        let apps = apps.into_iter().map(|app| (app, Vec::new())).collect();
+        let apps = apps.into_iter();
+        let apps = apps.filter(|app| !comparison.has_pending_work(app));
+        let apps = apps.map(|app| (app, Vec::new())).collect();
         if !compare_apps(pass, apps, comparison, summary).await {
             return false;
         }

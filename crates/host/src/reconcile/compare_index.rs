@@ -34,7 +34,7 @@ pub(super) async fn compare_index(
     };
     while let Some(key) = left.first() {
         let is_complete = !pass.deadline.has_passed()
-            && compare_shard(pass, key, progress.is_sweep, comparison, summary).await?;
+            && compare_shard(pass, key, progress, comparison, summary).await?;
         if !is_complete {
             progress.shards = Some(left);
             return Ok(false);
@@ -48,10 +48,12 @@ pub(super) async fn compare_index(
 async fn compare_shard(
     pass: &Pass<'_>,
     key: &str,
-    is_sweep: bool,
+    progress: &ComparisonProgress,
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> Result<bool, StoreError> {
+    // What the sweep has not made again, nobody uses.
+    let is_swept = progress.is_sweep && progress.unlisted.is_empty();
     let vault = key.split('/').nth(1).map(str::parse::<VaultHost>);
     let Some(Ok(vault)) = vault else {
         return Ok(true);
@@ -60,11 +62,20 @@ async fn compare_shard(
     for (name, users) in pass.index.secrets(key).await? {
         let apps = match users {
             Users::Apps(apps) => apps,
+            Users::Unknown(reason) if is_swept => {
+                summary.problem(format!(
+                    "a part of the index was lost, and no app uses it: {reason}"
+                ));
+                pass.index.make_again(key).await?;
+                continue;
+            }
             Users::Unknown(reason) => {
                 summary.problem(format!(
                     "a part of the index is lost, and the next sweep makes it again: {reason}"
                 ));
-                pass.pending.request_sweep().await?;
+                if !progress.is_sweep {
+                    pass.pending.request_sweep().await?;
+                }
                 continue;
             }
         };
@@ -101,8 +112,8 @@ async fn compare_shard(
                 continue;
             }
             // The sweep has read the others just now.
-            let is_due = match is_sweep {
-                true => app.seen < unseen_since,
+            let is_due = match progress.is_sweep {
+                true => app.seen < unseen_since && !comparison.has_pending_work(&app.id),
                 false => !is_current(&app),
             };
             if is_due {

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use keyrelay_model::{AppId, Event, VaultHost, Versions};
 use keyrelay_records::{
-    ComparisonProgress, KnownApps, PendingEntry, PendingKeys, PendingRotation, PendingWork,
-    RemainingSites, app_key,
+    ComparisonProgress, KnownApps, PendingEntry, PendingKeys, PendingRotation, PendingWork, app_key,
 };
 use keyrelay_store::StoreError;
 
@@ -41,8 +40,6 @@ pub(super) struct Comparison {
     pub(super) compared: usize,
     /// The resource groups whose slots were listed.
     pub(super) groups_with_slots: HashSet<String>,
-    /// The scopes whose sites could not be listed.
-    pub(super) unlisted_scopes: Vec<RemainingSites>,
 }
 
 /// Apps that are behind, and the event that they seem to have missed.
@@ -83,8 +80,14 @@ impl Comparison {
             began: progress.compared.unwrap_or(Timestamp::MIN),
             compared: 0,
             groups_with_slots: HashSet::new(),
-            unlisted_scopes: Vec::new(),
         })
+    }
+
+    /// Whether an app has pending work: the timer reads it in its own time, and notes for the index
+    /// what it references.
+    pub(super) fn has_pending_work(&self, app: &AppId) -> bool {
+        let app = app_key(app);
+        self.pending.contains_key(&app) || self.pending_secrets.contains_key(&app)
     }
 
     /// Whether an app has pending work for a secret. Its objects are read when this is asked first.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use keyrelay_azure::Deadline;
-use keyrelay_records::{History, Index, Outcome, Pending, Run};
+use keyrelay_azure::{Deadline, Scope};
+use keyrelay_records::{History, Index, Outcome, Pending, RemainingSites, Run};
 use keyrelay_store::{Store, StoreError};
 
 use crate::pipeline::run::TimeBudget;
@@ -52,16 +52,29 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// The same pass, with less time for new work.
+    pub(super) fn within(&self, time: Duration) -> Self {
+        let deadline = self.deadline.min(Deadline::after(time));
+        Self::new(self.services, self.invocation, deadline)
+    }
+
     /// Writes to the index what this process has read.
     pub(super) async fn flush_index(&self) -> Result<(), StoreError> {
         let moment = self.deadline.moment() + RECORD;
         self.services.index.flush(moment).await
     }
 
-    /// Records in the index that a sweep of the scope, which began at `began`, has come to its end.
-    pub(super) async fn index_swept(&self, began: Timestamp) -> Result<(), StoreError> {
-        let scopes = &self.services.config.scope;
-        self.index.swept(began, scopes).await?;
+    /// Records in the index that a sweep, which began at `began`, has come to its end, and has read
+    /// the apps of all scopes but these.
+    pub(super) async fn index_swept(
+        &self,
+        began: Timestamp,
+        unlisted: &[RemainingSites],
+    ) -> Result<(), StoreError> {
+        let scopes = self.services.config.scope.iter();
+        let is_listed = |scope: &&Scope| unlisted.iter().all(|it| it.scope != **scope);
+        let listed: Vec<Scope> = scopes.filter(is_listed).cloned().collect();
+        self.index.swept(began, &listed).await?;
         self.services.index.forget_state();
         Ok(())
     }

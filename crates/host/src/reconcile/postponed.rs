@@ -12,8 +12,8 @@ use super::reminders;
 use super::summary::Summary;
 use crate::pipeline::run::{TimeBudget, Trigger, run};
 
-/// Longest time for which this instance handles an event alone: longer than an invocation.
-const CLAIM: Duration = Duration::from_mins(5);
+/// Time after the end of a pass for which this instance still handles an event alone.
+const CLAIM: Duration = Duration::from_mins(1);
 
 /// Largest number of events that are handled at once.
 const CONCURRENCY: usize = 16;
@@ -45,7 +45,8 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
     if pass.deadline.has_passed() {
         return Ok(false);
     }
-    let claimed = pass.pending.claim::<PostponedEvent>(key, CLAIM).await;
+    let duration = pass.deadline.remaining() + CLAIM;
+    let claimed = pass.pending.claim::<PostponedEvent>(key, duration).await;
     let Some(mut entry) = claimed.map_err(reason)? else {
         return Ok(false);
     };

@@ -9,7 +9,7 @@ use keyrelay_azure::{Credential, Http, KeyVault, LogAnalytics, ResourceManager};
 use keyrelay_config::{Config, OwnApp, identities};
 use keyrelay_records::{History, Pending, store};
 use keyrelay_sandbox::{AppSandbox, Compilation, CompileCommand, Lock};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::COMPILE_POLICY;
 use super::instance::instance;
@@ -89,6 +89,7 @@ pub(super) fn assemble(
         telemetry,
         metrics,
         events: Semaphore::new(MAX_EVENTS_AT_ONCE),
+        left_work: Notify::new(),
         runs: Arc::new(Semaphore::new(MAX_RUNS)),
         versions: SingleFlights::default(),
         discovery: DiscoveryCache::default(),

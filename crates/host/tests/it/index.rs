@@ -137,3 +137,23 @@ async fn the_hourly_comparison_reads_only_apps_without_the_newest_version() {
     );
     assert!(app.log().contains("; 0 apps compared"), "{}", app.log());
 }
+
+#[tokio::test]
+async fn a_lost_part_of_the_index_that_nobody_uses_costs_one_sweep() {
+    let app = fleet(1, 1).start().await;
+    app.reconcile_all().await;
+    // The secret `sql` is in another one.
+    let lost = app.store().join("index/contoso-kv.vault.azure.net/01.json");
+    assert!(!lost.exists());
+    fs::write(&lost, "{").unwrap();
+    app.compare_again().await;
+    let lists = app.lists();
+    for _ in 0..3 {
+        app.reconcile().await;
+    }
+    assert_ne!(fs::read(&lost).unwrap(), b"{");
+    assert_eq!(app.lists(), lists, "{}", app.log());
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.lists(), lists, "a list of sites was read");
+    assert_eq!(app.outcome("user-0").0, "verified", "{}", app.log());
+}

@@ -58,14 +58,28 @@ impl Index {
         self.0.write(STATE, &state).await
     }
 
+    /// Makes what cannot be read of a shard again, without apps: no app uses it, if the sweep that
+    /// has just read all apps has not made it again.
+    pub async fn make_again(&self, key: &str) -> Result<(), StoreError> {
+        self.update_shard(key, &BTreeMap::new()).await?;
+        let (_, shard) = self.read::<IndexShard>(key).await?;
+        for (name, secret) in shard.unwrap_or_default().secrets {
+            for part in 0..secret.parts {
+                let key = part_key(key, &name, secret.parts, part);
+                self.update_part(&key, |_| ()).await?;
+            }
+        }
+        Ok(())
+    }
+
     async fn update_shard(
         &self,
         key: &str,
         secrets: &BTreeMap<String, Changes>,
     ) -> Result<(), StoreError> {
         for attempt in 1..=ATTEMPTS {
-            let (version, before) = self.read_or_default::<IndexShard>(key).await?;
-            let mut shard = before.clone();
+            let (version, before) = self.read::<IndexShard>(key).await?;
+            let mut shard = before.clone().unwrap_or_default();
             for (name, changes) in secrets {
                 let secret = shard.secrets.entry(name.clone()).or_default();
                 self.update_secret(key, name, secret, changes).await?;
@@ -73,7 +87,10 @@ impl Index {
                     shard.secrets.remove(name);
                 }
             }
-            if self.write_change(key, version, &before, &shard).await? {
+            if self
+                .write_change(key, version, before.as_ref(), &shard)
+                .await?
+            {
                 return Ok(());
             }
             tokio::time::sleep(PAUSE * attempt).await;
@@ -134,10 +151,13 @@ impl Index {
 
     async fn update_part(&self, key: &str, change: impl Fn(&mut Apps)) -> Result<(), StoreError> {
         for attempt in 1..=ATTEMPTS {
-            let (version, before) = self.read_or_default::<IndexPart>(key).await?;
-            let mut part = before.clone();
+            let (version, before) = self.read::<IndexPart>(key).await?;
+            let mut part = before.clone().unwrap_or_default();
             change(&mut part.apps);
-            if self.write_change(key, version, &before, &part).await? {
+            if self
+                .write_change(key, version, before.as_ref(), &part)
+                .await?
+            {
                 return Ok(());
             }
             tokio::time::sleep(PAUSE * attempt).await;
@@ -146,17 +166,17 @@ impl Index {
     }
 
     /// Reads an object to be changed. One that is missing or cannot be read is made again.
-    async fn read_or_default<T: Default + DeserializeOwned>(
+    async fn read<T: DeserializeOwned>(
         &self,
         key: &str,
-    ) -> Result<(Option<ObjectVersion>, T), StoreError> {
+    ) -> Result<(Option<ObjectVersion>, Option<T>), StoreError> {
         Ok(match self.get(key).await? {
-            Stored::Present(version, value) => (Some(version), value),
+            Stored::Present(version, value) => (Some(version), Some(value)),
             Stored::Unreadable(version, reason) => {
                 tracing::warn!("{key} is made again: {reason}");
-                (Some(version), T::default())
+                (Some(version), None)
             }
-            Stored::Missing => (None, T::default()),
+            Stored::Missing => (None, None),
         })
     }
 
@@ -166,11 +186,11 @@ impl Index {
         &self,
         key: &str,
         version: Option<ObjectVersion>,
-        before: &T,
+        before: Option<&T>,
         after: &T,
     ) -> Result<bool, StoreError> {
         let written = match &version {
-            Some(_) if before == after => return Ok(true),
+            Some(_) if before == Some(after) => return Ok(true),
             Some(version) => self.0.replace(key, after, version).await,
             None => self.0.create(key, after).await,
         };

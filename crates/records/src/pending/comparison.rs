@@ -32,6 +32,10 @@ pub struct ComparisonProgress {
     /// left. None: no comparison is in progress.
     #[serde(default)]
     pub remaining: Option<Vec<RemainingSites>>,
+    /// The scopes whose sites a sweep that is in progress could not list. Events list them, until a
+    /// sweep does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlisted: Vec<RemainingSites>,
     /// Whether a sweep that is in progress has compared any app.
     #[serde(default)]
     pub has_compared: bool,

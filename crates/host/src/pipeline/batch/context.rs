@@ -191,7 +191,7 @@ fn may_have_connection_strings(rotation: &Rotation) -> bool {
     match (rotation.verification(), &rotation.context.resumed) {
         (Some(verification), _) => verification.awaited.iter().any(is_one),
         (None, Some(resumed)) => resumed.work.connection_strings,
-        (None, None) => true,
+        (None, None) => rotation.may_have_connection_strings,
     }
 }
 
