@@ -16,10 +16,12 @@ use crate::stored::Stored;
 
 /// The setup of a rig.
 pub(crate) struct Plan {
-    /// The number of apps. Every second one has a rule that pins.
+    /// The number of apps.
     pub(crate) apps: usize,
     /// The number of secrets. Each app references two of them.
     pub(crate) secrets: usize,
+    /// Whether every second secret has a rule that pins.
+    pub(crate) pins: bool,
     /// The number of instances of the function app.
     pub(crate) instances: usize,
     /// Further lines of `keyrelay.toml`, before its rules.
@@ -44,14 +46,8 @@ pub(crate) struct Rig {
 impl Plan {
     fn secret(&self, number: usize) -> String {
         // Even ones are refreshed by the policy `follow`, odd ones are pinned.
-        format!(
-            "{}-{number}",
-            if number.is_multiple_of(2) {
-                "follow"
-            } else {
-                "pin"
-            }
-        )
+        let is_pinned = self.pins && !number.is_multiple_of(2);
+        format!("{}-{number}", if is_pinned { "pin" } else { "follow" })
     }
 
     /// The secrets that an app references, by its settings.

@@ -27,7 +27,7 @@ const TIMER: Duration = Duration::from_secs(2);
 const OBSERVE: Duration = Duration::from_millis(200);
 
 /// Longest wait for all verdicts.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The most responses with 429 that are no storm: the bucket of each new process starts full.
 const MAX_THROTTLED: usize = 20;
@@ -36,6 +36,7 @@ pub(crate) async fn a_hundred_secrets() -> Report {
     let plan = Plan {
         apps: SECRETS,
         secrets: SECRETS,
+        pins: false,
         instances: 3,
         configuration: "",
     };
