@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod app_name;
 mod bench;
 mod build;
 mod calibrate;
@@ -25,6 +26,8 @@ mod run;
 mod runs;
 mod sandbox;
 mod signing;
+mod status;
+mod store_option;
 mod test;
 mod usage_error;
 
@@ -36,8 +39,9 @@ use clap::{Parser, Subcommand};
 ///
 /// `new`, `build`, `test`, `run`, `events`, `inspect`, `bench`, `compile`, `lock`, `key` and
 /// `package` are for authors of policies. `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure,
-/// and the real keyrelay-host in it, started and called as by the Functions host. `runs` reads the
-/// run history of an installation, and `doctor` diagnoses one. `calibrate` records the behaviour of
+/// and the real keyrelay-host in it, started and called as by the Functions host. `status` shows
+/// which app uses which secret in which version, `runs` reads the run history of an installation,
+/// and `doctor` diagnoses one. `calibrate` records the behaviour of
 /// your Azure with a throw-away app.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
@@ -69,6 +73,7 @@ enum Command {
     Demo(demo::Demo),
     Doctor(doctor::Doctor),
     Calibrate(calibrate::Calibrate),
+    Status(Box<status::Status>),
     Runs(Box<runs::Runs>),
     /// Compile the policy on standard input to standard output
     #[command(name = sandbox::COMPILE_POLICY, hide = true)]
@@ -93,6 +98,7 @@ async fn main() -> ExitCode {
         Command::Demo(demo) => demo.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Calibrate(calibrate) => calibrate.run().await,
+        Command::Status(status) => status.run().await,
         Command::Runs(runs) => runs.run().await,
         Command::CompilePolicy => return keyrelay_sandbox::compile_policy(),
     };

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 
 pub(crate) use keyrelay_model::{error_chain as chain, is_unprintable, printable};
+use serde_json::Value;
 
 /// The first error of writing to standard output.
 static FAILURE: OnceLock<io::Error> = OnceLock::new();
@@ -60,4 +61,40 @@ fn to_standard_error(prefix: &str, text: &str) {
 /// A count with its noun: `1 case`, `2 cases`.
 pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A record as indented JSON.
+pub(crate) fn indented(record: &Value) -> String {
+    escaped(&format!("{record:#}"))
+}
+
+/// JSON with escapes for the characters that a terminal would interpret, as JSON allows. Those below U+0020 are
+/// escaped already, or between tokens.
+pub(crate) fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '\n' => text.push(c),
+            c if is_unprintable(c) => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaped_json_says_the_same() {
+        let value = serde_json::json!({ "a": "x\u{1b}\u{9b}\u{202e}\n\u{7f}é" });
+        for text in [escaped(&value.to_string()), indented(&value)] {
+            assert!(
+                !text.chars().any(|c| c != '\n' && is_unprintable(c)),
+                "{text:?}"
+            );
+            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        }
+    }
 }

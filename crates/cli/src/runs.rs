@@ -7,7 +7,6 @@ mod list;
 mod read;
 mod resubmit;
 mod show;
-mod store_option;
 mod watch;
 
 use clap::{Args, Subcommand};

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod app_state;
+pub mod fleet;
 pub mod history;
 pub mod index;
 mod known_apps;

@@ -1,7 +1,5 @@
 //! The filters of runs.
 
-use std::str::FromStr;
-
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use keyrelay_config::SecretPattern;
@@ -9,6 +7,7 @@ use keyrelay_model::{AppId, SecretName};
 use keyrelay_records::summary::{Summary, VerdictWord};
 
 use super::lines::cause_word;
+use crate::app_name::AppName;
 
 /// The options that filter runs. A run has to match every option that is given, and any of its
 /// values.
@@ -33,17 +32,6 @@ pub(super) struct Filter {
     /// Runs with this cause
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(CAUSES))]
     cause: Vec<String>,
-}
-
-/// An app as the user names it.
-#[derive(Debug, Clone)]
-enum AppName {
-    Id(AppId),
-    /// A site or a slot. Without a slot, the site and all its slots.
-    Name {
-        site: String,
-        slot: Option<String>,
-    },
 }
 
 const VERDICTS: [&str; 8] = [
@@ -93,81 +81,11 @@ fn any<T>(values: &[T], is_it: impl Fn(&T) -> bool) -> bool {
     values.is_empty() || values.iter().any(is_it)
 }
 
-impl AppName {
-    fn is_of(&self, app: &AppId) -> bool {
-        match self {
-            Self::Id(id) => id == app,
-            Self::Name { site, slot } => {
-                let slot_fits = match slot {
-                    Some(slot) => app.slot().is_some_and(|it| it.eq_ignore_ascii_case(slot)),
-                    None => true,
-                };
-                slot_fits && app.site().eq_ignore_ascii_case(site)
-            }
-        }
-    }
-}
-
-impl FromStr for AppName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.starts_with('/') {
-            return text
-                .parse()
-                .map(Self::Id)
-                .map_err(|error: keyrelay_model::AppIdError| error.to_string());
-        }
-        let (site, slot) = match text.split_once('/') {
-            Some((site, slot)) => (site, Some(slot)),
-            None => (text, None),
-        };
-        if site.is_empty() || slot.is_some_and(|slot| slot.is_empty() || slot.contains('/')) {
-            return Err(
-                "write the name of a site, site/slot, or the whole id of an app".to_owned(),
-            );
-        }
-        Ok(Self::Name {
-            site: site.to_owned(),
-            slot: slot.map(str::to_owned),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use keyrelay_model::Verdict;
 
     use super::*;
-
-    const ORDERS: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/orders";
-
-    #[track_caller]
-    fn check(name: &str, site: bool, slot: bool) {
-        let name: AppName = name.parse().unwrap();
-        assert_eq!(name.is_of(&ORDERS.parse().unwrap()), site);
-        assert_eq!(
-            name.is_of(&format!("{ORDERS}/slots/staging").parse().unwrap()),
-            slot
-        );
-    }
-
-    #[test]
-    fn an_app_is_named_by_its_site_its_slot_or_its_id() {
-        check("ORDERS", true, true);
-        check("orders/Staging", false, true);
-        check("orders/other", false, false);
-        check("order", false, false);
-        check(&ORDERS.to_uppercase(), true, false);
-        check(&format!("{ORDERS}/slots/staging"), false, true);
-    }
-
-    #[test]
-    fn what_names_no_app_is_refused() {
-        for text in ["", "/", "/orders", "orders/", "/staging", "a/b/c"] {
-            assert!(text.parse::<AppName>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn every_word_for_a_verdict_is_one() {

@@ -8,9 +8,9 @@ use keyrelay_records::summary::Summary;
 use super::filter::Filter;
 use super::lines::Lines;
 use super::read::failed;
-use super::store_option::StoreOption;
 use super::watch::Watch;
 use crate::out;
+use crate::store_option::StoreOption;
 
 /// Print new runs until Ctrl-C
 ///

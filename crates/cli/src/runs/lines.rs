@@ -2,11 +2,10 @@
 
 use std::io;
 
-use keyrelay_model::AppId;
 use keyrelay_records::record::{Cause, Run};
 use keyrelay_records::summary::{EventSummary, Summary};
-use serde_json::Value;
 
+use crate::app_name::app_name;
 use crate::out;
 
 /// Prints runs one by one.
@@ -32,7 +31,7 @@ impl Lines {
         if !self.json {
             return self.print_summary(&Summary::of(run));
         }
-        out::data(&escaped(&serde_json::to_string(run)?))?;
+        out::data(&out::escaped(&serde_json::to_string(run)?))?;
         self.printed += 1;
         Ok(())
     }
@@ -49,34 +48,6 @@ impl Lines {
         self.printed += 1;
         Ok(())
     }
-}
-
-/// A record as indented JSON.
-pub(super) fn indented(record: &Value) -> String {
-    escaped(&format!("{record:#}"))
-}
-
-/// Escapes the characters that a terminal would interpret, as JSON allows. Those below U+0020 are
-/// escaped already, or between tokens.
-fn escaped(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        match c {
-            '\n' => text.push(c),
-            c if out::is_unprintable(c) => text.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => text.push(c),
-        }
-    }
-    text
-}
-
-/// The short name of an app: `orders`, or `orders/staging`.
-pub(super) fn app_name(app: &AppId) -> String {
-    let slot = app
-        .slot()
-        .map(|slot| format!("/{slot}"))
-        .unwrap_or_default();
-    format!("{}{slot}", app.site())
 }
 
 /// A duration with its unit.
@@ -149,18 +120,6 @@ fn of_event(event: &EventSummary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn escaped_json_says_the_same() {
-        let value = serde_json::json!({ "a": "x\u{1b}\u{9b}\u{202e}\n\u{7f}é" });
-        for text in [escaped(&value.to_string()), indented(&value)] {
-            assert!(
-                !text.chars().any(|c| c != '\n' && out::is_unprintable(c)),
-                "{text:?}"
-            );
-            assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
-        }
-    }
 
     #[test]
     fn a_duration_is_short_and_has_a_unit() {

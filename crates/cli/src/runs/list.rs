@@ -16,8 +16,8 @@ use keyrelay_records::summary::Summary;
 use super::filter::Filter;
 use super::lines::Lines;
 use super::read::{AT_ONCE, failed, read};
-use super::store_option::StoreOption;
 use crate::out;
+use crate::store_option::StoreOption;
 
 /// List runs, newest first
 ///

@@ -15,9 +15,9 @@ use serde_json::json;
 
 use super::read::failed;
 use super::show;
-use super::store_option::StoreOption;
 use super::watch::Watch;
 use crate::out;
+use crate::store_option::StoreOption;
 
 /// Resubmit the event of a run
 ///

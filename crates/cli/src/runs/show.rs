@@ -9,10 +9,11 @@ use keyrelay_records::outcome::Outcome;
 use keyrelay_records::record::{AzureRequest, EventRecord, RotationRecord, Run};
 use keyrelay_records::run_id::RunId;
 
-use super::lines::{app_name, cause_word, duration, indented};
+use super::lines::{cause_word, duration};
 use super::read::failed;
-use super::store_option::StoreOption;
+use crate::app_name::app_name;
 use crate::out;
+use crate::store_option::StoreOption;
 
 /// Show all details of a run
 ///
@@ -49,7 +50,7 @@ impl Show {
 /// Prints all details of a run.
 pub(super) fn print(run: &Run, json: bool) -> anyhow::Result<()> {
     let lines = match json {
-        true => indented(&serde_json::to_value(run)?)
+        true => out::indented(&serde_json::to_value(run)?)
             .lines()
             .map(str::to_owned)
             .collect(),

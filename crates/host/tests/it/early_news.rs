@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::fixtures::{SUBSCRIPTION, VAULT, reference};
 use crate::harness::{Harness, files_below};
 use crate::setup::Setup;
+use crate::webhook_harness::{self, Webhook};
 
 /// An installation that has read all apps: `orders` references no secret.
 async fn swept() -> Harness {
@@ -168,4 +169,29 @@ async fn a_change_that_cannot_be_noted_is_delivered_again() {
     app.bring_store_back().await;
     app.invoke(&written(&resource)).await;
     assert_eq!(changed(&app).len(), 1, "{}", app.log());
+}
+
+#[tokio::test]
+async fn the_webhook_notes_a_changed_app_in_both_schemas() {
+    let resource = format!(
+        "/subscriptions/{SUBSCRIPTION}/resourceGroups/shop/providers/Microsoft.Web/sites/orders"
+    );
+    let event = written(&resource);
+    for schema in ["Event Grid", "CloudEvents"] {
+        let webhook = Webhook::start(webhook_harness::app(), "").await;
+        let response = match schema {
+            "Event Grid" => webhook.deliver(&json!([event])).await,
+            _ => {
+                let content_type = "application/cloudevents+json; charset=utf-8";
+                let event = webhook_harness::cloud_event(&event);
+                webhook.deliver_as(content_type, &event).await
+            }
+        };
+        assert_eq!(response.status(), 200, "{schema}: {}", webhook.log());
+        let note = format!("store/pending/changed/{SUBSCRIPTION}/shop/orders.json");
+        // The timer may have read the app already.
+        let is_noted = webhook.folder.path().join(note).exists();
+        let is_read = webhook.log().contains("1 changed apps read");
+        assert!(is_noted || is_read, "{schema}: {}", webhook.log());
+    }
 }

@@ -15,7 +15,7 @@ use crate::usage_error::OrUsageError;
 
 /// The location of the store.
 #[derive(Debug, Args)]
-pub(super) struct StoreOption {
+pub(crate) struct StoreOption {
     /// The store: a folder, or the URL of a blob container
     ///
     /// The default is `store` in ./keyrelay.toml, or else the folder .keyrelay/store below the
@@ -38,7 +38,7 @@ const VARIABLES: [&str; 5] = [
 
 impl StoreOption {
     /// Opens the store. A folder has to exist: reading does not create it.
-    pub(super) fn open(self) -> anyhow::Result<Store> {
+    pub(crate) fn open(self) -> anyhow::Result<Store> {
         // The empty path stands for the current folder.
         let here = Path::new("");
         if let Some(StoreLocation::Folder(folder)) = &self.store {

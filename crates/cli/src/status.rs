@@ -1,0 +1,174 @@
+//! `keyrelay status`: which app uses which secret, in which version, and what is not as it should be.
+
+mod table;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::Timestamp;
+use keyrelay_config::SecretPattern;
+use keyrelay_model::SecretName;
+use keyrelay_records::fleet::{Fleet, State, Use};
+use serde_json::{Value, json};
+
+use crate::app_name::AppName;
+use crate::out;
+use crate::store_option::StoreOption;
+
+/// The age of the oldest run whose failure counts. Work that fails is given up after a day.
+const RUNS_OF: Duration = Duration::from_hours(24 * 7);
+
+const STATES: [&str; 5] = ["broken", "behind", "set-back", "unproven", "fresh"];
+
+/// Show which app uses which secret, in which version, and what is behind or broken
+///
+/// It reads keyrelay's store, and nothing from Azure: the index of references, the pending work, and
+/// the runs of the last 7 days. The states, worst first:
+///
+///   broken    the last run failed, was refused or was rolled back, and nothing is pending
+///
+///   behind    a newer version is known, or work is pending
+///
+///   set back  a person has set the app back to an older version
+///
+///   unproven  no version was handled yet
+///
+///   fresh     the app has the newest version that is known
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    store: StoreOption,
+    /// Print JSON: each reference with its state
+    #[arg(long)]
+    json: bool,
+    /// End with 1 if an app is behind or broken
+    #[arg(long)]
+    check: bool,
+    /// Maximum number of apps in the table; all with 0
+    #[arg(long, default_value = "20", value_name = "N")]
+    limit: usize,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// The options that filter uses. A use has to match every option that is given, and any of its
+/// values.
+#[derive(Debug, Args)]
+#[command(
+    next_help_heading = "Filters (each may be repeated, or take several values with commas between them)"
+)]
+struct Filter {
+    /// Apps in this state
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(STATES).map(|word| word.replace('-', " ")))]
+    state: Vec<String>,
+    /// This secret: a name, or a pattern like `sql-*`
+    #[arg(long, value_delimiter = ',', value_name = "NAME|PATTERN")]
+    secret: Vec<SecretPattern>,
+    /// Secrets of this vault: its name, or its host
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    vault: Vec<String>,
+    /// This app: a site (with its slots), site/slot, or the app's id
+    #[arg(long, value_delimiter = ',', value_name = "NAME|ID")]
+    app: Vec<AppName>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  keyrelay status
+      all apps, worst first, from .keyrelay/store below the current folder
+  keyrelay status --store https://contoso.blob.core.windows.net/keyrelay --state broken,behind --limit 0
+      everything that needs work, in Azure; `az login` first
+  keyrelay status --secret 'sql-*' --app orders --json | jq '.uses[].version'
+      the versions that one app has of some secrets
+  keyrelay status --check
+      for a script: ends with 1 if an app is behind or broken";
+
+impl Status {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let Self {
+            store,
+            json,
+            check,
+            limit,
+            filter,
+        } = self;
+        let store = store.open()?;
+        let now = Timestamp::now();
+        let fleet = Fleet::read(&store, now - RUNS_OF).await;
+        let mut fleet =
+            fleet.with_context(|| format!("cannot read the fleet from the store {store}"))?;
+        for reason in &fleet.unreadable {
+            out::warning(&format!("a part of the index cannot be read: {reason}"));
+        }
+        fleet.uses.retain(|it| filter.matches(it));
+        let is_empty = fleet.uses.is_empty();
+        if json {
+            out::line(&out::indented(&to_json(&fleet)));
+        } else {
+            table::print(&fleet, limit, now);
+        }
+        if is_empty {
+            out::note(&format!("no such uses of secrets in the store {store}"));
+        }
+        if fleet.swept.is_none() {
+            out::note(
+                "no sweep of all apps has come to its end yet: some may be missing. The reconcile timer makes one",
+            );
+        }
+        let (broken, behind) = (fleet.count(State::Broken), fleet.count(State::Behind));
+        if check && broken + behind > 0 {
+            bail!("{broken} broken, {behind} behind");
+        }
+        Ok(())
+    }
+}
+
+impl Filter {
+    fn matches(&self, it: &Use) -> bool {
+        let is_vault = |wanted: &String| {
+            let name = it.vault.split('.').next().unwrap_or_default();
+            it.vault.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case(wanted)
+        };
+        let secret = it.secret.parse::<SecretName>().ok();
+        any(&self.state, |wanted| it.state.as_str() == wanted)
+            && any(&self.vault, is_vault)
+            && any(&self.app, |wanted| wanted.is_of(&it.app))
+            && any(&self.secret, |wanted| {
+                secret.as_ref().is_some_and(|secret| wanted.matches(secret))
+            })
+    }
+}
+
+/// Whether any value matches. An option that is not given matches everything.
+fn any<T>(values: &[T], is_it: impl Fn(&T) -> bool) -> bool {
+    values.is_empty() || values.iter().any(is_it)
+}
+
+fn to_json(fleet: &Fleet) -> Value {
+    let counts = State::ALL.map(|state| (state.as_str(), fleet.count(state)));
+    let counts: BTreeMap<&str, usize> = counts.into_iter().collect();
+    let uses = fleet.uses.iter().map(|it| {
+        let current = it.current.as_ref();
+        json!({
+            "state": it.state.as_str(),
+            "behind_since": it.behind_since,
+            "reason": it.reason,
+            "vault": it.vault,
+            "secret": it.secret,
+            "app": it.app.to_string(),
+            "setting": it.reference.setting,
+            "is_connection_string": it.reference.is_connection_string,
+            "pinned": it.reference.version,
+            "identity": it.reference.identity,
+            "version": current.map(|current| &current.version),
+            "evidence": current.and_then(|current| current.evidence.as_ref()),
+            "at": current.map(|current| current.at),
+        })
+    });
+    let uses: Vec<Value> = uses.collect();
+    json!({ "swept": fleet.swept, "counts": counts, "uses": uses })
+}
