@@ -1,5 +1,5 @@
 # Early news: Event Grid reports each change of an app in a scope. Without it, keyrelay learns of a new reference from the
-# hourly comparison. A report that is lost therefore costs only time, so there are no dead letters and no alerts.
+# next sweep. A report that is lost therefore costs only time, so there are no dead letters and no alerts.
 data "azurerm_client_config" "current" {
   count = var.early_news ? 1 : 0
 }
@@ -62,7 +62,7 @@ resource "azurerm_eventgrid_system_topic_event_subscription" "news" {
     preferred_batch_size_in_kilobytes = 64
   }
 
-  # After an hour, the comparison has found the change.
+  # A sweep finds the change without the report, too.
   retry_policy {
     event_time_to_live    = 60
     max_delivery_attempts = 30

@@ -229,7 +229,7 @@ variable "subject_begins_with" {
 }
 
 variable "early_news" {
-  description = "Whether Event Grid also tells keyrelay when an app in `scopes` has been created or changed, so that a new reference is known within seconds. Default: the hourly comparison finds it."
+  description = "Whether Event Grid also tells keyrelay when an app in `scopes` has been created or changed, so that a new reference is known within seconds. Default: the next sweep finds it, a day later at the latest."
   type        = bool
   default     = false
   nullable    = false

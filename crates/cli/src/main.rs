@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod app_name;
 mod bench;
 mod build;
 mod calibrate;
@@ -10,6 +9,7 @@ mod demo;
 mod doctor;
 mod evaluate;
 mod events;
+mod filters;
 mod inputs;
 mod inspect;
 mod interruption;

@@ -14,7 +14,7 @@ use keyrelay_model::SecretName;
 use keyrelay_records::fleet::{Fleet, State, Use};
 use serde_json::{Value, json};
 
-use crate::app_name::AppName;
+use crate::filters::{AppName, any, is_vault};
 use crate::out;
 use crate::store_option::StoreOption;
 
@@ -129,23 +129,14 @@ impl Status {
 
 impl Filter {
     fn matches(&self, it: &Use) -> bool {
-        let is_vault = |wanted: &String| {
-            let name = it.vault.split('.').next().unwrap_or_default();
-            it.vault.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case(wanted)
-        };
         let secret = it.secret.parse::<SecretName>().ok();
         any(&self.state, |wanted| it.state.as_str() == wanted)
-            && any(&self.vault, is_vault)
+            && any(&self.vault, |wanted| is_vault(&it.vault, wanted))
             && any(&self.app, |wanted| wanted.is_of(&it.app))
             && any(&self.secret, |wanted| {
                 secret.as_ref().is_some_and(|secret| wanted.matches(secret))
             })
     }
-}
-
-/// Whether any value matches. An option that is not given matches everything.
-fn any<T>(values: &[T], is_it: impl Fn(&T) -> bool) -> bool {
-    values.is_empty() || values.iter().any(is_it)
 }
 
 fn to_json(fleet: &Fleet) -> Value {

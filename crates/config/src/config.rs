@@ -267,10 +267,23 @@ fn read_client_ids(table: &mut Table) -> Vec<String> {
             table.problem("client_ids", format!("`{id}` is there twice"));
         }
     }
-    match table.text("client_id") {
+    let ids = match table.text("client_id") {
         Some(id) => vec![id],
         None => ids,
+    };
+    for id in ids.iter().filter(|id| !id.trim().is_empty()) {
+        if uuid::Uuid::try_parse(id.trim()).is_err() {
+            let key = if is_given { "client_ids" } else { "client_id" };
+            table.problem(
+                key,
+                format!(
+                    "`{id}` is no client id: write the GUID that the portal calls *Client ID*, not \
+                     the object id and not the name"
+                ),
+            );
+        }
     }
+    ids
 }
 
 /// Reads the keys that may sign the lock. A list of none is a problem: an app setting that happens to
@@ -287,8 +300,24 @@ fn read_trusted_keys(table: &mut Table) -> Vec<PublicKey> {
     keys
 }
 
+/// Reads the vaults whose events are handled. A list of none is a problem: an app setting that happens
+/// to be blank must not let the events of all vaults in.
 fn read_vaults(table: &mut Table) -> Vec<String> {
+    let is_given = table.has("vaults");
+    let before = table.problem_count();
     let names: Vec<VaultName> = table.parsed_list("vaults");
+    if is_given && names.is_empty() && table.problem_count() == before {
+        table.problem(
+            "vaults",
+            "it names no vault, and the events of all vaults would be handled: name one, or leave it out",
+        );
+    }
+    let mut known = BTreeSet::new();
+    for VaultName(name) in &names {
+        if !known.insert(name) {
+            table.problem("vaults", format!("`{name}` is there twice"));
+        }
+    }
     names.into_iter().map(|VaultName(name)| name).collect()
 }
 

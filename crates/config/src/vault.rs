@@ -2,18 +2,25 @@
 
 use std::str::FromStr;
 
-use keyrelay_model::{GrantedSecret, NameError, SecretName, VaultHost};
+use keyrelay_model::{GrantedSecret, SecretName, VaultHost};
 
 /// A vault's name in lower case, valid by Key Vault's rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct VaultName(pub(crate) String);
 
 impl FromStr for VaultName {
-    type Err = NameError;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        let host = VaultHost::from_name(text, "example")?;
-        Ok(Self(host.vault().to_owned()))
+    fn from_str(text: &str) -> Result<Self, String> {
+        let host = VaultHost::from_name(text, "example");
+        let host = host.ok().filter(|_| (3..=24).contains(&text.len()));
+        match host {
+            Some(host) => Ok(Self(host.vault().to_owned())),
+            None => Err(format!(
+                "`{text}` is not a vault name: it has 3 to 24 letters, digits and dashes, like \
+                 `contoso-kv`"
+            )),
+        }
     }
 }
 
@@ -32,7 +39,7 @@ impl<S: FromStr<Err: ToString>> FromStr for InVault<S> {
             Some((vault, secret)) => (Some(vault.parse::<VaultName>()), secret),
             None => (None, text),
         };
-        let vault = vault.transpose().map_err(|error| error.to_string())?;
+        let vault = vault.transpose()?;
         Ok(Self {
             vault: vault.map(|VaultName(name)| name),
             secret: secret.parse().map_err(|error: S::Err| error.to_string())?,

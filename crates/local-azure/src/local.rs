@@ -116,6 +116,7 @@ impl LocalAzure {
         let mut environment = handler.variables(settings, added)?;
         functions_host.environment = environment.clone();
         environment.retain(|(name, _)| environment::is_endpoint(name));
+        environment::make_store_absolute(&mut environment, &functions_host.app_root);
 
         let event_grid = EventGrid::start(event_grid, published)?;
         let functions_host = FunctionsHost::start(functions_host).await?;

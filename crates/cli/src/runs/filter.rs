@@ -7,7 +7,7 @@ use keyrelay_model::{AppId, SecretName};
 use keyrelay_records::summary::{Summary, VerdictWord};
 
 use super::lines::cause_word;
-use crate::app_name::AppName;
+use crate::filters::{AppName, any, is_vault};
 
 /// The options that filter runs. A run has to match every option that is given, and any of its
 /// values.
@@ -49,14 +49,10 @@ const CAUSES: [&str; 5] = ["event", "pending", "drift", "reminder", "resubmit"];
 
 impl Filter {
     pub(super) fn matches(&self, run: &Summary) -> bool {
-        let of_vault = |host: &str, wanted: &str| {
-            let name = host.split('.').next().unwrap_or_default();
-            host.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case(wanted)
-        };
         let event = run.event.as_ref();
         any(&self.cause, |wanted| cause_word(run.cause) == wanted)
             && any(&self.vault, |wanted| {
-                event.is_some_and(|event| of_vault(&event.vault_host, wanted))
+                event.is_some_and(|event| is_vault(&event.vault_host, wanted))
             })
             && any(&self.secret, |wanted| {
                 let secret = event.and_then(|event| event.name.parse::<SecretName>().ok());
@@ -74,11 +70,6 @@ impl Filter {
         let mut rotations = run.rotations.iter();
         rotations.any(|(app, verdict)| of_app(app) && wanted(*verdict))
     }
-}
-
-/// Whether any value matches. An option that is not given matches everything.
-fn any<T>(values: &[T], is_it: impl Fn(&T) -> bool) -> bool {
-    values.is_empty() || values.iter().any(is_it)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::io;
 use keyrelay_records::record::{Cause, Run};
 use keyrelay_records::summary::{EventSummary, Summary};
 
-use crate::app_name::app_name;
+use crate::filters::app_name;
 use crate::out;
 
 /// Prints runs one by one.

@@ -11,7 +11,7 @@ use keyrelay_records::run_id::RunId;
 
 use super::lines::{cause_word, duration};
 use super::read::failed;
-use crate::app_name::app_name;
+use crate::filters::app_name;
 use crate::out;
 use crate::store_option::StoreOption;
 

@@ -4,11 +4,11 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use keyrelay_records::fleet::{Fleet, State, Use};
 
-use crate::app_name::app_name;
+use crate::filters::app_name;
 use crate::out;
 
 /// The width of the columns of the app and of the secret.
-const NAME: usize = 20;
+const NAME: usize = 19;
 
 /// The number of characters of a version that are shown.
 const VERSION: usize = 8;

@@ -76,9 +76,14 @@ impl WorkingFolder {
 
     /// `keyrelay runs` in this folder, without environment variables that configure the store.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let runs = ["runs"].iter().chain(arguments).copied();
+        self.program(&runs.collect::<Vec<_>>())
+    }
+
+    /// `keyrelay` in this folder, without environment variables that configure the store.
+    pub(crate) fn program(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
         command
-            .arg("runs")
             .args(arguments)
             .current_dir(self.path())
             .kill_on_drop(true)

@@ -24,3 +24,4 @@ mod package;
 mod pages;
 mod runs;
 mod signed_lock;
+mod status;

@@ -40,7 +40,7 @@ fn every_key_is_read() {
         scope = ["/subscriptions/s/resourceGroups/g"]
         vaults = ["Contoso-KV"]
         cloud = "usgov"
-        client_id = "c"
+        client_id = "c0000000-0000-0000-0000-000000000000"
         answer_within_ms = 9000
         apps_at_once = 4
         log = "debug"
@@ -59,7 +59,7 @@ fn every_key_is_read() {
     assert_eq!(config.vaults, ["contoso-kv"]);
     assert_eq!(config.cloud.vault_suffix, "vault.usgovcloudapi.net");
     assert_eq!((config.scope.len(), config.apps_at_once), (1, 4));
-    assert_eq!(config.client_ids, ["c"]);
+    assert_eq!(config.client_ids, ["c0000000-0000-0000-0000-000000000000"]);
     let rotation = &config.rules[0];
     assert!(rotation.secret.matches(&"sql-a".parse().unwrap()));
     assert!(!rotation.secret.matches(&"mysql-a".parse().unwrap()));
@@ -218,7 +218,7 @@ fn the_vault_of_a_rule_is_a_name_and_given_once() {
         &["keyrelay.toml: rotation[0].vault: `secret` names the vault `b-kv`"],
     );
     check_problems(
-        "[[rotation]]\nsecret = \"b.kv/sql\"\n[[rotation]]\nsecret = \"a/b/c\"\n",
+        "[[rotation]]\nsecret = \"b.kv/sql\"\n[[rotation]]\nsecret = \"a-kv/b/c\"\n",
         &[],
         &[
             "keyrelay.toml: rotation[0].secret: `b.kv` is not a vault name",
@@ -338,27 +338,59 @@ fn a_list_of_no_trusted_keys_does_not_switch_the_check_off() {
 
 #[test]
 fn several_identities_are_a_list() {
+    const A: &str = "a0000000-0000-0000-0000-000000000000";
+    const B: &str = "b0000000-0000-0000-0000-000000000000";
     let ids = |config: Config| config.client_ids;
-    assert_eq!(ids(read("client_ids = [\"a\", \"b\"]")), ["a", "b"]);
-    let setting = [("KEYRELAY_CLIENT_IDS".to_owned(), "a, b".to_owned())];
-    assert_eq!(ids(Config::read("", &setting.into()).unwrap()), ["a", "b"]);
+    assert_eq!(
+        ids(read(&format!("client_ids = [\"{A}\", \"{B}\"]"))),
+        [A, B]
+    );
+    let both = format!("{A}, {B}");
+    let setting = [("KEYRELAY_CLIENT_IDS".to_owned(), both.clone())];
+    assert_eq!(ids(Config::read("", &setting.into()).unwrap()), [A, B]);
     assert!(ids(read("")).is_empty());
     let names_both = "keyrelay.toml: client_ids: `client_id` and `client_ids` are both set";
-    check_problems(
-        "client_id = \"a\"\nclient_ids = [\"b\"]",
-        &[],
-        &[names_both],
-    );
-    let setting = [("KEYRELAY_CLIENT_IDS", "b, c")];
+    let file = format!("client_id = \"{A}\"\nclient_ids = [\"{B}\"]");
+    check_problems(&file, &[], &[names_both]);
+    let setting = [("KEYRELAY_CLIENT_IDS", both.as_str())];
     let of_setting = "app setting KEYRELAY_CLIENT_IDS: `client_id` and `client_ids` are both set";
-    check_problems("client_id = \"a\"", &setting, &[of_setting]);
+    check_problems(&format!("client_id = \"{A}\""), &setting, &[of_setting]);
     let none = "keyrelay.toml: client_ids: it names no identity";
     check_problems("client_ids = []", &[], &[none]);
-    let twice = "keyrelay.toml: client_ids: `A` is there twice";
-    check_problems("client_ids = [\"a\", \"A\"]", &[], &[twice]);
+    let upper = A.to_uppercase();
+    let twice = format!("keyrelay.toml: client_ids: `{upper}` is there twice");
+    let file = format!("client_ids = [\"{A}\", \"{upper}\"]");
+    check_problems(&file, &[], &[&twice]);
     check_problems(
         "client_ids = [\" \"]",
         &[],
         &["keyrelay.toml: client_ids: a client id is empty"],
     );
+    for (key, value) in [("client_id", "\"orders\""), ("client_ids", "[\"orders\"]")] {
+        let expected = format!("keyrelay.toml: {key}: `orders` is no client id: write the GUID");
+        check_problems(&format!("{key} = {value}"), &[], &[&expected]);
+    }
+}
+
+#[test]
+fn vaults_are_names_each_once_and_never_none() {
+    let file = |expected: &str| format!("keyrelay.toml: vaults: {expected}");
+    let none = "it names no vault, and the events of all vaults would be handled";
+    check_problems("vaults = []", &[], &[&file(none)]);
+    for blank in ["", " ", ","] {
+        let expected = format!("app setting KEYRELAY_VAULTS: {none}");
+        check_problems(
+            "vaults = [\"contoso-kv\"]",
+            &[("KEYRELAY_VAULTS", blank)],
+            &[&expected],
+        );
+    }
+    let twice = file("`contoso-kv` is there twice");
+    check_problems("vaults = [\"contoso-kv\", \"Contoso-KV\"]", &[], &[&twice]);
+    for name in ["contoso_kv", "x", "contoso-kv.vault.azure.net"] {
+        let expected = format!(
+            "keyrelay.toml: vaults[0]: `{name}` is not a vault name: it has 3 to 24 letters"
+        );
+        check_problems(&format!("vaults = [\"{name}\"]"), &[], &[&expected]);
+    }
 }

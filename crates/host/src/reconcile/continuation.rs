@@ -54,5 +54,7 @@ async fn continue_for_a_while(services: &Arc<Services>) -> bool {
         return false;
     }
     tracing::info!(invocation.id = invocation, "continued: {summary}");
+    // No invocation flushes it: the next one may be a minute away.
+    services.telemetry.flush().await;
     pass.deadline.has_passed()
 }

@@ -219,7 +219,8 @@ impl Rig {
     pub(crate) async fn settle(&self) {
         self.app.settled().await;
         let store = self.store();
-        for _ in 0..10 {
+        // On a busy machine, a lease of one second may end before its write.
+        for _ in 0..30 {
             store.make_due().await;
             self.app.reconcile().await;
             if store.pending().await.is_empty() {

@@ -1,5 +1,7 @@
 //! The environment of the handler: settings, identity, endpoints.
 
+use std::path::Path;
+
 use crate::apps::{ConnectionString, twin};
 use crate::cloud::{Cloud, CloudError};
 use crate::profile::Profile;
@@ -134,6 +136,17 @@ fn default_store(cloud: &Cloud, environment: &[(String, String)]) -> Option<(Str
         Some(url) => (blob_service.to_owned(), url.to_string()),
         None => (folder.to_owned(), STORE_FOLDER.to_owned()),
     })
+}
+
+/// Makes the folder of the store absolute, for programs that run in other folders.
+pub(super) fn make_store_absolute(environment: &mut Variables, app_root: &Path) {
+    let [folder, ..] = STORES;
+    let store = environment.iter_mut().find(|(name, _)| name == folder);
+    if let Some((_, store)) = store.filter(|(_, store)| !store.contains("://"))
+        && let Ok(absolute) = std::path::absolute(app_root.join(&*store))
+    {
+        *store = absolute.display().to_string();
+    }
 }
 
 /// Whether a variable holds an endpoint or an identity.

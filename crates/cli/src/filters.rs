@@ -1,4 +1,4 @@
-//! The names of apps: as users write them, and as they are printed.
+//! What the filters of `runs` and `status` share: the names of apps and vaults, as users write them.
 
 use std::str::FromStr;
 
@@ -55,6 +55,17 @@ impl FromStr for AppName {
             slot: slot.map(str::to_owned),
         })
     }
+}
+
+/// Whether any value matches. An option that is not given matches everything.
+pub(crate) fn any<T>(values: &[T], is_it: impl Fn(&T) -> bool) -> bool {
+    values.is_empty() || values.iter().any(is_it)
+}
+
+/// Whether a vault has this host, or this name.
+pub(crate) fn is_vault(host: &str, wanted: &str) -> bool {
+    let name = host.split('.').next().unwrap_or_default();
+    host.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case(wanted)
 }
 
 /// The short name of an app: `orders`, or `orders/staging`.
