@@ -46,12 +46,16 @@ fn main() {
         .skip(1)
         .find(|argument| !argument.starts_with('-'))
         .unwrap_or_default();
+    // `scale/10000`: one number of sites. `users/4`: one number of identities.
+    let only = filter.split('/').nth(1);
     let is_wanted = |group: &str| filter.is_empty() || filter.split('/').next() == Some(group);
     if is_wanted("decision") {
         decision::measure(&mut criterion);
     }
     if is_wanted("invocation") {
-        table.remarks.extend(invocation::measure(&mut criterion));
+        if let Some(remark) = invocation::measure(&mut criterion) {
+            table.remark(remark);
+        }
     }
     if is_wanted("start") {
         start::measure(&mut criterion);
@@ -66,11 +70,9 @@ fn main() {
         table.crowd(&crowd::measure());
     }
     if is_wanted("users") {
-        users::measure().iter().for_each(|it| table.users(it));
+        users::measure(only).iter().for_each(|it| table.users(it));
     }
     if is_wanted("scale") {
-        // `scale/10000`: one number of sites.
-        let only = filter.split('/').nth(1);
         scale::measure(only).iter().for_each(|it| table.scale(it));
     }
     if is_wanted("flood") {

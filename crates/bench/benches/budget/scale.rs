@@ -2,7 +2,7 @@
 //! Manager's rate limits and on Azure's own clock. keyrelay has made the index itself, and the hourly
 //! comparison is not due; the timer is invoked at the shipped schedule, and sweeps after the events.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -49,6 +49,8 @@ pub(crate) struct Event {
     pub(crate) reads: usize,
     /// The number of deliveries.
     pub(crate) deliveries: usize,
+    /// The requests for the app with the most of them.
+    pub(crate) trace: String,
 }
 
 /// Measures with each number of sites, or with one.
@@ -165,6 +167,7 @@ async fn event(app: &Running, secret: &'static str, users: usize, memory: &mut u
         users,
         refreshed: [after(refreshed.first()), after(refreshed.last())],
         reads: since.iter().filter(is_read).count(),
+        trace: trace(since.iter().filter(|it| is_of(it)).copied(), began),
         deliveries: app.azure.event_grid.deliveries().len() - deliveries,
     }
 }
@@ -173,4 +176,20 @@ async fn event(app: &Running, secret: &'static str, users: usize, memory: &mut u
 fn is_user(site: &str, secret: &str) -> bool {
     let number = site.strip_prefix("app-").and_then(|it| it.parse().ok());
     number.is_some_and(|number| secret_of(number) == secret)
+}
+
+/// The requests for the app with the most of them, each with its time after the event.
+fn trace<'a>(requests: impl Iterator<Item = &'a RecordedRequest>, began: Timestamp) -> String {
+    let mut by_site: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for request in requests {
+        let Some(site) = site_of(request) else {
+            continue;
+        };
+        let (_, rest) = request.path.rsplit_once(site).unwrap_or_default();
+        let at = request.time.duration_since(began).as_secs_f64();
+        let line = format!("{at:.2} s {} ..{rest}", request.method);
+        by_site.entry(site).or_default().push(line);
+    }
+    let longest = by_site.values().max_by_key(|lines| lines.len());
+    longest.map(|lines| lines.join(", ")).unwrap_or_default()
 }

@@ -24,8 +24,8 @@ pub(crate) struct Table {
     estimates: PathBuf,
     began: SystemTime,
     rows: Vec<[String; 5]>,
-    /// What was not measured, below the table.
-    pub(crate) remarks: Vec<&'static str>,
+    /// What was not measured, and the requests behind a row that is above its budget.
+    remarks: Vec<String>,
 }
 
 impl Table {
@@ -37,6 +37,11 @@ impl Table {
             rows: Vec::new(),
             remarks: Vec::new(),
         }
+    }
+
+    /// Adds a line below the table.
+    pub(crate) fn remark(&mut self, text: impl Into<String>) {
+        self.remarks.push(text.into());
     }
 
     pub(crate) fn memory(&mut self, memory: &MemoryAtRest) {
@@ -105,6 +110,9 @@ impl Table {
             format!("{:.2}", first / floor),
             "1.3 times, 0 responses with 429".to_owned(),
         ]);
+        if first > 1.3 * floor {
+            self.remark(format!("{what}: {}", users.trace));
+        }
         let Users {
             requests_a_second,
             deliveries,
@@ -128,12 +136,19 @@ impl Table {
             let (users, reads, deliveries) = (event.users, event.reads, event.deliveries);
             let is_cold = event.secret.ends_with("-cold");
             let start = if is_cold { "just started" } else { "running" };
+            let (what, most) = (
+                format!("an event for {users} of {sites} apps, {start}"),
+                4 * users + 5,
+            );
+            if reads > most {
+                self.remark(format!("{what}: {}", event.trace));
+            }
             self.row(
-                &format!("an event for {users} of {sites} apps, {start}"),
+                &what,
                 format!(
                     "first refresh after {first:.2} s, last after {last:.2} s; {reads} reads, {deliveries} deliveries"
                 ),
-                &format!("2 s; {} reads, 1 delivery", 4 * users + 5),
+                &format!("2 s; {most} reads, 1 delivery"),
             );
         }
         self.row(

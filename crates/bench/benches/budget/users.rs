@@ -1,7 +1,7 @@
 //! A secret that a thousand apps use, with Resource Manager's rate limits, and with one or several
 //! identities, which Azure limits each on its own.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -17,6 +17,9 @@ const IDENTITIES: [usize; 2] = [1, 4];
 /// The writes that Resource Manager allows an identity: at once, and then each second. A refresh is a
 /// `POST`, which counts as a write.
 const WRITES: (f64, f64) = (200.0, 10.0);
+
+/// The length of the parts of a trace.
+const PART: Duration = Duration::from_secs(20);
 
 /// Longest wait until all apps are refreshed.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -38,15 +41,19 @@ pub(crate) struct Users {
     pub(crate) memory: u64,
     /// The number of deliveries.
     pub(crate) deliveries: usize,
+    /// The requests of each part of the time.
+    pub(crate) trace: String,
 }
 
-pub(crate) fn measure() -> Vec<Users> {
+/// Measures with each number of identities, or with one.
+pub(crate) fn measure(only: Option<&str>) -> Vec<Users> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .unwrap();
     IDENTITIES
         .into_iter()
+        .filter(|identities| only.is_none_or(|only| only == identities.to_string()))
         .map(|identities| runtime.block_on(with(identities)))
         .collect()
 }
@@ -73,13 +80,25 @@ async fn with(identities: usize) -> Users {
     let mut requests: Vec<_> = requests.iter().filter(|it| it.time >= since).collect();
     requests.retain(|it| is_to_resource_manager(it));
     let (mut refreshed, mut by_caller) = (HashSet::new(), HashMap::<_, usize>::new());
-    let mut last = since;
+    let (mut last, mut parts) = (since, BTreeMap::<u64, [usize; 4]>::new());
     for request in &requests {
         let is_accepted = request.status.is_some_and(|status| status < 300);
-        if is_refresh(request) && is_accepted && refreshed.insert(site_of(request)) {
+        let is_first = if is_refresh(request) && is_accepted && refreshed.insert(site_of(request)) {
             *by_caller.entry(request.caller.clone()).or_default() += 1;
             last = last.max(request.time);
-        }
+            true
+        } else {
+            false
+        };
+        let kind = match (is_first, is_refresh(request), request.method.as_str()) {
+            (true, ..) => 0,
+            (_, true, _) => 1,
+            (_, _, "GET") => 2,
+            _ => 3,
+        };
+        let at = Duration::try_from(request.time.duration_since(since)).unwrap();
+        let part = parts.entry(at.as_secs() / PART.as_secs()).or_default();
+        part[kind] += 1;
     }
     let (at_once, a_second) = WRITES;
     let floors = by_caller
@@ -94,5 +113,16 @@ async fn with(identities: usize) -> Users {
         throttled: requests.iter().filter(|it| it.status == Some(429)).count(),
         memory,
         deliveries: app.azure.event_grid.deliveries().len(),
+        trace: text_of(&parts),
     }
+}
+
+fn text_of(parts: &BTreeMap<u64, [usize; 4]>) -> String {
+    let parts = parts.iter().map(|(part, [first, later, reads, others])| {
+        let from = part * PART.as_secs();
+        format!("{from} s: {first}/{later}/{reads}/{others}")
+    });
+    let parts: Vec<String> = parts.collect();
+    let words = "first refreshes/later ones/reads/other writes";
+    format!("{words} from {}", parts.join(", "))
 }
