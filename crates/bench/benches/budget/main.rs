@@ -1,7 +1,7 @@
 //! The budget: measures the cost of keyrelay and its floor in one run.
 //!
 //! `cargo bench --package keyrelay-bench` measures everything and prints a table. With `-- GROUP`
-//! it measures one group: decision, invocation, start, memory, refresh, crowd, scale or flood.
+//! it measures one group: decision, invocation, start, memory, refresh, crowd, users, scale or flood.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 #![expect(
@@ -17,9 +17,11 @@ mod flood;
 mod invocation;
 mod process;
 mod refresh;
+mod running;
 mod scale;
 mod start;
 mod table;
+mod users;
 
 use std::time::{Duration, SystemTime};
 
@@ -44,12 +46,16 @@ fn main() {
         .skip(1)
         .find(|argument| !argument.starts_with('-'))
         .unwrap_or_default();
+    // `scale/10000`: one number of sites. `users/4`: one number of identities.
+    let only = filter.split('/').nth(1);
     let is_wanted = |group: &str| filter.is_empty() || filter.split('/').next() == Some(group);
     if is_wanted("decision") {
         decision::measure(&mut criterion);
     }
     if is_wanted("invocation") {
-        invocation::measure(&mut criterion);
+        if let Some(remark) = invocation::measure(&mut criterion) {
+            table.remark(remark);
+        }
     }
     if is_wanted("start") {
         start::measure(&mut criterion);
@@ -63,9 +69,10 @@ fn main() {
     if is_wanted("crowd") {
         table.crowd(&crowd::measure());
     }
+    if is_wanted("users") {
+        users::measure(only).iter().for_each(|it| table.users(it));
+    }
     if is_wanted("scale") {
-        // `scale/10000`: one number of sites.
-        let only = filter.split('/').nth(1);
         scale::measure(only).iter().for_each(|it| table.scale(it));
     }
     if is_wanted("flood") {

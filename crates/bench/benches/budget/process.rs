@@ -38,6 +38,16 @@ impl Server {
         }
     }
 
+    /// Starts a script with Node.js, with its port and these paths as its arguments. None: Node.js is
+    /// not installed.
+    pub(crate) fn node(script: &Path, paths: &[&Path]) -> Option<Self> {
+        let address = free_address();
+        let mut command = Command::new("node");
+        command.arg(script).arg(address.port().to_string());
+        let child = command.args(paths).stdout(Stdio::null()).spawn().ok()?;
+        Some(Self { child, address })
+    }
+
     /// Starts keyrelay-host in the folder of a function app, like the Functions host.
     pub(crate) fn keyrelay(app: &Path) -> Self {
         Self::keyrelay_to(app, NO_CONTAINER, Stdio::null())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use crate::crowd::{Running, sites};
+use crate::running::{Running, sites};
 
 /// The number of rotations: one each second of a minute, so that every phase of the timer counts.
 const ROTATIONS: usize = 60;

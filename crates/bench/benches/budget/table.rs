@@ -10,15 +10,22 @@ use serde_json::Value;
 use crate::crowd::Crowd;
 use crate::decision::SETTINGS;
 use crate::flood::Flood;
+use crate::invocation::AT_ONCE;
 use crate::refresh::Refreshed;
 use crate::scale::Scale;
 use crate::start::{MemoryAtRest, POLICIES};
+use crate::users::Users;
+
+/// The handler that keyrelay with a store on a disk is compared with.
+const NODE: (&str, &str) = ("node", ", store on a disk: a handler of Node.js");
 
 /// The results of one run.
 pub(crate) struct Table {
     estimates: PathBuf,
     began: SystemTime,
     rows: Vec<[String; 5]>,
+    /// What was not measured, and the requests behind a row that is above its budget.
+    remarks: Vec<String>,
 }
 
 impl Table {
@@ -28,11 +35,16 @@ impl Table {
             estimates: estimates.to_owned(),
             began,
             rows: Vec::new(),
+            remarks: Vec::new(),
         }
     }
 
+    /// Adds a line below the table.
+    pub(crate) fn remark(&mut self, text: impl Into<String>) {
+        self.remarks.push(text.into());
+    }
+
     pub(crate) fn memory(&mut self, memory: &MemoryAtRest) {
-        let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
         for (count, bytes) in &memory.keyrelay {
             let budget = match count {
                 10 => "12 MB",
@@ -68,38 +80,53 @@ impl Table {
     pub(crate) fn crowd(&mut self, crowd: &Crowd) {
         let Crowd {
             writes,
-            took,
-            requests_a_second,
-            throttled,
             memory,
-            good,
+            good: [verified, all],
         } = crowd;
-        let [at_rest, largest] = memory.map(|bytes| bytes as f64 / 1e6);
-        let [verified_count, all] = good;
         self.row(
             "1,000 events for one app at once",
             format!("{writes} writes"),
             "3 writes",
         );
-        let requests =
-            format!("{requests_a_second:.0} requests a second, {throttled} throttled (429)");
-        let seconds = took.as_secs();
-        self.row(
-            "1,000 apps using one secret",
-            format!("all refreshed in {seconds} s, {requests}"),
-            "within the rate limits",
-        );
-        self.row(
-            "memory with 1,000 apps",
-            format!("{largest:.1} MB; with one app {at_rest:.1} MB"),
-            "flat",
-        );
-        let verified = format!("{verified_count} of {all} others verified");
+        self.row("memory with one app", megabytes(*memory), "");
         self.row(
             "bad events, a bad policy and a bad setting among good ones",
-            verified,
+            format!("{verified} of {all} others verified"),
             "all others",
         );
+    }
+
+    pub(crate) fn users(&mut self, users: &Users) {
+        let identities = match users.identities {
+            1 => "one identity".to_owned(),
+            count => format!("{count} identities"),
+        };
+        let what = format!("1,000 apps using one secret, {identities}");
+        let [first, floor] = [users.first_refreshes, users.floor].map(|it| it.as_secs_f64());
+        self.rows.push([
+            format!("{what}: until all first refreshes are sent"),
+            format!("{first:.1} s; {}", throttled(users.throttled)),
+            format!("{floor:.1} s"),
+            format!("{:.2}", first / floor),
+            "1.3 times, 0 responses with 429".to_owned(),
+        ]);
+        if first > 1.3 * floor {
+            self.remark(format!("{what}: {}", users.trace));
+        }
+        let Users {
+            requests_a_second,
+            deliveries,
+            ..
+        } = users;
+        let seconds = users.took.as_secs();
+        self.row(
+            &format!("{what}: until all are refreshed"),
+            format!(
+                "{seconds} s, {requests_a_second:.0} requests a second, {deliveries} deliveries"
+            ),
+            "within the rate limits, 1 delivery",
+        );
+        self.row(&format!("{what}: memory"), megabytes(users.memory), "32 MB");
     }
 
     pub(crate) fn scale(&mut self, scale: &Scale) {
@@ -109,27 +136,33 @@ impl Table {
             let (users, reads, deliveries) = (event.users, event.reads, event.deliveries);
             let is_cold = event.secret.ends_with("-cold");
             let start = if is_cold { "just started" } else { "running" };
+            let (what, most) = (
+                format!("an event for {users} of {sites} apps, {start}"),
+                4 * users + 5,
+            );
+            if reads > most {
+                self.remark(format!("{what}: {}", event.trace));
+            }
             self.row(
-                &format!("an event for {users} of {sites} apps, {start}"),
+                &what,
                 format!(
                     "first refresh after {first:.2} s, last after {last:.2} s; {reads} reads, {deliveries} deliveries"
                 ),
-                &format!("2 s; {} reads, 1 delivery", 4 * users + 5),
+                &format!("2 s; {most} reads, 1 delivery"),
             );
         }
         self.row(
             &format!("memory with {sites} apps, while they are swept"),
             format!(
-                "{:.1} MB; {} responses with 429",
-                scale.memory as f64 / 1e6,
-                scale.throttled
+                "{}; {}",
+                megabytes(scale.memory),
+                throttled(scale.throttled)
             ),
-            "32 MB",
+            "32 MB, 0 responses with 429",
         );
     }
 
     pub(crate) fn flood(&mut self, flood: &Flood) {
-        let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
         self.row(
             "growth of the memory with 2,000 connections with unfinished heads",
             megabytes(flood.connections),
@@ -215,13 +248,24 @@ impl Table {
                 "",
             ));
         }
-        let name = "invocation/nothing-to-do".to_owned();
-        rows.push(row(
-            "an invocation, nothing to do".to_owned(),
-            name,
-            "invocation/empty",
-            "3 times",
-        ));
+        let stores = [("in-memory", ""), ("on-disk", ", store on a disk")];
+        for (store, words) in stores.into_iter().chain([NODE]) {
+            for count in AT_ONCE {
+                let what = match count {
+                    1 => format!("an invocation, nothing to do{words}"),
+                    _ => format!("{count} invocations at once, nothing to do{words}"),
+                };
+                let (name, floor) = (
+                    format!("invocation/{store}/{count}"),
+                    format!("invocation/empty/{count}"),
+                );
+                let budget = match (store, count) {
+                    ("in-memory", 1) => "3 times",
+                    _ => "",
+                };
+                rows.push(row(what, name, &floor, budget));
+            }
+        }
         for count in POLICIES {
             let budget = match count {
                 10 => "2 times",
@@ -240,6 +284,14 @@ impl Table {
     }
 }
 
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn throttled(count: usize) -> String {
+    format!("{count} responses with 429")
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
@@ -248,6 +300,9 @@ impl fmt::Display for Table {
         )?;
         for [what, measured, floor, ratio, budget] in self.timed().iter().chain(&self.rows) {
             writeln!(f, "| {what} | {measured} | {floor} | {ratio} | {budget} |")?;
+        }
+        for remark in &self.remarks {
+            writeln!(f, "\n{remark}")?;
         }
         Ok(())
     }

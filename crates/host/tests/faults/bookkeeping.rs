@@ -21,6 +21,7 @@ pub(crate) async fn settled_once() -> Report {
     let plan = Plan {
         apps: APPS,
         secrets: 2,
+        pins: true,
         instances: 1,
         configuration: "",
     };
@@ -58,6 +59,7 @@ pub(crate) async fn others_first() -> Report {
     let plan = Plan {
         apps: 1,
         secrets: 2,
+        pins: true,
         instances: 1,
         configuration: "answer_within_ms = 4000\n",
     };

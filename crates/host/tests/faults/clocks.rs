@@ -57,6 +57,7 @@ pub(crate) async fn ten_minutes_apart() -> Report {
     let plan = Plan {
         apps: 8,
         secrets: 4,
+        pins: true,
         instances: 2,
         configuration: "",
     };

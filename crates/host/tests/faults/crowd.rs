@@ -11,6 +11,7 @@ pub(crate) async fn three_instances() -> Report {
     let plan = Plan {
         apps: 24,
         secrets: 12,
+        pins: true,
         instances: 3,
         configuration: "",
     };

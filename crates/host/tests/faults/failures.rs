@@ -114,6 +114,7 @@ pub(crate) async fn each() -> Report {
     let plan = Plan {
         apps: 8,
         secrets: 4,
+        pins: true,
         instances: 2,
         configuration: "answer_within_ms = 5000\n",
     };

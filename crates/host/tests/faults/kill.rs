@@ -177,6 +177,7 @@ fn plan() -> Plan {
     Plan {
         apps: 2,
         secrets: 2,
+        pins: true,
         instances: 1,
         configuration: "",
     }
@@ -295,6 +296,7 @@ pub(crate) async fn at_random() -> Report {
     let plan = Plan {
         apps: 8,
         secrets: 4,
+        pins: true,
         instances: 2,
         configuration: "",
     };

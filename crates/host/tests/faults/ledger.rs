@@ -22,6 +22,8 @@ pub(crate) struct Ledger {
     references: Vec<(String, String, String)>,
     /// The versions of each secret, oldest first.
     versions: Mutex<HashMap<String, Vec<String>>>,
+    /// The versions that were there from the beginning, and have no event.
+    without_event: Mutex<HashSet<String>>,
     /// The versions that each reference was seen with, in order.
     seen: Mutex<HashMap<(String, String), Vec<String>>>,
 }
@@ -58,6 +60,12 @@ impl Ledger {
             .entry(secret.to_owned())
             .or_default()
             .push(version);
+    }
+
+    /// Records a version that was there from the beginning.
+    pub(crate) fn began_with(&self, secret: &str, version: String) {
+        self.without_event.lock().unwrap().insert(version.clone());
+        self.made(secret, version);
     }
 
     /// Records that a person has set a reference back: its former versions do not count any more.
@@ -207,8 +215,9 @@ impl Ledger {
             .iter()
             .filter_map(|run| run["event"]["version"].as_str())
             .collect();
+        let without_event = self.without_event.lock().unwrap();
         for (secret, versions) in self.versions.lock().unwrap().iter() {
-            for version in versions {
+            for version in versions.iter().filter(|it| !without_event.contains(*it)) {
                 assert!(
                     on_record.contains(version.as_str()),
                     "no run for version {version} of {secret}"

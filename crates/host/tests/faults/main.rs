@@ -39,6 +39,7 @@ mod rig;
 mod rollback;
 mod stale_rows;
 mod stored;
+mod storm;
 mod thousand;
 mod timers;
 mod writers;
@@ -80,7 +81,7 @@ impl Scenario {
 }
 
 /// Every scenario. The concurrent ones come first, so that they start at once.
-const SCENARIOS: [Scenario; 24] = [
+const SCENARIOS: [Scenario; 25] = [
     Scenario::concurrent("a_thousand_apps_with_one_secret", || {
         Box::pin(thousand::apps())
     }),
@@ -133,6 +134,9 @@ const SCENARIOS: [Scenario; 24] = [
     Scenario::alone("a_policy_that_is_gone", || Box::pin(people::policy_gone())),
     Scenario::alone("another_writer_with_two_changes_in_a_row", || {
         Box::pin(writers::two_in_a_row())
+    }),
+    Scenario::alone("a_hundred_secrets_within_a_minute", || {
+        Box::pin(storm::a_hundred_secrets())
     }),
     Scenario::alone("a_thousand_events_for_one_app", || {
         Box::pin(thousand::events())

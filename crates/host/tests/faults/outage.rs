@@ -9,6 +9,7 @@ pub(crate) async fn of_the_store() -> Report {
     let plan = Plan {
         apps: 8,
         secrets: 4,
+        pins: true,
         instances: 2,
         configuration: "answer_within_ms = 4000\n",
     };

@@ -12,6 +12,7 @@ use crate::rig::{Plan, Rig};
 const PLAN: Plan = Plan {
     apps: 6,
     secrets: 4,
+    pins: true,
     instances: 2,
     configuration: "answer_within_ms = 3000\n",
 };

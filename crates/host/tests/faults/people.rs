@@ -14,6 +14,7 @@ const SETTING: &str = "SECOND";
 const PLAN: Plan = Plan {
     apps: 4,
     secrets: 2,
+    pins: true,
     instances: 1,
     configuration: "answer_within_ms = 3000\n",
 };

@@ -42,6 +42,7 @@ pub(crate) async fn killed() -> Report {
         Plan {
             apps: 2,
             secrets: 2,
+            pins: true,
             instances: 1,
             configuration: "",
         },

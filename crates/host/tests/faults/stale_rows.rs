@@ -19,6 +19,7 @@ pub(crate) async fn after_a_refresh() -> Report {
     let plan = Plan {
         apps: APPS,
         secrets: 2,
+        pins: true,
         instances: 1,
         configuration: "",
     };

@@ -127,6 +127,13 @@ impl Stored {
         }
     }
 
+    /// Whether a sweep of all apps has ended, and no comparison is in progress.
+    pub(crate) async fn is_swept(&self) -> bool {
+        let progress = self.values(COMPARISON).await;
+        let mut progress = progress.values();
+        progress.any(|it| !it["swept"].is_null() && it["remaining"].is_null())
+    }
+
     /// The objects of the index.
     pub(crate) async fn index(&self) -> BTreeMap<String, Value> {
         self.values("index").await

@@ -43,6 +43,7 @@ pub(crate) async fn two_at_once() -> Report {
     let plan = Plan {
         apps: 8,
         secrets: 4,
+        pins: true,
         instances: 2,
         configuration: "answer_within_ms = 3000\n",
     };
@@ -81,6 +82,7 @@ pub(crate) async fn three_starts() -> Report {
     let plan = Plan {
         apps: 8,
         secrets: 4,
+        pins: true,
         instances: 3,
         configuration: "",
     };

@@ -12,6 +12,7 @@ pub(crate) async fn hammering() -> Report {
     let plan = Plan {
         apps: 4,
         secrets: 2,
+        pins: true,
         instances: 2,
         configuration: "",
     };
@@ -87,6 +88,7 @@ pub(crate) async fn two_in_a_row() -> Report {
     let plan = Plan {
         apps: 1,
         secrets: 2,
+        pins: true,
         instances: 1,
         configuration: "answer_within_ms = 6000\n",
     };
