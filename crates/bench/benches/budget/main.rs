@@ -52,10 +52,10 @@ fn main() {
     if is_wanted("decision") {
         decision::measure(&mut criterion);
     }
-    if is_wanted("invocation") {
-        if let Some(remark) = invocation::measure(&mut criterion) {
-            table.remark(remark);
-        }
+    if is_wanted("invocation")
+        && let Some(remark) = invocation::measure(&mut criterion)
+    {
+        table.remark(remark);
     }
     if is_wanted("start") {
         start::measure(&mut criterion);

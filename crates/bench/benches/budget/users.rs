@@ -98,7 +98,9 @@ async fn with(identities: usize) -> Users {
         };
         let at = Duration::try_from(request.time.duration_since(since)).unwrap();
         let part = parts.entry(at.as_secs() / PART.as_secs()).or_default();
-        part[kind] += 1;
+        if let Some(count) = part.get_mut(kind) {
+            *count += 1;
+        }
     }
     let (at_once, a_second) = WRITES;
     let floors = by_caller

@@ -29,12 +29,13 @@ pub(super) async fn compare_apps(
     if let Some(after) = after.as_ref() {
         left.retain(|id, _| id > after);
     }
-    while let Some(last) = left.keys().take(CHUNK).last().cloned() {
-        let mut chunk = Apps::new();
+    while !left.is_empty() {
+        let (mut chunk, mut last) = (Apps::new(), None);
         while chunk.len() < CHUNK
-            && let Some((_, (app, secrets))) = left.pop_first()
+            && let Some((id, (app, secrets))) = left.pop_first()
         {
             chunk.insert(app, secrets);
+            last = Some(id);
         }
         let Some(statuses) = statuses(pass, chunk, summary).await else {
             return false;
@@ -43,7 +44,7 @@ pub(super) async fn compare_apps(
         for missed in behind(pass, statuses, comparison, summary).await {
             repair(pass, missed, summary).await;
         }
-        *after = Some(last);
+        *after = last;
     }
     *after = None;
     true
