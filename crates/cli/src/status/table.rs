@@ -21,7 +21,7 @@ pub(super) fn print(fleet: &Fleet, limit: usize, now: Timestamp) {
     if fleet.uses.is_empty() {
         return;
     }
-    let uses = fleet.uses.chunk_by(|a, b| is_same_app(a, b));
+    let uses = fleet.uses.chunk_by(is_same_app);
     let lines: Vec<&[Use]> = uses.collect();
     let counts = State::ALL.map(|state| {
         let count = lines.iter().filter(|uses| state_of(uses) == state).count();
