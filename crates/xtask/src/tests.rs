@@ -56,9 +56,7 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     cargo
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(filter);
-    if std::env::var_os(THREADS).is_none() {
-        cargo.env(THREADS, threads().to_string());
-    }
+    cargo.env(THREADS, threads().to_string());
     if let Ok(script) = &azurite {
         cargo.env("KEYRELAY_AZURITE", script);
     }

@@ -45,7 +45,7 @@ pub(crate) struct Event {
     /// The time from the event to the first and to the last app's first refresh.
     pub(crate) refreshed: [Duration; 2],
     /// The number of reads of its apps and of the versions of its secret, until the verdict of the last
-    /// app, whatever they were sent for.
+    /// app, those of the sweep too.
     pub(crate) reads: usize,
     /// The number of deliveries.
     pub(crate) deliveries: usize,

@@ -152,9 +152,9 @@ pub(crate) async fn stuck_pruning() -> Report {
     };
     let before = comparisons(&rig);
     rig.store().make_comparison_due().await;
-    // Deletions are batches, which are sent with this method. The first one is that of the former
-    // progress of the comparison.
-    for nth in 2..10 {
+    // Deletions are batches, which are sent with this method. The first two are those of the former
+    // progress of the comparison, when it begins and when it ends.
+    for nth in 3..11 {
         let deletion = Intercept::new(Service::Storage, Moment::Arrived);
         let deletion = deletion.method("POST").nth(nth);
         cloud.intercept(deletion, || async { Then::Drop });
