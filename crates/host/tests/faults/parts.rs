@@ -76,7 +76,12 @@ pub(crate) async fn silent_vault() -> Report {
     assert_eq!(again, 0, "{}", rig.app.log());
     let requests = to_vault(&rig) - before;
     assert!(requests > 0, "the vault was not asked");
-    assert!(requests <= 2 * 4, "{requests} requests to the vault");
+    // A run that had no time for all apps is continued at once by another one.
+    let runs = rig.store().runs().await.len().max(4);
+    assert!(
+        requests <= 2 * runs,
+        "{requests} requests to the vault by {runs} runs"
+    );
     cloud.switch_off_faults();
     rig.ledger.watch(&rig.app, rig.settle()).await;
     let mut report = rig.ledger.check(&rig, 0).await;
