@@ -1,6 +1,5 @@
 //! The tests of the workspace: all of them, or the fast ones.
 
-use std::thread::available_parallelism;
 use std::time::Instant;
 
 use crate::output::{Results, print};
@@ -26,16 +25,6 @@ const IN_PROCESS: [(&str, InProcess); 4] = [
     ),
 ];
 
-/// The variable with the number of tests of one binary that run at once.
-const THREADS: &str = "RUST_TEST_THREADS";
-
-/// The number of tests that run at once: more than there are processors, because most of them wait
-/// for Azure's time.
-fn threads() -> usize {
-    let processors = available_parallelism().map_or(1, usize::from);
-    (processors * 3).div_ceil(2)
-}
-
 /// Builds everything that the tests need, and runs all of them.
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     policies::build()?;
@@ -56,7 +45,6 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     cargo
         .args(["test", "--workspace", "--no-fail-fast"])
         .args(filter);
-    cargo.env(THREADS, threads().to_string());
     if let Ok(script) = &azurite {
         cargo.env("KEYRELAY_AZURITE", script);
     }
