@@ -78,7 +78,8 @@ pub(crate) async fn leave(
             return Err(later);
         }
         run.notes.push(later.message);
-        if is_late && trigger.cause == Cause::Event {
+        // Lists of sites are left to the timer: they are read once for all events then.
+        if is_late && !run.remaining_apps.is_empty() && trigger.cause == Cause::Event {
             services.left_work.notify_one();
         }
     }
