@@ -80,6 +80,11 @@ struct LastRun {
 /// An app and a secret: `<vault host>/<secret>` and the id, in lower case.
 type UseKey = (String, String);
 
+fn use_key(vault_host: &str, secret: &str, app: String) -> UseKey {
+    let secret = format!("{vault_host}/{secret}");
+    (secret.to_lowercase(), app.to_lowercase())
+}
+
 /// The users of a secret, as the index has them.
 type OfSecret = (String, String, Vec<IndexedApp>);
 
@@ -170,10 +175,7 @@ fn uses_of(
     });
     let mut uses = Vec::new();
     for app in apps {
-        let key = (
-            format!("{vault}/{secret}").to_lowercase(),
-            app.id.to_string().to_lowercase(),
-        );
+        let key = use_key(&vault, &secret, app.id.to_string());
         let is_newest = match (&newest, &app.current) {
             (Some(newest), Some(current)) => newest.version == current.version,
             (newest, _) => newest.is_none(),
@@ -226,11 +228,11 @@ async fn pending_rotations(store: &Store) -> Result<HashMap<UseKey, PendingRotat
     let mut found: HashMap<UseKey, PendingRotation> = HashMap::new();
     while let Some(entry) = works.try_next().await? {
         let Some(entry) = entry else { continue };
-        let app = entry.value.app.to_lowercase();
+        let app = entry.value.app;
         for rotation in entry.value.rotations {
             let event = &rotation.event;
-            let secret = format!("{}/{}", event.vault_host, event.name).to_lowercase();
-            let known = found.entry((secret, app.clone()));
+            let key = use_key(&event.vault_host, &event.name, app.clone());
+            let known = found.entry(key);
             known
                 .and_modify(|known| {
                     if rotation.since < known.since {
@@ -270,10 +272,9 @@ async fn last_runs(
             let (Some(event), Some(began)) = (&summary.event, summary.id.began()) else {
                 continue;
             };
-            let secret = format!("{}/{}", event.vault_host, event.name).to_lowercase();
             for (app, verdict) in &summary.rotations {
                 // The newest come first.
-                let key = (secret.clone(), app.to_string().to_lowercase());
+                let key = use_key(&event.vault_host, &event.name, app.to_string());
                 last.entry(key).or_insert_with(|| LastRun {
                     at: began,
                     verdict: verdict.as_str(),
