@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, ensure};
 use keyrelay_config::Config;
 use keyrelay_model::{AppId, Event, SettingName, SettingValue, Settings};
-use keyrelay_sandbox::PolicyLimits;
+use keyrelay_sandbox::{EvaluationInputs, PolicyLimits};
 use serde::Deserialize;
 
-use crate::evaluate::Inputs;
 use event::EventTable;
 use expect::Expect;
 
@@ -23,7 +22,7 @@ pub(crate) struct Case {
     /// The file's name, without `.toml`.
     pub(crate) name: String,
     pub(crate) file: PathBuf,
-    pub(crate) inputs: Inputs,
+    pub(crate) inputs: EvaluationInputs,
     /// The expected outcome. None: the file has no expectation yet.
     pub(crate) expect: Option<Expect>,
 }
@@ -112,7 +111,7 @@ pub(crate) fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn parse(text: &str) -> anyhow::Result<(Inputs, Option<Expect>)> {
+fn parse(text: &str) -> anyhow::Result<(EvaluationInputs, Option<Expect>)> {
     let content: Content = toml::from_str(text)?;
     let Content {
         event,
@@ -140,7 +139,7 @@ fn parse(text: &str) -> anyhow::Result<(Inputs, Option<Expect>)> {
     ];
     let config = configuration(&event, tables)?;
     let rule = config.rules.first().context("the rule is gone")?;
-    let inputs = Inputs {
+    let inputs = EvaluationInputs {
         event,
         app,
         settings: settings_of(settings)?,

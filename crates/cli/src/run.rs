@@ -8,10 +8,9 @@ use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use keyrelay_config::{Config, route};
 use keyrelay_model::AppId;
-use keyrelay_sandbox::PolicyLimits;
+use keyrelay_sandbox::{Evaluation, EvaluationInputs, EvaluationOutcome, PolicyLimits};
 use serde_json::{Value, json};
 
-use crate::evaluate::{Evaluation, EvaluationOutcome, Inputs};
 use crate::inputs;
 use crate::out;
 use crate::policy::{self, PolicyFile};
@@ -78,7 +77,7 @@ impl RunPolicy {
         }
     }
 
-    fn inputs(&self, policy_file: &PolicyFile) -> anyhow::Result<Inputs> {
+    fn inputs(&self, policy_file: &PolicyFile) -> anyhow::Result<EvaluationInputs> {
         ensure!(
             self.event != self.settings,
             "the event and the settings are both {}: give the settings in a file of their own",
@@ -99,7 +98,7 @@ impl RunPolicy {
             ));
         }
         let overrides = rule.map(|rule| rule.limits).unwrap_or_default();
-        Ok(Inputs {
+        Ok(EvaluationInputs {
             settings: inputs::settings(&self.settings)?,
             app: self.app.clone(),
             parameters: rule.map(|rule| rule.parameters.clone()).unwrap_or_default(),
@@ -143,14 +142,14 @@ fn decision(outcome: &EvaluationOutcome) -> (&'static str, Option<&str>) {
 }
 
 /// The plan as text: names and references. Plain text is mentioned, not shown.
-fn plan(inputs: &Inputs, outcome: &EvaluationOutcome) -> Vec<String> {
+fn plan(inputs: &EvaluationInputs, outcome: &EvaluationOutcome) -> Vec<String> {
     match outcome {
         EvaluationOutcome::Patch(plan) => plan.describe(&inputs.vault_suffix),
         _ => Vec::new(),
     }
 }
 
-fn as_text(inputs: &Inputs, evaluation: &Evaluation) -> Vec<String> {
+fn as_text(inputs: &EvaluationInputs, evaluation: &Evaluation) -> Vec<String> {
     let (word, message) = decision(&evaluation.outcome);
     let mut lines = vec![match message {
         Some(message) => format!("decision  {word}: {message}"),
@@ -175,7 +174,7 @@ fn as_text(inputs: &Inputs, evaluation: &Evaluation) -> Vec<String> {
     lines
 }
 
-fn as_json(inputs: &Inputs, evaluation: &Evaluation) -> Value {
+fn as_json(inputs: &EvaluationInputs, evaluation: &Evaluation) -> Value {
     let (word, message) = decision(&evaluation.outcome);
     json!({
         "decision": word,

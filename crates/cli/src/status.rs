@@ -10,11 +10,10 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use keyrelay_config::SecretPattern;
-use keyrelay_model::SecretName;
-use keyrelay_records::fleet::{Fleet, State, Use};
+use keyrelay_records::filters::{AppName, UseFilter};
+use keyrelay_records::fleet::{Fleet, State};
 use serde_json::{Value, json};
 
-use crate::filters::{AppName, any, is_vault};
 use crate::out;
 use crate::store_option::StoreOption;
 
@@ -104,6 +103,7 @@ impl Status {
         for reason in &fleet.unreadable {
             out::warning(&format!("a part of the index cannot be read: {reason}"));
         }
+        let filter = UseFilter::from(filter);
         fleet.uses.retain(|it| filter.matches(it));
         let is_empty = fleet.uses.is_empty();
         if json {
@@ -127,15 +127,14 @@ impl Status {
     }
 }
 
-impl Filter {
-    fn matches(&self, it: &Use) -> bool {
-        let secret = it.secret.parse::<SecretName>().ok();
-        any(&self.state, |wanted| it.state.as_str() == wanted)
-            && any(&self.vault, |wanted| is_vault(&it.vault, wanted))
-            && any(&self.app, |wanted| wanted.is_of(&it.app))
-            && any(&self.secret, |wanted| {
-                secret.as_ref().is_some_and(|secret| wanted.matches(secret))
-            })
+impl From<Filter> for UseFilter {
+    fn from(filter: Filter) -> Self {
+        Self {
+            states: filter.state,
+            secrets: filter.secret,
+            vaults: filter.vault,
+            apps: filter.app,
+        }
     }
 }
 

@@ -1,14 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+pub mod actions;
 pub mod app_state;
+pub mod filters;
 pub mod fleet;
 pub mod history;
+pub mod holds;
 pub mod index;
 mod known_apps;
 pub mod outcome;
 pub mod pending;
 pub mod record;
 mod remaining_sites;
+pub mod resubmission;
 pub mod run_id;
 pub mod store;
 pub mod summary;
@@ -22,8 +26,8 @@ pub use index::{
 pub use known_apps::KnownApps;
 pub use outcome::Outcome;
 pub use pending::{
-    AuditCheck, ComparisonProgress, DueKey, Pending, PendingEntry, PendingKeys, PendingRotation,
-    PendingWork, PostponedEvent, Rollback, WorkEntry, app_key, of_plan, to_plan,
+    AuditCheck, ChangedApp, ComparisonProgress, DueKey, Pending, PendingEntry, PendingKeys,
+    PendingRotation, PendingWork, PostponedEvent, Rollback, WorkEntry, app_key, of_plan, to_plan,
 };
 pub use record::{
     AzureRequest, Cause, EventRecord, FormerOutcome, PolicyRecord, RotationRecord, Run,

@@ -89,6 +89,19 @@ pub enum Cause {
     Resubmit,
 }
 
+impl Cause {
+    /// The word for the cause, as in records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Pending => "pending",
+            Self::Drift => "drift",
+            Self::Reminder => "reminder",
+            Self::Resubmit => "resubmit",
+        }
+    }
+}
+
 /// The policy of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyRecord {

@@ -89,6 +89,25 @@ impl From<&EventRecord> for EventSummary {
     }
 }
 
+impl EventSummary {
+    /// The occurrence and the object: `new version contoso-kv/sql`.
+    pub fn in_words(&self) -> String {
+        let what = match self.occurrence.as_str() {
+            "NewVersionCreated" => "new version",
+            "NearExpiry" => "near expiry",
+            "Expired" => "expired",
+            "ExpiryReminder" => "expires soon",
+            other => other,
+        };
+        let kind = match self.kind.as_str() {
+            "Secret" => String::new(),
+            other => format!("{} ", other.to_lowercase()),
+        };
+        let vault = self.vault_host.split('.').next().unwrap_or_default();
+        format!("{kind}{what} {vault}/{}", self.name)
+    }
+}
+
 impl VerdictWord {
     /// The word.
     pub fn as_str(self) -> &'static str {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
+use keyrelay_sandbox::EvaluationOutcome;
 use serde::{Deserialize, Serialize};
-
-use crate::evaluate::EvaluationOutcome;
 
 /// The table `[expect]`, with the keys that its decision has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,11 +3,7 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use keyrelay_config::SecretPattern;
-use keyrelay_model::{AppId, SecretName};
-use keyrelay_records::summary::{Summary, VerdictWord};
-
-use super::lines::cause_word;
-use crate::filters::{AppName, any, is_vault};
+use keyrelay_records::filters::{AppName, RunFilter};
 
 /// The options that filter runs. A run has to match every option that is given, and any of its
 /// values.
@@ -47,28 +43,15 @@ const VERDICTS: [&str; 8] = [
 
 const CAUSES: [&str; 5] = ["event", "pending", "drift", "reminder", "resubmit"];
 
-impl Filter {
-    pub(super) fn matches(&self, run: &Summary) -> bool {
-        let event = run.event.as_ref();
-        any(&self.cause, |wanted| cause_word(run.cause) == wanted)
-            && any(&self.vault, |wanted| {
-                event.is_some_and(|event| is_vault(&event.vault_host, wanted))
-            })
-            && any(&self.secret, |wanted| {
-                let secret = event.and_then(|event| event.name.parse::<SecretName>().ok());
-                secret.is_some_and(|secret| wanted.matches(&secret))
-            })
-            && self.matches_verdict(run)
-    }
-
-    fn matches_verdict(&self, run: &Summary) -> bool {
-        let wanted = |verdict: VerdictWord| any(&self.verdict, |it| verdict.as_str() == it);
-        if self.app.is_empty() {
-            return run.verdicts().any(wanted);
+impl From<Filter> for RunFilter {
+    fn from(filter: Filter) -> Self {
+        Self {
+            verdicts: filter.verdict,
+            secrets: filter.secret,
+            vaults: filter.vault,
+            apps: filter.app,
+            causes: filter.cause,
         }
-        let of_app = |app: &AppId| self.app.iter().any(|wanted| wanted.is_of(app));
-        let mut rotations = run.rotations.iter();
-        rotations.any(|(app, verdict)| of_app(app) && wanted(*verdict))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use clap::Args;
+use keyrelay_records::filters::RunFilter;
 use keyrelay_records::history::History;
 use keyrelay_records::summary::Summary;
 
@@ -47,6 +48,7 @@ impl Follow {
         out::note(&format!(
             "following the runs in the store {store}; Ctrl-C ends it"
         ));
+        let filter = RunFilter::from(filter);
         tokio::select! {
             () = print(watch, &filter, Lines::new(json)) => Ok(()),
             interrupted = tokio::signal::ctrl_c() => interrupted.context("cannot wait for Ctrl-C"),
@@ -55,7 +57,7 @@ impl Follow {
 }
 
 /// Prints new runs until standard output is closed.
-async fn print(mut watch: Watch, filter: &Filter, mut lines: Lines) {
+async fn print(mut watch: Watch, filter: &RunFilter, mut lines: Lines) {
     loop {
         for run in watch.next().await {
             if filter.matches(&Summary::of(&run)) && lines.print(&run).is_err() {

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use keyrelay_records::record::{Cause, Run};
+use keyrelay_records::filters::app_name;
+use keyrelay_records::record::Run;
 use keyrelay_records::summary::{EventSummary, Summary};
 
-use crate::filters::app_name;
 use crate::out;
 
 /// Prints runs one by one.
@@ -58,21 +58,10 @@ pub(super) fn duration(milliseconds: u64) -> String {
     }
 }
 
-/// The name of a cause, as in records.
-pub(super) fn cause_word(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Event => "event",
-        Cause::Pending => "pending",
-        Cause::Drift => "drift",
-        Cause::Reminder => "reminder",
-        Cause::Resubmit => "resubmit",
-    }
-}
-
 fn of_run(run: &Summary) -> String {
     let began = run.id.began().map(|began| format!("{began:.0}"));
     let event = run.event.as_deref();
-    let event = event.map_or_else(|| "none".to_owned(), of_event);
+    let event = event.map_or_else(|| "none".to_owned(), EventSummary::in_words);
     let apps = match run.rotations.as_slice() {
         [] => "-".to_owned(),
         [(app, _)] => app_name(app),
@@ -83,7 +72,7 @@ fn of_run(run: &Summary) -> String {
         [
             run.id.as_str(),
             &began.unwrap_or_default(),
-            cause_word(run.cause),
+            run.cause.as_str(),
             &event,
             &apps,
             &run.headline,
@@ -98,23 +87,6 @@ fn row([run, began, cause, event, apps, verdict, took]: [&str; 7], message: &str
         "{run:28}  {began:20}  {cause:8}  {event:40}  {apps:16}  {verdict:26}  {took:>8}  {message}"
     );
     line.trim_end().to_owned()
-}
-
-/// The occurrence and the object of an event: `new version contoso-kv/sql`.
-fn of_event(event: &EventSummary) -> String {
-    let what = match event.occurrence.as_str() {
-        "NewVersionCreated" => "new version",
-        "NearExpiry" => "near expiry",
-        "Expired" => "expired",
-        "ExpiryReminder" => "expires soon",
-        other => other,
-    };
-    let kind = match event.kind.as_str() {
-        "Secret" => String::new(),
-        other => format!("{} ", other.to_lowercase()),
-    };
-    let vault = event.vault_host.split('.').next().unwrap_or_default();
-    format!("{kind}{what} {vault}/{}", event.name)
 }
 
 #[cfg(test)]

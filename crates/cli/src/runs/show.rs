@@ -4,14 +4,14 @@ use std::fmt::Display;
 
 use clap::Args;
 use jiff::Timestamp;
+use keyrelay_records::filters::app_name;
 use keyrelay_records::history::History;
 use keyrelay_records::outcome::Outcome;
 use keyrelay_records::record::{AzureRequest, EventRecord, RotationRecord, Run};
 use keyrelay_records::run_id::RunId;
 
-use super::lines::{cause_word, duration};
+use super::lines::duration;
 use super::read::failed;
-use crate::filters::app_name;
 use crate::out;
 use crate::store_option::StoreOption;
 
@@ -104,7 +104,7 @@ fn of_run(run: &Run) -> Vec<String> {
         .as_ref()
         .map(|of| format!(", of run {of}"))
         .unwrap_or_default();
-    page.field("cause", format!("{}{of}", cause_word(run.cause)));
+    page.field("cause", format!("{}{of}", run.cause.as_str()));
     match &run.event {
         Some(event) => of_event(&mut page, event),
         None => page.field("event", "none"),

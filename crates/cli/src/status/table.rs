@@ -2,9 +2,9 @@
 
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
+use keyrelay_records::filters::app_name;
 use keyrelay_records::fleet::{Fleet, State, Use};
 
-use crate::filters::app_name;
 use crate::out;
 
 /// The width of the columns of the app and of the secret.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use futures::{Stream, TryStreamExt, stream, try_join};
 use keyrelay_store::StoreError;
 
-use super::History;
 use super::segment::Segment;
 use super::summaries::{self, SummaryError, SummaryKeys};
+use super::{History, HistoryError};
 use crate::run_id::{self, RunId};
 use crate::summary::Summary;
 
@@ -56,6 +56,23 @@ impl History {
             Ok(stream::try_unfold(listing, Listing::part))
         };
         stream::once(begin).try_flatten()
+    }
+}
+
+impl History {
+    /// The summary of an entry. None: the run has been removed meanwhile, it cannot be read, or a
+    /// newer keyrelay wrote it.
+    pub async fn summary(&self, entry: Entry) -> Result<Option<Summary>, StoreError> {
+        match entry {
+            Entry::Summary(summary) => Ok(Some(summary)),
+            Entry::Ignored(_) => Ok(None),
+            Entry::WithoutSummary(id) => match self.read(&id).await {
+                Ok(run) => Ok(Some(Summary::of(&run))),
+                Err(HistoryError::Missing(_) | HistoryError::Newer { .. }) => Ok(None),
+                Err(HistoryError::Store(StoreError::Unreadable { .. })) => Ok(None),
+                Err(HistoryError::Store(error)) => Err(error),
+            },
+        }
     }
 }
 

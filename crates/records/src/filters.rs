@@ -1,23 +1,34 @@
-//! What the filters of `runs` and `status` share: the names of apps and vaults, as users write them.
+//! Filters of runs and of the fleet: names of apps and vaults, and times, as users write them.
+
+mod runs;
+mod since;
+mod uses;
 
 use std::str::FromStr;
 
 use keyrelay_model::AppId;
 
+pub use runs::RunFilter;
+pub use since::since;
+pub use uses::UseFilter;
+
 /// An app as the user names it.
 #[derive(Debug, Clone)]
-pub(crate) enum AppName {
+pub enum AppName {
+    /// The app with this id.
     Id(AppId),
     /// A site or a slot. Without a slot, the site and all its slots.
     Name {
+        /// The name of the site.
         site: String,
+        /// The name of the slot.
         slot: Option<String>,
     },
 }
 
 impl AppName {
     /// Whether it names this app.
-    pub(crate) fn is_of(&self, app: &AppId) -> bool {
+    pub fn is_of(&self, app: &AppId) -> bool {
         match self {
             Self::Id(id) => id == app,
             Self::Name { site, slot } => {
@@ -58,18 +69,18 @@ impl FromStr for AppName {
 }
 
 /// Whether any value matches. An option that is not given matches everything.
-pub(crate) fn any<T>(values: &[T], is_it: impl Fn(&T) -> bool) -> bool {
+pub fn any<T>(values: &[T], is_it: impl Fn(&T) -> bool) -> bool {
     values.is_empty() || values.iter().any(is_it)
 }
 
 /// Whether a vault has this host, or this name.
-pub(crate) fn is_vault(host: &str, wanted: &str) -> bool {
+pub fn is_vault(host: &str, wanted: &str) -> bool {
     let name = host.split('.').next().unwrap_or_default();
     host.eq_ignore_ascii_case(wanted) || name.eq_ignore_ascii_case(wanted)
 }
 
 /// The short name of an app: `orders`, or `orders/staging`.
-pub(crate) fn app_name(app: &AppId) -> String {
+pub fn app_name(app: &AppId) -> String {
     let slot = app
         .slot()
         .map(|slot| format!("/{slot}"))

@@ -5,51 +5,66 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keyrelay_model::{AppId, Decision, Event, Grant, Plan, Reference, Settings, plan};
-use keyrelay_sandbox::{
-    AppView, Policy, PolicyLimits, Undecided, View, VisibleSetting, visible_references,
-    visible_settings,
-};
+
+use crate::about::View;
+use crate::error::Undecided;
+use crate::limits::PolicyLimits;
+use crate::policy::Policy;
+use crate::view::{AppView, VisibleSetting, visible_references, visible_settings};
 
 /// The inputs of an evaluation.
 #[derive(Debug, Clone)]
-pub(crate) struct Inputs {
-    pub(crate) event: Event,
-    pub(crate) app: AppId,
-    pub(crate) settings: Settings,
-    pub(crate) parameters: BTreeMap<String, String>,
-    pub(crate) grant: Grant,
-    pub(crate) limits: PolicyLimits,
-    pub(crate) vault_suffix: String,
+pub struct EvaluationInputs {
+    /// The event.
+    pub event: Event,
+    /// The app.
+    pub app: AppId,
+    /// All settings of the app.
+    pub settings: Settings,
+    /// The rotation's parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// The rotation's grant.
+    pub grant: Grant,
+    /// The limits of the policy.
+    pub limits: PolicyLimits,
+    /// The suffix of the vaults of our cloud: `vault.azure.net`.
+    pub vault_suffix: String,
 }
 
 /// The result of an evaluation.
 #[derive(Debug)]
-pub(crate) struct Evaluation {
-    pub(crate) outcome: EvaluationOutcome,
+pub struct Evaluation {
+    /// The decision, with the verdict of the check.
+    pub outcome: EvaluationOutcome,
     /// The output of the policy.
-    pub(crate) log: Vec<String>,
+    pub log: Vec<String>,
     /// The time of all calls together.
-    pub(crate) elapsed: Duration,
+    pub elapsed: Duration,
     /// The peak memory of a call, in bytes.
-    pub(crate) memory: usize,
+    pub memory: usize,
 }
 
 /// A decision, with the verdict of the check on a patch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum EvaluationOutcome {
+pub enum EvaluationOutcome {
+    /// The policy patches, and the check allows this plan.
     Patch(Plan),
+    /// The check refuses the patch, for these reasons.
     Refused(String),
+    /// The policy refreshes the references.
     Refresh,
+    /// The policy reports this text.
     Notice(String),
+    /// The policy changes nothing, for this reason.
     Skip(String),
     /// The policy failed, or returned an error.
     Error(String),
 }
 
-impl Inputs {
+impl EvaluationInputs {
     /// Evaluates the policy. A policy with the view `references` gets those first, and all settings
     /// in a second call if it decides to patch.
-    pub(crate) async fn evaluate(&self, policy: &Policy) -> Evaluation {
+    pub async fn evaluate(&self, policy: &Policy) -> Evaluation {
         let mut evaluation = Evaluation {
             outcome: EvaluationOutcome::Refresh,
             log: Vec::new(),
