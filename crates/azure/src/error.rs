@@ -82,6 +82,12 @@ impl AzureError {
         matches!(self.failure, Failure::DeadlineExceeded)
     }
 
+    /// Whether there was no time for the request: the deadline was exceeded before it could be sent, or
+    /// Azure throttles it for longer than until the deadline.
+    pub fn is_out_of_time(&self) -> bool {
+        self.is_deadline_exceeded() || self.failure.status() == Some(429)
+    }
+
     /// Whether a role assignment that is still propagating may explain the failure.
     ///
     /// [`retryability`](Self::retryability) reports such a failure as permanent. A caller that
@@ -105,6 +111,16 @@ impl AzureError {
             _ => false,
         };
         !self.operation.is_idempotent() && is_uncertain
+    }
+
+    /// Whether Azure may still be at work on the request: it has not responded, or a gateway has given
+    /// up on it.
+    pub fn may_take_effect_later(&self) -> bool {
+        match &self.failure {
+            Failure::NoResponse(_) | Failure::TimedOut { .. } => true,
+            Failure::Response(response) => matches!(response.status, 408 | 502 | 504),
+            _ => false,
+        }
     }
 
     /// The pause before the settings should be read, planned and written again after a failed

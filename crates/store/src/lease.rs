@@ -35,6 +35,8 @@ pub struct Lease<T> {
     version: ObjectVersion,
     /// The time until which the holder may rely on it.
     until: Instant,
+    /// Whether [`release`](Lease::release) leaves it to expire.
+    expires: bool,
 }
 
 /// The outcome of an attempt to acquire a lease.
@@ -101,8 +103,8 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
     /// Makes one attempt to acquire the lease at `key`.
     ///
     /// It succeeds if the lease is free, or if this process has seen it unchanged for its duration.
-    /// `duration` is the time until the lease expires if it is not renewed. The deadline of `store` applies to this attempt only; see
-    /// [`set_deadline`](Self::set_deadline).
+    /// `duration` is the time until the lease expires if it is not renewed. The
+    /// deadline of `store` applies to this attempt only; see [`set_deadline`](Self::set_deadline).
     pub async fn acquire(
         store: &Store,
         key: &str,
@@ -161,6 +163,7 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
             duration,
             version,
             until: started + reliable(duration),
+            expires: false,
         })))
     }
 
@@ -189,9 +192,19 @@ impl<T: Serialize + DeserializeOwned + Default> Lease<T> {
         Ok(())
     }
 
-    /// Releases the lease, and writes the document.
+    /// Makes [`release`](Self::release) leave the lease to expire, because a request that was sent
+    /// under it may still take effect: the next holder must not act before that.
+    pub fn leave_to_expire(&mut self) {
+        self.expires = true;
+    }
+
+    /// Releases the lease, and writes the document. After [`leave_to_expire`](Self::leave_to_expire)
+    /// the lease stays held for its duration from now.
     pub async fn release(mut self) -> Result<(), LeaseError> {
-        self.write(None).await
+        match self.expires {
+            true => self.renew().await,
+            false => self.write(None).await,
+        }
     }
 
     async fn write(&mut self, holder: Option<LeaseHolder>) -> Result<(), LeaseError> {

@@ -22,6 +22,8 @@ on_both_backends! {
     the_next_holder_reads_the_document,
     an_expired_lease_can_be_acquired_and_is_lost_to_its_holder,
     renewing_restarts_the_duration,
+    a_lease_that_is_left_to_expire_stays_held,
+    a_lease_that_is_left_to_expire_expires_with_its_document,
     one_of_many_concurrent_attempts_succeeds,
     the_clock_of_the_holder_does_not_matter,
     a_renewal_is_seen_by_those_who_wait,
@@ -99,6 +101,33 @@ async fn renewing_restarts_the_duration(backend: Backend) {
         acquire(&store, "two", LONG).await.unwrap().document.count,
         7
     );
+}
+
+async fn a_lease_that_is_left_to_expire_stays_held(backend: Backend) {
+    let store = backend.store();
+    let mut lease = acquire(&store, "one", LONG).await.unwrap();
+    lease.leave_to_expire();
+    lease.release().await.unwrap();
+    let (holder, remaining) = acquire(&store, "two", LONG).await.unwrap_err();
+    assert!(
+        holder == "one" && remaining > LONG * 3 / 4,
+        "{holder} {remaining:?}"
+    );
+}
+
+async fn a_lease_that_is_left_to_expire_expires_with_its_document(backend: Backend) {
+    let store = backend.store();
+    let mut lease = acquire(&store, "one", SHORT).await.unwrap();
+    lease.document.count = 7;
+    lease.leave_to_expire();
+    lease.release().await.unwrap();
+    let next = loop {
+        match acquire(&store, "two", LONG).await {
+            Ok(lease) => break lease,
+            Err((_, remaining)) => tokio::time::sleep(remaining).await,
+        }
+    };
+    assert_eq!(next.document.count, 7);
 }
 
 async fn one_of_many_concurrent_attempts_succeeds(backend: Backend) {

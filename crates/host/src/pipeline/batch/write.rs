@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use keyrelay_azure::{Call, Deadline, Operation, WriteOutcome};
+use keyrelay_azure::{AzureError, Call, Deadline, Operation, WriteOutcome};
 use keyrelay_model::{Change, Plan, SettingName, Settings};
 use keyrelay_records::Outcome;
 use keyrelay_records::app_state::AppState;
@@ -143,6 +143,7 @@ impl<G: Goal> Writing<'_, G> {
         } = writer.replace(&plan.apply_to(settings), &call).await;
         self.goal.write_sent();
         let seen = concurrent_read.as_ref();
+        let is_under_way = (response.as_ref()).is_err_and(AzureError::may_take_effect_later);
         let failure = match response {
             Err(error) => match error.plan_again_after() {
                 Some(pause) if pause < context.call.deadline.remaining() => {
@@ -158,6 +159,10 @@ impl<G: Goal> Writing<'_, G> {
             None => azure.settings(&context.app, &self.call_after_write()).await,
             Some(error) => Err(error),
         };
+        if is_under_way && !read_back.as_ref().is_ok_and(|now| plan.is_in(now)) {
+            // The next holder of the lease would overlap with it.
+            self.lease.leave_to_expire();
+        }
         match read_back {
             Ok(now) => Ok(Some(Written {
                 overwritten: seen
