@@ -60,6 +60,9 @@ pub enum NextLinkError {
     /// The link leads back to a page that was already read.
     #[error("the link to the next page leads back to an earlier page")]
     Loop,
+    /// The list has more pages than any list of Azure's can have.
+    #[error("the list has more than {0} pages")]
+    Endless(u32),
 }
 
 impl Failure {

@@ -183,9 +183,9 @@ impl Transport {
             };
             *attempts += 1;
             let attempted = self.attempt(request, deadline).await;
-            drop(permit);
             let failure = match attempted {
                 Ok(response) => {
+                    drop(permit);
                     throttle.accepted(kind, response.remaining);
                     return Ok(response);
                 }
@@ -201,6 +201,8 @@ impl Transport {
                 // All requests that share the rate limit have to wait.
                 throttle.rejected(kind, retry_after);
             }
+            // Not before the pause begins: the next one in the queue would be sent.
+            drop(permit);
             if status == Some(401) && !token_was_rejected {
                 token_was_rejected = true;
                 continue;

@@ -10,6 +10,7 @@ use super::client::ResourceManager;
 use super::scope::Scope;
 use crate::call::Call;
 use crate::error::AzureError;
+use crate::failure::NextLinkError;
 use crate::paging::{PageLink, read_json};
 use crate::request_log::Operation;
 use crate::transport::{Action, Request};
@@ -38,6 +39,9 @@ pub struct Site {
 /// (learn.microsoft.com/azure/app-service/deploy-staging-slots, and for Flex Consumption
 /// learn.microsoft.com/azure/azure-functions/functions-deployment-slots).
 const WITHOUT_SLOTS: [&str; 4] = ["Free", "Shared", "Basic", "FlexConsumption"];
+
+/// Largest number of the pages of a list of sites: some 100 sites each.
+const MAX_PAGES: u32 = 2_000;
 
 impl Site {
     /// Whether it may have slots beside the production slot: true unless it is a slot itself, or its
@@ -93,26 +97,34 @@ impl ResourceManager {
         self.transport.list(request, call, SiteRow::read).await
     }
 
-    /// Reads one page of the list of sites of a scope: the first one, or the one at `link`. A list of
-    /// many thousand sites takes minutes.
+    /// Reads one page of the list of sites of a scope: the first one, or the one at `link`. `number` is
+    /// the number of pages before it. A list of many thousand sites takes minutes.
     ///
     /// The list of a resource group includes slots. See
     /// [`group_sites_with_slots`](Self::group_sites_with_slots) for those of a subscription.
     ///
-    /// A link to another endpoint is an error: it must not get the token.
+    /// A link to another endpoint is an error: it must not get the token. So is a list without an end:
+    /// one whose link leads back to its own page, or with a page behind number 2,000.
     pub async fn sites_page(
         &self,
         scope: &Scope,
         link: Option<&PageLink>,
+        number: u32,
         call: &Call,
     ) -> Result<SitesPage, AzureError> {
         let mut request = self.sites_request_with_slots(scope);
+        if number > MAX_PAGES {
+            return Err(request.failed(NextLinkError::Endless(MAX_PAGES).into()));
+        }
         if let Some(link) = link {
             request.url = request.follow(link)?;
         }
         // By the link itself: it may come from a list that was requested without slots.
         let has_slots = has_slots(&request.url);
         let page = self.transport.page(&request, call, SiteRow::read).await?;
+        if page.next.is_some() && page.next.as_ref() == link {
+            return Err(request.failed(NextLinkError::Loop.into()));
+        }
         Ok(SitesPage::new(page.items, has_slots, page.next))
     }
 

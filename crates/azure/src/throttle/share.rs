@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::limits::Rate;
 
 /// The least fraction of the pace. More instances than its inverse overrun Azure's bucket.
-const LEAST: f64 = 1.0 / 16.0;
+pub(super) const LEAST: f64 = 1.0 / 16.0;
 
 /// How long a report holds. At the least fraction, writes bring one every 1.6 s.
 const FRESH: Duration = Duration::from_secs(5);

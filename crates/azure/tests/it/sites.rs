@@ -1,5 +1,5 @@
 use keyrelay_azure::{AzureError, Failure, NextLinkError, Scope, Site};
-use keyrelay_model::Retryability;
+use keyrelay_model::{Retryability, error_chain};
 use serde_json::{Value, json};
 
 use crate::fake::{Fake, ORDERS, Reply, call, orders, respond};
@@ -223,12 +223,15 @@ async fn the_list_of_a_group_includes_slots() {
     let last = page(json!([row(&staging.replace("staging", "test"))]), "");
     let fake = Fake::start([page(rows, next), last]).await;
     let manager = fake.resource_manager();
-    let first = manager.sites_page(&scope(), None, &call()).await.unwrap();
+    let first = manager
+        .sites_page(&scope(), None, 0, &call())
+        .await
+        .unwrap();
     assert!(first.slots_included());
     assert_eq!(names(&first.sites), ["orders"]);
     assert_eq!(names(first.slots.as_deref().unwrap()), ["orders/staging"]);
     let last = manager
-        .sites_page(&scope(), first.next.as_ref(), &call())
+        .sites_page(&scope(), first.next.as_ref(), 1, &call())
         .await
         .unwrap();
     assert_eq!(names(&last.sites), [""; 0]);
@@ -248,7 +251,7 @@ async fn the_list_of_a_subscription_has_no_slots() {
     let fake = Fake::start([page(rows, "")]).await;
     let manager = fake.resource_manager();
     let page = manager
-        .sites_page(&subscription, None, &call())
+        .sites_page(&subscription, None, 0, &call())
         .await
         .unwrap();
     assert!(!page.slots_included());
@@ -269,13 +272,39 @@ async fn a_link_of_an_earlier_list_without_slots_does_not_promise_any() {
     ])
     .await;
     let manager = fake.resource_manager();
-    let first = manager.sites_page(&scope(), None, &call()).await.unwrap();
+    let first = manager
+        .sites_page(&scope(), None, 0, &call())
+        .await
+        .unwrap();
     assert!(first.slots_included());
     let page = manager
-        .sites_page(&scope(), first.next.as_ref(), &call())
+        .sites_page(&scope(), first.next.as_ref(), 1, &call())
         .await
         .unwrap();
     assert!(!page.slots_included());
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_is_an_error() {
+    let next = "{origin}/next?$skiptoken=1";
+    let fake = Fake::start([page(json!([]), next), page(json!([]), next)]).await;
+    let manager = fake.resource_manager();
+    let first = manager
+        .sites_page(&scope(), None, 0, &call())
+        .await
+        .unwrap();
+    let (scope, call, next) = (scope(), call(), first.next.as_ref());
+    let again = manager
+        .sites_page(&scope, next, 1, &call)
+        .await
+        .unwrap_err();
+    assert_eq!(again.failure.to_string(), NextLinkError::Loop.to_string());
+    assert_eq!(again.retryability(), Retryability::Permanent);
+    // A longer circle.
+    let far = manager.sites_page(&scope, next, 2_001, &call).await;
+    let far = error_chain(&far.unwrap_err());
+    assert!(far.contains("more than 2000 pages"), "{far}");
+    assert_eq!(fake.lines().len(), 2);
 }
 
 #[tokio::test]
