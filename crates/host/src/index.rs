@@ -39,6 +39,38 @@ type UpdateKey = (String, String, u8);
 /// A secret of a vault.
 pub(crate) type SecretOf = (VaultHost, SecretName);
 
+/// The apps that use a secret, and what else has to be read to be sure of all.
+#[derive(Debug, Default)]
+pub(crate) struct IndexedUsers {
+    pub(crate) apps: Vec<IndexedApp>,
+    /// The scopes, and the resource groups, that the last sweep could not list.
+    pub(crate) uncovered: Vec<Scope>,
+    /// The apps that it could not read.
+    pub(crate) unread: Vec<AppId>,
+}
+
+impl IndexedUsers {
+    fn new(apps: Vec<IndexedApp>, state: &IndexState, scopes: &[Scope]) -> Self {
+        let mut uncovered = state.uncovered(scopes);
+        let unread: Vec<AppId> = state
+            .unread
+            .iter()
+            .filter_map(|it| it.parse().ok())
+            .collect();
+        uncovered.extend(
+            state
+                .unread
+                .iter()
+                .filter_map(|it| it.parse::<Scope>().ok()),
+        );
+        Self {
+            apps,
+            uncovered,
+            unread,
+        }
+    }
+}
+
 /// The secret that an event is about.
 pub(crate) fn secret_of(event: &Event) -> SecretOf {
     (event.vault_host.clone(), event.name.clone())
@@ -67,23 +99,29 @@ impl IndexUpdates {
         self.index.until(moment)
     }
 
-    /// Reads the apps that use a secret, and tells which of the scopes the last sweep has not read.
+    /// Reads the apps that use a secret, and tells what of the scopes the last sweep has not read.
     /// The error is the reason why the index cannot tell: then all scopes are read.
     pub(crate) async fn users(
         &self,
         (vault, secret): &SecretOf,
         scopes: &[Scope],
         moment: Instant,
-    ) -> Result<(Vec<IndexedApp>, Vec<Scope>), String> {
+    ) -> Result<IndexedUsers, String> {
         let index = self.index.until(moment);
         let unreadable = |error: StoreError| error_chain(&error);
-        let Some(state) = self.state(&index).await.map_err(unreadable)? else {
-            return Err("no sweep of all apps has come to its end yet".to_owned());
-        };
-        match index.users(&state, vault, secret).await {
-            Ok(Users::Apps(apps)) => Ok((apps, state.uncovered(scopes))),
-            Ok(Users::Unknown(reason)) => Err(reason),
-            Err(error) => Err(error_chain(&error)),
+        let mut is_fresh = false;
+        loop {
+            let Some(state) = self.state(&index).await.map_err(unreadable)? else {
+                return Err("no sweep of all apps has come to its end yet".to_owned());
+            };
+            let users = index.users(&state, vault, secret).await;
+            match users.map_err(unreadable)? {
+                Users::Apps(apps) => return Ok(IndexedUsers::new(apps, &state, scopes)),
+                // Another instance may have made an object again since the state was read.
+                Users::Unknown(_) if !is_fresh => self.forget_state(),
+                Users::Unknown(reason) => return Err(reason),
+            }
+            is_fresh = true;
         }
     }
 

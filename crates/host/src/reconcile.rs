@@ -148,6 +148,8 @@ async fn compare_part(
         progress.has_compared = false;
         progress.shards = None;
         progress.unlisted = Vec::new();
+        progress.unread.clear();
+        progress.has_repaired = false;
         progress.after = None;
         progress.is_sweep = pending.sweep || is_sweep_due(pass, progress, now).await?;
         progress.remaining = Some(match progress.is_sweep {

@@ -8,11 +8,14 @@
 //! - `index/state.json`: the [`IndexState`].
 //!
 //! All writes are conditional, and each only adds to what is there or takes one app out, so that
-//! instances may write at once, and one that dies leaves nothing half done. An index that is missing
-//! or cannot be read is made again by the next sweep.
+//! instances may write at once, and one that dies leaves nothing half done.
+//!
+//! An object that was lost, or cannot be read, is made again by the next sweep only: until that comes to
+//! its end, the object does not count as known, and events read the whole scope.
 
 mod change;
 mod read;
+mod repair;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,6 +58,10 @@ pub struct IndexState {
     pub swept: Timestamp,
     /// The scopes that it has read.
     pub scopes: BTreeSet<String>,
+    /// The apps that it could not read for a passing reason, and the resource groups whose slots it
+    /// could not list, by their ids. Events read them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unread: BTreeSet<String>,
     /// The objects of shards that there were at its end. One that is missing was lost.
     pub shards: BTreeSet<String>,
 }
@@ -63,6 +70,9 @@ pub struct IndexState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexShard {
     format: u32,
+    /// The beginning of the sweep that makes it again, because it was lost. None: it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_again: Option<Timestamp>,
     /// By the name in lower case.
     secrets: BTreeMap<String, IndexedSecret>,
 }
@@ -84,6 +94,9 @@ type Apps = BTreeMap<String, IndexedApp>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct IndexPart {
     format: u32,
+    /// As in [`IndexShard`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_again: Option<Timestamp>,
     apps: Apps,
 }
 
@@ -161,6 +174,7 @@ impl Default for IndexShard {
     fn default() -> Self {
         Self {
             format: FORMAT,
+            made_again: None,
             secrets: BTreeMap::new(),
         }
     }
@@ -170,6 +184,7 @@ impl Default for IndexPart {
     fn default() -> Self {
         Self {
             format: FORMAT,
+            made_again: None,
             apps: Apps::new(),
         }
     }

@@ -7,6 +7,7 @@
 //! - `pending/audits/<app>/<run>.json`: an [`AuditCheck`].
 //! - `pending/comparison/all.json`: the [`ComparisonProgress`].
 //! - `pending/changed/<app>.json`: an app was changed, and its references are to be read.
+//! - `pending/reading/<app>.json`: they are being read.
 //! - `pending/sweep/requested.json`: events ask for a sweep of the scope, which begins after them.
 //!
 //! A key ends with the time at which its object is due ([`DueKey`]), so that one list tells that
@@ -30,6 +31,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use tokio::time::Instant;
 
 pub use audit_check::AuditCheck;
+pub use changed::ChangedApp;
 pub use claim::Claimable;
 pub use comparison::ComparisonProgress;
 pub use due::DueKey;
@@ -43,6 +45,8 @@ const APPS: &str = "pending/apps";
 const AUDITS: &str = "pending/audits";
 const COMPARISON: &str = "pending/comparison";
 const CHANGED: &str = "pending/changed";
+/// The folder of apps that were changed, and are being read.
+const READING: &str = "pending/reading";
 const SWEEP: &str = "pending/sweep";
 
 /// The keys of everything that is pending.
@@ -54,7 +58,7 @@ pub struct PendingKeys {
     pub events: Vec<DueKey>,
     /// The objects of [`AuditCheck`].
     pub audits: Vec<DueKey>,
-    /// The objects of apps that were changed.
+    /// The objects of apps that were changed, those that are being read included.
     pub changed: Vec<String>,
     /// The object of the [`ComparisonProgress`].
     pub comparison: Option<DueKey>,
@@ -111,7 +115,7 @@ impl Pending {
             let (is_work, is_event) = (is_in(APPS), is_in(EVENTS));
             let (is_audit, is_comparison) = (is_in(AUDITS), is_in(COMPARISON));
             keys.sweep |= is_in(SWEEP);
-            if is_in(CHANGED) {
+            if is_in(CHANGED) || is_in(READING) {
                 keys.changed.push(key);
                 continue;
             }

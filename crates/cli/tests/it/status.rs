@@ -1,5 +1,7 @@
 //! `keyrelay status`: the fleet, from the store.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use keyrelay_azure::Scope;
 use keyrelay_records::index::{
@@ -51,7 +53,7 @@ async fn fleet(apps: usize) -> WorkingFolder {
     });
     index.update(updates.collect()).await.unwrap();
     let scope: Scope = "/subscriptions/s".parse().unwrap();
-    index.swept(now, &[scope]).await.unwrap();
+    index.swept(now, &[scope], &BTreeSet::new()).await.unwrap();
     folder
 }
 

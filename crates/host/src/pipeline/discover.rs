@@ -13,7 +13,7 @@ use keyrelay_records::{IndexedApp, RemainingSites};
 
 use super::discovery_cache::Freshness;
 use super::route::Routed;
-use crate::index::secret_of;
+use crate::index::{IndexedUsers, secret_of};
 use crate::services::Services;
 
 /// Largest number of sites that are read at once. More would queue for the throttle before the
@@ -33,6 +33,8 @@ pub(crate) struct Origin {
     pub(crate) without_connection_strings: HashSet<AppId>,
     /// Whether the apps that no list has are checked too.
     is_whole: bool,
+    /// Apps that the last sweep could not read: they are checked too.
+    unread: Vec<AppId>,
 }
 
 /// A step of a discovery.
@@ -93,22 +95,33 @@ pub(crate) async fn origin(
     let known = services.index.users(&secret, &config.scope, moment).await;
     let has_connection_string =
         |user: &IndexedApp| user.references.iter().any(|it| it.is_connection_string);
-    if let Ok((users, _)) = &known {
-        let without = users.iter().filter(|user| !has_connection_string(user));
+    if let Ok(IndexedUsers { apps, .. }) = &known {
+        let without = apps.iter().filter(|user| !has_connection_string(user));
         origin.without_connection_strings = without.map(|user| user.id.clone()).collect();
     }
     if is_known {
         return origin;
     }
     match known {
-        Ok((users, uncovered)) => {
-            let apps = users.into_iter().map(|user| user.id);
+        Ok(IndexedUsers {
+            apps,
+            uncovered,
+            unread,
+        }) => {
+            let apps = apps.into_iter().map(|user| user.id);
             origin.apps = apps.filter(|app| config.is_in_scope(app)).collect();
             origin.lists = uncovered.iter().map(RemainingSites::all).collect();
+            origin.unread = unread;
             origin.is_by_index = true;
             notes.extend(uncovered.iter().map(|scope| {
                 format!("the apps of {scope} are read, because the last sweep did not list them")
             }));
+            if !origin.unread.is_empty() {
+                notes.push(format!(
+                    "{} apps are read, because the last sweep could not read them",
+                    origin.unread.len()
+                ));
+            }
         }
         Err(reason) => {
             origin.lists = config.scope.iter().map(RemainingSites::all).collect();
@@ -141,6 +154,7 @@ pub(crate) fn discover<'a>(
         apps,
         lists,
         is_whole,
+        unread,
         ..
     } = origin;
     discovery.lock().extend(apps.iter().cloned());
@@ -149,7 +163,7 @@ pub(crate) fn discover<'a>(
     let unlisted = stream::once(async move {
         let apps = match is_whole {
             true => discovery.unlisted().await,
-            false => Vec::new(),
+            false => discovery.not_listed(unread),
         };
         let begin = stream::iter([Discovered::Unlisted(apps.clone())]);
         let checks = stream::iter(apps).map(move |app| discovery.check(app));
@@ -166,10 +180,7 @@ impl<'a> Discovery<'a> {
             let position = position?;
             match self.page(&position).await {
                 Ok(page) => {
-                    let next = page.next.map(|next| RemainingSites {
-                        scope: position.scope.clone(),
-                        next: Some(next),
-                    });
+                    let next = page.next.map(|next| position.after_page(next));
                     let has_slots = page.slots.is_some();
                     let sites = page.sites.into_iter().map(|site| Listed {
                         lists_slots: !has_slots && site.may_have_slots(),
@@ -199,9 +210,15 @@ impl<'a> Discovery<'a> {
     async fn page(self, position: &RemainingSites) -> Result<SitesPage, AzureError> {
         let azure = &self.services.resource_manager;
         let pages = &self.services.discovery.pages;
-        let RemainingSites { scope, next } = position;
+        let RemainingSites {
+            scope,
+            next,
+            pages: number,
+        } = position;
         let fetch = async {
-            let page = azure.sites_page(scope, next.as_ref(), self.call).await?;
+            let page = azure
+                .sites_page(scope, next.as_ref(), *number, self.call)
+                .await?;
             if next.is_none() {
                 // The links of an earlier list are not followed again.
                 pages.retain(|of| of.scope != *scope || of.next.is_none());
@@ -224,13 +241,17 @@ impl<'a> Discovery<'a> {
     /// partial without an error, so a site that is missing is not gone.
     async fn unlisted(self) -> Vec<AppId> {
         let moment = self.call.deadline.moment();
-        let Services { index, config, .. } = self.services;
+        let index = &self.services.index;
         let known = index.users(&secret_of(self.event), &[], moment).await;
-        let (known, _) = known.unwrap_or_default();
-        let known = known.into_iter().map(|user| user.id);
+        let known = known.unwrap_or_default().apps.into_iter();
+        self.not_listed(known.map(|user| user.id))
+    }
+
+    fn not_listed(self, apps: impl IntoIterator<Item = AppId>) -> Vec<AppId> {
         let listed = self.lock();
+        let config = &self.services.config;
         let is_unlisted = |app: &AppId| config.is_in_scope(app) && !listed.contains(app);
-        known.filter(is_unlisted).collect()
+        apps.into_iter().filter(is_unlisted).collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'a, HashSet<AppId>> {

@@ -124,7 +124,7 @@ async fn reported(
     let index = &pass.services.index;
     let moment = pass.run_deadline().moment();
     let users = index.users(secret, &[], moment).await;
-    let (users, _) = users.unwrap_or_default();
+    let users = users.unwrap_or_default().apps;
     let user = users.into_iter().find(|user| user.id == *app);
     let known = comparison.known.set_back(app, &secret_key(secret));
     let known = known.map(str::to_owned);

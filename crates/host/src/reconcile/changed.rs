@@ -2,8 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use keyrelay_azure::Deadline;
-use keyrelay_model::AppId;
-use keyrelay_records::{ComparisonProgress, PendingKeys};
+use keyrelay_records::{ChangedApp, ComparisonProgress, PendingKeys};
 use keyrelay_store::StoreError;
 
 use super::COMPARE_FOR;
@@ -19,8 +18,8 @@ const CHUNK: usize = 200;
 const AT_ONCE: usize = 16;
 
 /// Reads the references of the apps that were changed, and repairs those that are behind. An app is
-/// noted in the index with all its references. What there is no time for is left to the next
-/// invocation.
+/// noted in the index with all its references. What there is no time for, and what fails for a passing
+/// reason, is left to the next invocation.
 ///
 /// keyrelay's own writes are such changes, too: then nothing is behind.
 pub(super) async fn read_changed(
@@ -38,26 +37,27 @@ pub(super) async fn read_changed(
         if part.deadline.has_passed() {
             break;
         }
-        // A change from here on is noted once more, before the app is read.
-        let taken = stream::iter(keys.to_vec()).map(|key| {
+        let begun = stream::iter(keys.to_vec()).map(|key| {
             let pending = part.pending.clone();
-            async move { pending.take_changed(&key).await }
+            async move { pending.begin_reading(&key).await }
         });
-        let taken: Vec<Option<AppId>> = taken.buffer_unordered(AT_ONCE).try_collect().await?;
-        let changed: Apps = taken
-            .into_iter()
-            .flatten()
-            .map(|app| (app, Vec::new()))
-            .collect();
-        let again: Vec<AppId> = changed.keys().cloned().collect();
-        let is_read = compare_apps(&part, changed, &mut None, &mut comparison, summary).await;
-        let is_written = part.flush_index().await;
-        if !is_read || is_written.is_err() {
-            for app in &again {
-                part.pending.mark_changed(app).await?;
-            }
+        let begun: Vec<Option<ChangedApp>> = begun.buffer_unordered(AT_ONCE).try_collect().await?;
+        let changed: Vec<ChangedApp> = begun.into_iter().flatten().collect();
+        let apps = changed.iter().map(|it| (it.app.clone(), Vec::new()));
+        let apps: Apps = apps.collect();
+        let is_read = compare_apps(&part, apps, &mut None, &mut comparison, summary).await;
+        part.flush_index().await?;
+        if !is_read {
+            break;
         }
-        is_written?;
+        let unread = &comparison.unread;
+        let is_read = |it: &ChangedApp| !unread.contains(&it.app.to_string().to_lowercase());
+        let read: Vec<ChangedApp> = changed.into_iter().filter(is_read).collect();
+        let ended = stream::iter(read).map(|changed| {
+            let pending = part.pending.clone();
+            async move { pending.end_reading(&changed).await }
+        });
+        ended.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     }
     summary.changed += comparison.compared;
     Ok(())
@@ -70,18 +70,11 @@ async fn progress(
     pending: &PendingKeys,
 ) -> Result<ComparisonProgress, StoreError> {
     let found = match &pending.comparison {
-        Some(key) => {
-            pass.pending
-                .read::<ComparisonProgress>(key.as_str())
-                .await?
-        }
+        Some(key) => pass.pending.comparison(key).await?,
         None => None,
     };
-    Ok(found.map_or_else(
-        || ComparisonProgress {
-            first: Some(pass.services.now()),
-            ..ComparisonProgress::default()
-        },
-        |entry| entry.value,
-    ))
+    Ok(found.unwrap_or_else(|| ComparisonProgress {
+        first: Some(pass.services.now()),
+        ..ComparisonProgress::default()
+    }))
 }

@@ -44,6 +44,7 @@ pub(super) async fn compare(
         Err(error) => Err(error),
     };
     *summary.compared.get_or_insert(0) += comparison.compared;
+    progress.unread = std::mem::take(&mut comparison.unread);
     written.unwrap_or_else(|error| {
         summary.problem(error_chain(&error));
         // What is not in the index is read again.
@@ -58,7 +59,16 @@ async fn steps(
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> Result<bool, StoreError> {
+    let began = progress.compared.unwrap_or(Timestamp::MIN);
     if progress.is_sweep {
+        if !progress.has_repaired {
+            for repaired in pass.index.repair(began).await? {
+                summary.problem(format!(
+                    "a part of the index was lost, and this sweep makes it again: {repaired}"
+                ));
+            }
+            progress.has_repaired = true;
+        }
         let is_swept = sweep(pass, progress, comparison, summary).await;
         progress.has_compared |= comparison.compared > 0;
         if !is_swept {
@@ -71,9 +81,9 @@ async fn steps(
         return Ok(false);
     }
     if progress.is_sweep {
-        let began = progress.compared.unwrap_or(Timestamp::MIN);
         let unlisted = std::mem::take(&mut progress.unlisted);
-        pass.index_swept(began, &unlisted).await?;
+        let unread = std::mem::take(&mut comparison.unread);
+        pass.index_swept(began, &unlisted, unread).await?;
         if comparison.known.apps().next().is_some() {
             KnownApps::remove(&pass.store).await?;
         }
@@ -121,11 +131,12 @@ async fn compare_lists(
     summary: &mut Summary,
 ) -> bool {
     let azure = &pass.services.resource_manager;
-    while let Some(RemainingSites { scope, next }) = remaining.first_mut() {
+    while let Some(position) = remaining.first_mut() {
         let call = Call::background(pass.deadline);
-        let page = match azure.sites_page(scope, next.as_ref(), &call).await {
+        let RemainingSites { scope, next, pages } = &*position;
+        let page = match azure.sites_page(scope, next.as_ref(), *pages, &call).await {
             Ok(page) => page,
-            Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {
+            Err(error) if error.is_out_of_time() || pass.deadline.has_passed() => {
                 return false;
             }
             // It has no sites.
@@ -152,7 +163,7 @@ async fn compare_lists(
             return false;
         }
         match link {
-            Some(link) => *next = Some(link),
+            Some(link) => *position = position.after_page(link),
             None => drop(remaining.remove(0)),
         }
     }

@@ -37,7 +37,7 @@ pub(super) async fn compare_apps(
             chunk.insert(app, secrets);
             last = Some(id);
         }
-        let Some(statuses) = statuses(pass, chunk, summary).await else {
+        let Some(statuses) = statuses(pass, chunk, &mut comparison.unread, summary).await else {
             return false;
         };
         comparison.compared += statuses.len();

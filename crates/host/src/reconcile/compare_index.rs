@@ -52,8 +52,6 @@ async fn compare_shard(
     comparison: &mut Comparison,
     summary: &mut Summary,
 ) -> Result<bool, StoreError> {
-    // What the sweep has not made again, nobody uses.
-    let is_swept = progress.is_sweep && progress.unlisted.is_empty();
     let vault = key.split('/').nth(1).map(str::parse::<VaultHost>);
     let Some(Ok(vault)) = vault else {
         return Ok(true);
@@ -62,20 +60,11 @@ async fn compare_shard(
     for (name, users) in pass.index.secrets(key).await? {
         let apps = match users {
             Users::Apps(apps) => apps,
-            Users::Unknown(reason) if is_swept => {
-                summary.problem(format!(
-                    "a part of the index was lost, and no app uses it: {reason}"
-                ));
-                pass.index.make_again(key).await?;
-                continue;
-            }
             Users::Unknown(reason) => {
                 summary.problem(format!(
                     "a part of the index is lost, and the next sweep makes it again: {reason}"
                 ));
-                if !progress.is_sweep {
-                    pass.pending.request_sweep().await?;
-                }
+                pass.pending.request_sweep().await?;
                 continue;
             }
         };

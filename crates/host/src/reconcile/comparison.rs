@@ -1,6 +1,6 @@
 //! The state of one part of a comparison.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -45,6 +45,9 @@ pub(super) struct Comparison {
     pub(super) compared: usize,
     /// The resource groups whose slots were listed.
     pub(super) groups_with_slots: HashSet<String>,
+    /// The apps and resource groups that could not be read for a passing reason, by their ids in lower
+    /// case.
+    pub(super) unread: BTreeSet<String>,
 }
 
 /// Apps that are behind, and the event that they seem to have missed.
@@ -94,6 +97,7 @@ impl Comparison {
             began: progress.compared.unwrap_or(Timestamp::MIN),
             compared: 0,
             groups_with_slots: HashSet::new(),
+            unread: progress.unread.clone(),
         })
     }
 

@@ -1,5 +1,6 @@
 //! One invocation of the timer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ const ONE_RUN: Duration = Duration::from_secs(45);
 
 /// Time after the deadline in which the results of the invocation are still written.
 const RECORD: Duration = Duration::from_secs(30);
+
+/// Largest number of apps and groups that each event reads because the last sweep could not.
+const MAX_UNREAD: usize = 50;
 
 /// Time after which pending work and postponed events are given up.
 pub(super) const GIVE_UP_AFTER: Duration = Duration::from_hours(24);
@@ -65,16 +69,22 @@ impl<'a> Pass<'a> {
     }
 
     /// Records in the index that a sweep, which began at `began`, has come to its end, and has read
-    /// the apps of all scopes but these.
+    /// the apps of all scopes but these, and but the apps and groups `unread`. If those are too many,
+    /// no scope counts as read.
     pub(super) async fn index_swept(
         &self,
         began: Timestamp,
         unlisted: &[RemainingSites],
+        mut unread: BTreeSet<String>,
     ) -> Result<(), StoreError> {
         let scopes = self.services.config.scope.iter();
         let is_listed = |scope: &&Scope| unlisted.iter().all(|it| it.scope != **scope);
-        let listed: Vec<Scope> = scopes.filter(is_listed).cloned().collect();
-        self.index.swept(began, &listed).await?;
+        let mut listed: Vec<Scope> = scopes.filter(is_listed).cloned().collect();
+        if unread.len() > MAX_UNREAD {
+            unread.clear();
+            listed.clear();
+        }
+        self.index.swept(began, &listed, &unread).await?;
         self.services.index.forget_state();
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt, stream};
 use keyrelay_azure::{Call, ReferenceStatus, Scope, SitesPage};
-use keyrelay_model::{AppId, error_chain};
+use keyrelay_model::{AppId, Retryability, error_chain};
 use keyrelay_records::IndexChange;
 
 use super::comparison::{Apps, Comparison};
@@ -45,10 +45,15 @@ pub(super) async fn with_slots(
                 apps.extend(slots.map(|slot| slot.id));
             }
             Err(error) if error.is_not_found() => {}
-            Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {
+            Err(error) if error.is_out_of_time() || pass.deadline.has_passed() => {
                 return None;
             }
-            Err(error) => summary.problem(error_chain(&error)),
+            Err(error) => {
+                if error.retryability() == Retryability::Transient {
+                    comparison.unread.insert(group.to_string().to_lowercase());
+                }
+                summary.problem(error_chain(&error));
+            }
         }
     }
     Some(apps)
@@ -56,9 +61,12 @@ pub(super) async fn with_slots(
 
 /// The statuses of the references of these apps, without keyrelay's own, for the index too. None:
 /// there was no time for all.
+///
+/// An app that cannot be read is left out. `unread` gets those that fail for a passing reason.
 pub(super) async fn statuses(
     pass: &Pass<'_>,
     apps: Apps,
+    unread: &mut BTreeSet<String>,
     summary: &mut Summary,
 ) -> Option<Vec<(AppId, Vec<ReferenceStatus>)>> {
     let services = pass.services;
@@ -87,11 +95,15 @@ pub(super) async fn statuses(
                     services.index.note(secret, &app, IndexChange::Gone);
                 }
             }
-            Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {
+            Err(error) if error.is_out_of_time() || pass.deadline.has_passed() => {
                 return None;
             }
-            // Only this app is left out.
-            Err(error) => summary.problem(error_chain(&error)),
+            Err(error) => {
+                if error.retryability() == Retryability::Transient {
+                    unread.insert(app.to_string().to_lowercase());
+                }
+                summary.problem(error_chain(&error));
+            }
         }
     }
     Some(found)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use keyrelay_local_azure::{Effect, Fault, Service};
 use serde_json::{Value, json};
 
 use crate::fixtures::{SUBSCRIPTION, VAULT, reference};
@@ -39,6 +40,7 @@ fn is_indexed(app: &Harness, site: &str) -> bool {
     let files = files_below(&app.store().join("index"));
     let mut texts = files
         .iter()
+        .filter(|file| !file.ends_with("state.json"))
         .map(|file| std::fs::read_to_string(file).unwrap().to_lowercase());
     texts.any(|text| text.contains(&name))
 }
@@ -194,4 +196,29 @@ async fn the_webhook_notes_a_changed_app_in_both_schemas() {
         let is_read = webhook.log().contains("1 changed apps read");
         assert!(is_noted || is_read, "{schema}: {}", webhook.log());
     }
+}
+
+#[tokio::test]
+async fn a_changed_app_that_cannot_be_read_is_read_by_the_next_invocation() {
+    let app = swept().await;
+    let old = app.rotate_and_settle("sql").await;
+    let pinned =
+        format!("@Microsoft.KeyVault(SecretUri=https://{VAULT}.vault.azure.net/secrets/sql/{old})");
+    let begin = |settings: &mut std::collections::BTreeMap<String, _>| {
+        settings.insert("SQL".to_owned(), pinned.clone().into());
+    };
+    let away = Effect::status(503, "ServiceUnavailable");
+    let away = Fault::new(Service::ResourceManager, away).path("sites/orders/");
+    app.azure.cloud.switch_on(away);
+    app.azure.cloud.edit_settings("orders", begin).unwrap();
+    app.settled().await;
+    app.reconcile().await;
+    assert!(!is_indexed(&app, "orders"), "{}", app.log());
+    let noted = files_below(&app.store().join("pending/reading"));
+    assert_eq!(noted.len(), 1, "{}", app.log());
+    app.azure.cloud.switch_off_faults();
+    app.reconcile().await;
+    assert!(is_indexed(&app, "orders"), "{}", app.log());
+    let noted = files_below(&app.store().join("pending/reading"));
+    assert!(noted.is_empty(), "{noted:?}");
 }

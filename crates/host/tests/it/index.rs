@@ -228,3 +228,58 @@ async fn a_smaller_scope_takes_no_app_out_of_the_index() {
     let text = fs::read_to_string(&shard).unwrap();
     assert!(text.contains("/resourcegroups/elsewhere/"), "{text}");
 }
+
+#[tokio::test]
+async fn an_app_that_the_sweep_could_not_read_is_read_for_each_event_until_one_can() {
+    let app = fleet(2, 1).start().await;
+    let away = Effect::status(503, "ServiceUnavailable");
+    let away = Fault::new(Service::ResourceManager, away).path("sites/user-1/");
+    app.azure.cloud.switch_on(away);
+    app.reconcile_all().await;
+    app.azure.cloud.switch_off_faults();
+    let lists = app.lists();
+    app.rotate_and_settle("sql").await;
+    for user in ["user-0", "user-1"] {
+        assert_eq!(app.outcome(user).0, "verified", "{}", app.log());
+    }
+    assert_eq!(app.lists(), lists, "a list of sites was read");
+    let note = app.runs().pop().unwrap()["notes"][0].to_string();
+    assert!(note.contains("1 apps are read"), "{note}");
+    // The sweep that the event has requested reads it.
+    app.reconcile_all().await;
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.outcome("user-1").0, "verified", "{}", app.log());
+    let notes = app.runs().pop().unwrap()["notes"].to_string();
+    assert_eq!(notes, "null", "{}", app.log());
+}
+
+#[tokio::test]
+async fn until_a_sweep_has_made_a_lost_part_of_the_index_again_events_read_the_scope() {
+    let app = fleet(2, 1).start().await;
+    app.reconcile_all().await;
+    for shard in shards(&app) {
+        fs::write(&shard, "{").unwrap();
+    }
+    let hanging = Fault::new(Service::ResourceManager, Effect::Hang);
+    app.azure.cloud.switch_on(hanging.path("sites/user-1/"));
+    let event = async {
+        let is_begun = |app: &Harness| {
+            let mut shards = shards(app).into_iter();
+            shards.any(|it| fs::read_to_string(it).unwrap().contains("made_again"))
+        };
+        app.until("the index is being made again", is_begun).await;
+        app.azure.cloud.switch_off_faults();
+        let lists = app.lists();
+        app.rotate_and_settle("sql").await;
+        for user in ["user-0", "user-1"] {
+            assert_eq!(app.outcome(user).0, "verified", "{}", app.log());
+        }
+        assert!(app.lists() > lists, "{}", app.log());
+    };
+    tokio::join!(app.compare_again(), event);
+    app.reconcile_all().await;
+    let lists = app.lists();
+    app.rotate_and_settle("sql").await;
+    assert_eq!(app.lists(), lists, "the index is not made again");
+    assert_eq!(app.outcome("user-1").0, "verified", "{}", app.log());
+}

@@ -1,6 +1,7 @@
 //! Reads the index.
 
 use futures::future::try_join_all;
+use jiff::Timestamp;
 use keyrelay_model::{SecretName, VaultHost};
 use keyrelay_store::{ObjectVersion, StoreError};
 use serde::Deserialize;
@@ -67,9 +68,12 @@ impl Index {
                 return Ok(Users::Unknown(format!("{key}: {reason}")));
             }
         };
+        if is_incomplete(shard.made_again, state) {
+            return Ok(Users::Unknown(being_made_again(&key)));
+        }
         let name = secret.as_str().to_lowercase();
         match shard.secrets.get(&name) {
-            Some(secret) => self.apps(&key, &name, secret).await,
+            Some(secret) => self.apps(&key, &name, secret, Some(state)).await,
             None => Ok(Users::Apps(Vec::new())),
         }
     }
@@ -94,17 +98,19 @@ impl Index {
         };
         let mut secrets = Vec::new();
         for (name, secret) in &shard.secrets {
-            secrets.push((name.clone(), self.apps(key, name, secret).await?));
+            secrets.push((name.clone(), self.apps(key, name, secret, None).await?));
         }
         Ok(secrets)
     }
 
-    /// The apps of a secret in the shard at `key`.
+    /// The apps of a secret in the shard at `key`. Parts that are being made again count as known
+    /// without `state`.
     async fn apps(
         &self,
         key: &str,
         name: &str,
         secret: &IndexedSecret,
+        state: Option<&IndexState>,
     ) -> Result<Users, StoreError> {
         let mut apps: Vec<IndexedApp> = secret.apps.values().cloned().collect();
         let parts = (0..secret.parts).map(|part| part_key(key, name, secret.parts, part));
@@ -114,6 +120,11 @@ impl Index {
         });
         for (key, part) in try_join_all(parts).await? {
             match part {
+                Stored::Present(_, part)
+                    if state.is_some_and(|state| is_incomplete(part.made_again, state)) =>
+                {
+                    return Ok(Users::Unknown(being_made_again(&key)));
+                }
                 Stored::Present(_, part) => apps.extend(part.apps.into_values()),
                 Stored::Missing => return Ok(Users::Unknown(format!("{key} is missing"))),
                 Stored::Unreadable(_, reason) => {
@@ -144,4 +155,13 @@ impl Index {
             Err(error) => Stored::Unreadable(object.version, error.to_string()),
         })
     }
+}
+
+/// Whether the sweep that makes an object again has not come to its end.
+fn is_incomplete(made_again: Option<Timestamp>, state: &IndexState) -> bool {
+    made_again.is_some_and(|began| began > state.swept)
+}
+
+fn being_made_again(key: &str) -> String {
+    format!("{key} was lost, and is being made again")
 }

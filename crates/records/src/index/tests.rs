@@ -1,3 +1,5 @@
+use keyrelay_store::StoreError;
+
 use super::*;
 
 const SITES: &str = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites";
@@ -46,6 +48,10 @@ fn found(
     })
 }
 
+async fn swept(index: &Index, second: i64) -> Result<(), StoreError> {
+    index.swept(at(second), &[], &BTreeSet::new()).await
+}
+
 async fn users(index: &Index, secret: &str) -> Users {
     let state = index.state().await.unwrap().unwrap();
     let secret = secret.parse().unwrap();
@@ -77,7 +83,7 @@ async fn an_app_is_found_by_the_secret_until_it_does_not_reference_it() {
         ),
     ];
     index.update(updates).await.unwrap();
-    index.swept(at(1), &[]).await.unwrap();
+    swept(&index, 1).await.unwrap();
     assert_eq!(apps(&index, "SQL").await.len(), 1);
     assert_eq!(apps(&index, "other").await, []);
     let none = update("orders", "sql", found(&[], true, at(2)));
@@ -99,7 +105,7 @@ async fn a_read_without_the_connection_strings_keeps_those_that_are_known() {
         .update(vec![update("orders", "sql", all)])
         .await
         .unwrap();
-    index.swept(at(1), &[]).await.unwrap();
+    swept(&index, 1).await.unwrap();
     let settings = update("orders", "sql", found(&[], false, at(2)));
     index.update(vec![settings]).await.unwrap();
     assert_eq!(apps(&index, "sql").await[0].references, [string]);
@@ -122,7 +128,7 @@ async fn what_is_known_stays_until_something_else_is_found() {
         current("b", None, 6),
     ];
     index.update(updates).await.unwrap();
-    index.swept(at(1), &[]).await.unwrap();
+    swept(&index, 1).await.unwrap();
     let [app] = apps(&index, "sql").await.try_into().unwrap();
     assert_eq!(app.current, Some(CurrentVersion::new("b", evidence, at(5))));
     let shard = folder.path().join(&index.shards().await.unwrap()[0]);
@@ -151,7 +157,7 @@ async fn the_apps_of_a_popular_secret_are_split_and_found() {
             .collect()
     };
     index.update(all(0, MAX_APPS)).await.unwrap();
-    index.swept(at(1), &[]).await.unwrap();
+    swept(&index, 1).await.unwrap();
     assert_eq!(apps(&index, "sql").await.len(), MAX_APPS);
     // Two writers split at once.
     let (first, second) = (all(MAX_APPS, 3_000), all(3_000, 5_000));
@@ -192,31 +198,65 @@ async fn concurrent_writers_lose_nothing() {
         }
     });
     futures::future::join_all(writers).await;
-    index.swept(at(1), &[]).await.unwrap();
+    swept(&index, 1).await.unwrap();
     assert_eq!(apps(&index, "sql").await.len(), 80);
 }
 
 #[tokio::test]
-async fn an_object_that_is_missing_or_unreadable_is_known_to_be_and_made_again() {
+async fn an_object_that_was_lost_is_made_again_by_a_whole_sweep_only() {
     let (folder, index) = index();
     let one = [reference("SQL", false)];
     let orders = || vec![update("orders", "sql", found(&one, true, at(1)))];
     index.update(orders()).await.unwrap();
-    index.swept(at(1), &[]).await.unwrap();
+    swept(&index, 1).await.unwrap();
     let shard = folder.path().join(&index.shards().await.unwrap()[0]);
-    for damage in ["", "{", "{\"format\":2}", "{\"format\":1,\"secrets\":[]}"] {
+    let damages = ["", "{", "{\"format\":2}", "{\"format\":1,\"secrets\":[]}"];
+    for (damage, began) in damages.into_iter().zip(2..) {
         match damage {
             "" => std::fs::remove_file(&shard).unwrap(),
             damage => std::fs::write(&shard, damage).unwrap(),
         }
-        let damaged = users(&index, "sql").await;
-        assert!(
-            matches!(damaged, Users::Unknown(_)),
-            "{damage}: {damaged:?}"
-        );
+        check_unknown(&index, damage).await;
+        // With these apps alone, it would pass for a whole one.
         index.update(orders()).await.unwrap();
+        check_unknown(&index, damage).await;
+        assert_eq!(std::fs::read_to_string(&shard).unwrap_or_default(), damage);
+        assert_eq!(index.repair(at(began)).await.unwrap().len(), 1);
+        assert_eq!(index.repair(at(began)).await.unwrap().len(), 0);
+        index.update(orders()).await.unwrap();
+        check_unknown(&index, damage).await;
+        swept(&index, began).await.unwrap();
         assert_eq!(apps(&index, "sql").await.len(), 1, "{damage}");
     }
     std::fs::write(folder.path().join(STATE), "{").unwrap();
     assert_eq!(index.state().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_part_that_was_lost_is_made_again_by_a_whole_sweep_only() {
+    let (folder, index) = index();
+    let one = [reference("SQL", false)];
+    let all = || -> Vec<IndexUpdate> {
+        let numbers = 0..=MAX_APPS;
+        numbers
+            .map(|number| update(&format!("app-{number}"), "sql", found(&one, true, at(1))))
+            .collect()
+    };
+    index.update(all()).await.unwrap();
+    swept(&index, 1).await.unwrap();
+    let shard = index.shards().await.unwrap().remove(0);
+    let part = folder.path().join(part_key(&shard, "sql", 6, 3));
+    std::fs::write(&part, "{").unwrap();
+    index.update(all()).await.unwrap();
+    check_unknown(&index, "a part").await;
+    assert_eq!(index.repair(at(2)).await.unwrap().len(), 1);
+    index.update(all()).await.unwrap();
+    check_unknown(&index, "a part").await;
+    swept(&index, 2).await.unwrap();
+    assert_eq!(apps(&index, "sql").await.len(), MAX_APPS + 1);
+}
+
+async fn check_unknown(index: &Index, damage: &str) {
+    let found = users(index, "sql").await;
+    assert!(matches!(found, Users::Unknown(_)), "{damage}: {found:?}");
 }

@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use keyrelay_azure::Scope;
 use keyrelay_store::{ObjectVersion, StoreError};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::change::apply;
 use super::read::Stored;
@@ -31,6 +30,9 @@ type Changes = Vec<IndexUpdate>;
 
 impl Index {
     /// Writes changes: each object that they change once, and none that they do not change.
+    ///
+    /// An object that was lost, or cannot be read, stays as it is: with these changes alone it would
+    /// pass for one that has all apps. See [`repair`](Self::repair).
     pub async fn update(&self, updates: Vec<IndexUpdate>) -> Result<(), StoreError> {
         let mut shards: BTreeMap<String, BTreeMap<String, Changes>> = BTreeMap::new();
         for update in updates {
@@ -44,8 +46,14 @@ impl Index {
         writing.buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    /// Records that a sweep of these scopes, which began at `swept`, has come to its end.
-    pub async fn swept(&self, swept: Timestamp, scopes: &[Scope]) -> Result<(), StoreError> {
+    /// Records that a sweep of these scopes, which began at `swept`, has come to its end. It could not
+    /// read the apps and groups `unread`.
+    pub async fn swept(
+        &self,
+        swept: Timestamp,
+        scopes: &[Scope],
+        unread: &BTreeSet<String>,
+    ) -> Result<(), StoreError> {
         let state = IndexState {
             format: FORMAT,
             swept,
@@ -53,23 +61,10 @@ impl Index {
                 .iter()
                 .map(|scope| scope.to_string().to_lowercase())
                 .collect(),
+            unread: unread.clone(),
             shards: self.shards().await?.into_iter().collect::<BTreeSet<_>>(),
         };
         self.0.write(STATE, &state).await
-    }
-
-    /// Makes what cannot be read of a shard again, without apps: no app uses it, if the sweep that
-    /// has just read all apps has not made it again.
-    pub async fn make_again(&self, key: &str) -> Result<(), StoreError> {
-        self.update_shard(key, &BTreeMap::new()).await?;
-        let (_, shard) = self.read::<IndexShard>(key).await?;
-        for (name, secret) in shard.unwrap_or_default().secrets {
-            for part in 0..secret.parts {
-                let key = part_key(key, &name, secret.parts, part);
-                self.update_part(&key, |_| ()).await?;
-            }
-        }
-        Ok(())
     }
 
     async fn update_shard(
@@ -78,7 +73,14 @@ impl Index {
         secrets: &BTreeMap<String, Changes>,
     ) -> Result<(), StoreError> {
         for attempt in 1..=ATTEMPTS {
-            let (version, before) = self.read::<IndexShard>(key).await?;
+            let (version, before) = match self.get::<IndexShard>(key).await? {
+                Stored::Present(version, shard) => (Some(version), Some(shard)),
+                Stored::Missing if !self.was_there(key).await? => (None, None),
+                stored => {
+                    leave(key, &stored);
+                    return Ok(());
+                }
+            };
             let mut shard = before.clone().unwrap_or_default();
             for (name, changes) in secrets {
                 let secret = shard.secrets.entry(name.clone()).or_default();
@@ -127,7 +129,7 @@ impl Index {
                 let apps = of_parts.remove(&part).unwrap_or_default();
                 let key = part_key(key, name, secret.parts, part);
                 // A copy that an instance has left which died, or that splits too, gets the rest.
-                self.update_part(&key, |known| known.extend(apps.clone()))
+                self.update_part(&key, true, |known| known.extend(apps.clone()))
                     .await?;
             }
             return Ok(());
@@ -144,14 +146,34 @@ impl Index {
                     apply(apps, &update.app, &update.change);
                 }
             };
-            self.update_part(&key, apply).await?;
+            self.update_part(&key, false, apply).await?;
         }
         Ok(())
     }
 
-    async fn update_part(&self, key: &str, change: impl Fn(&mut Apps)) -> Result<(), StoreError> {
+    /// Whether the last sweep has seen an object that is missing now.
+    async fn was_there(&self, key: &str) -> Result<bool, StoreError> {
+        let state = self.state().await?;
+        Ok(state.is_some_and(|state| state.shards.contains(key)))
+    }
+
+    /// Changes a part. One that cannot be read stays as it is, unless it `is_new`.
+    async fn update_part(
+        &self,
+        key: &str,
+        is_new: bool,
+        change: impl Fn(&mut Apps),
+    ) -> Result<(), StoreError> {
         for attempt in 1..=ATTEMPTS {
-            let (version, before) = self.read::<IndexPart>(key).await?;
+            let (version, before) = match self.get::<IndexPart>(key).await? {
+                Stored::Present(version, part) => (Some(version), Some(part)),
+                Stored::Missing if is_new => (None, None),
+                Stored::Unreadable(version, _) if is_new => (Some(version), None),
+                stored => {
+                    leave(key, &stored);
+                    return Ok(());
+                }
+            };
             let mut part = before.clone().unwrap_or_default();
             change(&mut part.apps);
             if self
@@ -163,21 +185,6 @@ impl Index {
             tokio::time::sleep(PAUSE * attempt).await;
         }
         Err(contended(key))
-    }
-
-    /// Reads an object to be changed. One that is missing or cannot be read is made again.
-    async fn read<T: DeserializeOwned>(
-        &self,
-        key: &str,
-    ) -> Result<(Option<ObjectVersion>, Option<T>), StoreError> {
-        Ok(match self.get(key).await? {
-            Stored::Present(version, value) => (Some(version), Some(value)),
-            Stored::Unreadable(version, reason) => {
-                tracing::warn!("{key} is made again: {reason}");
-                (Some(version), None)
-            }
-            Stored::Missing => (None, None),
-        })
     }
 
     /// Writes an object, unless nothing has changed. Returns false if another instance has written it
@@ -199,6 +206,14 @@ impl Index {
             written => written.map(|_| true),
         }
     }
+}
+
+fn leave<T>(key: &str, stored: &Stored<T>) {
+    let reason = match stored {
+        Stored::Unreadable(_, reason) => reason,
+        Stored::Missing | Stored::Present(..) => "it is missing",
+    };
+    tracing::warn!("{key} is left to the next sweep: {reason}");
 }
 
 fn contended(key: &str) -> StoreError {

@@ -1,5 +1,6 @@
 //! The progress of the comparison of all apps with their vaults.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -36,6 +37,13 @@ pub struct ComparisonProgress {
     /// sweep does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unlisted: Vec<RemainingSites>,
+    /// The apps that a sweep in progress could not read for a passing reason, and the resource groups
+    /// whose slots it could not list.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unread: BTreeSet<String>,
+    /// Whether a sweep in progress has made the lost objects of the index again.
+    #[serde(default)]
+    pub has_repaired: bool,
     /// The id of the last app that was compared, in lower case, of the page of sites or of the object
     /// of the index that is in progress. Its apps are compared in the order of their ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,15 +85,32 @@ impl Pending {
         self.remove(REQUESTED).await
     }
 
+    /// Reads the progress of the comparison. None: there is none that can be read.
+    pub async fn comparison(&self, key: &DueKey) -> Result<Option<ComparisonProgress>, StoreError> {
+        match self.read::<ComparisonProgress>(key.as_str()).await {
+            Err(StoreError::Unreadable { .. }) => Ok(None),
+            read => Ok(read?.map(|entry| entry.value)),
+        }
+    }
+
     /// Claims the comparison, whose object is at `key` if there has been one. None: another instance
     /// compares.
+    ///
+    /// An object that cannot be read is removed, and the comparison begins anew. Pins that are older
+    /// than this count as older than keyrelay then.
     pub async fn claim_comparison(
         &self,
         key: Option<&DueKey>,
         duration: Duration,
     ) -> Result<Option<PendingEntry<ComparisonProgress>>, StoreError> {
         if let Some(key) = key {
-            return self.claim(key.as_str(), duration).await;
+            match self.claim(key.as_str(), duration).await {
+                Err(StoreError::Unreadable { key, reason }) => {
+                    tracing::error!("the comparison begins anew, {key} cannot be parsed: {reason}");
+                    self.remove(&key).await?;
+                }
+                claimed => return claimed,
+            }
         }
         let key = due::key(COMPARISON, NAME, None);
         let now = self.0.now();

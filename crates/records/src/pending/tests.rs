@@ -183,19 +183,49 @@ async fn a_changed_app_is_noted_once_and_taken_once() {
         expected.map(|end| format!("pending/changed/{end}"))
     );
     assert_eq!((keys.all().count(), keys.sweep), (0, false));
-    for (key, app) in keys.changed.iter().zip([slot.production(), slot]) {
-        let taken = pending.take_changed(key).await.unwrap().unwrap();
-        assert_eq!(taken.to_string(), app.to_string());
-        assert_eq!(pending.take_changed(key).await.unwrap(), None);
+    for (key, app) in keys.changed.iter().zip([slot.production(), slot.clone()]) {
+        let changed = pending.begin_reading(key).await.unwrap().unwrap();
+        assert_eq!(changed.app.to_string(), app.to_string());
+        assert_eq!(pending.begin_reading(key).await.unwrap(), None);
+    }
+    // An instance that dies now has read nothing: the next one does. A change from now on is another one.
+    pending.mark_changed(&slot).await.unwrap();
+    let keys = pending.list().await.unwrap().changed;
+    let [again, others @ ..] = keys.as_slice() else {
+        panic!("{keys:?}")
+    };
+    assert_eq!(again, "pending/changed/s/g/orders/staging.json");
+    assert_eq!(others, expected.map(|end| format!("pending/reading/{end}")));
+    for key in &keys {
+        if let Some(changed) = pending.begin_reading(key).await.unwrap() {
+            pending.end_reading(&changed).await.unwrap();
+        }
     }
     // An object that cannot be read does not stay.
-    pending.0.write("pending/changed/a.json", &1).await.unwrap();
-    assert_eq!(
-        pending
-            .take_changed("pending/changed/a.json")
-            .await
-            .unwrap(),
-        None
-    );
+    let unreadable = "pending/changed/a.json";
+    pending.0.write(unreadable, &1).await.unwrap();
+    assert_eq!(pending.begin_reading(unreadable).await.unwrap(), None);
     assert!(pending.list().await.unwrap().changed.is_empty());
+}
+
+#[tokio::test]
+async fn a_comparison_that_cannot_be_read_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let pending = Pending::new(Store::folder(folder.path()).unwrap());
+    let key = format!("{COMPARISON}/all--due-1.json");
+    pending.0.write(&key, &1).await.unwrap();
+    let keys = pending.list().await.unwrap();
+    assert!(
+        pending
+            .comparison(keys.comparison.as_ref().unwrap())
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let minute = Duration::from_mins(1);
+    let claimed = pending.claim_comparison(keys.comparison.as_ref(), minute);
+    let entry = claimed.await.unwrap().unwrap();
+    assert!(entry.value.first.is_some() && entry.value.compared.is_none());
+    let keys = pending.0.list(COMPARISON).await.unwrap();
+    assert_eq!(keys, [entry.key]);
 }
