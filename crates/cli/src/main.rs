@@ -27,6 +27,7 @@ mod signing;
 mod status;
 mod store_option;
 mod test;
+mod ui;
 mod usage_error;
 
 use std::process::ExitCode;
@@ -39,7 +40,7 @@ use clap::{Parser, Subcommand};
 /// `package` are for authors of policies. `local` and `demo` run everything on 127.0.0.1: a stand-in for Azure,
 /// and the real keyrelay-host in it, started and called as by the Functions host. `status` shows
 /// which app uses which secret in which version, `runs` reads the run history of an installation,
-/// and `doctor` diagnoses one. `calibrate` records the behaviour of
+/// `ui` shows both as pages, and `doctor` diagnoses one. `calibrate` records the behaviour of
 /// your Azure with a throw-away app.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
@@ -73,6 +74,7 @@ enum Command {
     Calibrate(calibrate::Calibrate),
     Status(Box<status::Status>),
     Runs(Box<runs::Runs>),
+    Ui(ui::Ui),
     /// Compile the policy on standard input to standard output
     #[command(name = sandbox::COMPILE_POLICY, hide = true)]
     CompilePolicy,
@@ -98,6 +100,7 @@ async fn main() -> ExitCode {
         Command::Calibrate(calibrate) => calibrate.run().await,
         Command::Status(status) => status.run().await,
         Command::Runs(runs) => runs.run().await,
+        Command::Ui(ui) => ui.run().await,
         Command::CompilePolicy => return keyrelay_sandbox::compile_policy(),
     };
     let written = || match out::failure() {

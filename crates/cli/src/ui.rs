@@ -1,0 +1,97 @@
+//! `keyrelay ui`: the fleet and the run history as pages on this machine.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use keyrelay_ui::{AccessControl, CsrfKey, Installation, SessionToken, Sources};
+use tokio::net::TcpListener;
+
+use crate::interruption::interruption;
+use crate::out;
+use crate::policy::app_around;
+use crate::sandbox;
+use crate::store_option::StoreOption;
+use crate::usage_error::require_exists;
+
+/// Show the fleet and the run history as pages, in a browser on this machine
+///
+/// The pages are on 127.0.0.1 only, and only for the address that this command prints: it has the
+/// random token of the session. They show the fleet, each secret with what a rotation now would do,
+/// each app, the runs as timelines, and the policies. Values of settings are never shown.
+///
+/// Operators resubmit runs, hold and resume secrets, and have apps verified. Each action is confirmed,
+/// and recorded in the store with the name of the operator. With `--read-only` there are none.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Ui {
+    #[command(flatten)]
+    store: StoreOption,
+    /// The port; with 0, any free one
+    #[arg(long, default_value = "0")]
+    port: u16,
+    /// Show the pages without actions
+    #[arg(long)]
+    read_only: bool,
+    /// The folder with the policies. keyrelay.toml and policies.lock are beside it, if it is called
+    /// `policies`, and otherwise in the current folder
+    #[arg(long, default_value = "policies", value_name = "FOLDER")]
+    policies: PathBuf,
+    /// The name in the record of actions
+    #[arg(
+        long,
+        env = "USER",
+        hide_env_values = true,
+        default_value = "operator",
+        value_name = "NAME"
+    )]
+    operator: String,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  keyrelay ui
+      the store in .keyrelay/store below the current folder, and the policies in ./policies
+  keyrelay ui --store https://contoso.blob.core.windows.net/keyrelay --read-only
+      the installation in Azure; `az login` first, with the role `Storage Blob Data Reader`";
+
+impl Ui {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        let store = self.store.open()?;
+        // The default folder need not exist: then no policy is known.
+        if self.policies != Path::new("policies") {
+            require_exists(&self.policies)?;
+        }
+        let installation = Installation {
+            folder: app_around(&self.policies).unwrap_or_else(|| PathBuf::from(".")),
+            policies: self.policies,
+            environment: BTreeMap::new(),
+            sandbox: sandbox::new()?,
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await;
+        let listener = listener.with_context(|| format!("cannot listen on port {}", self.port))?;
+        let port = listener.local_addr()?.port();
+        let no_random = || anyhow!("the system has no random numbers");
+        let session = SessionToken::random(&self.operator, port).ok_or_else(no_random)?;
+        let url = format!("http://127.0.0.1:{port}{}", session.path());
+        let hosts = ["127.0.0.1", "localhost"].map(|host| format!("{host}:{port}"));
+        let csrf = CsrfKey::random().ok_or_else(no_random)?;
+        let access = AccessControl::new(hosts, Arc::new(session), csrf).read_only(self.read_only);
+        let sources = Arc::new(Sources::new(store.clone(), installation));
+        let router = keyrelay_ui::router(Arc::clone(&sources), access);
+        let interrupted = interruption().context("cannot wait for Ctrl-C")?;
+        out::line(&url);
+        out::note(&format!(
+            "the pages of the store {store} are at this address until Ctrl-C; who has it may act as `{}`",
+            self.operator
+        ));
+        let warm_up = tokio::spawn(async move { sources.warm_up().await });
+        let served = axum::serve(listener, router).with_graceful_shutdown(interrupted);
+        let served = served.await.context("cannot serve the pages");
+        warm_up.abort();
+        served
+    }
+}

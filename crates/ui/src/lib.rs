@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+
+mod access;
+mod act;
+mod assets;
+mod cached;
+mod dry_run;
+mod evidence;
+mod failure;
+mod form;
+mod guard;
+mod links;
+mod page;
+mod pages;
+mod query;
+mod recent;
+mod router;
+mod search;
+mod setup;
+mod sources;
+mod visit;
+
+pub use access::{AccessControl, Authenticate, Authentication, CsrfKey, Role, SessionToken, User};
+pub use router::router;
+pub use setup::Installation;
+pub use sources::Sources;

@@ -1,0 +1,84 @@
+//! Uses of secrets as a table, which several pages have.
+
+use jiff::Timestamp;
+use keyrelay_records::fleet::Use;
+use maud::{Markup, html};
+
+use crate::links::Links;
+use crate::page::{ago, app_link, secret_link, short, state_badge, time};
+
+/// The columns that name a use. A page leaves out what it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// The app and the secret.
+    Both,
+    /// The app.
+    App,
+    /// The secret.
+    Secret,
+}
+
+/// The table of uses.
+pub(crate) fn table(
+    links: &Links,
+    caption: &str,
+    named: Named,
+    uses: &[&Use],
+    now: Timestamp,
+) -> Markup {
+    html! {
+        div.table tabindex="0" role="region" aria-label=(caption) {
+            table {
+                caption { (caption) }
+                thead {
+                    tr {
+                        th scope="col" { "State" }
+                        @if named != Named::Secret { th scope="col" { "App" } }
+                        @if named != Named::App { th scope="col" { "Secret" } }
+                        th scope="col" { "Setting" }
+                        th scope="col" { "Version" }
+                        th scope="col" { "Evidence" }
+                        th scope="col" { "Remark" }
+                    }
+                }
+                tbody { @for it in uses { (row(links, named, it, now)) } }
+            }
+        }
+    }
+}
+
+fn row(links: &Links, named: Named, it: &Use, now: Timestamp) -> Markup {
+    let reference = &it.reference;
+    html! {
+        tr {
+            td {
+                (state_badge(it.state))
+                @if let Some(since) = it.behind_since { br; small { (ago(since, now)) } }
+            }
+            @if named != Named::Secret { td { (app_link(links, &it.app)) } }
+            @if named != Named::App { td { (secret_link(links, &it.vault, &it.secret)) } }
+            td {
+                code.break { (reference.setting) }
+                @if reference.is_connection_string { br; small { "connection string" } }
+            }
+            td {
+                @match &it.current { Some(current) => (short(&current.version)), None => "–" }
+                br;
+                small {
+                    @match &reference.version {
+                        Some(version) => { "pinned to " (short(version)) }
+                        None => "follows the newest",
+                    }
+                }
+            }
+            td {
+                @if let Some(current) = &it.current {
+                    (current.evidence.as_deref().unwrap_or("taken by Azure itself"))
+                    br;
+                    small { (time(current.at)) }
+                } @else { "–" }
+            }
+            td.remark { (it.reason) }
+        }
+    }
+}

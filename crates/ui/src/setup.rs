@@ -1,0 +1,219 @@
+//! The folder of the function app: its configuration, its lock and its policies.
+
+mod policy_file;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use keyrelay_config::{Config, Route, route};
+use keyrelay_model::{SecretName, VaultHost, error_chain};
+use keyrelay_sandbox::{
+    Digest, LOCK_FILE, Lock, Policy, Sandbox, policy_digest, policy_files, read_policy,
+};
+
+pub(crate) use policy_file::{Compiled, LockState, PolicyFile};
+
+/// The time that a page waits for a policy to be compiled. One with an interpreter takes seconds.
+const COMPILATION: Duration = Duration::from_millis(500);
+
+/// The folder of the function app.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    /// The folder with `keyrelay.toml` and `policies.lock`.
+    pub folder: PathBuf,
+    /// The folder with the policies.
+    pub policies: PathBuf,
+    /// The app settings that override `keyrelay.toml`, as far as they are known.
+    pub environment: BTreeMap<String, String>,
+    /// The sandbox that compiles and evaluates the policies.
+    pub sandbox: Sandbox,
+}
+
+/// The configuration and the policies, as read.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// The error has all problems.
+    pub(crate) config: Result<Config, Vec<String>>,
+    /// The lock that applies. The error is the reason why keyrelay-host would not start.
+    pub(crate) lock: Result<Option<Lock>, String>,
+    /// The policies, by name. The error is the reason why the folder cannot be read.
+    pub(crate) policies: Result<Vec<PolicyFile>, String>,
+    /// The folder of the policies, in words.
+    pub(crate) folder: String,
+}
+
+/// Reads the setup. It keeps the compiled policies, as long as their files stay the same.
+#[derive(Debug, Clone)]
+pub(crate) struct SetupReader {
+    installation: Arc<Installation>,
+    compiled: Arc<Mutex<HashMap<(String, Digest), Compiled>>>,
+}
+
+impl Setup {
+    /// The route of a secret: its rule, its policy and its mode.
+    pub(crate) fn route(&self, vault: &VaultHost, secret: &SecretName) -> Option<Route<'_>> {
+        let config = self.config.as_ref().ok()?;
+        let names: Vec<String> = self.files().iter().map(|file| file.name.clone()).collect();
+        Some(route(config, &names, vault.vault(), secret))
+    }
+
+    /// The policies.
+    pub(crate) fn files(&self) -> &[PolicyFile] {
+        self.policies.as_deref().unwrap_or_default()
+    }
+
+    /// The policy with this name.
+    pub(crate) fn policy(&self, name: &str) -> Option<&PolicyFile> {
+        self.files().iter().find(|file| file.name == name)
+    }
+
+    /// Whether a policy is still being compiled.
+    pub(crate) fn is_compiling(&self) -> bool {
+        let mut files = self.files().iter();
+        files.any(|file| matches!(file.compiled, Compiled::Soon))
+    }
+}
+
+impl SetupReader {
+    pub(crate) fn new(installation: Installation) -> Self {
+        Self {
+            installation: Arc::new(installation),
+            compiled: Arc::default(),
+        }
+    }
+
+    /// Reads the configuration, the lock and the policies.
+    pub(crate) async fn read(&self) -> Setup {
+        let installation = Arc::clone(&self.installation);
+        let files = tokio::task::spawn_blocking(move || read_files(&installation));
+        let folder = self.installation.policies.display().to_string();
+        let (config, lock, digests) = match files.await {
+            Ok(files) => files,
+            Err(error) => {
+                let reason = error.to_string();
+                return Setup {
+                    config: Err(vec![reason.clone()]),
+                    lock: Err(reason.clone()),
+                    policies: Err(reason),
+                    folder,
+                };
+            }
+        };
+        let policies = match digests {
+            Ok(digests) => Ok(self.policy_files(digests, &lock).await),
+            Err(reason) => Err(reason),
+        };
+        Setup {
+            config,
+            lock,
+            policies,
+            folder,
+        }
+    }
+
+    async fn policy_files(
+        &self,
+        digests: Vec<FileDigest>,
+        lock: &Result<Option<Lock>, String>,
+    ) -> Vec<PolicyFile> {
+        let lock = lock.as_ref().ok().and_then(Option::as_ref);
+        let wanted: Vec<(String, Digest)> = digests
+            .iter()
+            .filter_map(|(name, _, digest)| Some((name.clone(), *digest.as_ref().ok()?)))
+            .collect();
+        self.forget_others(&wanted);
+        let mut files = Vec::new();
+        for (name, path, digest) in digests {
+            let compiled = match &digest {
+                Ok(digest) => self.compile(&name, &path, *digest).await,
+                Err(reason) => Compiled::Invalid(reason.clone()),
+            };
+            files.push(PolicyFile::new(name, &path, digest.ok(), compiled, lock));
+        }
+        files
+    }
+
+    fn forget_others(&self, wanted: &[(String, Digest)]) {
+        let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        compiled.retain(|key, _| wanted.contains(key));
+    }
+
+    /// The compiled policy. It is compiled in the background, unless that takes no time.
+    async fn compile(&self, name: &str, path: &std::path::Path, digest: Digest) -> Compiled {
+        let key = (name.to_owned(), digest);
+        {
+            let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = compiled.get(&key) {
+                return known.clone();
+            }
+            compiled.insert(key.clone(), Compiled::Soon);
+        }
+        let (reader, path) = (self.clone(), path.to_owned());
+        let compilation = tokio::spawn(async move {
+            let result = load(&reader.installation.sandbox, &key.0, &path).await;
+            let result = match result {
+                Ok(policy) => Compiled::Policy(Arc::new(policy)),
+                Err(reason) => Compiled::Invalid(reason),
+            };
+            let mut compiled = reader
+                .compiled
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            compiled.insert(key, result.clone());
+            result
+        });
+        match tokio::time::timeout(COMPILATION, compilation).await {
+            Ok(Ok(compiled)) => compiled,
+            Ok(Err(error)) => Compiled::Invalid(error.to_string()),
+            Err(_) => Compiled::Soon,
+        }
+    }
+}
+
+/// A policy's name, its file, and the digest of that.
+type FileDigest = (String, PathBuf, Result<Digest, String>);
+
+type Files = (
+    Result<Config, Vec<String>>,
+    Result<Option<Lock>, String>,
+    Result<Vec<FileDigest>, String>,
+);
+
+fn read_files(installation: &Installation) -> Files {
+    let Installation {
+        folder,
+        policies,
+        environment,
+        ..
+    } = installation;
+    let config = Config::load(folder, environment)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let lock = match &config {
+        Ok(config) => Lock::that_applies(folder, config.locked, &config.trusted_keys)
+            .map_err(|error| error_chain(&error)),
+        Err(_) => Err(format!(
+            "whether {LOCK_FILE} applies is unknown, because the configuration cannot be read"
+        )),
+    };
+    let digests = policy_files(policies)
+        .map_err(|error| format!("{} cannot be read: {error}", policies.display()))
+        .map(|files| {
+            let digest = |(name, path): (String, PathBuf)| {
+                let digest = policy_digest(&path).map_err(|error| error_chain(&error));
+                (name, path, digest)
+            };
+            files.into_iter().map(digest).collect()
+        });
+    (config, lock, digests)
+}
+
+async fn load(sandbox: &Sandbox, name: &str, path: &std::path::Path) -> Result<Policy, String> {
+    let path = path.to_owned();
+    let bytes = tokio::task::spawn_blocking(move || read_policy(&path));
+    let bytes = bytes.await.map_err(|error| error.to_string())?;
+    let bytes = bytes.map_err(|error| error_chain(&error))?;
+    let loaded = sandbox.load(name, bytes).await;
+    loaded.map_err(|error| error_chain(&error))
+}

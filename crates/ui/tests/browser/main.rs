@@ -1,0 +1,12 @@
+//! The pages in a real browser: Chromium, driven by its WebDriver, with scripts and without.
+//!
+//! Without `chromedriver` on the path the tests say so, and pass: the packages `chromium` and
+//! `chromium-driver` have both. `KEYRELAY_PICTURES` names a folder for pictures of the pages.
+
+mod accessibility;
+mod driver;
+mod live;
+mod operator;
+#[path = "../support/site.rs"]
+#[expect(dead_code, reason = "the other tests use more of it")]
+mod site;
