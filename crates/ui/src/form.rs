@@ -43,7 +43,7 @@ pub(crate) fn choices(name: &str, label: &str, values: &[String], words: &[&str]
 pub(crate) fn errors(errors: &[String]) -> Markup {
     html! {
         @if !errors.is_empty() {
-            ul.notice.bad role="alert" { @for error in errors { li { (error) } } }
+            div.notice.bad role="alert" { ul { @for error in errors { li { (error) } } } }
         }
     }
 }

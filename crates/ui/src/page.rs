@@ -16,9 +16,8 @@ pub(crate) use parts::{
     short, state_badge, time, time_or, verdict_badge,
 };
 
-/// The configuration of htmx: no inline code, no inline styles, no copies of pages in the browser.
-const HTMX: &str =
-    r#"{"includeIndicatorCSS":false,"history":false,"mode":"same-origin","defaultTimeout":20000}"#;
+/// The configuration of htmx: no inline styles, no history, and what the user has opened stays open.
+const HTMX: &str = r#"{"includeIndicatorCSS":false,"history":false,"mode":"same-origin","defaultTimeout":20000,"morphIgnore":["data-htmx-powered","open"]}"#;
 
 /// The seconds between two requests of a live page without scripts.
 const RELOAD: u32 = 5;

@@ -1,10 +1,11 @@
-//! The WebDriver, and one browser for each test.
+//! The driver, and one browser for each test.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use thirtyfour::prelude::*;
 use tokio::process::{Child, Command};
 
@@ -12,6 +13,9 @@ use crate::site::Site;
 
 /// The time for a browser to start, and for a page to show something.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause between two looks at a page.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether the pages may run scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +40,22 @@ pub(crate) enum Colours {
 
 /// A browser with its driver, which both end with the test.
 pub(crate) struct Chromium {
+    // First, so that it ends first: the page would wait for it.
+    _driver: Driver,
     pub(crate) page: WebDriver,
     pub(crate) site: Site,
-    _driver: Child,
+}
+
+/// The driver in a process group of its own, which has the processes of the browser as well.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let id = self.0.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(group) = id.and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
 }
 
 impl Chromium {
@@ -63,7 +80,10 @@ impl Chromium {
             .stderr(Stdio::null())
             .kill_on_drop(true);
         let Ok(driver) = command.spawn() else {
-            println!("SKIPPED: there is no chromedriver; install chromium and chromium-driver");
+            #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
+            {
+                println!("SKIPPED: there is no chromedriver; install chromium and chromium-driver");
+            }
             return None;
         };
         let mut capabilities = DesiredCapabilities::chrome();
@@ -86,19 +106,35 @@ impl Chromium {
         ] {
             capabilities.add_arg(argument).unwrap();
         }
+        if let Window::Narrow = window {
+            // A window cannot be as narrow as a telephone.
+            let metrics =
+                serde_json::json!({ "width": width, "height": height, "pixelRatio": 1.0 });
+            let telephone = serde_json::json!({ "deviceMetrics": metrics });
+            capabilities
+                .add_experimental_option("mobileEmulation", telephone)
+                .unwrap();
+        }
         if scripts == Scripts::Off {
             let off =
                 serde_json::json!({ "profile.managed_default_content_settings.javascript": 2 });
             capabilities.add_experimental_option("prefs", off).unwrap();
         }
         let url = format!("http://127.0.0.1:{port}");
-        let page = until(async || WebDriver::new(&url, capabilities.clone()).await.ok()).await;
+        let end = Instant::now() + PATIENCE;
+        let page = loop {
+            match WebDriver::new(&url, capabilities.clone()).await {
+                Ok(page) => break page,
+                Err(error) => assert!(Instant::now() < end, "{error}"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        };
         let begin = format!("{}{}", site.origin, site.begin);
         page.goto(begin).await.unwrap();
         Some(Self {
             page,
             site,
-            _driver: driver,
+            _driver: Driver(driver),
         })
     }
 
@@ -133,18 +169,20 @@ impl Chromium {
         field.send_keys(text).await.unwrap();
     }
 
-    /// The text that the page shows.
+    /// The text that the page shows. Empty: another page is just being shown.
     pub(crate) async fn text(&self) -> String {
-        let body = self.page.find(By::Css("body")).await.unwrap();
-        body.text().await.unwrap()
+        let Ok(body) = self.page.find(By::Css("body")).await else {
+            return String::new();
+        };
+        body.text().await.unwrap_or_default()
     }
 
     /// Waits until the page shows a text.
     pub(crate) async fn shows(&self, text: &str) {
-        let found = async || self.text().await.contains(text).then_some(());
-        let in_time = tokio::time::timeout(PATIENCE, until(found)).await;
-        if in_time.is_err() {
-            panic!("no {text}: {}", self.text().await);
+        let end = Instant::now() + PATIENCE;
+        while !self.text().await.contains(text) {
+            assert!(Instant::now() < end, "no {text}: {}", self.text().await);
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
@@ -166,19 +204,4 @@ impl Chromium {
 fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     listener.local_addr().unwrap().port()
-}
-
-/// Asks again until there is a value.
-async fn until<T>(ask: impl AsyncFn() -> Option<T>) -> T {
-    let asking = async {
-        loop {
-            if let Some(value) = ask().await {
-                return value;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, asking)
-        .await
-        .expect("not in time")
 }

@@ -49,7 +49,8 @@ async fn a_pending_run_turns_green_and_open_details_stay_open() {
     let details = browser.page.find(By::Css("details summary")).await.unwrap();
     details.click().await.unwrap();
     browser.shows("\"vault_host\"").await;
-    let amended = browser.site.folders.history().amend(&id, |run| {
+    let history = browser.site.folders.history();
+    let amended = history.amend(&id, |run| {
         run.rotations[0].outcome = verified();
     });
     amended.await.unwrap();

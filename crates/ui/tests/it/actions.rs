@@ -62,7 +62,10 @@ async fn a_run_is_resubmitted_once_and_on_record() {
     ] {
         assert!(record.contains(part), "{part}: {record}");
     }
-    assert_eq!(resubmitted(&browser.site.folders).await, [id.clone()]);
+    assert_eq!(
+        resubmitted(&browser.site.folders).await,
+        std::slice::from_ref(&id)
+    );
     let record = browser.act(&link, "").await;
     assert!(record.contains("1 were waiting already"), "{record}");
     let actions = browser.page("/actions").await;

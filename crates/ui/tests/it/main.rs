@@ -1,5 +1,11 @@
 //! The pages over HTTP, with stores that the records fill.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
 mod actions;
 mod browser;
 mod escaping;
