@@ -1,4 +1,4 @@
-//! What a rotation now would do: the policy's decision about the references that the index knows, checked
+//! The dry run of a rotation: the policy's decision about the references that the index knows, checked
 //! as keyrelay-host would.
 
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) struct DryRun<'a> {
     pub(crate) event: &'a Event,
 }
 
-/// What would happen to one app.
+/// The dry run for one app.
 #[derive(Debug)]
 pub(crate) struct DryRotation {
     pub(crate) app: AppId,
@@ -36,7 +36,7 @@ pub(crate) struct DryRotation {
     pub(crate) log: Vec<String>,
 }
 
-/// What would happen to one app, in words.
+/// The result for one app, in words.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DryResult {
     /// The settings would be written.

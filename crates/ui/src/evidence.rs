@@ -20,11 +20,11 @@ use serde_json::{Value, json};
 use crate::failure::PageFailure;
 use crate::query::Pairs;
 use crate::visit::Visit;
-use rows::{COLUMNS, Row, Rows};
+use rows::{COLUMNS, EvidenceRow, EvidenceRows};
 
 /// The evidence that is asked for.
 #[derive(Debug, Clone)]
-pub(crate) struct Request {
+pub(crate) struct EvidenceRequest {
     /// None: all vaults.
     pub(crate) vault: Option<VaultHost>,
     /// None: all secrets.
@@ -40,7 +40,7 @@ pub(crate) async fn export(
     let pairs = Pairs::parse(&query.unwrap_or_default());
     let now = visit.sources.now();
     let request = request(&pairs, now)?;
-    let rows = Rows::new(&visit.sources, request.clone()).await?;
+    let rows = EvidenceRows::new(&visit.sources, request.clone()).await?;
     // A failure after the first bytes ends the response early, which the browser reports.
     let (content_type, extension, body) = match pairs.one("format") {
         "json" => (
@@ -64,7 +64,7 @@ pub(crate) async fn export(
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-fn request(pairs: &Pairs, now: Timestamp) -> Result<Request, PageFailure> {
+fn request(pairs: &Pairs, now: Timestamp) -> Result<EvidenceRequest, PageFailure> {
     let invalid = |error: keyrelay_model::NameError| PageFailure::invalid(error.to_string());
     let time = |name: &str, default: Timestamp| match pairs.one(name) {
         "" => Ok(default),
@@ -72,7 +72,7 @@ fn request(pairs: &Pairs, now: Timestamp) -> Result<Request, PageFailure> {
     };
     let (vault, secret) = (pairs.one("vault"), pairs.one("secret"));
     let given = |text: &str| !text.is_empty();
-    Ok(Request {
+    Ok(EvidenceRequest {
         vault: given(vault)
             .then(|| vault.parse())
             .transpose()
@@ -88,7 +88,7 @@ fn request(pairs: &Pairs, now: Timestamp) -> Result<Request, PageFailure> {
 
 type Chunks = BoxStream<'static, Result<Bytes, StoreError>>;
 
-fn as_csv(rows: Rows) -> Chunks {
+fn as_csv(rows: EvidenceRows) -> Chunks {
     let head = csv::line(COLUMNS.map(str::to_owned));
     let lines = rows.stream().map_ok(|rows| {
         let lines: Vec<String> = rows.into_iter().map(|row| csv::line(row.cells())).collect();
@@ -98,7 +98,7 @@ fn as_csv(rows: Rows) -> Chunks {
     all.map_ok(Bytes::from).boxed()
 }
 
-fn as_json(rows: Rows, request: Request, now: Timestamp) -> Chunks {
+fn as_json(rows: EvidenceRows, request: EvidenceRequest, now: Timestamp) -> Chunks {
     let about = json!({
         "vault": request.vault.map(|vault| vault.to_string()),
         "secret": request.secret.map(|secret| secret.to_string()),
@@ -121,7 +121,7 @@ fn as_json(rows: Rows, request: Request, now: Timestamp) -> Chunks {
     all.map_ok(Bytes::from).boxed()
 }
 
-fn to_object(row: Row) -> Value {
+fn to_object(row: EvidenceRow) -> Value {
     let cells = COLUMNS.into_iter().zip(row.cells());
     let value = |text: String| match text.is_empty() {
         true => Value::Null,

@@ -1,4 +1,4 @@
-//! What every request passes: its host, its user, and for an action its origin. The headers of every
+//! The checks that every request passes: host, user, and for an action origin. The headers of every
 //! response.
 
 use std::sync::Arc;

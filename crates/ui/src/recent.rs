@@ -1,4 +1,4 @@
-//! What has happened recently: the counts of a day, what has failed since, and what expires soon.
+//! A summary of recent runs: the counts of a day, the failures, and the secrets that expire soon.
 
 use std::collections::{BTreeMap, HashSet};
 use std::pin::pin;
@@ -28,7 +28,7 @@ const LISTED: usize = 10;
 /// The largest number of runs that are looked at.
 const RUNS: usize = 200_000;
 
-/// What has happened recently.
+/// A summary of recent runs.
 #[derive(Debug, Default)]
 pub(crate) struct Recent {
     /// The number of verdicts of the last day, by their words.

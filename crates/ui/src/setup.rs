@@ -1,6 +1,6 @@
 //! The folder of the function app: its configuration, its lock and its policies.
 
-mod policy_file;
+mod installed_policy;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use keyrelay_sandbox::{
     Digest, LOCK_FILE, Lock, Policy, Sandbox, policy_digest, policy_files, read_policy,
 };
 
-pub(crate) use policy_file::{Compiled, LockState, PolicyFile};
+pub(crate) use installed_policy::{CompiledPolicy, InstalledPolicy, LockState};
 
 /// The time that a page waits for a policy to be compiled. One with an interpreter takes seconds.
 const COMPILATION: Duration = Duration::from_millis(500);
@@ -39,7 +39,7 @@ pub(crate) struct Setup {
     /// The lock that applies. The error is the reason why keyrelay-host would not start.
     pub(crate) lock: Result<Option<Lock>, String>,
     /// The policies, by name. The error is the reason why the folder cannot be read.
-    pub(crate) policies: Result<Vec<PolicyFile>, String>,
+    pub(crate) policies: Result<Vec<InstalledPolicy>, String>,
     /// The folder of the policies, in words.
     pub(crate) folder: String,
 }
@@ -48,7 +48,7 @@ pub(crate) struct Setup {
 #[derive(Debug, Clone)]
 pub(crate) struct SetupReader {
     installation: Arc<Installation>,
-    compiled: Arc<Mutex<HashMap<(String, Digest), Compiled>>>,
+    compiled: Arc<Mutex<HashMap<(String, Digest), CompiledPolicy>>>,
 }
 
 impl Setup {
@@ -60,19 +60,19 @@ impl Setup {
     }
 
     /// The policies.
-    pub(crate) fn files(&self) -> &[PolicyFile] {
+    pub(crate) fn files(&self) -> &[InstalledPolicy] {
         self.policies.as_deref().unwrap_or_default()
     }
 
     /// The policy with this name.
-    pub(crate) fn policy(&self, name: &str) -> Option<&PolicyFile> {
+    pub(crate) fn policy(&self, name: &str) -> Option<&InstalledPolicy> {
         self.files().iter().find(|file| file.name == name)
     }
 
     /// Whether a policy is still being compiled.
     pub(crate) fn is_compiling(&self) -> bool {
         let mut files = self.files().iter();
-        files.any(|file| matches!(file.compiled, Compiled::Soon))
+        files.any(|file| matches!(file.compiled, CompiledPolicy::Soon))
     }
 }
 
@@ -117,7 +117,7 @@ impl SetupReader {
         &self,
         digests: Vec<FileDigest>,
         lock: &Result<Option<Lock>, String>,
-    ) -> Vec<PolicyFile> {
+    ) -> Vec<InstalledPolicy> {
         let lock = lock.as_ref().ok().and_then(Option::as_ref);
         let wanted: Vec<(String, Digest)> = digests
             .iter()
@@ -128,9 +128,15 @@ impl SetupReader {
         for (name, path, digest) in digests {
             let compiled = match &digest {
                 Ok(digest) => self.compile(&name, &path, *digest).await,
-                Err(reason) => Compiled::Invalid(reason.clone()),
+                Err(reason) => CompiledPolicy::Invalid(reason.clone()),
             };
-            files.push(PolicyFile::new(name, &path, digest.ok(), compiled, lock));
+            files.push(InstalledPolicy::new(
+                name,
+                &path,
+                digest.ok(),
+                compiled,
+                lock,
+            ));
         }
         files
     }
@@ -141,21 +147,21 @@ impl SetupReader {
     }
 
     /// The compiled policy. It is compiled in the background, unless that takes no time.
-    async fn compile(&self, name: &str, path: &std::path::Path, digest: Digest) -> Compiled {
+    async fn compile(&self, name: &str, path: &std::path::Path, digest: Digest) -> CompiledPolicy {
         let key = (name.to_owned(), digest);
         {
             let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(known) = compiled.get(&key) {
                 return known.clone();
             }
-            compiled.insert(key.clone(), Compiled::Soon);
+            compiled.insert(key.clone(), CompiledPolicy::Soon);
         }
         let (reader, path) = (self.clone(), path.to_owned());
         let compilation = tokio::spawn(async move {
             let result = load(&reader.installation.sandbox, &key.0, &path).await;
             let result = match result {
-                Ok(policy) => Compiled::Policy(Arc::new(policy)),
-                Err(reason) => Compiled::Invalid(reason),
+                Ok(policy) => CompiledPolicy::Policy(Arc::new(policy)),
+                Err(reason) => CompiledPolicy::Invalid(reason),
             };
             let mut compiled = reader
                 .compiled
@@ -166,8 +172,8 @@ impl SetupReader {
         });
         match tokio::time::timeout(COMPILATION, compilation).await {
             Ok(Ok(compiled)) => compiled,
-            Ok(Err(error)) => Compiled::Invalid(error.to_string()),
-            Err(_) => Compiled::Soon,
+            Ok(Err(error)) => CompiledPolicy::Invalid(error.to_string()),
+            Err(_) => CompiledPolicy::Soon,
         }
     }
 }

@@ -83,7 +83,7 @@ impl Sources {
         self.fleet.get(read).await
     }
 
-    /// What has happened recently, as it was a few seconds ago.
+    /// The summary of recent runs, as it was a few seconds ago.
     pub(crate) async fn recent(&self) -> Result<Arc<Recent>, StoreError> {
         let store = self.store.clone();
         self.recent

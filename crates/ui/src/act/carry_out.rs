@@ -12,10 +12,10 @@ use crate::visit::Visit;
 
 /// The text for the record, and the runs whose events were resubmitted. The error is the text of an
 /// action that failed.
-type Outcome = Result<(String, Vec<RunId>), String>;
+type ActResult = Result<(String, Vec<RunId>), String>;
 
 /// Carries out an action. `runs` are those that its form names.
-pub(super) async fn carry_out(visit: &Visit, act: &Act, runs: &[RunId], why: &str) -> Outcome {
+pub(super) async fn carry_out(visit: &Visit, act: &Act, runs: &[RunId], why: &str) -> ActResult {
     let store = &visit.sources.store;
     match act {
         Act::Resubmit { run } => resubmit_all(store, std::slice::from_ref(run)).await,
@@ -53,7 +53,7 @@ fn in_words(error: &StoreError) -> String {
 }
 
 /// Resubmits the events of runs, one after the other. A failure ends that, and says what was done.
-async fn resubmit_all(store: &Store, runs: &[RunId]) -> Outcome {
+async fn resubmit_all(store: &Store, runs: &[RunId]) -> ActResult {
     let (mut done, mut waiting) = (Vec::new(), 0);
     for run in runs {
         match resubmit(store, run).await {
@@ -80,7 +80,7 @@ async fn resubmit_all(store: &Store, runs: &[RunId]) -> Outcome {
 
 /// Removes a hold, and resubmits the newest run that changed nothing because of it. That is looked for
 /// first, so that a failure leaves the hold.
-async fn resume(store: &Store, vault: &VaultHost, secret: &SecretName) -> Outcome {
+async fn resume(store: &Store, vault: &VaultHost, secret: &SecretName) -> ActResult {
     let holds = Holds::new(store.clone());
     let hold = holds
         .find(vault, secret)

@@ -1,4 +1,4 @@
-//! What an action will do, in sentences, before it is carried out.
+//! The consequences of an action, in sentences, before it is carried out.
 
 use keyrelay_model::AppId;
 use keyrelay_records::holds::Holds;
@@ -14,7 +14,7 @@ use crate::visit::Visit;
 /// The largest number of runs that one form resubmits.
 const RUNS: usize = 200;
 
-/// What an action will do.
+/// The consequences of an action.
 #[derive(Debug)]
 pub(super) struct Consequences {
     pub(super) lines: Vec<Markup>,
@@ -24,7 +24,7 @@ pub(super) struct Consequences {
     pub(super) is_possible: bool,
 }
 
-/// When the reconcile timer does it.
+/// The time at which the reconcile timer does it.
 const TIMER: &str =
     "The reconcile timer does that when it runs next: within a minute with the default schedule.";
 

@@ -9,7 +9,7 @@ use keyrelay_records::history::Entry;
 use keyrelay_records::{History, HistoryError, RotationRecord, Run, run_id};
 use keyrelay_store::StoreError;
 
-use super::Request;
+use super::EvidenceRequest;
 use crate::failure::PageFailure;
 use crate::sources::Sources;
 
@@ -40,7 +40,7 @@ pub(super) const COLUMNS: [&str; 18] = [
 
 /// A row of evidence.
 #[derive(Debug, Default)]
-pub(super) struct Row {
+pub(super) struct EvidenceRow {
     /// `rotation` or `current`.
     record: &'static str,
     vault: String,
@@ -65,13 +65,13 @@ pub(super) struct Row {
 
 /// The rows that are asked for.
 #[derive(Debug)]
-pub(super) struct Rows {
+pub(super) struct EvidenceRows {
     history: History,
     fleet: Arc<Fleet>,
-    request: Request,
+    request: EvidenceRequest,
 }
 
-impl Row {
+impl EvidenceRow {
     /// The cells, in the order of [`COLUMNS`].
     pub(super) fn cells(self) -> [String; 18] {
         [
@@ -97,8 +97,11 @@ impl Row {
     }
 }
 
-impl Rows {
-    pub(super) async fn new(sources: &Sources, request: Request) -> Result<Self, PageFailure> {
+impl EvidenceRows {
+    pub(super) async fn new(
+        sources: &Sources,
+        request: EvidenceRequest,
+    ) -> Result<Self, PageFailure> {
         Ok(Self {
             history: sources.history(),
             fleet: sources.fleet().await?,
@@ -107,7 +110,7 @@ impl Rows {
     }
 
     /// The rows: what apps have today, and then the rotations, the newest first.
-    pub(super) fn stream(self) -> impl Stream<Item = Result<Vec<Row>, StoreError>> + Send {
+    pub(super) fn stream(self) -> impl Stream<Item = Result<Vec<EvidenceRow>, StoreError>> + Send {
         let Self {
             history,
             fleet,
@@ -115,7 +118,7 @@ impl Rows {
         } = self;
         let request = Arc::new(request);
         let current = fleet.uses.iter().filter(|it| is_asked_for(&request, it));
-        let current: Vec<Row> = current.map(of_use).collect();
+        let current: Vec<EvidenceRow> = current.map(of_use).collect();
         let oldest = run_id::from(request.from);
         let rotations = rotations_of(history, oldest, request);
         stream::once(async move { Ok(current) }).chain(rotations)
@@ -126,8 +129,8 @@ impl Rows {
 fn rotations_of(
     history: History,
     oldest: String,
-    request: Arc<Request>,
-) -> impl Stream<Item = Result<Vec<Row>, StoreError>> + Send {
+    request: Arc<EvidenceRequest>,
+) -> impl Stream<Item = Result<Vec<EvidenceRow>, StoreError>> + Send {
     let (sender, receiver) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         let sent = send_rotations(&history, &oldest, &request, &sender).await;
@@ -145,8 +148,8 @@ fn rotations_of(
 async fn send_rotations(
     history: &History,
     oldest: &str,
-    request: &Request,
-    sender: &tokio::sync::mpsc::Sender<Result<Vec<Row>, StoreError>>,
+    request: &EvidenceRequest,
+    sender: &tokio::sync::mpsc::Sender<Result<Vec<EvidenceRow>, StoreError>>,
 ) -> Result<(), StoreError> {
     let mut parts = std::pin::pin!(history.entries(oldest));
     while let Some(part) = parts.try_next().await? {
@@ -165,19 +168,19 @@ async fn send_rotations(
     Ok(())
 }
 
-fn is_of(request: &Request, vault: &str, secret: &str) -> bool {
+fn is_of(request: &EvidenceRequest, vault: &str, secret: &str) -> bool {
     let of_vault = request.vault.as_ref();
     let of_secret = request.secret.as_ref();
     of_vault.is_none_or(|it| it.as_str().eq_ignore_ascii_case(vault))
         && of_secret.is_none_or(|it| it.as_str().eq_ignore_ascii_case(secret))
 }
 
-fn is_asked_for(request: &Request, it: &Use) -> bool {
+fn is_asked_for(request: &EvidenceRequest, it: &Use) -> bool {
     is_of(request, &it.vault, &it.secret)
 }
 
 /// Whether the run of an entry may have rows. A run without a summary is read to tell.
-fn may_be_asked_for(request: &Request, entry: &Entry) -> bool {
+fn may_be_asked_for(request: &EvidenceRequest, entry: &Entry) -> bool {
     let id = match entry {
         Entry::Summary(summary) => {
             let event = summary.event.as_ref();
@@ -194,9 +197,9 @@ fn may_be_asked_for(request: &Request, entry: &Entry) -> bool {
 
 async fn of_entry(
     history: &History,
-    request: &Request,
+    request: &EvidenceRequest,
     entry: Entry,
-) -> Result<Vec<Row>, StoreError> {
+) -> Result<Vec<EvidenceRow>, StoreError> {
     let id = match entry {
         Entry::Summary(summary) => summary.id,
         Entry::WithoutSummary(id) => id,
@@ -206,16 +209,16 @@ async fn of_entry(
         Ok(run) => Ok(of_run(request, &run)),
         Err(HistoryError::Store(error @ StoreError::Unavailable { .. })) => Err(error),
         // Removed meanwhile, or unreadable: the reader learns that it is missing.
-        Err(error) => Ok(vec![Row {
+        Err(error) => Ok(vec![EvidenceRow {
             record: "rotation",
             run: id.to_string(),
             message: format!("missing: {error}"),
-            ..Row::default()
+            ..EvidenceRow::default()
         }]),
     }
 }
 
-fn of_run(request: &Request, run: &Run) -> Vec<Row> {
+fn of_run(request: &EvidenceRequest, run: &Run) -> Vec<EvidenceRow> {
     let Some(event) = &run.event else {
         return Vec::new();
     };
@@ -223,7 +226,7 @@ fn of_run(request: &Request, run: &Run) -> Vec<Row> {
         return Vec::new();
     }
     let policy = run.policy.as_ref();
-    let row = || Row {
+    let row = || EvidenceRow {
         record: "rotation",
         vault: event.vault_host.clone(),
         secret: event.name.clone(),
@@ -234,15 +237,15 @@ fn of_run(request: &Request, run: &Run) -> Vec<Row> {
         cause: run.cause.as_str().to_owned(),
         policy: policy.map(|it| it.name.clone()).unwrap_or_default(),
         policy_digest: policy.map(|it| it.digest.clone()).unwrap_or_default(),
-        ..Row::default()
+        ..EvidenceRow::default()
     };
-    let ended = run.ended.as_ref().map(|ended| Row {
+    let ended = run.ended.as_ref().map(|ended| EvidenceRow {
         verdict: ended.verdict.as_str().to_owned(),
         time: moment(run.started),
         message: ended.message.clone(),
         ..row()
     });
-    let rotations = run.rotations.iter().map(|rotation| Row {
+    let rotations = run.rotations.iter().map(|rotation| EvidenceRow {
         app: rotation.app.to_string(),
         verdict: rotation.outcome.verdict.as_str().to_owned(),
         evidence: rotation
@@ -273,10 +276,10 @@ fn correlation_ids(rotation: &RotationRecord) -> String {
     ids.join(" ")
 }
 
-fn of_use(it: &Use) -> Row {
+fn of_use(it: &Use) -> EvidenceRow {
     let current = it.current.as_ref();
     let by_azure = || "taken by Azure itself".to_owned();
-    Row {
+    EvidenceRow {
         record: "current",
         vault: it.vault.clone(),
         secret: it.secret.clone(),
@@ -289,7 +292,7 @@ fn of_use(it: &Use) -> Row {
             .unwrap_or_default(),
         time: current.map(|it| moment(it.at)).unwrap_or_default(),
         message: it.reason.clone(),
-        ..Row::default()
+        ..EvidenceRow::default()
     }
 }
 

@@ -53,7 +53,7 @@ fn content(visit: &Visit, query: &FleetQuery, fleet: &Fleet) -> Markup {
     }
 }
 
-/// What is missing in the fleet.
+/// Remarks on what is missing in the fleet.
 pub(crate) fn remarks(fleet: &Fleet) -> Markup {
     html! {
         @if fleet.swept.is_none() {

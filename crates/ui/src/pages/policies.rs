@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::rule::{grant, limits, secret_of};
 use crate::failure::PageFailure;
 use crate::page::{Page, Section, badge, empty, field, notice, short};
-use crate::setup::{Compiled, LockState, PolicyFile, Setup};
+use crate::setup::{CompiledPolicy, InstalledPolicy, LockState, Setup};
 use crate::visit::Visit;
 
 pub(crate) async fn show(Extension(visit): Extension<Visit>) -> Result<Response, PageFailure> {
@@ -28,7 +28,7 @@ pub(crate) async fn show(Extension(visit): Extension<Visit>) -> Result<Response,
     Ok(Page::new("Policies", Section::Policies, content).respond(&visit))
 }
 
-fn table(visit: &Visit, files: &[PolicyFile]) -> Markup {
+fn table(visit: &Visit, files: &[InstalledPolicy]) -> Markup {
     let caption = "Policies, by name";
     html! {
         div.table tabindex="0" role="region" aria-label=(caption) {
@@ -49,9 +49,9 @@ fn table(visit: &Visit, files: &[PolicyFile]) -> Markup {
                             td { (state(file)) }
                             td.remark {
                                 @match &file.compiled {
-                                    Compiled::Policy(policy) => (policy.about().summary),
-                                    Compiled::Soon => "",
-                                    Compiled::Invalid(reason) => (reason),
+                                    CompiledPolicy::Policy(policy) => (policy.about().summary),
+                                    CompiledPolicy::Soon => "",
+                                    CompiledPolicy::Invalid(reason) => (reason),
                                 }
                             }
                             td { @if let Some(digest) = file.digest { (short(&digest.to_string())) } }
@@ -63,10 +63,10 @@ fn table(visit: &Visit, files: &[PolicyFile]) -> Markup {
     }
 }
 
-fn state(file: &PolicyFile) -> Markup {
+fn state(file: &InstalledPolicy) -> Markup {
     match (&file.compiled, file.quarantined()) {
         (_, Some(_)) => badge("bad", "quarantined"),
-        (Compiled::Soon, None) => badge("dim", "being compiled"),
+        (CompiledPolicy::Soon, None) => badge("dim", "being compiled"),
         _ => badge("good", "loads"),
     }
 }
@@ -130,11 +130,11 @@ pub(crate) async fn show_one(
     Ok(Page::new(format!("Policy {name}"), Section::Policies, content).respond(&visit))
 }
 
-fn description(file: &PolicyFile) -> Markup {
+fn description(file: &InstalledPolicy) -> Markup {
     html! {
         dl {
             @match &file.compiled {
-                Compiled::Policy(policy) => {
+                CompiledPolicy::Policy(policy) => {
                     @let about = policy.about();
                     (field("Describes itself", html! { (about.name) " " (about.version) ": " (about.summary) }))
                     (field("Decides about", about.occurrences.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
@@ -143,8 +143,8 @@ fn description(file: &PolicyFile) -> Markup {
                         View::Settings => "all settings by name",
                     }))
                 }
-                Compiled::Soon => (field("State", "it is being compiled: open the page again in a few seconds")),
-                Compiled::Invalid(_) => (field("State", "it is no policy")),
+                CompiledPolicy::Soon => (field("State", "it is being compiled: open the page again in a few seconds")),
+                CompiledPolicy::Invalid(_) => (field("State", "it is no policy")),
             }
             @if let Some(digest) = file.digest { (field("Digest", html! { code.break { (digest) } })) }
             @if let Some(bytes) = file.bytes { (field("Size", format!("{bytes} bytes"))) }
@@ -194,7 +194,7 @@ fn rules_of<'a>(config: &'a Config, name: &'a str) -> impl Iterator<Item = &'a R
     })
 }
 
-fn cases(file: &PolicyFile) -> Markup {
+fn cases(file: &InstalledPolicy) -> Markup {
     html! {
         @if file.cases.is_empty() {
             (empty("Its project, with its cases, is not in the folder."))

@@ -32,9 +32,9 @@ const USES: usize = 50;
 /// The number of runs that are listed, and whose events tell the versions.
 const RUNS: usize = 20;
 
-/// What a page is about.
+/// The secret that a page is about.
 #[derive(Debug)]
-struct Subject {
+struct PageSecret {
     vault: VaultHost,
     secret: SecretName,
 }
@@ -45,11 +45,11 @@ pub(crate) async fn show(
     RawQuery(query): RawQuery,
 ) -> Result<Response, PageFailure> {
     let missing = |error: keyrelay_model::NameError| PageFailure::missing(error.to_string());
-    let subject = Subject {
+    let subject = PageSecret {
         vault: vault.parse().map_err(missing)?,
         secret: secret.parse().map_err(missing)?,
     };
-    let Subject { vault, secret } = &subject;
+    let PageSecret { vault, secret } = &subject;
     let fleet = visit.sources.fleet().await?;
     let name = secret.as_str().to_lowercase();
     let is_of = |it: &&Use| it.vault == vault.as_str() && it.secret == name;
@@ -74,7 +74,7 @@ pub(crate) async fn show(
         USES,
     );
     let shown = page.of(&uses);
-    let future = future::Future {
+    let future = future::FutureRotation {
         setup: &setup,
         vault,
         secret,
@@ -116,7 +116,7 @@ fn by_app<'a>(uses: &[&'a Use]) -> Vec<(&'a keyrelay_model::AppId, Vec<&'a Index
     order.into_iter().map(references).collect()
 }
 
-async fn last_runs(visit: &Visit, subject: &Subject) -> Result<FoundRuns, PageFailure> {
+async fn last_runs(visit: &Visit, subject: &PageSecret) -> Result<FoundRuns, PageFailure> {
     let pattern: Result<SecretPattern, _> = subject.secret.as_str().parse();
     let filter = RunFilter {
         secrets: pattern.into_iter().collect(),
@@ -141,7 +141,7 @@ fn status(hold: Option<&Hold>) -> Markup {
     }
 }
 
-fn buttons(visit: &Visit, Subject { vault, secret }: &Subject, is_held: bool) -> Markup {
+fn buttons(visit: &Visit, PageSecret { vault, secret }: &PageSecret, is_held: bool) -> Markup {
     let (vault, secret) = (vault.clone(), secret.clone());
     let act = match is_held {
         true => Act::Resume { vault, secret },
@@ -154,7 +154,12 @@ fn buttons(visit: &Visit, Subject { vault, secret }: &Subject, is_held: bool) ->
     }
 }
 
-fn users(visit: &Visit, Subject { vault, secret }: &Subject, page: Pager, uses: &[&Use]) -> Markup {
+fn users(
+    visit: &Visit,
+    PageSecret { vault, secret }: &PageSecret,
+    page: Pager,
+    uses: &[&Use],
+) -> Markup {
     let links = &visit.links;
     let caption = format!("Uses {} to {} of {}", page.begin + 1, page.end, uses.len());
     let link = |page: usize| {
@@ -172,7 +177,7 @@ fn users(visit: &Visit, Subject { vault, secret }: &Subject, page: Pager, uses: 
     }
 }
 
-fn last(visit: &Visit, Subject { vault, secret }: &Subject, runs: &FoundRuns) -> Markup {
+fn last(visit: &Visit, PageSecret { vault, secret }: &PageSecret, runs: &FoundRuns) -> Markup {
     let all = RunsQuery {
         vault: vault.to_string(),
         secret: secret.to_string(),
@@ -188,7 +193,7 @@ fn last(visit: &Visit, Subject { vault, secret }: &Subject, runs: &FoundRuns) ->
     }
 }
 
-fn export(visit: &Visit, Subject { vault, secret }: &Subject) -> Markup {
+fn export(visit: &Visit, PageSecret { vault, secret }: &PageSecret) -> Markup {
     html! {
         p { "When it was rotated, who had which version when, and how that is proven." }
         form.filters method="get" action=(visit.links.export("")) aria-label="Evidence" {

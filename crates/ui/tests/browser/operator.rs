@@ -1,4 +1,4 @@
-//! What an operator does, with scripts and without.
+//! The work of an operator, with scripts and without.
 
 use thirtyfour::prelude::*;
 

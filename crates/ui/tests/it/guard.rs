@@ -1,4 +1,4 @@
-//! What the pages refuse: foreign hosts, requests without a session, forms of other sites.
+//! Refusals: foreign hosts, requests without a session, forms of other sites.
 
 use reqwest::header::{HOST, LOCATION, ORIGIN, SET_COOKIE};
 

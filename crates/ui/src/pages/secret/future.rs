@@ -1,4 +1,4 @@
-//! What a rotation now would do, as a table of the apps.
+//! The dry run of a rotation, as a table of the apps.
 
 use keyrelay_config::Mode;
 use keyrelay_model::{AppId, ObjectKind, SecretName, VaultHost};
@@ -7,12 +7,12 @@ use maud::{Markup, html};
 
 use crate::dry_run::{DryResult, DryRotation, DryRun, NEXT_VERSION, event_now};
 use crate::page::{app_link, badge, difference, empty, lines, notice};
-use crate::setup::{Compiled, Setup};
+use crate::setup::{CompiledPolicy, Setup};
 use crate::visit::Visit;
 
 /// The rotation that would begin now.
 #[derive(Debug)]
-pub(super) struct Future<'a> {
+pub(super) struct FutureRotation<'a> {
     pub(super) setup: &'a Setup,
     pub(super) vault: &'a VaultHost,
     pub(super) secret: &'a SecretName,
@@ -20,7 +20,7 @@ pub(super) struct Future<'a> {
     pub(super) is_held: bool,
 }
 
-impl Future<'_> {
+impl FutureRotation<'_> {
     /// The section of the page, for these apps.
     pub(super) async fn section(
         &self,
@@ -44,14 +44,14 @@ impl Future<'_> {
             );
         }
         let policy = match file.map(|file| &file.compiled) {
-            Some(Compiled::Policy(policy)) => policy,
-            Some(Compiled::Soon) => {
+            Some(CompiledPolicy::Policy(policy)) => policy,
+            Some(CompiledPolicy::Soon) => {
                 return notice(
                     "dim",
                     "The policy is being compiled. Open the page again in a few seconds.",
                 );
             }
-            Some(Compiled::Invalid(_)) | None => {
+            Some(CompiledPolicy::Invalid(_)) | None => {
                 return notice(
                     "bad",
                     html! { "It would fail: there is no policy " (route.policy) " in " (self.setup.folder) "." },

@@ -19,15 +19,15 @@ const AT_ONCE: usize = 16;
 
 /// The versions of a secret.
 #[derive(Debug)]
-pub(super) struct Versions {
+pub(super) struct KnownVersions {
     /// The newest first.
-    known: Vec<Version>,
+    known: Vec<KnownVersion>,
     /// The kind of the object, as its newest event tells.
     pub(super) kind: ObjectKind,
 }
 
 #[derive(Debug, Default)]
-struct Version {
+struct KnownVersion {
     name: String,
     /// The time of its event.
     created: Option<Timestamp>,
@@ -46,8 +46,8 @@ pub(super) async fn read(
     history: &History,
     runs: &[Summary],
     uses: &[&Use],
-) -> Result<Versions, StoreError> {
-    let mut versions: BTreeMap<String, Version> = BTreeMap::new();
+) -> Result<KnownVersions, StoreError> {
+    let mut versions: BTreeMap<String, KnownVersion> = BTreeMap::new();
     let mut kind = None;
     let ids: Vec<RunId> = runs.iter().map(|run| run.id.clone()).collect();
     let read = stream::iter(ids).map(|id| async move { history.read(&id).await });
@@ -72,10 +72,10 @@ pub(super) async fn read(
             version.first_use = Some(first.min(current.at));
         }
     }
-    let mut known: Vec<Version> = versions.into_values().collect();
+    let mut known: Vec<KnownVersion> = versions.into_values().collect();
     known.sort_by_key(|it| std::cmp::Reverse(it.created.or(it.first_use)));
     let kind = kind.unwrap_or(ObjectKind::Secret);
-    Ok(Versions { known, kind })
+    Ok(KnownVersions { known, kind })
 }
 
 fn kind_of(run: &Run) -> Option<ObjectKind> {
@@ -85,16 +85,16 @@ fn kind_of(run: &Run) -> Option<ObjectKind> {
         .find(|kind| kind.as_str() == word)
 }
 
-fn entry<'a>(versions: &'a mut BTreeMap<String, Version>, name: &str) -> &'a mut Version {
+fn entry<'a>(versions: &'a mut BTreeMap<String, KnownVersion>, name: &str) -> &'a mut KnownVersion {
     versions
         .entry(name.to_lowercase())
-        .or_insert_with(|| Version {
+        .or_insert_with(|| KnownVersion {
             name: name.to_owned(),
-            ..Version::default()
+            ..KnownVersion::default()
         })
 }
 
-fn add_run(versions: &mut BTreeMap<String, Version>, run: Run) {
+fn add_run(versions: &mut BTreeMap<String, KnownVersion>, run: Run) {
     let Some(event) = run.event else { return };
     let Some(name) = &event.version else { return };
     let version = entry(versions, name);
@@ -107,7 +107,7 @@ fn add_run(versions: &mut BTreeMap<String, Version>, run: Run) {
     }
 }
 
-pub(super) fn table(links: &Links, versions: &Versions) -> Markup {
+pub(super) fn table(links: &Links, versions: &KnownVersions) -> Markup {
     let caption = "Versions that events and apps tell of, the newest first";
     html! {
         @if versions.known.is_empty() {

@@ -7,12 +7,12 @@ use keyrelay_sandbox::{Digest, Lock, Policy, precompiled_file};
 
 /// A policy of the function app, with its entry in the lock.
 #[derive(Debug)]
-pub(crate) struct PolicyFile {
+pub(crate) struct InstalledPolicy {
     pub(crate) name: String,
     pub(crate) digest: Option<Digest>,
     /// The size of the file.
     pub(crate) bytes: Option<u64>,
-    pub(crate) compiled: Compiled,
+    pub(crate) compiled: CompiledPolicy,
     pub(crate) locked: LockState,
     /// Whether there is a precompiled file beside it.
     pub(crate) is_precompiled: bool,
@@ -22,7 +22,7 @@ pub(crate) struct PolicyFile {
 
 /// A policy, compiled or not.
 #[derive(Debug, Clone)]
-pub(crate) enum Compiled {
+pub(crate) enum CompiledPolicy {
     Policy(Arc<Policy>),
     /// It is being compiled.
     Soon,
@@ -43,12 +43,12 @@ pub(crate) enum LockState {
     Changed,
 }
 
-impl PolicyFile {
+impl InstalledPolicy {
     pub(super) fn new(
         name: String,
         path: &Path,
         digest: Option<Digest>,
-        compiled: Compiled,
+        compiled: CompiledPolicy,
         lock: Option<&Lock>,
     ) -> Self {
         let entry = lock.map(|lock| lock.get(&name).map(|entry| entry.digest));
@@ -72,12 +72,15 @@ impl PolicyFile {
     /// The reason why keyrelay-host would not run it. None: it would.
     pub(crate) fn quarantined(&self) -> Option<String> {
         match (&self.compiled, self.locked) {
-            (Compiled::Invalid(reason), _) => Some(reason.clone()),
+            (CompiledPolicy::Invalid(reason), _) => Some(reason.clone()),
             (_, LockState::NotNamed) => Some("policies.lock does not name it".to_owned()),
             (_, LockState::Changed) => {
                 Some("its digest is not the one in policies.lock".to_owned())
             }
-            (Compiled::Policy(_) | Compiled::Soon, LockState::NoLock | LockState::Locked) => None,
+            (
+                CompiledPolicy::Policy(_) | CompiledPolicy::Soon,
+                LockState::NoLock | LockState::Locked,
+            ) => None,
         }
     }
 }
