@@ -1,4 +1,4 @@
-//! Writes a store of many apps and runs into a new folder, and measures every page:
+//! Writes a store of many apps and runs into a folder, unless there is one, and measures every page:
 //! `cargo run --release --package keyrelay-ui --example pages_at_scale -- FOLDER [APPS] [RUNS]`.
 //!
 //! A page is requested three times: the first one reads what the others find in memory.
@@ -38,11 +38,14 @@ async fn main() -> anyhow::Result<()> {
     let mut number = |default: u32| arguments.next().map_or(Ok(default), |text| text.parse());
     let (apps, runs) = (number(10_000)?, number(100_000)?);
     let folder = Path::new(&folder);
+    let is_new = !folder.join("store").exists();
     let store = Store::folder(&folder.join("store"))?;
-    let begin = Instant::now();
-    fill_index(&store, apps).await?;
-    fill_history(&store, apps, runs).await?;
-    println!("filled in {} s", begin.elapsed().as_secs());
+    if is_new {
+        let begin = Instant::now();
+        fill_index(&store, apps).await?;
+        fill_history(&store, apps, runs).await?;
+        println!("filled in {} s", begin.elapsed().as_secs());
+    }
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let port = listener.local_addr()?.port();
     let session = SessionToken::random("measurement", port).context("no random numbers")?;

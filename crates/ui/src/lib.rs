@@ -17,6 +17,7 @@ mod recent;
 mod router;
 mod search;
 mod setup;
+mod snapshot;
 mod sources;
 mod visit;
 

@@ -28,8 +28,12 @@ impl Links {
         format!("{}{path}", self.0)
     }
 
+    /// The path at which the pages are mounted, or the root.
     pub(crate) fn overview(&self) -> String {
-        self.at("/")
+        match self.0.is_empty() {
+            true => self.at("/"),
+            false => self.at(""),
+        }
     }
 
     /// A page with a query, which may be empty.
@@ -116,7 +120,8 @@ mod tests {
         let id = id.replace(" (x)", "(x)");
         let app = format!("{id}/slots/staging").parse().unwrap();
         assert_eq!(links.app(&app), "/ui/apps/s/g%28x%29/orders/slots/staging");
-        assert_eq!(links.overview(), "/ui/");
+        assert_eq!(links.overview(), "/ui");
+        assert_eq!(Links::new("").overview(), "/");
         assert_eq!(Links::new("").fleet("q=a"), "/fleet?q=a");
     }
 }

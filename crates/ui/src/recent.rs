@@ -1,15 +1,13 @@
 //! A summary of recent runs: the counts of a day, the failures, and the secrets that expire soon.
 
 use std::collections::{BTreeMap, HashSet};
-use std::pin::pin;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use keyrelay_records::resubmission::FailedSearch;
 use keyrelay_records::summary::Summary;
 use keyrelay_records::{History, RunId, run_id};
-use keyrelay_store::{Store, StoreError};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -24,9 +22,6 @@ const AT_ONCE: usize = 16;
 
 /// The largest number of runs in each list.
 const LISTED: usize = 10;
-
-/// The largest number of runs that are looked at.
-const RUNS: usize = 200_000;
 
 /// A summary of recent runs.
 #[derive(Debug, Default)]
@@ -53,51 +48,35 @@ pub(crate) struct Expiring {
 }
 
 impl Recent {
-    /// Reads the summaries of the last 31 days.
-    pub(crate) async fn read(store: &Store) -> Result<Self, StoreError> {
-        let now = store.now();
+    /// The summary of these runs, the newest first. It reads when secrets expire.
+    pub(crate) async fn of(runs: &[Summary], now: Timestamp, history: &History) -> Self {
         let ago = |time: Duration| now.checked_sub(time).unwrap_or(Timestamp::UNIX_EPOCH);
-        let (day, week) = (ago(DAY), ago(FAILED));
-        let history = &History::new(store.clone());
-        let oldest = run_id::from(ago(EXPIRING));
-        let mut parts = pin!(history.entries(&oldest));
+        let [day, week, month] = [DAY, FAILED, EXPIRING].map(|time| run_id::from(ago(time)));
+        let since = |oldest: String| {
+            runs.iter()
+                .take_while(move |run| run.id.as_str() >= oldest.as_str())
+        };
         let mut recent = Self::default();
-        let (mut failed, mut expiry) = (FailedSearch::default(), ExpirySearch::default());
-        let mut seen = 0;
-        while seen < RUNS
-            && let Some(part) = parts.try_next().await?
-        {
-            let summaries = stream::iter(part).map(|entry| history.summary(entry));
-            let mut summaries = summaries.buffered(AT_ONCE);
-            while let Some(summary) = summaries.try_next().await? {
-                let Some(summary) = summary else { continue };
-                seen += 1;
-                let began = summary.id.began().unwrap_or(Timestamp::UNIX_EPOCH);
-                expiry.add(&summary);
-                if began >= week {
-                    failed.add(&summary);
-                }
-                if began >= day {
-                    recent.add_of_day(summary);
-                }
-            }
-        }
+        since(day).for_each(|run| recent.add_of_day(run));
+        let mut failed = FailedSearch::default();
+        since(week).for_each(|run| failed.add(run));
         recent.failed = failed.found();
         recent.failed.sort_by(|a, b| b.id.cmp(&a.id));
+        let mut expiry = ExpirySearch::default();
+        since(month).for_each(|run| expiry.add(run));
         recent.expiring = expiry.read(history).await;
-        Ok(recent)
+        recent
     }
 
-    fn add_of_day(&mut self, summary: Summary) {
+    fn add_of_day(&mut self, summary: &Summary) {
         for verdict in summary.verdicts() {
             *self.verdicts.entry(verdict.as_str()).or_default() += 1;
         }
         let mut verdicts = summary.verdicts();
         let has_changed =
             verdicts.any(|it| matches!(it.as_str(), "verified" | "refreshed" | "rolled back"));
-        drop(verdicts);
         if has_changed && self.changed.len() < LISTED {
-            self.changed.push(summary);
+            self.changed.push(summary.clone());
         }
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use keyrelay_records::filters::RunFilter;
 use keyrelay_records::fleet::Fleet;
 use keyrelay_records::{History, Pending};
 use keyrelay_store::{Store, StoreError};
 
 use crate::cached::Cached;
-use crate::recent::Recent;
+use crate::search::{Bounds, FoundRuns, find};
 use crate::setup::{Installation, Setup, SetupReader};
+use crate::snapshot::Snapshot;
 
 /// The age of the oldest run whose failure counts in the fleet, as for `keyrelay status`.
 const RUNS_OF: Duration = Duration::from_hours(24 * 7);
@@ -24,7 +26,7 @@ pub struct Sources {
     pub(crate) store: Store,
     setup: SetupReader,
     fleet: Cached<Fleet>,
-    recent: Cached<Recent>,
+    snapshot: Cached<Snapshot>,
     setups: Cached<Setup>,
 }
 
@@ -40,7 +42,7 @@ impl Sources {
             store,
             setup: SetupReader::new(installation),
             fleet: Cached::new(fresh),
-            recent: Cached::new(fresh),
+            snapshot: Cached::new(fresh),
             setups: Cached::new(fresh),
         }
     }
@@ -48,8 +50,8 @@ impl Sources {
     /// Reads what the pages keep in memory, so that the first one does not wait for it. A failure is
     /// that of the first page.
     pub async fn warm_up(&self) {
-        let (fleet, recent) = tokio::join!(self.fleet(), self.recent());
-        for error in [fleet.err(), recent.err()].into_iter().flatten() {
+        let (fleet, snapshot) = tokio::join!(self.fleet(), self.snapshot());
+        for error in [fleet.err(), snapshot.err()].into_iter().flatten() {
             tracing::warn!("the store cannot be read yet: {error}");
         }
         self.setup().await;
@@ -58,7 +60,7 @@ impl Sources {
     /// Forgets what an action may have changed.
     pub(crate) fn invalidate(&self) {
         self.fleet.invalidate();
-        self.recent.invalidate();
+        self.snapshot.invalidate();
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -83,12 +85,22 @@ impl Sources {
         self.fleet.get(read).await
     }
 
-    /// The summary of recent runs, as it was a few seconds ago.
-    pub(crate) async fn recent(&self) -> Result<Arc<Recent>, StoreError> {
+    /// The run history as it was a few seconds ago.
+    pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, StoreError> {
         let store = self.store.clone();
-        self.recent
-            .get(|| async move { Recent::read(&store).await })
+        self.snapshot
+            .get(|| async move { Snapshot::read(&store).await })
             .await
+    }
+
+    /// Finds runs, the newest ones as they are now.
+    pub(crate) async fn find_runs(
+        &self,
+        filter: &RunFilter,
+        bounds: &Bounds,
+    ) -> Result<FoundRuns, StoreError> {
+        let snapshot = self.snapshot().await?;
+        find(&self.history(), &snapshot, filter, bounds).await
     }
 
     /// The configuration and the policies, as they were a few seconds ago.

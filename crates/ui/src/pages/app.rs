@@ -15,7 +15,7 @@ use crate::act::Act;
 use crate::failure::PageFailure;
 use crate::page::{Page, Section, ago, empty, field, secret_link, time};
 use crate::query::RunsQuery;
-use crate::search::{Bounds, find};
+use crate::search::Bounds;
 use crate::visit::Visit;
 
 /// The number of runs that are listed.
@@ -57,11 +57,11 @@ async fn page(visit: &Visit, id: &str) -> Result<Response, PageFailure> {
         limit: RUNS,
         ..Bounds::default()
     };
-    let (history, pending) = (visit.sources.history(), visit.sources.pending());
+    let pending = visit.sources.pending();
     let (fleet, work, runs) = tokio::join!(
         visit.sources.fleet(),
         pending.of_app(&app),
-        find(&history, &filter, &bounds),
+        visit.sources.find_runs(&filter, &bounds),
     );
     let (fleet, work, runs) = (fleet?, work?, runs?);
     let of_app = fleet.uses.iter().filter(|it| it.app == app);

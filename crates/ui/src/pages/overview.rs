@@ -29,22 +29,23 @@ pub(crate) async fn show(Extension(visit): Extension<Visit>) -> Result<Response,
         visit.sources.pending(),
         Holds::new(visit.sources.store.clone()),
     );
-    let (fleet, recent, pending, holds, setup) = tokio::join!(
+    let (fleet, snapshot, pending, holds, setup) = tokio::join!(
         visit.sources.fleet(),
-        visit.sources.recent(),
+        visit.sources.snapshot(),
         pending.list(),
         holds.list(),
         visit.sources.setup(),
     );
-    let (fleet, recent, pending) = (fleet?, recent?, pending?);
+    let (fleet, snapshot, pending) = (fleet?, snapshot?, pending?);
+    let recent = &snapshot.recent;
     let now = visit.sources.now();
     let content = html! {
         (remarks(&fleet))
         (counts(&visit, &fleet))
-        (failures(&visit, &fleet, &recent, now))
+        (failures(&visit, &fleet, recent, now))
         (held(&visit, holds?))
         h2 { "The last day" }
-        (last_day(&visit, &recent, now))
+        (last_day(&visit, recent, now))
         h2 { "Expires next" }
         (expiring(&visit, &recent.expiring, now))
         h2 { "Open work" }

@@ -11,7 +11,7 @@ use crate::failure::PageFailure;
 use crate::form;
 use crate::page::{Page, Section, empty, time_or};
 use crate::query::{Pairs, RunsQuery};
-use crate::search::{Bounds, FoundRuns, find};
+use crate::search::{Bounds, FoundRuns};
 use crate::visit::Visit;
 
 /// The number of runs on a page.
@@ -28,7 +28,7 @@ pub(crate) async fn show(
         before: query.before.clone(),
         limit: RUNS,
     };
-    let found = find(&visit.sources.history(), &filter, &bounds).await?;
+    let found = visit.sources.find_runs(&filter, &bounds).await?;
     let content = html! {
         (filters(&visit, &query))
         (form::errors(&errors))

@@ -23,7 +23,7 @@ use crate::failure::PageFailure;
 use crate::form;
 use crate::page::{Page, Pager, Section, empty, notice, pager, time};
 use crate::query::{Pairs, RunsQuery, to_query};
-use crate::search::{Bounds, FoundRuns, find};
+use crate::search::{Bounds, FoundRuns};
 use crate::visit::Visit;
 
 /// The number of uses on a page. The policy is evaluated for the apps of one page.
@@ -127,7 +127,7 @@ async fn last_runs(visit: &Visit, subject: &PageSecret) -> Result<FoundRuns, Pag
         limit: RUNS,
         ..Bounds::default()
     };
-    Ok(find(&visit.sources.history(), &filter, &bounds).await?)
+    Ok(visit.sources.find_runs(&filter, &bounds).await?)
 }
 
 fn status(hold: Option<&Hold>) -> Markup {

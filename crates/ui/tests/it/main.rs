@@ -11,6 +11,7 @@ mod browser;
 mod escaping;
 mod evidence;
 mod guard;
+mod mounted;
 mod pages;
 mod scale;
 #[path = "../support/site.rs"]
