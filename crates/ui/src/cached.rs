@@ -1,4 +1,4 @@
-//! A value that takes long to read, kept in memory for a while.
+//! A value that may take long to read, kept in memory for a while.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,8 +11,11 @@ const SHARE: u32 = 10;
 /// The time for which an old value is shown while a new one is read.
 const STALE: Duration = Duration::from_secs(60);
 
-/// A cached value. An old one is shown while a new one is read in the background, so that no page
-/// waits for it.
+/// The time that a page waits for a new value.
+const QUICK: Duration = Duration::from_millis(300);
+
+/// A cached value. If it takes long to read, an old one is shown while a new one is read in the
+/// background, so that no page waits for it.
 #[derive(Debug)]
 pub(crate) struct Cached<T>(Arc<Shared<T>>);
 
@@ -64,7 +67,7 @@ impl<T: Send + Sync + 'static> Cached<T> {
         }))
     }
 
-    /// The value, or a value of up to a minute ago while `read` reads a new one.
+    /// The value, or one of up to a minute ago while `read` reads a new one for long.
     pub(crate) async fn get<E, F>(&self, read: impl FnOnce() -> F) -> Result<Arc<T>, E>
     where
         E: std::fmt::Display + Send + 'static,
@@ -119,6 +122,9 @@ impl<T> Shared<T> {
         if age < fresh {
             return Lookup::Fresh(value);
         }
+        if entry.took < QUICK {
+            return Lookup::Missing;
+        }
         let is_first = !std::mem::replace(&mut slot.is_read_in_background, true);
         Lookup::Stale(value, is_first)
     }
@@ -150,6 +156,11 @@ mod tests {
         *cached.get(read).await.unwrap()
     }
 
+    /// Makes the value one that has taken long to read.
+    fn slow(cached: &Cached<u32>, took: Duration) {
+        cached.0.slot().entry.as_mut().unwrap().took = took;
+    }
+
     /// Makes the value older.
     fn age(cached: &Cached<u32>, by: Duration) {
         let mut slot = cached.0.slot();
@@ -169,10 +180,19 @@ mod tests {
         let cached = Cached::new(Duration::from_secs(5));
         assert_eq!(get(&cached, 1).await, 1);
         assert_eq!(get(&cached, 2).await, 1);
+        slow(&cached, Duration::from_millis(400));
         age(&cached, Duration::from_secs(6));
         assert_eq!(get(&cached, 3).await, 1);
         until(&cached, 3).await;
         assert_eq!(get(&cached, 4).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_page_waits_for_a_value_that_is_quick_to_read() {
+        let cached = Cached::new(Duration::from_secs(5));
+        assert_eq!(get(&cached, 1).await, 1);
+        age(&cached, Duration::from_secs(6));
+        assert_eq!(get(&cached, 2).await, 2);
     }
 
     #[tokio::test]
@@ -189,7 +209,7 @@ mod tests {
     async fn a_value_that_takes_long_is_fresh_for_ten_times_as_long() {
         let cached = Cached::new(Duration::from_secs(5));
         assert_eq!(get(&cached, 1).await, 1);
-        cached.0.slot().entry.as_mut().unwrap().took = Duration::from_secs(2);
+        slow(&cached, Duration::from_secs(2));
         age(&cached, Duration::from_secs(19));
         assert_eq!(get(&cached, 2).await, 1);
         assert_eq!(get(&cached, 3).await, 1);

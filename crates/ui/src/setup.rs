@@ -158,10 +158,13 @@ impl SetupReader {
         }
         let (reader, path) = (self.clone(), path.to_owned());
         let compilation = tokio::spawn(async move {
-            let result = load(&reader.installation.sandbox, &key.0, &path).await;
-            let result = match result {
-                Ok(policy) => CompiledPolicy::Policy(Arc::new(policy)),
-                Err(reason) => CompiledPolicy::Invalid(reason),
+            let (name, sandbox) = (key.0.clone(), reader.installation.sandbox.clone());
+            // A task of its own, so that a panic is the end of that policy alone.
+            let loading = tokio::spawn(async move { load(&sandbox, &name, &path).await });
+            let result = match loading.await {
+                Ok(Ok(policy)) => CompiledPolicy::Policy(Arc::new(policy)),
+                Ok(Err(reason)) => CompiledPolicy::Invalid(reason),
+                Err(error) => CompiledPolicy::Invalid(error.to_string()),
             };
             let mut compiled = reader
                 .compiled

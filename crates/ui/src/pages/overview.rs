@@ -1,11 +1,10 @@
 //! The overview: the page that an operator opens first.
 
-use std::collections::BTreeMap;
+mod work;
 
 use axum::Extension;
 use axum::response::Response;
 use jiff::Timestamp;
-use keyrelay_records::PendingKeys;
 use keyrelay_records::fleet::{Fleet, State, Use};
 use keyrelay_records::holds::{Hold, Holds};
 use maud::{Markup, html};
@@ -49,7 +48,9 @@ pub(crate) async fn show(Extension(visit): Extension<Visit>) -> Result<Response,
         h2 { "Expires next" }
         (expiring(&visit, &recent.expiring, now))
         h2 { "Open work" }
-        (open_work(&pending, now))
+        (work::open(&pending, now))
+        h2 { "Health" }
+        (work::health(&fleet, &snapshot, &pending, now))
         h2 { "Policies" }
         (policies(&visit, &setup))
     };
@@ -139,30 +140,6 @@ fn expiring(visit: &Visit, expiring: &[Expiring], now: Timestamp) -> Markup {
                 }
             }
             @if expiring.len() > LINES { p { (expiring.len() - LINES) " more." } }
-        }
-    }
-}
-
-fn open_work(pending: &PendingKeys, now: Timestamp) -> Markup {
-    let lines: BTreeMap<&str, usize> = [
-        ("apps to be checked again", pending.work.len()),
-        ("events to be handled later", pending.events.len()),
-        ("checks of the audit log", pending.audits.len()),
-        ("changed apps to be read", pending.changed.len()),
-    ]
-    .into();
-    let due = pending.next_due();
-    html! {
-        @if lines.values().all(|count| *count == 0) && !pending.sweep {
-            (empty("None."))
-        } @else {
-            ul {
-                @for (words, count) in lines { @if count > 0 { li { strong { (count) } " " (words) } } }
-                @if pending.sweep { li { "a sweep of all apps is requested" } }
-            }
-            @if let Some(due) = due {
-                p { "Due first: " @if due <= now { "now" } @else { (ago(due, now)) } }
-            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Uses of secrets as a table, which several pages have.
 
 use jiff::Timestamp;
+use keyrelay_records::RunId;
 use keyrelay_records::fleet::Use;
 use maud::{Markup, html};
 
@@ -47,6 +48,20 @@ pub(crate) fn table(
     }
 }
 
+/// The reason for a state. The run that it names is a link.
+fn reason(links: &Links, reason: &str) -> Markup {
+    let run = reason.strip_prefix("run ").and_then(|rest| {
+        let (id, message) = rest.split_once(": ")?;
+        Some((id.parse::<RunId>().ok()?, message))
+    });
+    html! {
+        @match run {
+            Some((id, message)) => { a href=(links.run(&id)) { "run " (id) } ": " (message) }
+            None => (reason),
+        }
+    }
+}
+
 fn row(links: &Links, named: Named, it: &Use, now: Timestamp) -> Markup {
     let reference = &it.reference;
     html! {
@@ -78,7 +93,7 @@ fn row(links: &Links, named: Named, it: &Use, now: Timestamp) -> Markup {
                     small { (time(current.at)) }
                 } @else { "–" }
             }
-            td.remark { (it.reason) }
+            td.remark { (reason(links, &it.reason)) }
         }
     }
 }

@@ -70,6 +70,8 @@ async fn the_overview_leads_to_a_failed_run_in_two_clicks() {
             "Needs attention",
             "Website Contributor",
             "Resubmit them",
+            "No work is overdue",
+            "The newest run began",
             "The newest changes of apps",
         ],
     );
