@@ -1,5 +1,6 @@
 //! The driver, and one browser for each test.
 
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -80,10 +81,9 @@ impl Chromium {
             .stderr(Stdio::null())
             .kill_on_drop(true);
         let Ok(driver) = command.spawn() else {
-            #[expect(clippy::print_stdout, reason = "a test that is skipped says so")]
-            {
-                println!("SKIPPED: there is no chromedriver; install chromium and chromium-driver");
-            }
+            // Not captured, so that the output of the tests has it.
+            let message = "SKIPPED: no chromedriver; install chromium and chromium-driver\n";
+            let _ = std::io::stderr().write_all(message.as_bytes());
             return None;
         };
         let mut capabilities = DesiredCapabilities::chrome();
