@@ -47,7 +47,7 @@ impl From<StoreError> for PageFailure {
     fn from(error: StoreError) -> Self {
         Self::new(
             StatusCode::BAD_GATEWAY,
-            format!("The store cannot be read: {}", error_chain(&error)),
+            format!("The store fails: {}", error_chain(&error)),
         )
     }
 }

@@ -16,8 +16,9 @@ pub(crate) use parts::{
     short, state_badge, time, time_or, verdict_badge,
 };
 
-/// The configuration of htmx: no inline styles, no history, and what the user has opened stays open.
-const HTMX: &str = r#"{"includeIndicatorCSS":false,"history":false,"mode":"same-origin","defaultTimeout":20000,"morphIgnore":["data-htmx-powered","open"]}"#;
+/// The configuration of htmx: no inline styles, no history, a refusal replaces nothing, and what the
+/// user has opened stays open.
+const HTMX: &str = r#"{"includeIndicatorCSS":false,"history":false,"mode":"same-origin","defaultTimeout":20000,"noSwap":[204,304,"4xx","5xx"],"morphIgnore":["data-htmx-powered","open"]}"#;
 
 /// The seconds between two requests of a live page without scripts.
 const RELOAD: u32 = 5;

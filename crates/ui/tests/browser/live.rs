@@ -58,3 +58,18 @@ async fn a_pending_run_turns_green_and_open_details_stay_open() {
     browser.shows("\"vault_host\"").await;
     browser.end().await;
 }
+
+#[tokio::test]
+async fn a_live_list_stays_when_its_session_ends() {
+    let site = usual().await.serve().await;
+    let Some(browser) = Chromium::open(site, Scripts::On).await else {
+        return;
+    };
+    browser.goto("/runs?live=1").await;
+    browser.shows("Website Contributor").await;
+    browser.page.delete_all_cookies().await.unwrap();
+    // Two rounds of its requests, which are refused.
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    browser.shows("Website Contributor").await;
+    browser.end().await;
+}
