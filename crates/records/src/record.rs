@@ -187,13 +187,7 @@ impl Run {
 
     /// Whether any app was changed, or may have been.
     pub fn has_changed_something(&self) -> bool {
-        let changes = [Operation::WriteSettings, Operation::RefreshReferences]
-            .map(|operation| operation.to_string());
-        let mut requests = self
-            .rotations
-            .iter()
-            .flat_map(|rotation| &rotation.requests);
-        requests.any(|request| changes.contains(&request.operation))
+        self.rotations.iter().any(RotationRecord::has_changed_app)
     }
 
     /// Begins a run at this time of the store's clock.
@@ -280,6 +274,14 @@ impl RotationRecord {
             duration_ms: milliseconds(elapsed),
             before: None,
         }
+    }
+
+    /// Whether the app was changed, or may have been.
+    pub fn has_changed_app(&self) -> bool {
+        let changes = [Operation::WriteSettings, Operation::RefreshReferences]
+            .map(|operation| operation.to_string());
+        let mut sent = self.requests.iter().filter(|request| request.attempts > 0);
+        sent.any(|request| changes.contains(&request.operation))
     }
 }
 

@@ -36,13 +36,16 @@ pub(crate) async fn leave(
 ) -> Result<(), Outcome> {
     let Left {
         remaining,
-        named,
+        mut named,
         unlisted,
         failed,
         is_by_index,
     } = left;
     let mut failed: Vec<FailedScope> = failed.into_iter().map(FailedScope::from).collect();
     classify(services, run, &mut failed, budget).await;
+    if trigger.resumed.is_none() && budget.rotations().has_passed() {
+        named.extend(take_cut(run));
+    }
     for app in unlisted {
         let outcome = Outcome::transient("there was not enough time for the app");
         run.rotations
@@ -99,6 +102,16 @@ pub(crate) async fn leave(
         (None, false) => Err(Outcome::new(Verdict::Pending, reasons.join("; "))),
         (None, true) => Ok(()),
     }
+}
+
+/// Takes the apps out of a run that its deadline has cut before anything was changed. They are no
+/// failures, and go on with the apps that there was no time for, before second refreshes.
+fn take_cut(run: &mut Run) -> impl Iterator<Item = AppId> {
+    let is_enforced = run.mode == Some(Mode::Enforce);
+    let is_cut = move |rotation: &mut RotationRecord| {
+        is_enforced && rotation.outcome.verdict.asks_for_redelivery() && !rotation.has_changed_app()
+    };
+    run.rotations.extract_if(.., is_cut).map(|cut| cut.app)
 }
 
 /// Requests a sweep of the scope: it finds apps that have begun to reference the secret since the

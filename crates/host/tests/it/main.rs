@@ -12,6 +12,7 @@ mod grants;
 mod harness;
 mod identities;
 mod index;
+mod late_write;
 mod other_writers;
 mod pages;
 mod pins;
