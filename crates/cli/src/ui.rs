@@ -1,5 +1,7 @@
 //! `keyrelay ui`: the fleet and the run history as pages on this machine.
 
+mod cases;
+
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use crate::policy::app_around;
 use crate::sandbox;
 use crate::store_option::StoreOption;
 use crate::usage_error::require_exists;
+use cases::ProjectCases;
 
 /// Show the fleet and the run history as pages, in a browser on this machine
 ///
@@ -70,6 +73,7 @@ impl Ui {
             policies: self.policies,
             environment: BTreeMap::new(),
             sandbox: sandbox::new()?,
+            cases: Some(Arc::new(ProjectCases)),
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await;
         let listener = listener.with_context(|| format!("cannot listen on port {}", self.port))?;

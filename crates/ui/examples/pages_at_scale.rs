@@ -57,6 +57,7 @@ async fn main() -> anyhow::Result<()> {
         policies: Path::new("policies").to_owned(),
         environment: BTreeMap::new(),
         sandbox: Sandbox::new(Compilation::InProcess)?,
+        cases: None,
     };
     let router = keyrelay_ui::router(Arc::new(Sources::new(store, installation)), access);
     tokio::spawn(async move { axum::serve(listener, router).await });

@@ -4,6 +4,7 @@ mod access;
 mod act;
 mod assets;
 mod cached;
+mod cases;
 mod dry_run;
 mod evidence;
 mod failure;
@@ -22,6 +23,7 @@ mod sources;
 mod visit;
 
 pub use access::{AccessControl, Authenticate, Authentication, CsrfKey, Role, SessionToken, User};
+pub use cases::{CheckedCase, PolicyCases};
 pub use router::router;
 pub use setup::Installation;
 pub use sources::Sources;

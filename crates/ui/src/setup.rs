@@ -13,9 +13,11 @@ use keyrelay_sandbox::{
     Digest, LOCK_FILE, Lock, Policy, Sandbox, policy_digest, policy_files, read_policy,
 };
 
+use crate::cases::{CheckedCase, PolicyCases};
 pub(crate) use installed_policy::{CompiledPolicy, InstalledPolicy, LockState};
 
-/// The time that a page waits for a policy to be compiled. One with an interpreter takes seconds.
+/// The time that a page waits for a policy to be compiled, or for its cases. One with an interpreter
+/// takes seconds.
 const COMPILATION: Duration = Duration::from_millis(500);
 
 /// The folder of the function app.
@@ -29,6 +31,8 @@ pub struct Installation {
     pub environment: BTreeMap<String, String>,
     /// The sandbox that compiles and evaluates the policies.
     pub sandbox: Sandbox,
+    /// The test cases of the policies. None: they are not evaluated.
+    pub cases: Option<Arc<dyn PolicyCases>>,
 }
 
 /// The configuration and the policies, as read.
@@ -82,6 +86,17 @@ impl SetupReader {
             installation: Arc::new(installation),
             compiled: Arc::default(),
         }
+    }
+
+    /// Evaluates the test cases of a policy. None: they take longer than a page waits, the policy is
+    /// not compiled, or nothing evaluates them.
+    pub(crate) async fn evaluate_cases(&self, file: &InstalledPolicy) -> Option<Vec<CheckedCase>> {
+        let CompiledPolicy::Policy(policy) = &file.compiled else {
+            return None;
+        };
+        let cases = self.installation.cases.as_ref()?;
+        let evaluated = cases.evaluate(policy, &file.path);
+        tokio::time::timeout(COMPILATION, evaluated).await.ok()
     }
 
     /// Reads the configuration, the lock and the policies.

@@ -10,8 +10,9 @@ use keyrelay_records::{History, Pending};
 use keyrelay_store::{Store, StoreError};
 
 use crate::cached::Cached;
+use crate::cases::CheckedCase;
 use crate::search::{Bounds, FoundRuns, find};
-use crate::setup::{Installation, Setup, SetupReader};
+use crate::setup::{Installation, InstalledPolicy, Setup, SetupReader};
 use crate::snapshot::Snapshot;
 
 /// The age of the oldest run whose failure counts in the fleet, as for `keyrelay status`.
@@ -101,6 +102,11 @@ impl Sources {
     ) -> Result<FoundRuns, StoreError> {
         let snapshot = self.snapshot().await?;
         find(&self.history(), &snapshot, filter, bounds).await
+    }
+
+    /// Evaluates the test cases of a policy. None: that is not known.
+    pub(crate) async fn evaluate_cases(&self, file: &InstalledPolicy) -> Option<Vec<CheckedCase>> {
+        self.setup.evaluate_cases(file).await
     }
 
     /// The configuration and the policies, as they were a few seconds ago.

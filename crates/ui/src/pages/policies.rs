@@ -9,6 +9,7 @@ use keyrelay_sandbox::View;
 use maud::{Markup, html};
 
 use super::rule::{grant, limits, secret_of};
+use crate::cases::CheckedCase;
 use crate::failure::PageFailure;
 use crate::page::{Page, Section, badge, empty, field, notice, short};
 use crate::setup::{CompiledPolicy, InstalledPolicy, LockState, Setup};
@@ -114,6 +115,7 @@ pub(crate) async fn show_one(
             "There is no policy `{name}` in the folder. A run may have used one that is no longer there."
         )));
     };
+    let checked = visit.sources.evaluate_cases(file).await;
     let content = html! {
         @if let Some(reason) = file.quarantined() {
             (notice("bad", html! { strong { "Quarantined: " } (reason) }))
@@ -125,7 +127,7 @@ pub(crate) async fn show_one(
         h2 { "Rules that use it" }
         (rules(&setup, &name))
         h2 { "Cases" }
-        (cases(file))
+        (cases(checked.as_deref()))
     };
     Ok(Page::new(format!("Policy {name}"), Section::Policies, content).respond(&visit))
 }
@@ -194,13 +196,25 @@ fn rules_of<'a>(config: &'a Config, name: &'a str) -> impl Iterator<Item = &'a R
     })
 }
 
-fn cases(file: &InstalledPolicy) -> Markup {
+fn cases(cases: Option<&[CheckedCase]>) -> Markup {
     html! {
-        @if file.cases.is_empty() {
-            (empty("Its project, with its cases, is not in the folder."))
-        } @else {
-            ul { @for case in &file.cases { li { (case) } } }
-            p { "`keyrelay test` evaluates them." }
+        @match cases {
+            None => (empty("They were not evaluated here: `keyrelay test` does that.")),
+            Some([]) => (empty("Its project, with its cases, is not in the folder.")),
+            Some(cases) => {
+                @let failed = cases.iter().filter(|case| case.failure.is_some()).count();
+                p { (cases.len() - failed) " of " (cases.len()) " cases pass." }
+                ul {
+                    @for case in cases {
+                        li {
+                            @match &case.failure {
+                                None => { (badge("good", "passes")) " " (case.name) }
+                                Some(failure) => { (badge("bad", "fails")) " " (case.name) ": " (failure) }
+                            }
+                        }
+                    }
+                }
+            }
         }
     }
 }

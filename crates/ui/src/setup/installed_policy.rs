@@ -9,6 +9,7 @@ use keyrelay_sandbox::{Digest, Lock, Policy, precompiled_file};
 #[derive(Debug)]
 pub(crate) struct InstalledPolicy {
     pub(crate) name: String,
+    pub(crate) path: PathBuf,
     pub(crate) digest: Option<Digest>,
     /// The size of the file.
     pub(crate) bytes: Option<u64>,
@@ -16,8 +17,6 @@ pub(crate) struct InstalledPolicy {
     pub(crate) locked: LockState,
     /// Whether there is a precompiled file beside it.
     pub(crate) is_precompiled: bool,
-    /// The names of its cases, if its project is in the folder.
-    pub(crate) cases: Vec<String>,
 }
 
 /// A policy, compiled or not.
@@ -60,12 +59,12 @@ impl InstalledPolicy {
         };
         Self {
             name,
+            path: path.to_owned(),
             digest,
             bytes: path.metadata().map(|metadata| metadata.len()).ok(),
             compiled,
             locked,
             is_precompiled: precompiled_file(path).is_file(),
-            cases: cases(&path.with_extension("").join("cases")),
         }
     }
 
@@ -83,17 +82,4 @@ impl InstalledPolicy {
             ) => None,
         }
     }
-}
-
-/// The names of the cases in a folder.
-fn cases(folder: &Path) -> Vec<String> {
-    let Ok(entries) = folder.read_dir() else {
-        return Vec::new();
-    };
-    let files = entries.flatten().map(|entry| entry.path());
-    let is_case = |file: &PathBuf| file.extension().is_some_and(|it| it == "toml");
-    let name = |file: PathBuf| Some(file.file_stem()?.to_string_lossy().into_owned());
-    let mut names: Vec<String> = files.filter(is_case).filter_map(name).collect();
-    names.sort();
-    names
 }

@@ -58,6 +58,7 @@ async fn the_pages_work_below_a_path_with_users_of_another_authentication() {
         policies: folders.path("policies"),
         environment: std::collections::BTreeMap::new(),
         sandbox: Sandbox::new(Compilation::InProcess).unwrap(),
+        cases: None,
     };
     let sources = Arc::new(Sources::new(folders.store.clone(), installation));
     let app = Router::new().nest("/api/ui", keyrelay_ui::router(sources, access));

@@ -355,7 +355,16 @@ async fn policies_show_what_they_are_and_who_uses_them() {
     );
     has(
         &browser.page("/policies/follow").await,
-        &["secrets that have no policy of their own"],
+        &[
+            "secrets that have no policy of their own",
+            "1 of 2 cases pass.",
+            "good-case",
+            "bad-case: expected &lt;b&gt;refresh&lt;/b&gt;",
+        ],
+    );
+    has(
+        &page,
+        &["Its project, with its cases, is not in the folder."],
     );
     has(
         &browser.page("/policies/bad").await,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use jiff::Timestamp;
 use keyrelay_model::{Event, Evidence, ObjectKind, Occurrence, Verdict};
 use keyrelay_records::index::{
@@ -13,9 +14,11 @@ use keyrelay_records::index::{
 use keyrelay_records::{
     AzureRequest, Cause, EventRecord, History, Outcome, PolicyRecord, RotationRecord, Run, RunId,
 };
-use keyrelay_sandbox::{Compilation, Sandbox};
+use keyrelay_sandbox::{Compilation, Policy, Sandbox};
 use keyrelay_store::Store;
-use keyrelay_ui::{AccessControl, CsrfKey, Installation, SessionToken, Sources};
+use keyrelay_ui::{
+    AccessControl, CheckedCase, CsrfKey, Installation, PolicyCases, SessionToken, Sources,
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -28,6 +31,30 @@ pub(crate) const CORRELATION: &str = "0b0b0b0b-0000-4000-8000-00000000c0de";
 pub(crate) struct Folders {
     folder: TempDir,
     pub(crate) store: Store,
+}
+
+/// One case that passes, and one that fails, for `follow` alone.
+#[derive(Debug)]
+struct TwoCases;
+
+impl PolicyCases for TwoCases {
+    fn evaluate<'a>(
+        &'a self,
+        policy: &'a Policy,
+        wasm: &'a Path,
+    ) -> BoxFuture<'a, Vec<CheckedCase>> {
+        let case = |name: &str, failure: Option<&str>| CheckedCase {
+            name: name.to_owned(),
+            failure: failure.map(str::to_owned),
+        };
+        let is_follow = policy.name() == "follow" && wasm.ends_with("policies/follow.wasm");
+        let cases = [
+            case("good-case", None),
+            case("bad-case", Some("expected <b>refresh</b>")),
+        ];
+        let cases = cases.into_iter().filter(move |_| is_follow).collect();
+        Box::pin(async move { cases })
+    }
 }
 
 /// A site that is served until the test ends.
@@ -129,6 +156,7 @@ impl Folders {
             policies: self.path("policies"),
             environment: std::collections::BTreeMap::new(),
             sandbox: Sandbox::new(Compilation::InProcess).unwrap(),
+            cases: Some(Arc::new(TwoCases)),
         };
         let sources = Sources::kept_for(self.store.clone(), installation, Duration::ZERO);
         let router = keyrelay_ui::router(Arc::new(sources), access(port, session));
