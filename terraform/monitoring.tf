@@ -70,18 +70,32 @@ locals {
     | where message startswith '{'
     | extend line = parse_json(message)
     | extend verdict = tostring(line.verdict), level = tostring(line.level), words = tostring(line.message)
-    | extend app = tostring(line['app.id']), secret = strcat(line['vault.host'], '/', line['secret.name']);
+    | extend app = tostring(line['app.id']), secret = strcat(line['vault.host'], '/', line['secret.name'])
+    | extend event = tostring(line['event.type']), decision = tostring(line.decision), run = tostring(line['run.id']);
+  KQL
+
+  # Lines about an expiry, and for each secret the time of its last new version. A renewed secret expires no more.
+  expiries = <<-KQL
+    let renewals = lines
+    | where event endswith 'NewVersionCreated'
+    | summarize renewed = max(timestamp) by secret;
+    let expiries = lines
+    | where event matches regex @'(Secret|Certificate)(NearExpiry|ExpiryReminder|Expired)$'
+    | join kind=leftouter renewals on secret
+    | where isnull(renewed) or timestamp > renewed;
   KQL
 
   # A window is three times as long as the evaluation interval: lines take a few minutes to arrive, and a line that
   # arrives after its window was evaluated would be missed.
   alerts = {
+    # One alert at a time, however many apps have failed: a common cause would send a message for each.
     rotation-failed = {
       description = "A rotation failed, was refused or was rolled back. `keyrelay runs --since 1h --verdict failed,refused,rolled-back` lists it, and `keyrelay runs show ID` shows the reason."
       severity    = 1
       query       = "lines | where verdict in ('failed', 'refused', 'rolled back')"
       frequency   = "PT5M"
       window      = "PT15M"
+      dimensions  = []
     }
     policy-quarantined = {
       description = "A policy cannot be used. `keyrelay inspect policies` shows the reason."
@@ -89,6 +103,7 @@ locals {
       query       = "lines | where words startswith 'policy quarantined'"
       frequency   = "PT5M"
       window      = "PT15M"
+      dimensions  = []
     }
     keyrelay-troubled = {
       description = "keyrelay itself has a problem with its configuration, its store or its timer. The log line says what to do."
@@ -96,13 +111,14 @@ locals {
       query       = "lines | where level == 'ERROR' and isempty(verdict) and words !startswith 'policy quarantined'"
       frequency   = "PT5M"
       window      = "PT15M"
+      dimensions  = []
     }
     pending-too-long = {
       description = "A rotation is neither verified nor rolled back after an hour. `keyrelay runs --since 2d --verdict pending` lists it."
       severity    = 2
       # Apps that have been pending for an hour, without another verdict since. Events that wait for their not-before date
       # name no app, so they do not count.
-      query     = <<-KQL
+      query      = <<-KQL
         lines | where isnotempty(app) and verdict == 'pending'
         | join kind=leftouter (
             lines | where isnotempty(verdict) and verdict != 'pending' | summarize done = max(timestamp) by app, secret
@@ -111,8 +127,65 @@ locals {
         | summarize since = min(timestamp) by app, secret
         | where since < ago(1h)
       KQL
-      frequency = "PT1H"
-      window    = "P1D"
+      frequency  = "PT1H"
+      window     = "P1D"
+      dimensions = []
+    }
+    # A policy calls for a person, in a text that says what to do.
+    notice = {
+      description = "A policy reports something that a person must know or do, in the text of the notice. `keyrelay runs --since 1d --secret NAME` lists it."
+      severity    = 2
+      query       = "lines | where decision startswith 'notice:'"
+      frequency   = "PT15M"
+      window      = "PT45M"
+      dimensions  = ["secret"]
+    }
+    # Without those that a notice has reported already: there would be two messages. An expired secret is told by both.
+    secret-expiring = {
+      description = "A secret or certificate expires soon, and has no newer version yet. Create a new version of it."
+      severity    = 2
+      query       = <<-KQL
+        ${local.expiries}
+        let noticed = lines | where decision startswith 'notice:' | distinct run;
+        expiries | where event !endswith 'Expired' | join kind=leftanti noticed on run
+      KQL
+      frequency   = "PT1H"
+      window      = "P1D"
+      dimensions  = ["secret"]
+    }
+    secret-expired = {
+      description = "A secret or certificate has expired, and has no newer version. Create a new version of it."
+      severity    = 1
+      query       = <<-KQL
+        ${local.expiries}
+        expiries | where event endswith 'Expired'
+      KQL
+      frequency   = "PT1H"
+      window      = "P1D"
+      dimensions  = ["secret"]
+    }
+  }
+
+  # The id of the group of `alert_emails` is unknown before the first apply: it stays out of `sort`.
+  action_groups = concat(sort(var.action_group_ids), azurerm_monitor_action_group.mail[*].id)
+}
+
+# The addresses of `alert_emails`. Each gets a message from Azure when it is added.
+resource "azurerm_monitor_action_group" "mail" {
+  count = length(var.alert_emails) > 0 ? 1 : 0
+
+  name                = "${var.name}-mail"
+  resource_group_name = var.resource_group_name
+  short_name          = "keyrelay"
+  tags                = var.tags
+
+  dynamic "email_receiver" {
+    for_each = sort(var.alert_emails)
+
+    content {
+      name                    = email_receiver.value
+      email_address           = email_receiver.value
+      use_common_alert_schema = true
     }
   }
 }
@@ -125,6 +198,7 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "this" {
   location             = var.location
   description          = each.value.description
   severity             = each.value.severity
+  enabled              = !contains(var.disabled_alerts, each.key)
   scopes               = [azurerm_application_insights.this.id]
   evaluation_frequency = each.value.frequency
   window_duration      = each.value.window
@@ -139,13 +213,24 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "this" {
     time_aggregation_method = "Count"
     operator                = "GreaterThan"
     threshold               = 0
+
+    # An alert of its own for each secret. The message names it.
+    dynamic "dimension" {
+      for_each = each.value.dimensions
+
+      content {
+        name     = dimension.value
+        operator = "Include"
+        values   = ["*"]
+      }
+    }
   }
 
   dynamic "action" {
-    for_each = length(var.action_group_ids) > 0 ? [1] : []
+    for_each = length(local.action_groups) > 0 ? [1] : []
 
     content {
-      action_groups = sort(var.action_group_ids)
+      action_groups = local.action_groups
     }
   }
 }
@@ -161,6 +246,7 @@ locals {
     for key, topic in local.topics : {
       for name, loss in local.losses : "${key}-${name}" => {
         topic       = topic.id
+        enabled     = !contains(var.disabled_alerts, name)
         metric      = loss.metric
         description = "An event of the vault ${element(split("/", local.vaults[key].id), 8)} ${loss.description}"
       }
@@ -175,6 +261,7 @@ resource "azurerm_monitor_metric_alert" "dead_letter" {
   resource_group_name = var.resource_group_name
   description         = each.value.description
   severity            = 1
+  enabled             = each.value.enabled
   scopes              = [each.value.topic]
   frequency           = "PT5M"
   window_size         = "PT15M"
@@ -189,7 +276,7 @@ resource "azurerm_monitor_metric_alert" "dead_letter" {
   }
 
   dynamic "action" {
-    for_each = var.action_group_ids
+    for_each = local.action_groups
 
     content {
       action_group_id = action.value

@@ -292,6 +292,30 @@ variable "action_group_ids" {
   }
 }
 
+variable "alert_emails" {
+  description = "E-mail addresses that receive alerts, such as that of a person, a list, or a Teams channel. The module makes an action group for them, in addition to `action_group_ids`. Default: none."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for address in var.alert_emails : can(regex("^[^@\\s]+@[^@\\s]+\\.[^@\\s]+$", address))])
+    error_message = "Use e-mail addresses, such as ops@contoso.com."
+  }
+}
+
+variable "disabled_alerts" {
+  description = "Names of alerts that are disabled. Default: none."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(var.disabled_alerts, concat(keys(local.alerts), keys(local.losses)))) == 0
+    error_message = "The alerts are ${join(", ", concat(keys(local.alerts), keys(local.losses)))}."
+  }
+}
+
 variable "retention_days" {
   description = "Retention of the logs, in days."
   type        = number

@@ -317,35 +317,3 @@ run "audit_log" {
     error_message = "The role is given to keyrelay's identity."
   }
 }
-
-# Guards alerts: one for each thing that has to wake somebody up, and each goes to the group. The log writes `rolled back`: an
-# alert that looked for `rolled-back`, as the command line has it, never fired. One whose window is no longer than the time
-# between two looks loses lines that arrive late.
-run "alerts" {
-  command = apply
-
-  variables {
-    action_group_ids = ["/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/ops/providers/Microsoft.Insights/actionGroups/night"]
-  }
-
-  assert {
-    condition     = toset(keys(azurerm_monitor_scheduled_query_rules_alert_v2.this)) == toset(["rotation-failed", "policy-quarantined", "keyrelay-troubled", "pending-too-long"])
-    error_message = "An alert is missing."
-  }
-  assert {
-    condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.this["rotation-failed"].criteria[0].query, "('failed', 'refused', 'rolled back')")
-    error_message = "The verdicts are those of the log."
-  }
-  assert {
-    condition     = alltrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.this : alert.window_duration != alert.evaluation_frequency])
-    error_message = "A line that arrives late is seen, too."
-  }
-  assert {
-    condition     = toset(keys(azurerm_monitor_metric_alert.dead_letter)) == toset(["vault-dead-lettered", "vault-dropped"])
-    error_message = "Events that are lost have an alert."
-  }
-  assert {
-    condition     = alltrue([for alert in azurerm_monitor_scheduled_query_rules_alert_v2.this : length(alert.action) == 1])
-    error_message = "Every alert goes to the action group."
-  }
-}

@@ -65,6 +65,16 @@ mock_resource "azurerm_application_insights" {
     id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.Insights/components/mocked"
   }
 }
+mock_resource "azurerm_application_insights_workbook" {
+  defaults = {
+    id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.Insights/workbooks/mocked"
+  }
+}
+mock_resource "azurerm_monitor_action_group" {
+  defaults = {
+    id = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.Insights/actionGroups/mocked"
+  }
+}
 mock_resource "azurerm_eventgrid_system_topic" {
   defaults = {
     id       = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/keyrelay/providers/Microsoft.EventGrid/systemTopics/mocked"
