@@ -82,3 +82,8 @@ output "early_news_scopes" {
   description = "The scopes whose changes Event Grid reports: with `early_news`, those in the subscription of the provider."
   value       = keys(local.news_scopes)
 }
+
+output "workbook_id" {
+  description = "Resource id of the workbook, the overview in the portal."
+  value       = azurerm_application_insights_workbook.this.id
+}
