@@ -3,7 +3,8 @@
 //! - [`run`] is the life of a run: it calls the steps. Other modules call this and `events` only.
 //! - [`events`] begins the runs of a delivery, and refuses the events of other vaults together.
 //! - `changes` notes the apps that events report as changed.
-//! - [`admit`] rejects events that are not to be handled; [`postpone`] keeps those that are early.
+//! - [`admit`] rejects events that are not to be handled; [`postpone`] keeps those that are early;
+//!   [`hold`] finds out whether an operator holds the secret.
 //! - [`route`] finds the policy and its grant, and makes the [`event_context`].
 //! - [`discover`] finds the apps that use the secret.
 //! - [`rotate`] fans out over the apps. The [`app_queue`] of an app coalesces its rotations.
@@ -24,6 +25,7 @@ pub(crate) mod discovery_cache;
 pub(crate) mod event_context;
 pub(crate) mod events;
 pub(crate) mod handled_apps;
+pub(crate) mod hold;
 pub(crate) mod leave;
 pub(crate) mod postpone;
 pub(crate) mod recent_changes;

@@ -276,6 +276,12 @@ impl RotationRecord {
         }
     }
 
+    /// Whether the policy's decision is a notice.
+    pub fn is_notice(&self) -> bool {
+        let decision = self.decision.as_deref();
+        decision.is_some_and(|decision| decision.starts_with("notice: "))
+    }
+
     /// Whether the app was changed, or may have been.
     pub fn has_changed_app(&self) -> bool {
         let changes = [Operation::WriteSettings, Operation::RefreshReferences]

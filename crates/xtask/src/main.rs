@@ -3,6 +3,7 @@
 mod app;
 mod azurite;
 mod binaries;
+mod browser;
 mod ci;
 #[cfg(test)]
 mod claims;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::output::{Results, print};
-use crate::{azurite, binaries, policies, shell, shipped, terraform};
+use crate::{azurite, binaries, browser, policies, shell, shipped, terraform};
 
 /// The integration tests of a package that start no process.
 enum InProcess {
@@ -38,6 +38,10 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     if let Err(missing) = &azurite {
         shell::step(&format!("no blob container for the tests: {missing}"));
     }
+    let browser = browser::install();
+    if let Err(missing) = &browser {
+        shell::step(&format!("no browser for the tests: {missing}"));
+    }
     shell::step(
         "running all tests (the first time takes some minutes to build: wasmtime is large)",
     );
@@ -58,6 +62,11 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
         // A green run must not look like more than it is.
         print(&format!(
             "the store was tested in folders only, not in a blob container: {missing}"
+        ));
+    }
+    if let Err(missing) = browser {
+        print(&format!(
+            "the pages were not tested in a browser: {missing}"
         ));
     }
     for check in left_out {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use jiff::Timestamp;
 use keyrelay_azure::Call;
-use keyrelay_config::route as rule_of;
+use keyrelay_config::{Mode, route as rule_of};
 use keyrelay_model::{Event, EventError, EventErrorReason, Verdict};
 use keyrelay_records::{AzureRequest, Cause, Outcome, Run, RunId, milliseconds};
 use tokio::task::JoinHandle;
@@ -15,6 +15,7 @@ use tracing::field::Empty;
 
 use super::admit::{Admission, admit};
 use super::arrivals::Arrival;
+use super::hold::hold_of;
 use super::leave::leave;
 use super::postpone;
 use super::record::record;
@@ -191,12 +192,18 @@ async fn handle(
     run: &mut Run,
 ) -> Result<(), Outcome> {
     let vault = event.vault_host.vault();
-    let rule = rule_of(
+    let mut rule = rule_of(
         &services.config,
         &services.policies.names(),
         vault,
         &event.name,
     );
+    if rule.mode == Mode::Enforce
+        && let Some(hold) = hold_of(services, event, budget.classification().moment()).await?
+    {
+        rule.mode = Mode::Monitor;
+        run.notes.push(hold.note());
+    }
     run.mode = Some(rule.mode);
     let admitted = match admit(services, event, trigger, rule, budget, call).await {
         Admission::Admitted(admitted) => admitted,

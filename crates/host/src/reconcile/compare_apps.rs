@@ -9,6 +9,7 @@ use super::comparison::{Apps, Comparison, Missed};
 use super::pass::Pass;
 use super::statuses::statuses;
 use super::summary::Summary;
+use crate::pipeline::hold::hold_of;
 use crate::pipeline::run::{Trigger, run};
 
 /// The number of apps that are compared together: at Azure's pace, some seconds.
@@ -52,6 +53,12 @@ pub(super) async fn compare_apps(
 
 /// Runs the event that apps seem to have missed.
 async fn repair(pass: &Pass<'_>, missed: Missed, summary: &mut Summary) {
+    match hold_of(pass.services, &missed.event, pass.run_deadline().moment()).await {
+        Ok(None) => {}
+        // Recorded when its event came: not once more with each comparison.
+        Ok(Some(_)) => return,
+        Err(outcome) => return summary.problem(outcome.message),
+    }
     summary.drifted += missed.apps.len();
     let trigger = Trigger {
         invocation: pass.invocation.to_owned(),

@@ -16,8 +16,9 @@ use super::pass::Pass;
 use super::summary::Summary;
 use crate::services::Services;
 
-/// Longest time for one pass, and so for what another instance waits if this one is stopped.
-const CONTINUE_FOR: Duration = Duration::from_secs(45);
+/// Longest time for one pass, and so for what another instance waits if this one is stopped. Azure allows
+/// 800 refreshes in it; the end of a pass costs some seconds of that pace.
+const CONTINUE_FOR: Duration = Duration::from_secs(80);
 
 /// Continues what deliveries leave, as long as the process lives.
 pub(crate) async fn continue_deliveries(services: &Arc<Services>) {

@@ -14,7 +14,7 @@ use super::summary::Summary;
 use super::{audit, pending_work, postponed};
 
 /// Longest time for events while pending work waits. What is left of them continues afterwards.
-const EVENTS_FOR: Duration = Duration::from_secs(60);
+const EVENTS_FOR: Duration = Duration::from_secs(80);
 
 /// Handles what is due at `now`.
 ///

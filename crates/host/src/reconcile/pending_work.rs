@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::pass::{GIVE_UP_AFTER, Pass, elapsed, is_final};
 use super::settle::{Settlement, later, settle};
 use super::summary::Summary;
+use crate::pipeline::hold::hold_of;
 use crate::pipeline::run::{Resumed, Trigger, run};
 
 /// Longest time for which this instance resumes one rotation alone: longer than its run takes.
@@ -126,6 +127,10 @@ async fn resume_work(pass: &Pass<'_>, entry: WorkEntry) -> Result<Option<Settlem
     let vault = event.vault_host.vault();
     if route(&services.config, &policies, vault, &event.name).mode != Mode::Enforce {
         // The mode forbids a roll-back, too.
+        return stay(pass, entry, work).await;
+    }
+    let hold = hold_of(services, &event, pass.run_deadline().moment()).await;
+    if hold.map_err(|outcome| outcome.message)?.is_some() {
         return stay(pass, entry, work).await;
     }
     let is_last = elapsed(work.since, pass.services.now()) > GIVE_UP_AFTER;

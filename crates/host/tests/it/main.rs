@@ -10,6 +10,7 @@ mod evidence;
 mod fixtures;
 mod grants;
 mod harness;
+mod holds;
 mod identities;
 mod index;
 mod late_write;

@@ -183,6 +183,9 @@ async fn a_secret_that_expires_causes_each_reminder_once() {
     let line = app.verdicts().pop().unwrap();
     assert_eq!(field(&line, "event.type"), "keyrelay.SecretExpiryReminder");
     assert_eq!(field(&line, "message"), "expiring");
+    // What an alert looks for.
+    assert_eq!(field(&line, "level"), "WARN");
+    assert_eq!(line["notice"], true);
 }
 
 #[tokio::test]

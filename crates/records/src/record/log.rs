@@ -25,7 +25,8 @@ impl Run {
         ended.chain(rotations).collect()
     }
 
-    /// Logs one line for each rotation, and one for a run that ended before its rotations.
+    /// Logs one line for each rotation, and one for a run that ended before its rotations: an error if it
+    /// failed, and a warning with the field `notice` for what a policy wants to be known.
     pub fn log(&self, event_id: Option<&str>) {
         for rotation in &self.rotations {
             self.log_line(event_id, Some(rotation), &rotation.outcome);
@@ -43,6 +44,7 @@ impl Run {
     ) {
         let event = self.event.as_ref();
         let policy = self.policy.as_ref();
+        let is_notice = rotation.is_some_and(RotationRecord::is_notice);
         let list = |lines: &[String]| (!lines.is_empty()).then(|| lines.join("; "));
         // `tracing` needs a constant level, and the name of each field in the call.
         macro_rules! line {
@@ -64,6 +66,7 @@ impl Run {
                     plan = rotation.and_then(|rotation| list(&rotation.plan)),
                     notes = rotation.and_then(|rotation| list(&rotation.notes)),
                     requests = rotation.map(|rotation| in_short(&rotation.requests)),
+                    notice = is_notice.then_some(true),
                     verdict = outcome.verdict.as_str(),
                     evidence = outcome.evidence.map(|evidence| evidence.as_str()),
                     redelivery = outcome.verdict.asks_for_redelivery(),
@@ -75,6 +78,8 @@ impl Run {
         }
         if outcome.verdict.is_error() {
             line!(tracing::Level::ERROR);
+        } else if is_notice {
+            line!(tracing::Level::WARN);
         } else {
             line!(tracing::Level::INFO);
         }
