@@ -71,7 +71,7 @@ locals {
     | extend line = parse_json(message)
     | extend verdict = tostring(line.verdict), level = tostring(line.level), words = tostring(line.message)
     | extend app = tostring(line['app.id']), secret = strcat(line['vault.host'], '/', line['secret.name'])
-    | extend event = tostring(line['event.type']), decision = tostring(line.decision), run = tostring(line['run.id']);
+    | extend event = tostring(line['event.type']), run = tostring(line['run.id']), is_notice = tobool(line.notice) == true;
   KQL
 
   # Lines about an expiry, and for each secret the time of its last new version. A renewed secret expires no more.
@@ -135,7 +135,7 @@ locals {
     notice = {
       description = "A policy reports something that a person must know or do, in the text of the notice. `keyrelay runs --since 1d --secret NAME` lists it."
       severity    = 2
-      query       = "lines | where decision startswith 'notice:'"
+      query       = "lines | where is_notice"
       frequency   = "PT15M"
       window      = "PT45M"
       dimensions  = ["secret"]
@@ -146,7 +146,7 @@ locals {
       severity    = 2
       query       = <<-KQL
         ${local.expiries}
-        let noticed = lines | where decision startswith 'notice:' | distinct run;
+        let noticed = lines | where is_notice | distinct run;
         expiries | where event !endswith 'Expired' | join kind=leftanti noticed on run
       KQL
       frequency   = "PT1H"

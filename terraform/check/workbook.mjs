@@ -138,7 +138,7 @@ export function queries(workbook) {
   return Object.fromEntries(workbook.items.filter((it) => it.type === 3).map((it) => [it.name, it.content.query]));
 }
 
-/** The names in a query: metrics and their attributes, fields of log lines, verdicts and events. */
+/** The names in a query: metrics and their attributes, fields of log lines, verdicts, events, and beginnings of texts. */
 export function used(query) {
   const all = (pattern) => [...query.matchAll(pattern)].map((match) => match[1]);
   const texts = (pattern) => all(pattern).flatMap((list) => [...list.matchAll(/'([^']*)'/g)].map((match) => match[1]));
@@ -147,6 +147,7 @@ export function used(query) {
     attributes: all(/customDimensions(?:\.|\[')([\w.]+)/g),
     fields: all(/\bline(?:\.|\[')([\w.]+)/g),
     verdicts: [...texts(/\bverdict in \(([^)]*)\)/g), ...all(/\bverdict [!=]= '([^']*)'/g)],
+    prefixes: all(/\bwords !?startswith '([^']*)'/g),
     events: [...all(/\bevent !?endswith '(\w+)'/g), ...all(/\)\(([\w|]+)\)\$/g).flatMap((list) => list.split("|"))],
   };
 }

@@ -82,8 +82,8 @@ run "one_alert_for_each_secret" {
     error_message = "A failure of many apps is one message."
   }
   assert {
-    condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.this["notice"].criteria[0].query, "decision startswith 'notice:'")
-    error_message = "A notice is found by its decision."
+    condition     = endswith(azurerm_monitor_scheduled_query_rules_alert_v2.this["notice"].criteria[0].query, "lines | where is_notice") && strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.this["notice"].criteria[0].query, "is_notice = tobool(line.notice)")
+    error_message = "A notice is found by its field."
   }
   assert {
     condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.this["secret-expiring"].criteria[0].query, "join kind=leftanti noticed on run") && strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.this["secret-expired"].criteria[0].query, "event endswith 'Expired'")
