@@ -9,6 +9,14 @@ use keyrelay_local_azure::{Intercept, Moment, Service, Then};
 use crate::fixtures::reference;
 use crate::setup::Setup;
 
+/// Adds a value, unless it is the last one.
+fn note(seen: &Mutex<Vec<String>>, value: String) {
+    let mut seen = seen.lock().unwrap();
+    if seen.last() != Some(&value) {
+        seen.push(value);
+    }
+}
+
 #[tokio::test]
 async fn a_late_write_does_not_replace_a_newer_version() {
     let app = Setup::new()
@@ -31,11 +39,7 @@ async fn a_late_write_does_not_replace_a_newer_version() {
     let observe = async {
         loop {
             let value = app.settings("orders")["SQL"].clone();
-            let mut seen = seen.lock().unwrap();
-            if seen.last() != Some(&value) {
-                seen.push(value);
-            }
-            drop(seen);
+            note(&seen, value);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

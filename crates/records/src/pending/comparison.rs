@@ -96,7 +96,7 @@ impl Pending {
     /// Claims the comparison, whose object is at `key` if there has been one. None: another instance
     /// compares.
     ///
-    /// An object that cannot be read is removed, and the comparison begins anew. Pins that are older
+    /// An object that cannot be read is removed, and the comparison begins again from its start. Pins that are older
     /// than this count as older than keyrelay then.
     pub async fn claim_comparison(
         &self,
@@ -106,7 +106,7 @@ impl Pending {
         if let Some(key) = key {
             match self.claim(key.as_str(), duration).await {
                 Err(StoreError::Unreadable { key, reason }) => {
-                    tracing::error!("the comparison begins anew, {key} cannot be parsed: {reason}");
+                    tracing::error!("the comparison begins again from its start, {key} cannot be parsed: {reason}");
                     self.remove(&key).await?;
                 }
                 claimed => return claimed,

@@ -209,7 +209,7 @@ async fn a_changed_app_is_noted_once_and_taken_once() {
 }
 
 #[tokio::test]
-async fn a_comparison_that_cannot_be_read_begins_anew() {
+async fn a_comparison_that_cannot_be_read_begins_again() {
     let folder = tempfile::tempdir().unwrap();
     let pending = Pending::new(Store::folder(folder.path()).unwrap());
     let key = format!("{COMPARISON}/all--due-1.json");
