@@ -106,7 +106,9 @@ impl Pending {
         if let Some(key) = key {
             match self.claim(key.as_str(), duration).await {
                 Err(StoreError::Unreadable { key, reason }) => {
-                    tracing::error!("the comparison begins again from its start, {key} cannot be parsed: {reason}");
+                    tracing::error!(
+                        "the comparison begins again from its start, {key} cannot be parsed: {reason}"
+                    );
                     self.remove(&key).await?;
                 }
                 claimed => return claimed,

@@ -52,16 +52,16 @@ async fn check(window: Window, colours: Colours, pictures: &str) {
             .execute_async(RUN_AXE, Vec::new())
             .await
             .unwrap();
-        let found = found.json().as_array().unwrap().clone();
+        let found = found.as_array().unwrap().clone();
         assert!(found.is_empty(), "{path}: {:#}", Value::Array(found));
         // A narrow window scrolls its tables, and not the page.
         let wider =
             "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
         let wider = browser.page.execute(wider, Vec::new()).await.unwrap();
         assert!(
-            wider.json().as_i64().unwrap() <= 0,
+            wider.as_i64().unwrap() <= 0,
             "{path} is too wide: {}",
-            wider.json()
+            wider
         );
     }
     browser.end().await;

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process_group};
-use thirtyfour::prelude::*;
+use serde_json::{Map, Value, json};
 use tokio::process::{Child, Command};
 
 use crate::site::Site;
@@ -43,7 +45,7 @@ pub(crate) enum Colours {
 pub(crate) struct Chromium {
     // First, so that it ends first: the page would wait for it.
     _driver: Driver,
-    pub(crate) page: WebDriver,
+    pub(crate) page: Client,
     pub(crate) site: Site,
 }
 
@@ -86,7 +88,6 @@ impl Chromium {
             let _ = std::io::stderr().write_all(message.as_bytes());
             return None;
         };
-        let mut capabilities = DesiredCapabilities::chrome();
         let (width, height) = match window {
             Window::Wide => (1_280, 900),
             Window::Narrow => (390, 844),
@@ -96,41 +97,45 @@ impl Chromium {
             Colours::Light => "--blink-settings=preferredColorScheme=1",
             Colours::Dark => "--force-dark-mode",
         };
-        for argument in [
+        let mut options = json!({ "args": [
             "--headless=new",
             "--no-sandbox",
             "--disable-gpu",
             "--disable-dev-shm-usage",
-            &size,
+            size,
             colours,
-        ] {
-            capabilities.add_arg(argument).unwrap();
-        }
+        ] });
         if let Window::Narrow = window {
             // A window cannot be as narrow as a telephone.
-            let metrics =
-                serde_json::json!({ "width": width, "height": height, "pixelRatio": 1.0 });
-            let telephone = serde_json::json!({ "deviceMetrics": metrics });
-            capabilities
-                .add_experimental_option("mobileEmulation", telephone)
-                .unwrap();
+            let metrics = json!({ "width": width, "height": height, "pixelRatio": 1.0 });
+            options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
         }
         if scripts == Scripts::Off {
-            let off =
-                serde_json::json!({ "profile.managed_default_content_settings.javascript": 2 });
-            capabilities.add_experimental_option("prefs", off).unwrap();
+            options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
         }
+        let capabilities: Map<String, Value> = [
+            ("browserName".to_owned(), json!("chrome")),
+            ("goog:chromeOptions".to_owned(), options),
+        ]
+        .into_iter()
+        .collect();
         let url = format!("http://127.0.0.1:{port}");
         let end = Instant::now() + PATIENCE;
         let page = loop {
-            match WebDriver::new(&url, capabilities.clone()).await {
+            // Without TLS: the driver is on this machine.
+            let mut builder = ClientBuilder::new(HttpConnector::new());
+            match builder
+                .capabilities(capabilities.clone())
+                .connect(&url)
+                .await
+            {
                 Ok(page) => break page,
                 Err(error) => assert!(Instant::now() < end, "{error}"),
             }
             tokio::time::sleep(PAUSE).await;
         };
         let begin = format!("{}{}", site.origin, site.begin);
-        page.goto(begin).await.unwrap();
+        page.goto(&begin).await.unwrap();
         Some(Self {
             page,
             site,
@@ -140,12 +145,13 @@ impl Chromium {
 
     pub(crate) async fn goto(&self, path: &str) {
         let url = format!("{}{path}", self.site.origin);
-        self.page.goto(url).await.unwrap();
+        self.page.goto(&url).await.unwrap();
     }
 
     /// Follows the first link with this text.
     pub(crate) async fn follow(&self, text: &str) {
-        let link = self.page.find(By::PartialLinkText(text)).await;
+        let path = format!("//a[contains(normalize-space(), '{text}')]");
+        let link = self.page.find(Locator::XPath(&path)).await;
         link.unwrap_or_else(|_| panic!("no link {text}"))
             .click()
             .await
@@ -155,7 +161,7 @@ impl Chromium {
     pub(crate) async fn press(&self, button: &str) {
         let path = format!("//button[normalize-space()='{button}']");
         self.page
-            .find(By::XPath(path))
+            .find(Locator::XPath(&path))
             .await
             .unwrap()
             .click()
@@ -164,14 +170,15 @@ impl Chromium {
     }
 
     pub(crate) async fn fill(&self, name: &str, text: &str) {
-        let field = self.page.find(By::Name(name)).await.unwrap();
+        let selector = format!("[name='{name}']");
+        let field = self.page.find(Locator::Css(&selector)).await.unwrap();
         field.clear().await.unwrap();
         field.send_keys(text).await.unwrap();
     }
 
     /// The text that the page shows. Empty: another page is just being shown.
     pub(crate) async fn text(&self) -> String {
-        let Ok(body) = self.page.find(By::Css("body")).await else {
+        let Ok(body) = self.page.find(Locator::Css("body")).await else {
             return String::new();
         };
         body.text().await.unwrap_or_default()
@@ -192,12 +199,13 @@ impl Chromium {
         let folder = std::env::var_os("KEYRELAY_PICTURES");
         if let Some(folder) = folder {
             let file = PathBuf::from(folder).join(format!("{name}.png"));
-            self.page.screenshot(&file).await.unwrap();
+            let picture = self.page.screenshot().await.unwrap();
+            std::fs::write(file, picture).unwrap();
         }
     }
 
     pub(crate) async fn end(self) {
-        self.page.quit().await.unwrap();
+        self.page.close().await.unwrap();
     }
 }
 

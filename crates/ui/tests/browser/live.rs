@@ -1,8 +1,8 @@
 //! Pages that change by themselves.
 
+use fantoccini::Locator;
 use keyrelay_model::Verdict;
 use keyrelay_records::Outcome;
-use thirtyfour::prelude::*;
 
 use crate::driver::{Chromium, Scripts};
 use crate::site::{failed, minutes, run, usual, verified};
@@ -46,7 +46,11 @@ async fn a_pending_run_turns_green_and_open_details_stay_open() {
     };
     browser.goto(&format!("/runs/{id}")).await;
     browser.shows("not confirmed yet").await;
-    let details = browser.page.find(By::Css("details summary")).await.unwrap();
+    let details = browser
+        .page
+        .find(Locator::Css("details summary"))
+        .await
+        .unwrap();
     details.click().await.unwrap();
     browser.shows("\"vault_host\"").await;
     let history = browser.site.folders.history();

@@ -1,6 +1,7 @@
 //! The work of an operator, with scripts and without.
 
-use thirtyfour::prelude::*;
+use fantoccini::Locator;
+use fantoccini::key::Key;
 
 use crate::driver::{Chromium, Scripts};
 use crate::site::usual;
@@ -20,7 +21,7 @@ async fn resubmits(scripts: Scripts) {
     browser.picture("overview").await;
     let failed = browser
         .page
-        .find(By::Css("a[href^='/runs/2']"))
+        .find(Locator::Css("a[href^='/runs/2']"))
         .await
         .unwrap();
     failed.click().await.unwrap();
@@ -106,13 +107,18 @@ async fn the_keyboard_reaches_the_content_and_what_has_the_focus_is_seen() {
     let Some(browser) = Chromium::open(site, Scripts::On).await else {
         return;
     };
-    let body = browser.page.find(By::Css("body")).await.unwrap();
-    body.send_keys(Key::Tab + "").await.unwrap();
+    let body = browser.page.find(Locator::Css("body")).await.unwrap();
+    body.send_keys(&char::from(Key::Tab).to_string())
+        .await
+        .unwrap();
     let active = browser.page.active_element().await.unwrap();
     assert_eq!(active.text().await.unwrap(), "Skip to the content");
     let outline = active.css_value("outline-style").await.unwrap();
     assert_eq!(outline, "solid");
-    active.send_keys(Key::Enter + "").await.unwrap();
+    active
+        .send_keys(&char::from(Key::Enter).to_string())
+        .await
+        .unwrap();
     let active = browser.page.active_element().await.unwrap();
     assert_eq!(active.attr("id").await.unwrap().as_deref(), Some("content"));
     browser.end().await;
