@@ -6,6 +6,7 @@ mod lines;
 mod list;
 mod read;
 mod resubmit;
+mod run_argument;
 mod show;
 mod watch;
 
@@ -41,12 +42,14 @@ Examples:
       failures of the last three days, in Azure; `az login` first
   keyrelay runs --app orders/staging --secret 'sql-*' --limit 100
       rotations of the slot `staging` of the site `orders` for certain secrets
-  keyrelay runs show 20261123T054539123Z-1f3a9c2d
+  keyrelay runs show latest
       one run: event, policy, decision, plan, requests with their ids, verdict
   keyrelay runs follow --json | jq -r .id
       the ids of new runs, as they appear
   keyrelay runs resubmit 20261123T054539123Z-1f3a9c2d --wait
-      handle its event again, and show the new run";
+      handle its event again, and show the new run
+  keyrelay runs resubmit --verdict failed --since 1d
+      handle the events again that failed since yesterday";
 
 impl Runs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
 use keyrelay_config::SecretPattern;
+use keyrelay_records::csv;
 use keyrelay_records::filters::{AppName, UseFilter};
 use keyrelay_records::fleet::{Fleet, State};
 use serde_json::{Value, json};
@@ -44,6 +45,9 @@ pub(crate) struct Status {
     /// Print JSON: each reference with its state
     #[arg(long)]
     json: bool,
+    /// Print CSV: one line for each reference. No cell is a formula for a spreadsheet
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
     /// End with 1 if an app is behind or broken
     #[arg(long)]
     check: bool,
@@ -91,6 +95,7 @@ impl Status {
         let Self {
             store,
             json,
+            csv,
             check,
             limit,
             filter,
@@ -108,6 +113,8 @@ impl Status {
         let is_empty = fleet.uses.is_empty();
         if json {
             out::line(&out::indented(&to_json(&fleet)));
+        } else if csv {
+            print_csv(&fleet);
         } else {
             table::print(&fleet, limit, now);
         }
@@ -134,6 +141,53 @@ impl From<Filter> for UseFilter {
             secrets: filter.secret,
             vaults: filter.vault,
             apps: filter.app,
+        }
+    }
+}
+
+/// Prints a line for each use, and one with the names of the columns before them.
+fn print_csv(fleet: &Fleet) {
+    const COLUMNS: [&str; 13] = [
+        "state",
+        "behind since",
+        "reason",
+        "vault",
+        "secret",
+        "app",
+        "setting",
+        "connection string",
+        "pinned",
+        "identity",
+        "version",
+        "evidence",
+        "at",
+    ];
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+    let lines = fleet.uses.iter().map(|it| {
+        let current = it.current.as_ref();
+        csv::line([
+            it.state.as_str().to_owned(),
+            time(it.behind_since),
+            it.reason.clone(),
+            it.vault.clone(),
+            it.secret.clone(),
+            it.app.to_string(),
+            it.reference.setting.clone(),
+            it.reference.is_connection_string.to_string(),
+            text(&it.reference.version),
+            text(&it.reference.identity),
+            current.map(|it| it.version.clone()).unwrap_or_default(),
+            current
+                .and_then(|it| it.evidence.clone())
+                .unwrap_or_default(),
+            time(current.map(|it| it.at)),
+        ])
+    });
+    let head = csv::line(COLUMNS.map(str::to_owned));
+    for line in std::iter::once(head).chain(lines) {
+        if out::data(line.trim_end_matches(['\r', '\n'])).is_err() {
+            break;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod actions;
 pub mod app_state;
+pub mod csv;
 pub mod filters;
 pub mod fleet;
 pub mod history;

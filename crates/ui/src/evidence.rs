@@ -1,7 +1,6 @@
 //! The export of evidence: when a secret was rotated, who had which version when, and how that is
 //! proven. It names apps, settings and versions, and has no value of either.
 
-mod csv;
 mod rows;
 
 use axum::Extension;
@@ -13,6 +12,7 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use keyrelay_model::{SecretName, VaultHost};
+use keyrelay_records::csv;
 use keyrelay_records::filters::since;
 use keyrelay_store::StoreError;
 use serde_json::{Value, json};

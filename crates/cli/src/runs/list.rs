@@ -142,6 +142,6 @@ async fn found(history: &History, entry: Entry) -> Result<Option<Found>, History
     }
 }
 
-fn parse_since(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_since(text: &str) -> Result<Timestamp, String> {
     filters::since(text, Timestamp::now())
 }

@@ -5,21 +5,27 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::Timestamp;
+use keyrelay_records::filters::RunFilter;
 use keyrelay_records::history::History;
 use keyrelay_records::pending::{Pending, PostponedEvent};
 use keyrelay_records::record::{Cause, Run};
+use keyrelay_records::resubmission::{failed_since, resubmit};
 use keyrelay_records::run_id::RunId;
+use keyrelay_store::Store;
 use reqwest::{StatusCode, Url};
 use serde_json::json;
 
+use super::list::parse_since;
 use super::read::failed;
+use super::run_argument::RunArgument;
 use super::show;
 use super::watch::Watch;
 use crate::out;
 use crate::store_option::StoreOption;
 
-/// Resubmit the event of a run
+/// Resubmit the event of a run, or of all runs that failed
 ///
 /// The event is written to the store, and keyrelay-host handles it when its reconcile timer runs
 /// next: within a minute with the default schedule. The decision depends on the state at that
@@ -27,8 +33,21 @@ use crate::store_option::StoreOption;
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Resubmit {
-    /// The run's id, as `keyrelay runs` lists it
-    id: RunId,
+    /// The run's id, as `keyrelay runs` lists it, or the beginning of it from its day and `T`, or `latest`
+    #[arg(value_name = "ID", required_unless_present = "verdict")]
+    run: Option<RunArgument>,
+    /// Instead of one run: those with this verdict that no later run has repaired, the newest for each secret
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(VERDICTS).map(|word| word.replace('-', " ")),
+        requires = "since",
+        conflicts_with_all = ["run", "wait"],
+    )]
+    verdict: Vec<String>,
+    /// With `--verdict`: since when. An age (`90m`, `2h`, `3d`), a day, or a time in UTC
+    #[arg(long, value_name = "TIME", value_parser = parse_since, requires = "verdict")]
+    since: Option<Timestamp>,
     #[command(flatten)]
     store: StoreOption,
     /// Run the reconcile timer of this Functions host (`https://keyrelay.azurewebsites.net`) now
@@ -57,7 +76,12 @@ Examples:
       and show the new run
   export FUNCTIONS_MASTER_KEY=$(az functionapp keys list -g shop -n keyrelay --query masterKey -o tsv)
   keyrelay runs resubmit 20261123T054539123Z-1f3a9c2d --functions-host https://keyrelay.azurewebsites.net --wait
-      now";
+      now
+  keyrelay runs resubmit --verdict failed,refused,rolled-back --since 1d
+      all that failed since yesterday, once for each secret";
+
+/// The verdicts of runs that are resubmitted together.
+const VERDICTS: [&str; 3] = ["failed", "refused", "rolled-back"];
 
 /// The time limit for the new run: several rounds of the timer.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -67,8 +91,16 @@ const START: Duration = Duration::from_secs(60);
 
 impl Resubmit {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let id = self.id;
         let store = self.store.open()?;
+        let Some(run) = self.run else {
+            let since = self.since.unwrap_or_default();
+            all_since(&store, self.verdict, since).await?;
+            return match (&self.functions_host, &self.key) {
+                (Some(functions_host), Some(key)) => run_timer_now(functions_host, key).await,
+                _ => Ok(()),
+            };
+        };
+        let id = run.find(&store).await?;
         let history = History::new(store.clone());
         let run = history
             .read(&id)
@@ -94,13 +126,7 @@ impl Resubmit {
             "the event of run {id} waits in the store {store}: it is handled when the reconcile timer runs next, once a minute by default"
         ));
         if let (Some(functions_host), Some(key)) = (&self.functions_host, &self.key) {
-            let started = run_timer(functions_host, key).await;
-            started.with_context(|| {
-                format!("cannot run the timer now, so the event waits: {functions_host}")
-            })?;
-            out::note(&format!(
-                "the Functions host runs the timer now: {functions_host}"
-            ));
+            run_timer_now(functions_host, key).await?;
         }
         let Some(watch) = watch else { return Ok(()) };
         let Ok(new) = tokio::time::timeout(PATIENCE, new_run(watch, &id)).await else {
@@ -110,7 +136,7 @@ impl Resubmit {
                 PATIENCE.as_secs() / 60
             );
         };
-        show::print(&new, self.json)?;
+        show::print(&new, self.json, false)?;
         ensure!(
             !new.verdict().is_error(),
             "the event was handled again, and run {} is {}",
@@ -119,6 +145,31 @@ impl Resubmit {
         );
         Ok(())
     }
+}
+
+/// Resubmits the runs with these verdicts since a time that no later run has repaired.
+async fn all_since(store: &Store, verdicts: Vec<String>, since: Timestamp) -> anyhow::Result<()> {
+    let filter = RunFilter {
+        verdicts,
+        ..RunFilter::default()
+    };
+    let found = failed_since(store, since).await;
+    let mut found = found.map_err(|error| failed("list the runs in", store, error))?;
+    found.retain(|run| filter.matches(run));
+    for run in &found {
+        let id = &run.id;
+        let secret = run.event.as_ref().map(|event| event.name.as_str());
+        let waits = resubmit(store, id).await;
+        let waits =
+            waits.with_context(|| format!("cannot resubmit run {id} to the store {store}"))?;
+        let state = if waits { "waits" } else { "waits already" };
+        out::line(&format!("{id} {}: {state}", secret.unwrap_or("-")));
+    }
+    out::note(&format!(
+        "{} events wait in the store {store}: they are handled when the reconcile timer runs next, once a minute by default",
+        found.len()
+    ));
+    Ok(())
 }
 
 /// The run that repeats another one.
@@ -131,6 +182,18 @@ async fn new_run(mut watch: Watch, id: &RunId) -> Run {
             return new;
         }
     }
+}
+
+/// Runs the timer through the Functions host, and says so.
+async fn run_timer_now(functions_host: &Url, key: &MasterKey) -> anyhow::Result<()> {
+    let started = run_timer(functions_host, key).await;
+    started.with_context(|| {
+        format!("cannot run the timer now, so what was resubmitted waits: {functions_host}")
+    })?;
+    out::note(&format!(
+        "the Functions host runs the timer now: {functions_host}"
+    ));
+    Ok(())
 }
 
 /// Runs the timer through the Functions host: `POST /admin/functions/<name>` with the master key

@@ -8,24 +8,28 @@ use keyrelay_records::filters::app_name;
 use keyrelay_records::history::History;
 use keyrelay_records::outcome::Outcome;
 use keyrelay_records::record::{AzureRequest, EventRecord, RotationRecord, Run};
-use keyrelay_records::run_id::RunId;
 
 use super::lines::duration;
 use super::read::failed;
+use super::run_argument::RunArgument;
 use crate::out;
 use crate::store_option::StoreOption;
 
 /// Show all details of a run
 ///
-/// The ids of requests are those that Azure support asks for: x-ms-request-id and
+/// Rotations that failed come first. The ids of requests are those that Azure support asks for: x-ms-request-id and
 /// x-ms-correlation-request-id.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Show {
-    /// The run's id, as `keyrelay runs` lists it
-    id: RunId,
+    /// The run's id, as `keyrelay runs` lists it, or the beginning of it from its day and `T`, or `latest`
+    #[arg(value_name = "ID")]
+    run: RunArgument,
     #[command(flatten)]
     store: StoreOption,
+    /// Show each request to Azure, with its ids
+    #[arg(long)]
+    requests: bool,
     /// Print the record, as JSON
     #[arg(long)]
     json: bool,
@@ -33,28 +37,29 @@ pub(super) struct Show {
 
 const EXAMPLES: &str = "\
 Examples:
-  keyrelay runs show 20261123T054539123Z-1f3a9c2d
+  keyrelay runs show latest
+  keyrelay runs show 20261123T0545
+  keyrelay runs show 20261123T054539123Z-1f3a9c2d --requests
   keyrelay runs show 20261123T054539123Z-1f3a9c2d --json | jq '.rotations[].plan'";
 
 impl Show {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let store = self.store.open()?;
-        let run = History::new(store.clone()).read(&self.id).await;
-        print(
-            &run.map_err(|error| failed("show the run from", &store, error))?,
-            self.json,
-        )
+        let id = self.run.find(&store).await?;
+        let run = History::new(store.clone()).read(&id).await;
+        let run = run.map_err(|error| failed("show the run from", &store, error))?;
+        print(&run, self.json, self.requests)
     }
 }
 
 /// Prints all details of a run.
-pub(super) fn print(run: &Run, json: bool) -> anyhow::Result<()> {
+pub(super) fn print(run: &Run, json: bool, requests: bool) -> anyhow::Result<()> {
     let lines = match json {
         true => out::indented(&serde_json::to_value(run)?)
             .lines()
             .map(str::to_owned)
             .collect(),
-        false => of_run(run),
+        false => of_run(run, requests),
     };
     for line in lines {
         if out::data(&line).is_err() {
@@ -91,7 +96,7 @@ impl Page {
     }
 }
 
-fn of_run(run: &Run) -> Vec<String> {
+fn of_run(run: &Run, requests: bool) -> Vec<String> {
     let mut page = Page(Vec::new());
     page.field("run", &run.id);
     page.field("verdict", run.headline());
@@ -121,15 +126,62 @@ fn of_run(run: &Run) -> Vec<String> {
     );
     page.field("invocation", &run.invocation);
     page.optional("instance", run.instance.as_ref());
-    page.list("requests", run.requests.iter().map(request));
+    page.field("apps", counts(run));
+    list_requests(&mut page, "requests", &run.requests, requests);
     page.list("ended", run.ended.as_ref().map(in_words));
     page.list("notes", &run.notes);
-    for rotation in &run.rotations {
+    let mut rotations: Vec<&RotationRecord> = run.rotations.iter().collect();
+    // Stable: those with the same verdict keep their order.
+    rotations.sort_by_key(|it| std::cmp::Reverse(it.outcome.verdict.weight()));
+    for rotation in rotations {
         page.0.push(String::new());
         page.0.push(app_name(&rotation.app));
-        of_rotation(&mut page, rotation);
+        of_rotation(&mut page, rotation, requests);
     }
     page.0
+}
+
+/// The number of apps with each verdict, worst first: `2 failed, 27 verified`.
+fn counts(run: &Run) -> String {
+    let mut counts: Vec<(u8, &str, usize)> = Vec::new();
+    for rotation in &run.rotations {
+        let verdict = rotation.outcome.verdict;
+        match counts
+            .iter_mut()
+            .find(|(_, word, _)| *word == verdict.as_str())
+        {
+            Some((.., count)) => *count += 1,
+            None => counts.push((verdict.weight(), verdict.as_str(), 1)),
+        }
+    }
+    counts.sort_by_key(|(weight, ..)| std::cmp::Reverse(*weight));
+    let counts = counts
+        .into_iter()
+        .map(|(_, word, count)| format!("{count} {word}"));
+    let counts: Vec<String> = counts.collect();
+    match counts.as_slice() {
+        [] => "none".to_owned(),
+        counts => counts.join(", "),
+    }
+}
+
+/// Lists requests, or tells how many there were.
+fn list_requests(page: &mut Page, name: &str, requests: &[AzureRequest], all: bool) {
+    if all {
+        page.list(name, requests.iter().map(request));
+    } else if !requests.is_empty() {
+        let is_failure =
+            |it: &&AzureRequest| it.status.is_none_or(|status| !(200..300).contains(&status));
+        let failed = requests.iter().filter(is_failure).count();
+        let failed = match failed {
+            0 => String::new(),
+            failed => format!(", {failed} of them failed"),
+        };
+        page.field(
+            name,
+            format!("{}{failed} (`--requests` shows them)", requests.len()),
+        );
+    }
 }
 
 fn of_event(page: &mut Page, event: &EventRecord) {
@@ -157,7 +209,7 @@ fn of_event(page: &mut Page, event: &EventRecord) {
     page.optional("  expires", event.expires.map(|seconds| time(seconds, 0)));
 }
 
-fn of_rotation(page: &mut Page, rotation: &RotationRecord) {
+fn of_rotation(page: &mut Page, rotation: &RotationRecord, requests: bool) {
     page.field("  app", &rotation.app);
     page.list("  verdict", [in_words(&rotation.outcome)]);
     let before = rotation.before.as_ref();
@@ -176,7 +228,7 @@ fn of_rotation(page: &mut Page, rotation: &RotationRecord) {
     page.list("  plan", &rotation.plan);
     page.list("  notes", &rotation.notes);
     page.list("  policy log", &rotation.policy_log);
-    page.list("  requests", rotation.requests.iter().map(request));
+    list_requests(page, "  requests", &rotation.requests, requests);
 }
 
 fn in_words(outcome: &Outcome) -> String {

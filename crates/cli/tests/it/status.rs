@@ -113,6 +113,16 @@ async fn a_script_gets_json_filters_and_an_exit_code() {
         assert_eq!(done.code, Some(0), "{filter:?}: {}", done.errors);
         assert!(done.output.contains("refreshed twice"), "{filter:?}");
     }
+    let done = status(&folder, &["--csv", "--state", "behind"]).await;
+    let lines: Vec<&str> = done.output.lines().collect();
+    let [head, behind] = lines.as_slice() else {
+        panic!("{}", done.output)
+    };
+    assert!(head.starts_with("\"state\",\"behind since\","), "{head}");
+    assert!(
+        behind.starts_with("\"behind\",") && behind.contains(OLD),
+        "{behind}"
+    );
     let done = status(&folder, &["--secret", "other"]).await;
     assert_eq!((done.code, done.output.as_str()), (Some(0), ""));
     assert!(done.errors.contains("no such uses"), "{}", done.errors);

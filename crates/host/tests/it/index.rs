@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use keyrelay_local_azure::{Effect, Fault, Service};
+use keyrelay_local_azure::{Effect, Fault, Intercept, Moment, Service, Then};
+use tokio::sync::oneshot;
 
 use crate::fixtures::reference;
 use crate::harness::{Harness, files_below};
@@ -260,21 +261,30 @@ async fn until_a_sweep_has_made_a_lost_part_of_the_index_again_events_read_the_s
     for shard in shards(&app) {
         fs::write(&shard, "{").unwrap();
     }
-    let hanging = Fault::new(Service::ResourceManager, Effect::Hang);
-    app.azure.cloud.switch_on(hanging.path("sites/user-1/"));
+    // The sweep waits in the middle of its reads.
+    let read = Intercept::new(Service::ResourceManager, Moment::Arrived)
+        .method("GET")
+        .path("sites/user-1/config/configreferences");
+    let (begun, reading) = oneshot::channel();
+    let (go_on, held) = oneshot::channel::<()>();
+    app.azure.cloud.intercept(read, move || async move {
+        let _ = begun.send(());
+        let _ = held.await;
+        Then::GoOn
+    });
     let event = async {
-        let is_begun = |app: &Harness| {
-            let mut shards = shards(app).into_iter();
-            shards.any(|it| fs::read_to_string(it).unwrap().contains("made_again"))
-        };
-        app.until("the index is being made again", is_begun).await;
-        app.azure.cloud.switch_off_faults();
+        reading.await.unwrap();
+        let mut texts = shards(&app)
+            .into_iter()
+            .map(|it| fs::read_to_string(it).unwrap());
+        assert!(texts.all(|text| text.contains("made_again")));
         let lists = app.lists();
         app.rotate_and_settle("sql").await;
         for user in ["user-0", "user-1"] {
             assert_eq!(app.outcome(user).0, "verified", "{}", app.log());
         }
         assert!(app.lists() > lists, "{}", app.log());
+        go_on.send(()).unwrap();
     };
     tokio::join!(app.compare_again(), event);
     app.reconcile_all().await;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use keyrelay_local_azure::{Effect, Fault, Service};
 
 use crate::fixtures::reference;
+use crate::harness::field;
 use crate::setup::Setup;
 
 fn app() -> Setup {
@@ -32,7 +33,8 @@ async fn outage(setup: Setup) {
         app.azure.event_grid.deliveries().len() >= 2
     })
     .await;
-    let (verdict, message) = app.outcome("orders");
+    let line = app.verdicts().pop().unwrap();
+    let (verdict, message) = (field(&line, "verdict"), field(&line, "message"));
     assert_eq!(verdict, "failed");
     assert!(
         message.contains("nothing is done without the store"),
@@ -71,7 +73,8 @@ async fn a_missing_role_for_the_container_is_named() {
     app.rotate("sql");
     app.until("a failed delivery", |app| !app.verdicts().is_empty())
         .await;
-    let message = app.outcome("orders").1;
+    let line = app.verdicts().pop().unwrap();
+    let message = field(&line, "message");
     assert!(
         message.contains("Storage Blob Data Contributor"),
         "{message}"

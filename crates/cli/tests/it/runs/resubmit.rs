@@ -242,3 +242,55 @@ async fn the_functions_host_is_not_asked_without_a_key_or_in_plain_text() {
     }
     assert!(folder.files("pending/events").is_empty());
 }
+
+#[tokio::test]
+async fn everything_that_failed_and_was_not_repaired_is_resubmitted_once() {
+    let folder = WorkingFolder::new();
+    let of = |began: &str, secret: &str, verdict: Verdict| {
+        run(began, secret, &[("orders", verdict, "an outcome")])
+    };
+    let failed = Verdict::Failed(Retryability::Permanent);
+    let runs = [
+        of("2026-11-01T09:00:00Z", "contoso-kv/too-old", failed),
+        of("2026-11-01T10:00:00Z", "contoso-kv/sql", failed),
+        of("2026-11-01T11:00:00Z", "contoso-kv/sql", failed),
+        of("2026-11-01T10:00:00Z", "contoso-kv/repaired", failed),
+        of(
+            "2026-11-01T11:00:00Z",
+            "contoso-kv/repaired",
+            Verdict::Verified,
+        ),
+        of(
+            "2026-11-01T11:00:00Z",
+            "contoso-kv/refused",
+            Verdict::Refused,
+        ),
+    ];
+    folder.keep(&runs).await;
+    let since = ["--since", "2026-11-01T09:30:00"];
+    let all = [&["resubmit", "--verdict", "failed"][..], &since].concat();
+    let done = folder.run(&all).await;
+    assert_eq!(done.code, Some(0), "{}", done.errors);
+    assert_eq!(done.output, format!("{} sql: waits\n", runs[2].id));
+    assert!(done.errors.contains("1 events wait"), "{}", done.errors);
+    let done = folder.run(&all).await;
+    assert_eq!(done.output, format!("{} sql: waits already\n", runs[2].id));
+    let refused = [
+        &["resubmit", "--verdict", "refused,rolled-back"][..],
+        &since,
+    ]
+    .concat();
+    let done = folder.run(&refused).await;
+    assert_eq!(done.output, format!("{} refused: waits\n", runs[5].id));
+    assert_eq!(folder.files("pending/events").len(), 2);
+    for wrong in [
+        &["resubmit"][..],
+        &["resubmit", "--verdict", "failed"],
+        &["resubmit", "--since", "1d", runs[2].id.as_str()],
+        &["resubmit", "--verdict", "verified", "--since", "1d"],
+        &[&all[..], &[runs[2].id.as_str()]].concat(),
+        &[&all[..], &["--wait"]].concat(),
+    ] {
+        assert_eq!(folder.run(wrong).await.code, Some(2), "{wrong:?}");
+    }
+}

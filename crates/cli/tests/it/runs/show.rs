@@ -56,7 +56,7 @@ fn full() -> Run {
 async fn shows_everything_of_a_run() {
     let (folder, run) = (WorkingFolder::new(), full());
     folder.keep([&run]).await;
-    let done = folder.run(&["show", run.id.as_str()]).await;
+    let done = folder.run(&["show", "--requests", run.id.as_str()]).await;
     assert_eq!((done.code, done.errors.as_str()), (Some(0), ""));
     let settled = format!("until run {LATER} settled it");
     for expected in [
@@ -128,4 +128,54 @@ async fn what_is_no_id_is_refused() {
         "{}",
         done.errors
     );
+}
+
+#[tokio::test]
+async fn what_failed_comes_first_and_requests_are_counted() {
+    let (folder, run) = (WorkingFolder::new(), full());
+    folder.keep([&run]).await;
+    for id in ["latest", "20261101T", "20261101T1000", run.id.as_str()] {
+        let done = folder.run(&["show", id]).await;
+        assert_eq!((done.code, done.errors.as_str()), (Some(0), ""), "{id}");
+        assert!(
+            done.output.contains("apps         1 refused, 1 verified"),
+            "{}",
+            done.output
+        );
+        let place = |text: &str| done.output.find(text).unwrap();
+        assert!(place("refused: beyond its grant") < place("verified: Azure reports it"));
+        assert!(
+            done.output.contains("1 (`--requests` shows them)"),
+            "{}",
+            done.output
+        );
+        assert!(!done.output.contains("request-id-1"));
+    }
+    let done = folder.run(&["show", "20261102T"]).await;
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.errors.contains("no run in the store"),
+        "{}",
+        done.errors
+    );
+}
+
+#[tokio::test]
+async fn an_ambiguous_beginning_is_refused_and_names_runs() {
+    let folder = WorkingFolder::new();
+    let runs = ["2026-11-01T10:00:00Z", "2026-11-01T11:00:00Z"].map(|began| {
+        run(
+            began,
+            "contoso-kv/sql",
+            &[("orders", Verdict::Verified, "fine")],
+        )
+    });
+    folder.keep(&runs).await;
+    let done = folder.run(&["show", "20261101T1"]).await;
+    assert_eq!(done.code, Some(2), "{}", done.errors);
+    for run in &runs {
+        assert!(done.errors.contains(run.id.as_str()), "{}", done.errors);
+    }
+    let done = folder.run(&["show", "20261101T11"]).await;
+    assert!(done.output.contains(runs[1].id.as_str()), "{}", done.errors);
 }

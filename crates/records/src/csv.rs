@@ -1,7 +1,7 @@
 //! Lines of CSV, as RFC 4180 has them, that no spreadsheet takes for formulas.
 
 /// One line. Every cell is quoted.
-pub(super) fn line(cells: impl IntoIterator<Item = String>) -> String {
+pub fn line(cells: impl IntoIterator<Item = String>) -> String {
     let cells: Vec<String> = cells.into_iter().map(|text| cell(&text)).collect();
     format!("{}\r\n", cells.join(","))
 }
