@@ -152,8 +152,8 @@ run "refresh_role" {
   }
 }
 
-# Guards against a pattern that lets more through than somebody thought of when it was written: what nobody must ever be able
-# to do with one of these roles, with patterns taken as Azure takes them.
+# Guards against a pattern that allows more than its author thought of: none of these roles may ever allow these actions, with
+# patterns matched as Azure matches them.
 run "roles_deploy_nothing" {
   command = apply
 
@@ -196,7 +196,7 @@ run "before_the_package" {
 }
 
 # Guards a vault that has a topic already, as the Logic App's trigger makes one: Azure refuses a second, with the last resource.
-run "topic_of_somebody_else" {
+run "topic_that_exists" {
   command = plan
 
   variables {
@@ -257,7 +257,7 @@ run "public_cloud" {
   }
 }
 
-# Guards what somebody sets besides: it wins, and takes nothing else away.
+# Guards settings of the user: they win, and remove no others.
 run "app_settings" {
   command = apply
 

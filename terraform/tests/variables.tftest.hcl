@@ -103,7 +103,7 @@ run "subject_is_a_pattern" {
   expect_failures = [var.subject_begins_with]
 }
 
-# No type at all means all types to Event Grid: the contrary of what somebody wanted.
+# No type at all means all types to Event Grid: the contrary of what is wanted.
 run "no_event_type" {
   command = plan
   variables {
