@@ -46,7 +46,7 @@ pub(super) struct Resubmit {
     )]
     verdict: Vec<String>,
     /// With `--verdict`: since when. An age (`90m`, `2h`, `3d`), a day, or a time in UTC
-    #[arg(long, value_name = "TIME", value_parser = parse_since, requires = "verdict")]
+    #[arg(long, value_name = "TIME", value_parser = parse_since, requires = "verdict", conflicts_with = "run")]
     since: Option<Timestamp>,
     #[command(flatten)]
     store: StoreOption,
@@ -188,7 +188,7 @@ async fn new_run(mut watch: Watch, id: &RunId) -> Run {
 async fn run_timer_now(functions_host: &Url, key: &MasterKey) -> anyhow::Result<()> {
     let started = run_timer(functions_host, key).await;
     started.with_context(|| {
-        format!("cannot run the timer now, so what was resubmitted waits: {functions_host}")
+        format!("cannot run the timer now, so the event waits: {functions_host}")
     })?;
     out::note(&format!(
         "the Functions host runs the timer now: {functions_host}"

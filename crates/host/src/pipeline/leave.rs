@@ -106,10 +106,17 @@ pub(crate) async fn leave(
 
 /// Takes the apps out of a run that its deadline has cut before anything was changed. They are no
 /// failures, and go on with the apps that there was no time for, before second refreshes.
+///
+/// An app without a request may be in a batch that goes on without this run, and one with a plan may have
+/// its intent in the store: those have pending work of their own.
 fn take_cut(run: &mut Run) -> impl Iterator<Item = AppId> {
     let is_enforced = run.mode == Some(Mode::Enforce);
     let is_cut = move |rotation: &mut RotationRecord| {
-        is_enforced && rotation.outcome.verdict.asks_for_redelivery() && !rotation.has_changed_app()
+        is_enforced
+            && rotation.outcome.verdict.asks_for_redelivery()
+            && !rotation.requests.is_empty()
+            && rotation.plan.is_empty()
+            && !rotation.has_changed_app()
     };
     run.rotations.extract_if(.., is_cut).map(|cut| cut.app)
 }

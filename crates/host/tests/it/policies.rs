@@ -178,7 +178,8 @@ async fn a_policy_with_a_generous_limit_does_not_delay_the_response() {
     let line = app.verdicts().pop().unwrap();
     assert_eq!(
         field(&line, "message"),
-        "there was not enough time for all apps of the scope"
+        "the queue of the app took all the time of this invocation; keyrelay tries the app again in \
+         15 s"
     );
 }
 
