@@ -82,12 +82,6 @@ impl AzureError {
         matches!(self.failure, Failure::DeadlineExceeded)
     }
 
-    /// Whether there was no time for the request: the deadline was exceeded before it could be sent, or
-    /// Azure throttles it for longer than until the deadline.
-    pub fn is_out_of_time(&self) -> bool {
-        self.is_deadline_exceeded() || self.failure.status() == Some(429)
-    }
-
     /// Whether a role assignment that is still propagating may explain the failure.
     ///
     /// [`retryability`](Self::retryability) reports such a failure as permanent. A caller that

@@ -81,7 +81,10 @@ pub async fn monitored_by(store: &Store, hold: &Hold) -> Result<Option<RunId>, S
                 continue;
             }
             match history.read(&summary.id).await {
-                Ok(run) if run.notes.iter().any(|note| Hold::is_note(note)) => {
+                Ok(run)
+                    if run.notes.iter().any(|note| Hold::is_note(note))
+                        && run.outcomes().any(|it| it.verdict == Verdict::Monitored) =>
+                {
                     return Ok(Some(run.id));
                 }
                 Err(HistoryError::Store(error @ StoreError::Unavailable { .. })) => {

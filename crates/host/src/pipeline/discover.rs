@@ -158,19 +158,22 @@ pub(crate) fn discover<'a>(
         ..
     } = origin;
     discovery.lock().extend(apps.iter().cloned());
+    let unread = discovery.not_listed(unread);
+    discovery.lock().extend(unread.iter().cloned());
     let known = stream::iter(apps.into_iter().map(Discovered::Uses));
     let of_scopes = stream::iter(lists).flat_map(move |scope| discovery.pages(scope));
     let unlisted = stream::once(async move {
-        let apps = match is_whole {
+        discovery.checks(match is_whole {
             true => discovery.unlisted().await,
-            false => discovery.not_listed(unread),
-        };
-        let begin = stream::iter([Discovered::Unlisted(apps.clone())]);
-        let checks = stream::iter(apps).map(move |app| discovery.check(app));
-        let checks = checks.buffer_unordered(CONCURRENT_SITES);
-        begin.chain(checks.filter_map(ready))
+            false => Vec::new(),
+        })
     });
-    known.chain(of_scopes).chain(unlisted.flatten())
+    // Before the lists: they may take all the time.
+    let unread = discovery.checks(unread);
+    known
+        .chain(unread)
+        .chain(of_scopes)
+        .chain(unlisted.flatten())
 }
 
 impl<'a> Discovery<'a> {
@@ -289,6 +292,14 @@ impl<'a> Discovery<'a> {
             apps.extend(self.check(app).await);
         }
         apps
+    }
+
+    /// Checks apps that no list has.
+    fn checks(self, apps: Vec<AppId>) -> impl Stream<Item = Discovered> + 'a {
+        let begin = stream::iter([Discovered::Unlisted(apps.clone())]);
+        let checks = stream::iter(apps).map(move |app| self.check(app));
+        let checks = checks.buffer_unordered(CONCURRENT_SITES);
+        begin.chain(checks.filter_map(ready))
     }
 
     /// Checks whether an app uses the secret.

@@ -43,8 +43,13 @@ pub(crate) async fn leave(
     } = left;
     let mut failed: Vec<FailedScope> = failed.into_iter().map(FailedScope::from).collect();
     classify(services, run, &mut failed, budget).await;
-    if trigger.resumed.is_none() && budget.rotations().has_passed() {
+    // The comparison does not keep such apps, so those of its runs get work of their own.
+    let keeps = trigger.resumed.is_none() && trigger.cause != Cause::Drift;
+    if keeps && budget.rotations().has_passed() {
         named.extend(take_cut(run));
+        // Always in one order: without progress, the event is tried again after a pause.
+        named.sort();
+        named.dedup();
     }
     for app in unlisted {
         let outcome = Outcome::transient("there was not enough time for the app");

@@ -198,7 +198,9 @@ async fn handle(
         vault,
         &event.name,
     );
+    // Pending work of a held secret is not resumed at all.
     if rule.mode == Mode::Enforce
+        && trigger.resumed.is_none()
         && let Some(hold) = hold_of(services, event, budget.classification().moment()).await?
     {
         rule.mode = Mode::Monitor;

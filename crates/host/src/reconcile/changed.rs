@@ -12,7 +12,7 @@ use super::pass::Pass;
 use super::summary::Summary;
 
 /// The number of apps that are read together.
-const CHUNK: usize = 200;
+const CHUNK: usize = 50;
 
 /// The number of notes that are taken concurrently.
 const AT_ONCE: usize = 16;
@@ -33,6 +33,8 @@ pub(super) async fn read_changed(
     let part = Pass::new(pass.services, pass.invocation, Deadline::after(COMPARE_FOR));
     let mut comparison =
         Comparison::begin(&part, pending, &progress(&part, pending).await?).await?;
+    // What the comparison could not read is no matter of these apps.
+    comparison.unread.clear();
     for keys in pending.changed.chunks(CHUNK) {
         if part.deadline.has_passed() {
             break;

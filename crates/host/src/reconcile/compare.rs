@@ -136,7 +136,7 @@ async fn compare_lists(
         let RemainingSites { scope, next, pages } = &*position;
         let page = match azure.sites_page(scope, next.as_ref(), *pages, &call).await {
             Ok(page) => page,
-            Err(error) if error.is_out_of_time() || pass.deadline.has_passed() => {
+            Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {
                 return false;
             }
             // It has no sites.

@@ -30,7 +30,18 @@ pub(super) async fn compare_index(
 ) -> Result<bool, StoreError> {
     let mut left = match progress.shards.take() {
         Some(shards) => shards,
-        None => pass.index.shards().await?,
+        None => {
+            let shards = pass.index.shards().await?;
+            let known = pass.index.state().await?.map(|state| state.shards);
+            let mut known = known.into_iter().flatten();
+            if let Some(lost) = known.find(|key| !shards.contains(key)) {
+                summary.problem(format!(
+                    "a part of the index is lost, and the next sweep makes it again: {lost} is missing"
+                ));
+                pass.pending.request_sweep().await?;
+            }
+            shards
+        }
     };
     while let Some(key) = left.first() {
         let is_complete = !pass.deadline.has_passed()

@@ -1,9 +1,10 @@
 //! Handles postponed events: versions that were not valid yet, resubmitted runs, and reminders.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use keyrelay_model::{Event, Verdict, error_chain};
+use keyrelay_model::{AppId, Event, Verdict, error_chain};
 use keyrelay_records::{Cause, Outcome, PostponedEvent, Run};
 use keyrelay_store::StoreError;
 
@@ -88,8 +89,9 @@ async fn handle_entry(pass: &Pass<'_>, key: &str) -> Result<bool, String> {
     let has_left = !later.remaining.is_empty() || !later.remaining_apps.is_empty();
     let is_unfinished = later.asks_for_redelivery() || has_left;
     if is_unfinished && tried_for < GIVE_UP_AFTER {
-        let is_same =
-            later.remaining == entry.value.remaining && later.remaining_apps == entry.value.apps;
+        let apps: BTreeSet<&AppId> = later.remaining_apps.iter().collect();
+        let is_same = later.remaining == entry.value.remaining
+            && apps == entry.value.apps.iter().collect::<BTreeSet<&AppId>>();
         if has_left && !is_same {
             entry.value.remaining = later.remaining;
             entry.value.apps = later.remaining_apps;

@@ -45,7 +45,7 @@ pub(super) async fn with_slots(
                 apps.extend(slots.map(|slot| slot.id));
             }
             Err(error) if error.is_not_found() => {}
-            Err(error) if error.is_out_of_time() || pass.deadline.has_passed() => {
+            Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {
                 return None;
             }
             Err(error) => {
@@ -95,7 +95,7 @@ pub(super) async fn statuses(
                     services.index.note(secret, &app, IndexChange::Gone);
                 }
             }
-            Err(error) if error.is_out_of_time() || pass.deadline.has_passed() => {
+            Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {
                 return None;
             }
             Err(error) => {

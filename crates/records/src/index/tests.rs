@@ -260,3 +260,21 @@ async fn check_unknown(index: &Index, damage: &str) {
     let found = users(index, "sql").await;
     assert!(matches!(found, Users::Unknown(_)), "{damage}: {found:?}");
 }
+
+#[tokio::test]
+async fn an_object_that_is_lost_during_a_sweep_is_known_to_be_lost_after_it() {
+    let (folder, index) = index();
+    let one = [reference("SQL", false)];
+    let orders = || vec![update("orders", "sql", found(&one, true, at(1)))];
+    index.update(orders()).await.unwrap();
+    swept(&index, 1).await.unwrap();
+    assert_eq!(index.repair(at(2)).await.unwrap(), [""; 0]);
+    let shard = index.shards().await.unwrap().remove(0);
+    std::fs::remove_file(folder.path().join(shard)).unwrap();
+    swept(&index, 2).await.unwrap();
+    check_unknown(&index, "lost during a sweep").await;
+    assert_eq!(index.repair(at(3)).await.unwrap().len(), 1);
+    index.update(orders()).await.unwrap();
+    swept(&index, 3).await.unwrap();
+    assert_eq!(apps(&index, "sql").await.len(), 1);
+}

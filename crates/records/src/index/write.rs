@@ -54,6 +54,10 @@ impl Index {
         scopes: &[Scope],
         unread: &BTreeSet<String>,
     ) -> Result<(), StoreError> {
+        // One that was lost during the sweep stays known as lost, until the next sweep makes it again.
+        let before = self.state().await?.map(|state| state.shards);
+        let mut shards = before.unwrap_or_default();
+        shards.extend(self.shards().await?);
         let state = IndexState {
             format: FORMAT,
             swept,
@@ -62,7 +66,7 @@ impl Index {
                 .map(|scope| scope.to_string().to_lowercase())
                 .collect(),
             unread: unread.clone(),
-            shards: self.shards().await?.into_iter().collect::<BTreeSet<_>>(),
+            shards,
         };
         self.0.write(STATE, &state).await
     }

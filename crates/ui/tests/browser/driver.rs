@@ -97,25 +97,28 @@ impl Chromium {
             Colours::Light => "--blink-settings=preferredColorScheme=1",
             Colours::Dark => "--force-dark-mode",
         };
-        let mut options = json!({ "args": [
+        let arguments = json!([
             "--headless=new",
             "--no-sandbox",
             "--disable-gpu",
             "--disable-dev-shm-usage",
             size,
             colours,
-        ] });
+        ]);
+        let mut options = Map::from_iter([("args".to_owned(), arguments)]);
         if let Window::Narrow = window {
             // A window cannot be as narrow as a telephone.
             let metrics = json!({ "width": width, "height": height, "pixelRatio": 1.0 });
-            options["mobileEmulation"] = json!({ "deviceMetrics": metrics });
+            let telephone = json!({ "deviceMetrics": metrics });
+            options.insert("mobileEmulation".to_owned(), telephone);
         }
         if scripts == Scripts::Off {
-            options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
+            let off = json!({ "profile.managed_default_content_settings.javascript": 2 });
+            options.insert("prefs".to_owned(), off);
         }
         let capabilities: Map<String, Value> = [
             ("browserName".to_owned(), json!("chrome")),
-            ("goog:chromeOptions".to_owned(), options),
+            ("goog:chromeOptions".to_owned(), Value::Object(options)),
         ]
         .into_iter()
         .collect();
