@@ -109,6 +109,19 @@ pub(crate) fn secret_link(links: &Links, vault: &str, secret: &str) -> Markup {
     html! { a href=(links.secret(vault, secret)) title=(vault) { (name) "/" (secret) } }
 }
 
+/// A table that scrolls in a region of its own.
+pub(crate) fn table(caption: &str, columns: &[&str], rows: impl maud::Render) -> Markup {
+    html! {
+        div.table tabindex="0" role="region" aria-label=(caption) {
+            table {
+                caption { (caption) }
+                thead { tr { @for column in columns { th scope="col" { (column) } } } }
+                tbody { (rows) }
+            }
+        }
+    }
+}
+
 /// A remark about a page.
 pub(crate) fn notice(kind: &str, text: impl maud::Render) -> Markup {
     html! { p.{"notice " (kind)} { (text) } }

@@ -7,7 +7,7 @@ use keyrelay_records::actions::{ActionRecord, Actions};
 use maud::{Markup, html};
 
 use crate::failure::{PageFailure, parse_run_id};
-use crate::page::{Page, Section, badge, empty, field, time};
+use crate::page::{self, Page, Section, badge, empty, field, time};
 use crate::query::RunsQuery;
 use crate::visit::Visit;
 
@@ -29,35 +29,22 @@ pub(crate) async fn show(Extension(visit): Extension<Visit>) -> Result<Response,
 
 fn table(visit: &Visit, actions: &[ActionRecord]) -> Markup {
     let caption = "Actions of operators, the newest first";
-    html! {
-        div.table tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead {
-                    tr {
-                        th scope="col" { "Time" }
-                        th scope="col" { "Action" }
-                        th scope="col" { "Object" }
-                        th scope="col" { "Operator" }
-                        th scope="col" { "Reason" }
-                        th scope="col" { "Result" }
-                    }
-                }
-                tbody {
-                    @for action in actions {
-                        tr {
-                            td { a href=(visit.links.action(&action.id)) { (time(action.at)) } }
-                            td { (action.kind.as_str()) }
-                            td.break { (action.subject) }
-                            td { (action.by) }
-                            td.remark { (action.why) }
-                            td.remark { (result(action)) }
-                        }
-                    }
+    page::table(
+        caption,
+        &["Time", "Action", "Object", "Operator", "Reason", "Result"],
+        html! {
+            @for action in actions {
+                tr {
+                    td { a href=(visit.links.action(&action.id)) { (time(action.at)) } }
+                    td { (action.kind.as_str()) }
+                    td.break { (action.subject) }
+                    td { (action.by) }
+                    td.remark { (action.why) }
+                    td.remark { (result(action)) }
                 }
             }
-        }
-    }
+        },
+    )
 }
 
 fn result(action: &ActionRecord) -> Markup {

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::rule::{grant, limits, secret_of};
 use crate::cases::CheckedCase;
 use crate::failure::PageFailure;
-use crate::page::{Page, Section, badge, empty, field, notice, short};
+use crate::page::{self, Page, Section, badge, empty, field, notice, short};
 use crate::setup::{CompiledPolicy, InstalledPolicy, LockState, Setup};
 use crate::visit::Visit;
 
@@ -31,37 +31,26 @@ pub(crate) async fn show(Extension(visit): Extension<Visit>) -> Result<Response,
 
 fn table(visit: &Visit, files: &[InstalledPolicy]) -> Markup {
     let caption = "Policies, by name";
-    html! {
-        div.table tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead {
-                    tr {
-                        th scope="col" { "Policy" }
-                        th scope="col" { "State" }
-                        th scope="col" { "What it does" }
-                        th scope="col" { "Digest" }
-                    }
-                }
-                tbody {
-                    @for file in files {
-                        tr {
-                            td { a href=(visit.links.policy(&file.name)) { (file.name) } }
-                            td { (state(file)) }
-                            td.remark {
-                                @match &file.compiled {
-                                    CompiledPolicy::Policy(policy) => (policy.about().summary),
-                                    CompiledPolicy::Soon => "",
-                                    CompiledPolicy::Invalid(reason) => (reason),
-                                }
-                            }
-                            td { @if let Some(digest) = file.digest { (short(&digest.to_string())) } }
+    page::table(
+        caption,
+        &["Policy", "State", "What it does", "Digest"],
+        html! {
+            @for file in files {
+                tr {
+                    td { a href=(visit.links.policy(&file.name)) { (file.name) } }
+                    td { (state(file)) }
+                    td.remark {
+                        @match &file.compiled {
+                            CompiledPolicy::Policy(policy) => (policy.about().summary),
+                            CompiledPolicy::Soon => "",
+                            CompiledPolicy::Invalid(reason) => (reason),
                         }
                     }
+                    td { @if let Some(digest) = file.digest { (short(&digest.to_string())) } }
                 }
             }
-        }
-    }
+        },
+    )
 }
 
 fn state(file: &InstalledPolicy) -> Markup {

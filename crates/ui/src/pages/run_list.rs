@@ -5,7 +5,7 @@ use keyrelay_records::summary::{EventSummary, Summary};
 use maud::{Markup, html};
 
 use crate::links::Links;
-use crate::page::{ago, app_link, duration, secret_link, time_or, verdict_badge};
+use crate::page::{self, ago, app_link, duration, secret_link, time_or, verdict_badge};
 
 /// The words of all verdicts.
 pub(crate) const VERDICTS: [&str; 8] = [
@@ -24,25 +24,13 @@ pub(crate) const CAUSES: [&str; 5] = ["event", "pending", "drift", "reminder", "
 
 /// The table of runs.
 pub(crate) fn table(links: &Links, caption: &str, runs: &[Summary], now: Timestamp) -> Markup {
-    html! {
-        div.table tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead {
-                    tr {
-                        th scope="col" { "Began" }
-                        th scope="col" { "Verdict" }
-                        th scope="col" { "Event" }
-                        th scope="col" { "Apps" }
-                        th scope="col" { "Cause" }
-                        th scope="col" { "Took" }
-                        th scope="col" { "Message" }
-                    }
-                }
-                tbody { @for run in runs { (row(links, run, now)) } }
-            }
-        }
-    }
+    page::table(
+        caption,
+        &[
+            "Began", "Verdict", "Event", "Apps", "Cause", "Took", "Message",
+        ],
+        html! { @for run in runs { (row(links, run, now)) } },
+    )
 }
 
 fn row(links: &Links, run: &Summary, now: Timestamp) -> Markup {

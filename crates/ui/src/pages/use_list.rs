@@ -6,7 +6,7 @@ use keyrelay_records::fleet::Use;
 use maud::{Markup, html};
 
 use crate::links::Links;
-use crate::page::{ago, app_link, secret_link, short, state_badge, time};
+use crate::page::{self, ago, app_link, secret_link, short, state_badge, time};
 
 /// The columns that name a use. A page leaves out what it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,25 +27,16 @@ pub(crate) fn table(
     uses: &[&Use],
     now: Timestamp,
 ) -> Markup {
-    html! {
-        div.table tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead {
-                    tr {
-                        th scope="col" { "State" }
-                        @if named != Named::Secret { th scope="col" { "App" } }
-                        @if named != Named::App { th scope="col" { "Secret" } }
-                        th scope="col" { "Setting" }
-                        th scope="col" { "Version" }
-                        th scope="col" { "Evidence" }
-                        th scope="col" { "Remark" }
-                    }
-                }
-                tbody { @for it in uses { (row(links, named, it, now)) } }
-            }
-        }
-    }
+    let mut columns = vec![
+        "State", "App", "Secret", "Setting", "Version", "Evidence", "Remark",
+    ];
+    columns.retain(|column| match named {
+        Named::Both => true,
+        Named::App => *column != "Secret",
+        Named::Secret => *column != "App",
+    });
+    let rows = html! { @for it in uses { (row(links, named, it, now)) } };
+    page::table(caption, &columns, rows)
 }
 
 /// The reason for a state. The run that it names is a link.

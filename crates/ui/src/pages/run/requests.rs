@@ -7,7 +7,7 @@ use keyrelay_records::AzureRequest;
 use maud::{Markup, html};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::page::{duration, time};
+use crate::page::{self, duration, time};
 
 /// The time before and after a request in which its activity log is searched.
 const AROUND: Duration = Duration::from_hours(1);
@@ -46,23 +46,11 @@ impl Portal {
 }
 
 pub(crate) fn table(caption: &str, requests: &[AzureRequest], portal: Option<&Portal>) -> Markup {
-    html! {
-        div.table tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead {
-                    tr {
-                        th scope="col" { "Time" }
-                        th scope="col" { "Request" }
-                        th scope="col" { "Status" }
-                        th scope="col" { "Took" }
-                        th scope="col" { "Ids" }
-                    }
-                }
-                tbody { @for request in requests { (row(request, portal)) } }
-            }
-        }
-    }
+    page::table(
+        caption,
+        &["Time", "Request", "Status", "Took", "Ids"],
+        html! { @for request in requests { (row(request, portal)) } },
+    )
 }
 
 fn row(request: &AzureRequest, portal: Option<&Portal>) -> Markup {

@@ -6,7 +6,7 @@ use keyrelay_records::IndexedReference;
 use maud::{Markup, html};
 
 use crate::dry_run::{DryResult, DryRotation, DryRun, NEXT_VERSION, event_now};
-use crate::page::{app_link, badge, difference, empty, lines, notice};
+use crate::page::{self, app_link, badge, difference, empty, lines, notice};
 use crate::setup::{CompiledPolicy, Setup};
 use crate::visit::Visit;
 
@@ -81,32 +81,22 @@ impl FutureRotation<'_> {
 
 fn table(visit: &Visit, rotations: &[DryRotation]) -> Markup {
     let caption = "Decision and plan for the apps above";
-    html! {
-        div.table tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead {
-                    tr {
-                        th scope="col" { "App" }
-                        th scope="col" { "Decision" }
-                        th scope="col" { "Plan" }
-                    }
-                }
-                tbody {
-                    @for rotation in rotations {
-                        tr {
-                            td { (app_link(&visit.links, &rotation.app)) }
-                            td { (word(&rotation.result)) }
-                            td {
-                                (details(&rotation.result))
-                                @if !rotation.log.is_empty() { (lines(rotation.log.iter().map(String::as_str))) }
-                            }
-                        }
+    page::table(
+        caption,
+        &["App", "Decision", "Plan"],
+        html! {
+            @for rotation in rotations {
+                tr {
+                    td { (app_link(&visit.links, &rotation.app)) }
+                    td { (word(&rotation.result)) }
+                    td {
+                        (details(&rotation.result))
+                        @if !rotation.log.is_empty() { (lines(rotation.log.iter().map(String::as_str))) }
                     }
                 }
             }
-        }
-    }
+        },
+    )
 }
 
 fn word(result: &DryResult) -> Markup {

@@ -12,7 +12,7 @@ use keyrelay_store::StoreError;
 use maud::{Markup, html};
 
 use crate::links::Links;
-use crate::page::{code, empty, time_or};
+use crate::page::{self, code, empty, time_or};
 
 /// The number of runs that are read at once.
 const AT_ONCE: usize = 16;
@@ -113,40 +113,24 @@ pub(super) fn table(links: &Links, versions: &KnownVersions) -> Markup {
         @if versions.known.is_empty() {
             (empty("No version is known."))
         } @else {
-            div.table tabindex="0" role="region" aria-label=(caption) {
-                table {
-                    caption { (caption) }
-                    thead {
-                        tr {
-                            th scope="col" { "Version" }
-                            th scope="col" { "Created" }
-                            th scope="col" { "Valid from" }
-                            th scope="col" { "Expires" }
-                            th scope="col" { "Uses" }
-                            th scope="col" { "First use" }
-                            th scope="col" { "Newest run" }
-                        }
-                    }
-                    tbody {
-                        @for it in &versions.known {
-                            tr {
-                                td { (code(&it.name)) }
-                                td { (time_or(it.created)) }
-                                td { (time_or(it.not_before)) }
-                                td { (time_or(it.expires)) }
-                                td.number { (it.uses) }
-                                td { (time_or(it.first_use)) }
-                                td {
-                                    @match &it.run {
-                                        Some(run) => a href=(links.run(run)) { (time_or(run.began())) },
-                                        None => "–",
-                                    }
-                                }
+            (page::table(caption, &["Version", "Created", "Valid from", "Expires", "Uses", "First use", "Newest run"], html! {
+                @for it in &versions.known {
+                    tr {
+                        td { (code(&it.name)) }
+                        td { (time_or(it.created)) }
+                        td { (time_or(it.not_before)) }
+                        td { (time_or(it.expires)) }
+                        td.number { (it.uses) }
+                        td { (time_or(it.first_use)) }
+                        td {
+                            @match &it.run {
+                                Some(run) => a href=(links.run(run)) { (time_or(run.began())) },
+                                None => "–",
                             }
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }
