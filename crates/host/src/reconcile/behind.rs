@@ -13,7 +13,7 @@ use keyrelay_records::app_state::{self, AppState};
 use keyrelay_store::StoreError;
 
 use super::comparison::{Comparison, Missed, SecretKey};
-use super::drift::{Drift, drift_of, missed_event, valid_since};
+use super::drift::{Drift, drift_of, is_only, missed_event, valid_since};
 use super::pass::Pass;
 use super::pinned::{OlderPin, cause_of, report};
 use super::reminders::{self, Expiring};
@@ -180,7 +180,7 @@ async fn check_row(
     };
     match cause {
         Ok(cause) => {
-            let event = missed_event(target, version, attributes, newest.len() == 1);
+            let event = missed_event(target, version, attributes, is_only(&newest, now));
             Checked::Behind(Box::new(event), cause)
         }
         Err(error) => {

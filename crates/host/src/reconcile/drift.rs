@@ -9,6 +9,10 @@ use keyrelay_model::{
 /// references without a version again.
 const DAILY: u64 = 24 * 60 * 60;
 
+/// Age of a version, in seconds, from which a list shows all versions of the same second: a list may be
+/// some minutes old, and the vault has another clock.
+const ALL_LISTED: u64 = 5 * 60;
+
 /// The state of a reference, compared with the newest versions of its secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drift {
@@ -44,7 +48,7 @@ pub(super) fn drift_of(
             row.status.progress() == Progress::Resolved && !is_newest(active) && is_older(active)
         }
         (None, None) => {
-            let is_recent = |attributes: &VersionAttributes| valid_since(attributes) + DAILY > now;
+            let is_recent = |attributes: &VersionAttributes| valid_since(attributes).saturating_add(DAILY) > now;
             return match newest.iter().any(|(_, attributes)| is_recent(attributes)) {
                 true => Drift::UnlessRefreshed,
                 false => Drift::None,
@@ -62,6 +66,15 @@ pub(super) fn valid_since(attributes: &VersionAttributes) -> u64 {
     attributes
         .created
         .max(attributes.not_before.unwrap_or_default())
+}
+
+/// Whether the newest version is the only one of its second, and stays that, `now` in seconds since
+/// 1970.
+pub(super) fn is_only(newest: &[(&SecretVersion, &VersionAttributes)], now: u64) -> bool {
+    match newest {
+        [(_, attributes)] => attributes.created.saturating_add(ALL_LISTED) < now,
+        _ => false,
+    }
 }
 
 /// The event that an app must have missed.
@@ -86,5 +99,27 @@ pub(super) fn missed_event(
         is_time_of_arrival: false,
         not_before: attributes.not_before,
         expires: attributes.expires,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_young_version_may_get_a_neighbour_in_its_second() {
+        let (one, other) = ("0".repeat(32), "1".repeat(32));
+        let (one, other) = (one.parse().unwrap(), other.parse().unwrap());
+        let attributes = |created| VersionAttributes {
+            enabled: true,
+            created,
+            not_before: None,
+            expires: None,
+        };
+        let created = attributes(1_000);
+        assert!(!is_only(&[(&one, &created)], 1_000));
+        assert!(is_only(&[(&one, &created)], 1_000 + ALL_LISTED + 1));
+        assert!(!is_only(&[(&one, &created), (&other, &created)], 9_000));
+        assert!(!is_only(&[(&one, &attributes(u64::MAX))], 9_000));
     }
 }
