@@ -38,6 +38,34 @@ pub(crate) fn data(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{}", printable(text))
 }
 
+/// Prints a line with styles, of which everything else is without control characters. Returns an error if standard
+/// output is closed.
+pub(crate) fn styled_data(text: &str) -> io::Result<()> {
+    writeln!(anstream::stdout(), "{text}")
+}
+
+/// A text in a column: padded, or cut in its middle, where names differ least.
+pub(crate) fn cell(text: &str, width: usize) -> String {
+    let text = printable(text);
+    let count = text.chars().count();
+    if count <= width {
+        return format!("{text:width$}");
+    }
+    let (start, end) = ((width - 1) / 2, width / 2);
+    let first: String = text.chars().take(start).collect();
+    let last: String = text.chars().skip(count - end).collect();
+    format!("{first}…{last}")
+}
+
+/// The start of a sentence, if it is too long for the width.
+pub(crate) fn start(text: &str, width: usize) -> String {
+    let text = printable(text);
+    match text.chars().count() > width {
+        true => text.chars().take(width - 1).chain(['…']).collect(),
+        false => text,
+    }
+}
+
 /// Prints progress.
 pub(crate) fn note(text: &str) {
     to_standard_error("", text);
@@ -85,6 +113,15 @@ pub(crate) fn escaped(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_is_cut_in_its_middle_and_a_sentence_at_its_end() {
+        assert_eq!(cell("orders", 8), "orders  ");
+        assert_eq!(cell("orders-of-the-shop-7", 8), "ord…op-7");
+        assert_eq!(cell("a\u{1b}b", 4).chars().count(), 4);
+        assert_eq!(start("it broke", 8), "it broke");
+        assert_eq!(start("it broke again", 8), "it brok…");
+    }
 
     #[test]
     fn escaped_json_says_the_same() {

@@ -20,8 +20,8 @@ use crate::store_option::StoreOption;
 
 /// List runs, newest first
 ///
-/// A line has the run's id, start time (UTC), cause, event, app (or the number of apps), most
-/// severe verdict and duration, and the message of an error.
+/// Of each run: its id, which begins with its start time (UTC), the event and the duration; the verdict with
+/// its evidence, or the number of apps with each verdict, the app and the cause; and the message of an error.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct List {
@@ -70,6 +70,8 @@ impl List {
         listed.map_err(|error| failed("list the runs in", &store, error))?;
         if lines.printed == 0 {
             out::note(&format!("no such runs in the store {store}"));
+        } else if !json {
+            out::note(&lines.total());
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use keyrelay_records::history::History;
 use keyrelay_records::outcome::Outcome;
 use keyrelay_records::record::{AzureRequest, EventRecord, RotationRecord, Run};
 
-use super::lines::duration;
+use super::lines::{counts, duration};
 use super::read::failed;
 use super::run_argument::RunArgument;
 use crate::out;
@@ -126,7 +126,8 @@ fn of_run(run: &Run, requests: bool) -> Vec<String> {
     );
     page.field("invocation", &run.invocation);
     page.optional("instance", run.instance.as_ref());
-    page.field("apps", counts(run));
+    let verdicts = run.rotations.iter().map(|it| it.outcome.verdict.into());
+    page.field("apps", counts(verdicts));
     list_requests(&mut page, "requests", &run.requests, requests);
     page.list("ended", run.ended.as_ref().map(in_words));
     page.list("notes", &run.notes);
@@ -139,30 +140,6 @@ fn of_run(run: &Run, requests: bool) -> Vec<String> {
         of_rotation(&mut page, rotation, requests);
     }
     page.0
-}
-
-/// The number of apps with each verdict, worst first: `2 failed, 27 verified`.
-fn counts(run: &Run) -> String {
-    let mut counts: Vec<(u8, &str, usize)> = Vec::new();
-    for rotation in &run.rotations {
-        let verdict = rotation.outcome.verdict;
-        match counts
-            .iter_mut()
-            .find(|(_, word, _)| *word == verdict.as_str())
-        {
-            Some((.., count)) => *count += 1,
-            None => counts.push((verdict.weight(), verdict.as_str(), 1)),
-        }
-    }
-    counts.sort_by_key(|(weight, ..)| std::cmp::Reverse(*weight));
-    let counts = counts
-        .into_iter()
-        .map(|(_, word, count)| format!("{count} {word}"));
-    let counts: Vec<String> = counts.collect();
-    match counts.as_slice() {
-        [] => "none".to_owned(),
-        counts => counts.join(", "),
-    }
 }
 
 /// Lists requests, or tells how many there were.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use keyrelay_records::filters::app_name;
 use keyrelay_records::fleet::{Fleet, State, Use};
 
-use crate::out;
+use crate::out::{self, cell};
 
 /// The width of the columns of the app and of the secret.
 const NAME: usize = 19;
@@ -91,19 +91,6 @@ fn style(state: State) -> Style {
     color.on_default()
 }
 
-/// A text in a column: padded, or cut in its middle, where names differ least.
-fn cell(text: &str, width: usize) -> String {
-    let text = out::printable(text);
-    let count = text.chars().count();
-    if count <= width {
-        return format!("{text:width$}");
-    }
-    let (start, end) = ((width - 1) / 2, width / 2);
-    let first: String = text.chars().take(start).collect();
-    let last: String = text.chars().skip(count - end).collect();
-    format!("{first}…{last}")
-}
-
 /// An age in its largest unit: `40s`, `5m`, `3h`, `12d`.
 fn age(since: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(since).as_secs().max(0);
@@ -118,13 +105,6 @@ fn age(since: Timestamp, now: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_long_name_is_cut_in_its_middle() {
-        assert_eq!(cell("orders", 8), "orders  ");
-        assert_eq!(cell("orders-of-the-shop-7", 8), "ord…op-7");
-        assert_eq!(cell("a\u{1b}b", 4).chars().count(), 4);
-    }
 
     #[test]
     fn an_age_has_its_largest_unit() {

@@ -102,7 +102,7 @@ impl WorkingFolder {
     pub(crate) async fn list(&self, arguments: &[&str]) -> Vec<RunId> {
         let done = self.run(arguments).await;
         assert_eq!(done.code, Some(0), "{}", done.errors);
-        let lines = done.output.lines().skip(1);
+        let lines = done.output.lines().filter(|line| !line.starts_with(' '));
         lines
             .map(|line| line.split(' ').next().unwrap().parse().unwrap())
             .collect()

@@ -48,7 +48,9 @@ pub(super) fn drift_of(
             row.status.progress() == Progress::Resolved && !is_newest(active) && is_older(active)
         }
         (None, None) => {
-            let is_recent = |attributes: &VersionAttributes| valid_since(attributes).saturating_add(DAILY) > now;
+            let is_recent = |attributes: &VersionAttributes| {
+                valid_since(attributes).saturating_add(DAILY) > now
+            };
             return match newest.iter().any(|(_, attributes)| is_recent(attributes)) {
                 true => Drift::UnlessRefreshed,
                 false => Drift::None,
