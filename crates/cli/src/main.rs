@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod azure_account;
 mod bench;
 mod build;
 mod calibrate;

@@ -1,8 +1,10 @@
 //! `keyrelay status`: which app uses which secret, in which version, and what is not as it should be.
 
+mod live;
 mod table;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -21,22 +23,34 @@ use crate::store_option::StoreOption;
 /// The age of the oldest run whose failure counts. Work that fails is given up after a day.
 const RUNS_OF: Duration = Duration::from_hours(24 * 7);
 
-const STATES: [&str; 5] = ["broken", "behind", "set-back", "unproven", "fresh"];
+const STATES: [&str; 7] = [
+    "broken",
+    "behind",
+    "set-back",
+    "expiring",
+    "unproven",
+    "not-watched",
+    "fresh",
+];
 
 /// Show which app uses which secret, in which version, and what is behind or broken
 ///
-/// It reads keyrelay's store, and nothing from Azure: the index of references, the pending work, and
-/// the runs of the last 7 days. The states, worst first:
+/// It reads keyrelay's store: the index of references, the pending work, the holds, and the runs of the last
+/// 7 days. With `--live` it also reads from Azure what the apps have now. The states, worst first:
 ///
-///   broken    the last run failed, was refused or was rolled back, and nothing is pending
+///   broken       the last run failed, was refused or was rolled back, and nothing is pending
 ///
-///   behind    a newer version is known, or work is pending
+///   behind       a newer version is known, or work is pending
 ///
-///   set back  a person has set the app back to an older version
+///   set back     a person has set the app back to an older version
 ///
-///   unproven  no version was handled yet
+///   expiring     the newest version expires within 30 days, or has expired
 ///
-///   fresh     the app has the newest version that is known
+///   unproven     no version was handled yet
+///
+///   not watched  keyrelay changes nothing: because of the mode, the rule, or a hold
+///
+///   fresh        the app has the newest version that is known
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Status {
@@ -48,6 +62,16 @@ pub(crate) struct Status {
     /// Print CSV: one line for each reference. No cell is a formula for a spreadsheet
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    /// Write one page of HTML, which needs no other file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "csv"])]
+    html: Option<PathBuf>,
+    /// Read from Azure too: the references of these apps, and the versions of their secrets
+    ///
+    /// It needs an account with the role `Website Contributor` on the apps, or another one with
+    /// Microsoft.Web/sites/config/Read, and the right to list the secrets of the vaults. It takes some 25 apps
+    /// a second, as Azure limits it.
+    #[arg(long)]
+    live: bool,
     /// End with 1 if an app is behind or broken
     #[arg(long)]
     check: bool,
@@ -87,6 +111,8 @@ Examples:
       everything that needs work, in Azure; `az login` first
   keyrelay status --secret 'sql-*' --app orders --json | jq '.uses[].version'
       the versions that one app has of some secrets
+  keyrelay status --live --secret sql --html fleet.html
+      a page to hand over, with what Azure shows now
   keyrelay status --check
       for a script: ends with 1 if an app is behind or broken";
 
@@ -96,6 +122,8 @@ impl Status {
             store,
             json,
             csv,
+            html,
+            live,
             check,
             limit,
             filter,
@@ -109,9 +137,22 @@ impl Status {
             out::warning(&format!("a part of the index cannot be read: {reason}"));
         }
         let filter = UseFilter::from(filter);
-        fleet.uses.retain(|it| filter.matches(it));
+        match live {
+            // The state may become another one.
+            true => fleet.uses.retain(|it| filter.matches_but_for_state(it)),
+            false => fleet.uses.retain(|it| filter.matches(it)),
+        }
+        if live {
+            live::compare(&mut fleet).await?;
+            fleet.uses.retain(|it| filter.matches(it));
+        }
         let is_empty = fleet.uses.is_empty();
-        if json {
+        if let Some(file) = &html {
+            let page = keyrelay_ui::fleet_document(&fleet, now);
+            let written = std::fs::write(file, page);
+            written.with_context(|| format!("cannot write {}", file.display()))?;
+            out::note(&format!("{} has {}", file.display(), out::counted(fleet.uses.len(), "reference", "references")));
+        } else if json {
             out::line(&out::indented(&to_json(&fleet)));
         } else if csv {
             print_csv(&fleet);
@@ -147,7 +188,7 @@ impl From<Filter> for UseFilter {
 
 /// Prints a line for each use, and one with the names of the columns before them.
 fn print_csv(fleet: &Fleet) {
-    const COLUMNS: [&str; 13] = [
+    const COLUMNS: [&str; 16] = [
         "state",
         "behind since",
         "reason",
@@ -161,11 +202,14 @@ fn print_csv(fleet: &Fleet) {
         "version",
         "evidence",
         "at",
+        "newest version",
+        "created",
+        "expires",
     ];
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let time = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
     let lines = fleet.uses.iter().map(|it| {
-        let current = it.current.as_ref();
+        let (current, newest) = (it.current.as_ref(), it.newest.as_ref());
         csv::line([
             it.state.as_str().to_owned(),
             time(it.behind_since),
@@ -182,6 +226,9 @@ fn print_csv(fleet: &Fleet) {
                 .and_then(|it| it.evidence.clone())
                 .unwrap_or_default(),
             time(current.map(|it| it.at)),
+            newest.map(|it| it.version.clone()).unwrap_or_default(),
+            time(newest.map(|it| it.created)),
+            time(newest.and_then(|it| it.expires)),
         ])
     });
     let head = csv::line(COLUMNS.map(str::to_owned));
@@ -196,7 +243,7 @@ fn to_json(fleet: &Fleet) -> Value {
     let counts = State::ALL.map(|state| (state.as_str(), fleet.count(state)));
     let counts: BTreeMap<&str, usize> = counts.into_iter().collect();
     let uses = fleet.uses.iter().map(|it| {
-        let current = it.current.as_ref();
+        let (current, newest) = (it.current.as_ref(), it.newest.as_ref());
         json!({
             "state": it.state.as_str(),
             "behind_since": it.behind_since,
@@ -211,6 +258,9 @@ fn to_json(fleet: &Fleet) -> Value {
             "version": current.map(|current| &current.version),
             "evidence": current.and_then(|current| current.evidence.as_ref()),
             "at": current.map(|current| current.at),
+            "newest": newest.map(|newest| &newest.version),
+            "created": newest.map(|newest| newest.created),
+            "expires": newest.and_then(|newest| newest.expires),
         })
     });
     let uses: Vec<Value> = uses.collect();

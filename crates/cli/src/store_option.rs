@@ -1,16 +1,14 @@
 //! The option `--store`.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use keyrelay_azure::{Credential, Http, Identity};
-use keyrelay_config::{Config, StoreLocation};
+use keyrelay_config::StoreLocation;
 use keyrelay_records::store;
 use keyrelay_store::Store;
 
+use crate::azure_account::{AzureAccount, configuration};
 use crate::usage_error::OrUsageError;
 
 /// The location of the store.
@@ -26,16 +24,6 @@ pub(crate) struct StoreOption {
     store: Option<StoreLocation>,
 }
 
-/// The environment variables that configure access to the store. The others are for the host only:
-/// an error in them must not prevent access to the run history.
-const VARIABLES: [&str; 5] = [
-    "KEYRELAY_CLOUD",
-    "KEYRELAY_CLIENT_ID",
-    "KEYRELAY_CLIENT_IDS",
-    "AzureWebJobsStorage__blobServiceUri",
-    "AzureWebJobsStorage__accountName",
-];
-
 impl StoreOption {
     /// Opens the store. A folder has to exist: reading does not create it.
     pub(crate) fn open(self) -> anyhow::Result<Store> {
@@ -48,14 +36,7 @@ impl StoreOption {
         match self.store.unwrap_or(config.store) {
             StoreLocation::Folder(folder) => open_folder(&folder),
             container @ StoreLocation::Container(_) => {
-                let identity = match variable("IDENTITY_ENDPOINT") {
-                    Some(_) => Identity::Managed {
-                        client_id: config.client_ids.first().cloned(),
-                    },
-                    None => Identity::Developer,
-                };
-                let http = Http::new().context("cannot make an HTTP client")?;
-                let credential = Arc::new(Credential::new(identity, &http));
+                let AzureAccount { http, credential } = AzureAccount::of(&config)?;
                 store::open(&container, here, &config.cloud, &credential, &http)
             }
         }
@@ -83,27 +64,4 @@ fn open_folder(folder: &Path) -> anyhow::Result<Store> {
         return Err(none).or_usage_error();
     }
     Store::folder(folder).with_context(|| format!("cannot use the folder `{}`", folder.display()))
-}
-
-fn configuration(here: &Path) -> anyhow::Result<Config> {
-    let value = |name: &str| Some((name.to_owned(), variable(name)?));
-    let environment: BTreeMap<String, String> = VARIABLES.into_iter().filter_map(value).collect();
-    Config::load(here, &environment).map_err(|problems| {
-        let problems: Vec<String> = problems
-            .iter()
-            .map(|problem| format!("\n  {problem}"))
-            .collect();
-        anyhow!(
-            "where the store is cannot be read from the configuration:{}",
-            problems.concat()
-        )
-    })
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place of this command where the environment is read"
-)]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }

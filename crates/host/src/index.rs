@@ -13,7 +13,7 @@ use keyrelay_model::{
 };
 use keyrelay_records::{
     CurrentVersion, Found, Index, IndexChange, IndexState, IndexUpdate, IndexedApp,
-    IndexedReference, Outcome, Users,
+    IndexedReference, Outcome, SecretChange, SecretUpdate, Users,
 };
 use keyrelay_store::{Store, StoreError};
 use tokio::time::{Instant, timeout_at};
@@ -28,6 +28,8 @@ pub(crate) struct IndexUpdates {
     index: Index,
     /// The latest change of each kind, by secret and app.
     waiting: Mutex<BTreeMap<UpdateKey, IndexUpdate>>,
+    /// The latest change of each kind, by secret.
+    of_secrets: Mutex<BTreeMap<(String, u8), SecretUpdate>>,
     /// One writer at a time in this process: others find that theirs is written.
     writer: tokio::sync::Mutex<()>,
     state: Mutex<Option<(Instant, IndexState)>>,
@@ -89,6 +91,7 @@ impl IndexUpdates {
         Self {
             index: Index::new(store),
             waiting: Mutex::default(),
+            of_secrets: Mutex::default(),
             writer: tokio::sync::Mutex::default(),
             state: Mutex::default(),
         }
@@ -204,6 +207,21 @@ impl IndexUpdates {
         self.note(secret, app, IndexChange::Current(current));
     }
 
+    /// Notes a change of a secret.
+    pub(crate) fn note_secret(&self, secret: &SecretOf, change: SecretChange) {
+        let kind = match change {
+            SecretChange::Newest(_) => 0,
+            SecretChange::Rule(_) => 1,
+        };
+        let (vault, name) = secret.clone();
+        let update = SecretUpdate {
+            vault,
+            secret: name,
+            change,
+        };
+        lock(&self.of_secrets).insert((secret_key(secret), kind), update);
+    }
+
     /// Notes a change of an app and a secret.
     pub(crate) fn note(&self, secret: &SecretOf, app: &AppId, change: IndexChange) {
         let kind = match change {
@@ -233,15 +251,22 @@ impl IndexUpdates {
             source: elapsed.into(),
         })?;
         let waiting = std::mem::take(&mut *lock(&self.waiting));
-        if waiting.is_empty() {
+        let of_secrets = std::mem::take(&mut *lock(&self.of_secrets));
+        if waiting.is_empty() && of_secrets.is_empty() {
             return Ok(());
         }
         let updates = waiting.values().cloned().collect();
-        let written = self.index.until(moment).update(updates).await;
+        let secret_updates = of_secrets.values().cloned().collect();
+        let index = self.index.until(moment);
+        let written = index.update_with(updates, secret_updates).await;
         if let Err(error) = &written {
             tracing::warn!("the index is not up to date: {}", error_chain(error));
             let mut newer = lock(&self.waiting);
             for (key, update) in waiting {
+                newer.entry(key).or_insert(update);
+            }
+            let mut newer = lock(&self.of_secrets);
+            for (key, update) in of_secrets {
                 newer.entry(key).or_insert(update);
             }
         }

@@ -25,6 +25,7 @@ mod settle;
 mod statuses;
 mod summary;
 mod versions;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,6 +151,7 @@ async fn compare_part(
         progress.unlisted = Vec::new();
         progress.unread.clear();
         progress.has_repaired = false;
+        progress.is_rebuilding = false;
         progress.after = None;
         progress.is_sweep = pending.sweep || is_sweep_due(pass, progress, now).await?;
         progress.remaining = Some(match progress.is_sweep {

@@ -13,6 +13,8 @@ pub enum Verdict {
     /// The references were refreshed after the version existed, and are resolved. Azure does not say
     /// with which version.
     Refreshed,
+    /// The policy reports something that a person must know or do. Nothing was changed.
+    Notice,
     /// Applied, but not yet confirmed by Azure at the deadline of the invocation.
     Pending,
     /// Applied, found not to work, and rolled back.
@@ -28,11 +30,25 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The words of all verdicts, the one that matters most to an operator first.
+    pub const WORDS: [&'static str; 9] = [
+        "failed",
+        "rolled back",
+        "refused",
+        "pending",
+        "notice",
+        "refreshed",
+        "verified",
+        "monitored",
+        "unchanged",
+    ];
+
     /// The word in logs and records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Verified => "verified",
             Self::Refreshed => "refreshed",
+            Self::Notice => "notice",
             Self::Pending => "pending",
             Self::RolledBack => "rolled back",
             Self::Refused => "refused",
@@ -52,6 +68,7 @@ impl Verdict {
         let all = [
             Self::Verified,
             Self::Refreshed,
+            Self::Notice,
             Self::Pending,
             Self::RolledBack,
             Self::Refused,
@@ -69,11 +86,12 @@ impl Verdict {
             Self::Monitored => 1,
             Self::Verified => 2,
             Self::Refreshed => 3,
-            Self::Pending => 4,
-            Self::Refused => 5,
-            Self::RolledBack => 6,
-            Self::Failed(Retryability::Transient) => 7,
-            Self::Failed(Retryability::Permanent) => 8,
+            Self::Notice => 4,
+            Self::Pending => 5,
+            Self::Refused => 6,
+            Self::RolledBack => 7,
+            Self::Failed(Retryability::Transient) => 8,
+            Self::Failed(Retryability::Permanent) => 9,
         }
     }
 
@@ -99,11 +117,12 @@ mod tests {
     use super::*;
 
     /// All verdicts, the one that matters least to an operator first.
-    const ALL: [Verdict; 9] = [
+    const ALL: [Verdict; 10] = [
         Verdict::Unchanged,
         Verdict::Monitored,
         Verdict::Verified,
         Verdict::Refreshed,
+        Verdict::Notice,
         Verdict::Pending,
         Verdict::Refused,
         Verdict::RolledBack,
@@ -115,7 +134,10 @@ mod tests {
     fn verdicts_are_ordered_for_operators_and_the_errors_come_first() {
         assert!(ALL.is_sorted_by(|one, next| one.weight() < next.weight()));
         let errors: Vec<Verdict> = ALL.into_iter().filter(|it| it.is_error()).collect();
-        assert_eq!(errors, ALL[5..]);
+        assert_eq!(errors, ALL[6..]);
+        let mut words: Vec<&str> = ALL.iter().rev().map(|it| it.as_str()).collect();
+        words.dedup();
+        assert_eq!(words, Verdict::WORDS);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The fleet: which app uses which secret, in which version, and what is not as it should be. It is read
-//! from the store alone: the index, the pending work, and the summaries of runs.
+//! from the store alone: the index, the pending work, the holds, and the summaries of runs.
+
+mod state;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -9,16 +12,17 @@ use keyrelay_model::AppId;
 use keyrelay_store::{Store, StoreError};
 
 use crate::history::{Entry, History};
-use crate::index::{CurrentVersion, Index, IndexedApp, IndexedReference, Users};
+use crate::holds::{Hold, Holds};
+use crate::index::{
+    CurrentVersion, Index, IndexedApp, IndexedReference, IndexedRule, NewestVersion, SecretUsers,
+    Users,
+};
 use crate::pending::{Pending, PendingRotation, PendingWork};
 use crate::run_id;
 use crate::summary::Summary;
 
 /// The number of objects that are read at once.
 const AT_ONCE: usize = 16;
-
-/// The verdicts of a run that has left an app without the version.
-const BROKEN: [&str; 3] = ["failed", "refused", "rolled back"];
 
 /// The uses of all secrets that the index has, worst first.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +52,8 @@ pub struct Use {
     /// The newest version for which nothing was left to do, with its evidence. None: no version was
     /// handled yet.
     pub current: Option<CurrentVersion>,
+    /// The newest version of the secret, with its dates. None: neither an event nor the vault has shown it yet.
+    pub newest: Option<Arc<NewestVersion>>,
     /// The time since which the app is behind, or broken.
     pub behind_since: Option<Timestamp>,
     /// The reason for the state. Empty: the state says it all.
@@ -63,8 +69,12 @@ pub enum State {
     Behind,
     /// A person has set the app back to an older version.
     SetBack,
+    /// The newest version expires soon, or has expired, and no newer one is there.
+    Expiring,
     /// Nothing tells the version: none was handled yet.
     Unproven,
+    /// keyrelay changes nothing: because of the mode, the rule, or a hold.
+    NotWatched,
     /// The app has the newest version that is known.
     Fresh,
 }
@@ -85,16 +95,24 @@ fn use_key(vault_host: &str, secret: &str, app: String) -> UseKey {
     (secret.to_lowercase(), app.to_lowercase())
 }
 
-/// The users of a secret, as the index has them.
-type OfSecret = (String, String, Vec<IndexedApp>);
+/// A secret and its users, as the index has them.
+struct OfSecret {
+    vault: String,
+    name: String,
+    newest: Option<Arc<NewestVersion>>,
+    rule: IndexedRule,
+    apps: Vec<IndexedApp>,
+}
 
 impl State {
     /// All states, worst first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Broken,
         Self::Behind,
         Self::SetBack,
+        Self::Expiring,
         Self::Unproven,
+        Self::NotWatched,
         Self::Fresh,
     ];
 
@@ -104,7 +122,9 @@ impl State {
             Self::Broken => "broken",
             Self::Behind => "behind",
             Self::SetBack => "set back",
+            Self::Expiring => "expiring",
             Self::Unproven => "unproven",
+            Self::NotWatched => "not watched",
             Self::Fresh => "fresh",
         }
     }
@@ -129,18 +149,41 @@ impl Fleet {
         let mut shards = shards.buffered(AT_ONCE);
         while let Some((key, users)) = shards.try_next().await? {
             let vault = key.split('/').nth(1).unwrap_or_default();
-            for (secret, users) in users {
+            for SecretUsers {
+                secret: name,
+                newest,
+                rule,
+                users,
+            } in users
+            {
                 match users {
-                    Users::Apps(apps) => secrets.push((vault.to_owned(), secret, apps)),
+                    Users::Apps(apps) => secrets.push(OfSecret {
+                        vault: vault.to_owned(),
+                        name,
+                        newest: newest.map(Arc::new),
+                        rule,
+                        apps,
+                    }),
                     Users::Unknown(reason) => fleet.unreadable.push(format!("{key}: {reason}")),
                 }
             }
         }
         let pending = pending_rotations(store).await?;
         let last = last_runs(store, runs_since).await?;
+        let now = store.now();
         for of_secret in secrets {
-            fleet.uses.extend(uses_of(of_secret, &pending, &last));
+            let uses = state::uses_of(of_secret, &pending, &last, now);
+            fleet.uses.extend(uses);
         }
+        for hold in Holds::new(store.clone()).list().await? {
+            fleet.mark_held(&hold);
+        }
+        fleet.sort();
+        Ok(fleet)
+    }
+
+    /// Sorts the uses, worst first.
+    pub fn sort(&mut self) {
         let order = |it: &Use| {
             (
                 it.state,
@@ -149,73 +192,25 @@ impl Fleet {
                 it.secret.clone(),
             )
         };
-        fleet.uses.sort_by_cached_key(order);
-        Ok(fleet)
+        self.uses.sort_by_cached_key(order);
+    }
+
+    /// Marks the uses of a secret that an operator holds.
+    fn mark_held(&mut self, hold: &Hold) {
+        let is_of = |it: &&mut Use| {
+            it.vault.eq_ignore_ascii_case(&hold.vault_host)
+                && it.secret.eq_ignore_ascii_case(&hold.secret)
+        };
+        for it in self.uses.iter_mut().filter(is_of) {
+            it.state = State::NotWatched;
+            it.reason = hold.note();
+        }
     }
 
     /// The number of uses in a state.
     pub fn count(&self, state: State) -> usize {
         self.uses.iter().filter(|it| it.state == state).count()
     }
-}
-
-/// The uses of one secret.
-fn uses_of(
-    (vault, secret, apps): OfSecret,
-    pending: &HashMap<UseKey, PendingRotation>,
-    last: &HashMap<UseKey, LastRun>,
-) -> Vec<Use> {
-    // Versions have no order of their own: the one that an app has got last is the newest.
-    let current = apps.iter().filter_map(|app| app.current.as_ref());
-    let newest = current.max_by_key(|current| current.at).cloned();
-    let first_with_it = newest.as_ref().and_then(|newest| {
-        let current = apps.iter().filter_map(|app| app.current.as_ref());
-        let with_it = current.filter(|current| current.version == newest.version);
-        with_it.map(|current| current.at).min()
-    });
-    let mut uses = Vec::new();
-    for app in apps {
-        let key = use_key(&vault, &secret, app.id.to_string());
-        let is_newest = match (&newest, &app.current) {
-            (Some(newest), Some(current)) => newest.version == current.version,
-            (newest, _) => newest.is_none(),
-        };
-        let handled = app.current.as_ref().map(|current| current.at);
-        let broken = last
-            .get(&key)
-            .filter(|run| BROKEN.contains(&run.verdict) && handled.is_none_or(|at| at < run.at));
-        let (state, behind_since, reason) = if let Some(work) = pending.get(&key) {
-            (State::Behind, Some(work.since), work.reason.clone())
-        } else if let Some(run) = broken {
-            (State::Broken, Some(run.at), run.message.clone())
-        } else if let Some(version) = &app.set_back {
-            let reason = format!("a person has set it back to version {version}");
-            (State::SetBack, None, reason)
-        } else if !is_newest {
-            let reason = "other apps have a newer version".to_owned();
-            (State::Behind, first_with_it, reason)
-        } else {
-            match app.current {
-                None => (
-                    State::Unproven,
-                    None,
-                    "no version was handled yet".to_owned(),
-                ),
-                Some(_) => (State::Fresh, None, String::new()),
-            }
-        };
-        uses.extend(app.references.into_iter().map(|reference| Use {
-            vault: vault.clone(),
-            secret: secret.clone(),
-            app: app.id.clone(),
-            reference,
-            state,
-            current: app.current.clone(),
-            behind_since,
-            reason: reason.clone(),
-        }));
-    }
-    uses
 }
 
 /// The pending rotation of each app and secret that began first.
@@ -284,95 +279,4 @@ async fn last_runs(
         }
     }
     Ok(last)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NEW: &str = "0f3b0f3b0f3b0f3b0f3b0f3b0f3b0f3b";
-    const OLD: &str = "1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a1a";
-
-    fn at(hour: i64) -> Timestamp {
-        Timestamp::from_second(1_795_000_000 + hour * 3_600).unwrap()
-    }
-
-    fn app(name: &str, current: Option<(&str, Option<&str>, i64)>) -> IndexedApp {
-        let id = format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/{name}");
-        IndexedApp {
-            id: id.parse().unwrap(),
-            references: vec![IndexedReference {
-                setting: "SQL".to_owned(),
-                is_connection_string: false,
-                version: None,
-                identity: None,
-            }],
-            since: at(0),
-            seen: at(0),
-            current: current.map(|(version, evidence, hour)| CurrentVersion {
-                version: version.to_owned(),
-                evidence: evidence.map(str::to_owned),
-                at: at(hour),
-            }),
-            set_back: None,
-        }
-    }
-
-    fn states(apps: Vec<IndexedApp>, last: &HashMap<UseKey, LastRun>) -> Vec<(State, Option<i64>)> {
-        let of_secret = ("v.example".to_owned(), "sql".to_owned(), apps);
-        let uses = uses_of(of_secret, &HashMap::new(), last);
-        let since = |time: Timestamp| (time.as_second() - at(0).as_second()) / 3_600;
-        uses.into_iter()
-            .map(|it| (it.state, it.behind_since.map(since)))
-            .collect()
-    }
-
-    #[test]
-    fn an_app_without_the_newest_version_is_behind_since_another_one_had_it() {
-        let twice = Some("refreshed twice");
-        let apps = vec![
-            app("a", Some((NEW, twice, 5))),
-            app("b", Some((OLD, twice, 1))),
-            app("c", Some((NEW, None, 6))),
-            app("d", None),
-        ];
-        let expected = [
-            (State::Fresh, None),
-            (State::Behind, Some(5)),
-            (State::Fresh, None),
-            (State::Behind, Some(5)),
-        ];
-        assert_eq!(states(apps, &HashMap::new()), expected);
-    }
-
-    #[test]
-    fn an_app_whose_last_run_failed_is_broken_until_a_later_one_succeeds() {
-        let evidence = Some("active version");
-        let apps = || vec![app("a", Some((NEW, evidence, 5))), app("b", None)];
-        let run = |hour| LastRun {
-            at: at(hour),
-            verdict: "failed",
-            message: "run 1: no".to_owned(),
-        };
-        let key = |app: &IndexedApp| {
-            let id = app.id.to_string().to_lowercase();
-            ("v.example/sql".to_owned(), id)
-        };
-        let failed = |hour| apps().iter().map(|app| (key(app), run(hour))).collect();
-        let broken = [(State::Broken, Some(6)), (State::Broken, Some(6))];
-        assert_eq!(states(apps(), &failed(6)), broken);
-        let later = [(State::Fresh, None), (State::Broken, Some(4))];
-        assert_eq!(states(apps(), &failed(4)), later);
-    }
-
-    #[test]
-    fn nobody_is_behind_a_version_that_nobody_has() {
-        let mut set_back = app("b", None);
-        set_back.set_back = Some(OLD.to_owned());
-        let expected = [(State::Unproven, None), (State::SetBack, None)];
-        assert_eq!(
-            states(vec![app("a", None), set_back], &HashMap::new()),
-            expected
-        );
-    }
 }

@@ -22,14 +22,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use keyrelay_azure::{ReferenceKind, Scope};
-use keyrelay_model::{AppId, Evidence, SecretName, VaultHost};
+use keyrelay_model::{AppId, Event, Evidence, Occurrence, SecretName, VaultHost, Versions};
 use keyrelay_store::Store;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-pub use change::{Found, IndexChange, IndexUpdate};
-pub use read::Users;
+pub use change::{Found, IndexChange, IndexUpdate, SecretChange, SecretUpdate};
+pub use read::{SecretUsers, Users};
 
 /// The format of the objects that this version writes. An object with a higher one counts as
 /// missing.
@@ -83,8 +83,37 @@ pub struct IndexedSecret {
     /// The number of objects that have its apps. 0: this one.
     #[serde(default, skip_serializing_if = "is_zero")]
     parts: u32,
+    /// The newest version, as far as events and the vault have shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    newest: Option<NewestVersion>,
+    /// What the rules of the installation say of it.
+    #[serde(default, skip_serializing_if = "IndexedRule::is_default")]
+    rule: IndexedRule,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     apps: Apps,
+}
+
+/// The newest usable version of a secret, with its dates.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewestVersion {
+    /// The version.
+    pub version: String,
+    /// The time at which it was created, to the second.
+    pub created: Timestamp,
+    /// The time at which it expires. None: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+}
+
+/// What the rules of the installation say of a secret, as far as it is not usual.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexedRule {
+    /// The reason why its events change no app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwatched: Option<String>,
+    /// The apps that its rule names, by their ids in lower case. Empty: all apps of the scope.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub apps: BTreeSet<String>,
 }
 
 /// The apps of a secret, by the id in lower case.
@@ -198,6 +227,43 @@ impl IndexedReference {
             false => ReferenceKind::AppSetting,
         }
     }
+}
+
+impl IndexedRule {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl NewestVersion {
+    /// The newest of a vault's versions, `now` in seconds since 1970. None: there is none, or there are several,
+    /// which were created within one second.
+    pub fn of(versions: &Versions, now: u64) -> Option<Self> {
+        let newest = versions.newest(now);
+        let [(version, attributes)] = newest.as_slice() else {
+            return None;
+        };
+        Some(Self {
+            version: version.as_str().to_owned(),
+            created: timestamp(attributes.created)?,
+            expires: attributes.expires.and_then(timestamp),
+        })
+    }
+
+    /// The version that an event announces.
+    pub fn announced(event: &Event) -> Option<Self> {
+        let is_new = event.occurrence == Occurrence::NewVersionCreated;
+        let version = event.version.as_ref().filter(|_| is_new)?;
+        Some(Self {
+            version: version.as_str().to_owned(),
+            created: timestamp(event.time)?,
+            expires: event.expires.and_then(timestamp),
+        })
+    }
+}
+
+fn timestamp(seconds: u64) -> Option<Timestamp> {
+    Timestamp::from_second(i64::try_from(seconds).ok()?).ok()
 }
 
 impl CurrentVersion {

@@ -22,7 +22,7 @@ mod text;
 pub use history::{Entry, History, HistoryError, SummaryError};
 pub use index::{
     CurrentVersion, Found, Index, IndexChange, IndexState, IndexUpdate, IndexedApp,
-    IndexedReference, Users,
+    IndexedReference, IndexedRule, NewestVersion, SecretChange, SecretUpdate, SecretUsers, Users,
 };
 pub use known_apps::KnownApps;
 pub use outcome::Outcome;

@@ -90,6 +90,9 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// The words of all causes.
+    pub const WORDS: [&'static str; 5] = ["event", "pending", "drift", "reminder", "resubmit"];
+
     /// The word for the cause, as in records.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -274,12 +277,6 @@ impl RotationRecord {
             duration_ms: milliseconds(elapsed),
             before: None,
         }
-    }
-
-    /// Whether the policy's decision is a notice.
-    pub fn is_notice(&self) -> bool {
-        let decision = self.decision.as_deref();
-        decision.is_some_and(|decision| decision.starts_with("notice: "))
     }
 
     /// Whether the app was changed, or may have been.

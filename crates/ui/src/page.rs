@@ -12,7 +12,7 @@ use crate::visit::Visit;
 
 pub(crate) use difference::difference;
 pub(crate) use parts::{
-    Pager, ago, app_link, badge, code, duration, empty, field, lines, notice, pager, secret_link,
+    Pager, ago, app_link, badge, class_of, code, duration, empty, field, lines, notice, pager, secret_link,
     short, state_badge, table, time, time_or, verdict_badge,
 };
 

@@ -43,7 +43,7 @@ impl Snapshot {
             }
         }
         let is_partial = runs.len() >= RUNS;
-        let recent = Recent::of(&runs, began, history).await;
+        let recent = Recent::of(&runs, began);
         Ok(Self {
             began,
             runs,

@@ -1,8 +1,10 @@
 //! The filters of runs.
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use keyrelay_config::SecretPattern;
+use keyrelay_model::Verdict;
+use keyrelay_records::Cause;
 use keyrelay_records::filters::{AppName, RunFilter};
 
 /// The options that filter runs. A run has to match every option that is given, and any of its
@@ -13,7 +15,7 @@ use keyrelay_records::filters::{AppName, RunFilter};
 )]
 pub(super) struct Filter {
     /// Runs with this verdict, of any app or of the run itself
-    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(VERDICTS).map(|word| word.replace('-', " ")))]
+    #[arg(long, value_delimiter = ',', value_parser = verdict_parser())]
     verdict: Vec<String>,
     /// Runs about this secret: a name, or a pattern like `sql-*`
     #[arg(long, value_delimiter = ',', value_name = "NAME|PATTERN")]
@@ -26,22 +28,9 @@ pub(super) struct Filter {
     #[arg(long, value_delimiter = ',', value_name = "NAME|ID")]
     app: Vec<AppName>,
     /// Runs with this cause
-    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(CAUSES))]
+    #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(Cause::WORDS))]
     cause: Vec<String>,
 }
-
-const VERDICTS: [&str; 8] = [
-    "verified",
-    "refreshed",
-    "pending",
-    "rolled-back",
-    "refused",
-    "failed",
-    "unchanged",
-    "monitored",
-];
-
-const CAUSES: [&str; 5] = ["event", "pending", "drift", "reminder", "resubmit"];
 
 impl From<Filter> for RunFilter {
     fn from(filter: Filter) -> Self {
@@ -55,19 +44,8 @@ impl From<Filter> for RunFilter {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use keyrelay_model::Verdict;
-
-    use super::*;
-
-    #[test]
-    fn every_word_for_a_verdict_is_one() {
-        for word in VERDICTS {
-            assert!(
-                Verdict::from_word(&word.replace('-', " "), false).is_some(),
-                "{word}"
-            );
-        }
-    }
+/// Parses the word of a verdict, with a hyphen for its space.
+fn verdict_parser() -> impl TypedValueParser<Value = String> {
+    let words = Verdict::WORDS.map(|word| PossibleValue::new(word.replace(' ', "-")));
+    PossibleValuesParser::new(words).map(|word| word.replace('-', " "))
 }

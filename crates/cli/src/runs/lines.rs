@@ -148,7 +148,7 @@ fn style(verdict: VerdictWord) -> Option<(u8, Style)> {
     let verdict = Verdict::from_word(verdict.as_str(), false)?;
     let color = match verdict {
         Verdict::Failed(_) | Verdict::Refused | Verdict::RolledBack => Some(AnsiColor::Red),
-        Verdict::Pending => Some(AnsiColor::Yellow),
+        Verdict::Pending | Verdict::Notice => Some(AnsiColor::Yellow),
         Verdict::Verified | Verdict::Refreshed => Some(AnsiColor::Green),
         Verdict::Unchanged | Verdict::Monitored => None,
     };

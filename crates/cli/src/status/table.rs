@@ -8,7 +8,10 @@ use keyrelay_records::fleet::{Fleet, State, Use};
 use crate::out::{self, cell};
 
 /// The width of the columns of the app and of the secret.
-const NAME: usize = 19;
+const NAME: usize = 18;
+
+/// The width of the column of the state.
+const STATE: usize = 11;
 
 /// The number of characters of a version that are shown.
 const VERSION: usize = 8;
@@ -23,13 +26,15 @@ pub(super) fn print(fleet: &Fleet, limit: usize, now: Timestamp) {
     }
     let uses = fleet.uses.chunk_by(is_same_app);
     let lines: Vec<&[Use]> = uses.collect();
-    let counts = State::ALL.map(|state| {
+    let counts = State::ALL.into_iter().filter_map(|state| {
         let count = lines.iter().filter(|uses| state_of(uses) == state).count();
-        format!("{count} {}", state.as_str())
+        let is_told = count > 0 || matches!(state, State::Broken | State::Behind);
+        is_told.then(|| format!("{count} {}", state.as_str()))
     });
+    let counts: Vec<String> = counts.collect();
     out::line(&counts.join(", "));
     out::line(&format!(
-        "{:8} {:>5} {:NAME$} {:NAME$} {:VERSION$} EVIDENCE",
+        "{:STATE$} {:>5} {:NAME$} {:NAME$} {:VERSION$} EVIDENCE",
         "STATE", "SINCE", "APP", "SECRET", "VERSION"
     ));
     let limit = if limit == 0 { lines.len() } else { limit };
@@ -58,7 +63,7 @@ fn print_app(uses: &[Use], now: Timestamp) {
     let evidence = current.and_then(|current| current.evidence.as_deref());
     let style = style(first.state);
     out::styled_line(&format!(
-        "{style}{:8}{style:#} {:>5} {} {} {} {}",
+        "{style}{:STATE$}{style:#} {:>5} {} {} {} {}",
         first.state.as_str(),
         since.unwrap_or_default(),
         cell(&app_name(&first.app), NAME),
@@ -84,8 +89,8 @@ fn secret_name(it: &Use) -> String {
 fn style(state: State) -> Style {
     let color = match state {
         State::Broken => AnsiColor::Red,
-        State::Behind | State::SetBack => AnsiColor::Yellow,
-        State::Unproven => AnsiColor::Cyan,
+        State::Behind | State::SetBack | State::Expiring => AnsiColor::Yellow,
+        State::Unproven | State::NotWatched => AnsiColor::Cyan,
         State::Fresh => AnsiColor::Green,
     };
     color.on_default()

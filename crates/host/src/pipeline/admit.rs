@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use keyrelay_azure::Call;
 use keyrelay_config::{Config, Mode, Route};
 use keyrelay_model::{Event, Occurrence, Standing, Verdict, Versions};
-use keyrelay_records::Outcome;
+use keyrelay_records::{NewestVersion, Outcome, SecretChange};
 
 use super::time_budget::TimeBudget;
 use super::trigger::Trigger;
+use crate::index::secret_of;
 use crate::services::Services;
 use crate::versions::known_versions;
 
@@ -55,6 +56,7 @@ pub(crate) async fn admit<'a>(
         None => Duration::ZERO,
     };
     let versions = known_versions(services, &event.vault_host, &event.name, age, &call).await;
+    note_newest(services, event, &versions);
     let rejected = match rejected {
         Some(outcome) => Err(outcome),
         None => check_version(event, &versions, services.now()),
@@ -72,6 +74,19 @@ pub(crate) async fn admit<'a>(
         versions,
         outcome_unless_written,
     })
+}
+
+/// Notes the newest version for the index: that of the vault's list, or else that of the event.
+fn note_newest(services: &Services, event: &Event, versions: &Versions) {
+    let now = u64::try_from(services.now().as_second()).unwrap_or_default();
+    let newest = match versions.is_empty() {
+        true => NewestVersion::announced(event),
+        false => NewestVersion::of(versions, now),
+    };
+    if let Some(newest) = newest {
+        let change = SecretChange::Newest(newest);
+        services.index.note_secret(&secret_of(event), change);
+    }
 }
 
 /// The outcome of an event that is rejected without any request.

@@ -41,7 +41,11 @@ impl HandledApps {
     pub(crate) fn insert(&self, event: &Event, rotation: &RotationRecord) {
         if matches!(
             rotation.outcome.verdict,
-            Verdict::Verified | Verdict::Refreshed | Verdict::Pending | Verdict::Unchanged
+            Verdict::Verified
+                | Verdict::Refreshed
+                | Verdict::Notice
+                | Verdict::Pending
+                | Verdict::Unchanged
         ) {
             self.0.insert((key(event), rotation.app.clone()), ());
         }

@@ -183,6 +183,7 @@ async fn leave_apps(services: &Services, event: &Event, run: &mut Run, budget: T
             run: id.clone(),
             event: EventRecord::from(event),
             since: started,
+            held: None,
             due: now.checked_add(PAUSE).unwrap_or(now),
             attempts: 0,
             reason: reason.to_owned(),

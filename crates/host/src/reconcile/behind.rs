@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use keyrelay_azure::{Progress, ReferenceStatus};
-use keyrelay_config::{Mode, Route, route};
 use keyrelay_model::{
     AppId, Event, Evidence, Reference, SecretVersion, Target, VersionAttributes, error_chain,
 };
@@ -19,6 +18,7 @@ use super::pinned::{OlderPin, cause_of, report};
 use super::reminders::{self, Expiring};
 use super::summary::Summary;
 use super::versions::{fetch_all, versions_of};
+use super::watched::is_watched;
 use crate::index::{SecretOf, secret_key};
 
 /// The events that these apps seem to have missed. Reminders are postponed on the way, and what is up
@@ -32,7 +32,7 @@ pub(super) async fn behind(
     let watched = |(app, rows): (AppId, Vec<ReferenceStatus>)| {
         let rows = rows.into_iter().filter_map(|row| {
             let target = target_of(pass, &row)?;
-            is_watched(pass, comparison, &target, &app).then_some((row, target))
+            is_watched(pass, comparison, &secret_of(&target), &app).then_some((row, target))
         });
         let rows: Vec<_> = rows.collect();
         (app, rows)
@@ -240,27 +240,6 @@ async fn has_refreshed(
         let mut newest = newest.iter();
         newest.any(|(version, attributes)| has_refreshed(&state, version, attributes))
     }))
-}
-
-/// Whether events of the secret would be handled for the app.
-fn is_watched(pass: &Pass<'_>, comparison: &Comparison, target: &Target, app: &AppId) -> bool {
-    let route = watched_route(pass, comparison, &secret_of(target));
-    route.is_some_and(|route| {
-        let named = route.rule.map(|rule| &rule.apps);
-        named.is_none_or(|apps| apps.is_empty() || apps.contains(app))
-    })
-}
-
-/// The route of events of the secret. None: they would not be handled for any app.
-pub(super) fn watched_route<'a>(
-    pass: &'a Pass<'_>,
-    comparison: &Comparison,
-    (vault, secret): &SecretOf,
-) -> Option<Route<'a>> {
-    let config = &pass.services.config;
-    let is_allowed = config.vaults.is_empty() || config.vaults.iter().any(|it| it == vault.vault());
-    let route = route(config, &comparison.policies, vault.vault(), secret);
-    Some(route).filter(|route| is_allowed && route.mode != Mode::Off)
 }
 
 /// Postpones the reminder of a secret that is due, once for each part of a comparison.

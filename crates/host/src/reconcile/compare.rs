@@ -63,6 +63,7 @@ async fn steps(
     if progress.is_sweep {
         if !progress.has_repaired {
             for repaired in pass.index.repair(began).await? {
+                progress.is_rebuilding = true;
                 summary.problem(format!(
                     "a part of the index was lost, and this sweep makes it again: {repaired}"
                 ));
@@ -157,7 +158,8 @@ async fn compare_lists(
         };
         let apps = apps.into_iter();
         let now = pass.services.now();
-        let apps = apps.filter(|app| !comparison.is_just_rotated(app, now));
+        let is_rebuilding = progress.is_rebuilding;
+        let apps = apps.filter(|app| is_rebuilding || !comparison.is_just_rotated(app, now));
         let apps = apps.map(|app| (app, Vec::new())).collect();
         if !compare_apps(pass, apps, &mut progress.after, comparison, summary).await {
             return false;

@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use keyrelay_model::{SecretName, VaultHost};
-use keyrelay_records::{ComparisonProgress, IndexedApp, Users};
+use keyrelay_records::{
+    ComparisonProgress, IndexedApp, NewestVersion, SecretChange, SecretUsers, Users,
+};
 use keyrelay_store::StoreError;
 
-use super::behind::{remind, watched_route};
+use super::behind::remind;
 use super::compare_apps::compare_apps;
 use super::comparison::{Apps, Comparison};
 use super::pass::Pass;
 use super::summary::Summary;
 use super::versions::{fetch_all, versions_of};
+use super::watched::{indexed_rule, watched_route};
 use crate::index::SecretOf;
 
 /// Time before the beginning of a sweep in which an app counts as read by it: the index notes a read
@@ -67,8 +70,14 @@ async fn compare_shard(
     let Some(Ok(vault)) = vault else {
         return Ok(true);
     };
-    let mut secrets: Vec<(SecretOf, Vec<IndexedApp>)> = Vec::new();
-    for (name, users) in pass.index.secrets(key).await? {
+    let mut secrets: Vec<(SecretOf, Option<NewestVersion>, Vec<IndexedApp>)> = Vec::new();
+    for SecretUsers {
+        secret: name,
+        newest,
+        rule,
+        users,
+    } in pass.index.secrets(key).await?
+    {
         let apps = match users {
             Users::Apps(apps) => apps,
             Users::Unknown(reason) => {
@@ -80,21 +89,31 @@ async fn compare_shard(
             }
         };
         if let Ok(secret) = name.parse::<SecretName>() {
-            secrets.push(((vault.clone(), secret), apps));
+            let secret = (vault.clone(), secret);
+            let now = indexed_rule(pass, comparison, &secret);
+            if now != rule {
+                let change = SecretChange::Rule(now);
+                pass.services.index.note_secret(&secret, change);
+            }
+            secrets.push((secret, newest, apps));
         }
     }
-    let watched = secrets.iter().map(|(secret, _)| secret);
+    let watched = secrets.iter().map(|(secret, ..)| secret);
     let watched = watched.filter(|secret| watched_route(pass, comparison, secret).is_some());
     let watched = watched.cloned().collect();
     fetch_all(pass, watched, comparison, summary).await;
     let mut to_read = Apps::new();
-    for (secret, apps) in secrets {
+    for (secret, known_newest, apps) in secrets {
         let is_watched = watched_route(pass, comparison, &secret).is_some();
         let now = u64::try_from(pass.services.now().as_second()).unwrap_or_default();
         let versions = match is_watched {
             true => versions_of(pass, &secret, comparison, summary).await,
             false => Arc::default(),
         };
+        if let Some(newest) = NewestVersion::of(&versions, now).filter(|it| known_newest.as_ref() != Some(it)) {
+            let change = SecretChange::Newest(newest);
+            pass.services.index.note_secret(&secret, change);
+        }
         let newest = versions.newest(now);
         if let Some((version, attributes)) = newest.first() {
             remind(pass, &secret, version, attributes, comparison, summary).await;
@@ -115,7 +134,8 @@ async fn compare_shard(
             let is_due = match progress.is_sweep {
                 true => {
                     app.seen < unseen_since
-                        && !comparison.is_just_rotated(&app.id, pass.services.now())
+                        && (progress.is_rebuilding
+                            || !comparison.is_just_rotated(&app.id, pass.services.now()))
                 }
                 false => !is_current(&app),
             };

@@ -131,9 +131,11 @@ async fn resume_work(pass: &Pass<'_>, entry: WorkEntry) -> Result<Option<Settlem
     }
     let hold = hold_of(services, &event, pass.run_deadline().moment()).await;
     if hold.map_err(|outcome| outcome.message)?.is_some() {
-        return stay(pass, entry, work).await;
+        let held = Some(services.now());
+        return stay(pass, entry, PendingRotation { held, ..work }).await;
     }
-    let is_last = elapsed(work.since, pass.services.now()) > GIVE_UP_AFTER;
+    let tried_since = work.held.unwrap_or(work.since);
+    let is_last = elapsed(tried_since, services.now()) > GIVE_UP_AFTER;
     let trigger = Trigger {
         invocation: pass.invocation.to_owned(),
         cause: Cause::Pending,

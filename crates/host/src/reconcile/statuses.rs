@@ -1,9 +1,12 @@
 //! Reads the statuses of the references of apps for the comparison.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use keyrelay_azure::{Call, ReferenceStatus, Scope, SitesPage};
+use keyrelay_azure::{
+    AzureError, Call, Deadline, ReferenceStatus, ResourceManager, Scope, SitesPage,
+};
 use keyrelay_model::{AppId, Retryability, error_chain};
 use keyrelay_records::IndexChange;
 
@@ -59,6 +62,20 @@ pub(super) async fn with_slots(
     Some(apps)
 }
 
+/// Longest time for one app. One that takes longer is left to events, so that it keeps no others from being
+/// compared.
+const ONE_APP: Duration = Duration::from_secs(20);
+
+/// The end of a read of one app.
+enum Reading {
+    Read(Vec<ReferenceStatus>),
+    Failed(AzureError),
+    /// The app does not respond.
+    Stuck,
+    /// There was no time for it.
+    Late,
+}
+
 /// The statuses of the references of these apps, without keyrelay's own, for the index too. None:
 /// there was no time for all.
 ///
@@ -71,18 +88,16 @@ pub(super) async fn statuses(
 ) -> Option<Vec<(AppId, Vec<ReferenceStatus>)>> {
     let services = pass.services;
     let azure = &services.resource_manager;
-    let call = &Call::background(pass.deadline);
     let apps = apps
         .into_iter()
         .filter(|(app, _)| !services.own_app.is(app));
-    let statuses = stream::iter(apps).map(|(app, secrets)| async move {
-        (azure.reference_statuses(&app, call).await, app, secrets)
-    });
+    let statuses = stream::iter(apps)
+        .map(|(app, secrets)| async move { (read(azure, &app, pass.deadline).await, app, secrets) });
     let mut statuses = statuses.buffer_unordered(services.config.apps_at_once);
     let mut found = Vec::new();
     while let Some((statuses, app, secrets)) = statuses.next().await {
         match statuses {
-            Ok(rows) => {
+            Reading::Read(rows) => {
                 let suffix = &services.config.cloud.vault_suffix;
                 let now = services.now();
                 services
@@ -90,15 +105,18 @@ pub(super) async fn statuses(
                     .seen(&app, &rows, true, &secrets, suffix, now);
                 found.push((app, rows));
             }
-            Err(error) if error.is_not_found() => {
+            Reading::Failed(error) if error.is_not_found() => {
                 for secret in &secrets {
                     services.index.note(secret, &app, IndexChange::Gone);
                 }
             }
-            Err(error) if error.is_deadline_exceeded() || pass.deadline.has_passed() => {
-                return None;
+            Reading::Late => return None,
+            Reading::Stuck => {
+                unread.insert(app.to_string().to_lowercase());
+                let seconds = ONE_APP.as_secs();
+                summary.problem(format!("{app} is left out: no response within {seconds} s"));
             }
-            Err(error) => {
+            Reading::Failed(error) => {
                 if error.retryability() == Retryability::Transient {
                     unread.insert(app.to_string().to_lowercase());
                 }
@@ -107,4 +125,24 @@ pub(super) async fn statuses(
         }
     }
     Some(found)
+}
+
+/// Reads the references of one app. A wait for the pace is none for the app.
+async fn read(azure: &ResourceManager, app: &AppId, deadline: Deadline) -> Reading {
+    loop {
+        let call = Call::background(deadline.min(Deadline::after(ONE_APP)));
+        match azure.reference_statuses(app, &call).await {
+            Ok(rows) => return Reading::Read(rows),
+            Err(_) if deadline.has_passed() => return Reading::Late,
+            Err(error) if error.is_deadline_exceeded() => {
+                let was_sent = call.log.records().iter().any(|it| it.attempts > 0);
+                if was_sent {
+                    return Reading::Stuck;
+                }
+                // A token that would come too late is refused at once.
+                tokio::time::sleep_until(call.deadline.moment()).await;
+            }
+            Err(error) => return Reading::Failed(error),
+        }
+    }
 }

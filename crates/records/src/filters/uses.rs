@@ -22,8 +22,12 @@ pub struct UseFilter {
 impl UseFilter {
     /// Whether a use matches.
     pub fn matches(&self, it: &Use) -> bool {
-        any(&self.states, |wanted| it.state.as_str() == wanted)
-            && any(&self.vaults, |wanted| is_vault(&it.vault, wanted))
+        any(&self.states, |wanted| it.state.as_str() == wanted) && self.matches_but_for_state(it)
+    }
+
+    /// Whether a use matches, in any state.
+    pub fn matches_but_for_state(&self, it: &Use) -> bool {
+        any(&self.vaults, |wanted| is_vault(&it.vault, wanted))
             && any(&self.apps, |wanted| wanted.is_of(&it.app))
             && any(&self.secrets, |wanted| {
                 let secret = it.secret.parse::<SecretName>();

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use keyrelay_model::{AppId, SecretName, VaultHost};
 
-use super::{Apps, CurrentVersion, IndexedApp, IndexedReference, lower_id};
+use super::{
+    Apps, CurrentVersion, IndexedApp, IndexedReference, IndexedRule, NewestVersion, lower_id,
+};
 
 /// Time for which an app counts as seen without another write: a read that shows nothing new costs
 /// no write then.
@@ -22,6 +24,26 @@ pub struct IndexUpdate {
     pub app: AppId,
     /// The change.
     pub change: IndexChange,
+}
+
+/// A change of what the index knows of a secret. It is not kept for one that no app references.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretUpdate {
+    /// The host of the vault.
+    pub vault: VaultHost,
+    /// The secret.
+    pub secret: SecretName,
+    /// The change.
+    pub change: SecretChange,
+}
+
+/// What has become known of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretChange {
+    /// Its newest version.
+    Newest(NewestVersion),
+    /// What the rules of the installation say.
+    Rule(IndexedRule),
 }
 
 /// What has become known of an app and a secret.

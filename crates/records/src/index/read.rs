@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{
-    FOLDER, FORMAT, Index, IndexPart, IndexShard, IndexState, IndexedApp, IndexedSecret, STATE,
-    part_key, shard_key,
+    FOLDER, FORMAT, Index, IndexPart, IndexShard, IndexState, IndexedApp, IndexedRule,
+    IndexedSecret, NewestVersion, STATE, part_key, shard_key,
 };
 
 /// The apps that use a secret, as far as the index knows.
@@ -19,6 +19,19 @@ pub enum Users {
     Apps(Vec<IndexedApp>),
     /// The index cannot tell, for this reason.
     Unknown(String),
+}
+
+/// A secret of the index, and the apps that use it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretUsers {
+    /// The name of the secret, in lower case. Empty: the whole object cannot be read.
+    pub secret: String,
+    /// Its newest version, as far as events and the vault have shown.
+    pub newest: Option<NewestVersion>,
+    /// What the rules of the installation say of it.
+    pub rule: IndexedRule,
+    /// The apps.
+    pub users: Users,
 }
 
 /// An object of the index, as read.
@@ -88,17 +101,27 @@ impl Index {
 
     /// Reads the secrets of a shard with their apps, one secret after the other. The error of a
     /// secret is the reason why its apps cannot be read.
-    pub async fn secrets(&self, key: &str) -> Result<Vec<(String, Users)>, StoreError> {
+    pub async fn secrets(&self, key: &str) -> Result<Vec<SecretUsers>, StoreError> {
         let shard: IndexShard = match self.get(key).await? {
             Stored::Present(_, shard) => shard,
             Stored::Missing => return Ok(Vec::new()),
             Stored::Unreadable(_, reason) => {
-                return Ok(vec![(String::new(), Users::Unknown(reason))]);
+                return Ok(vec![SecretUsers {
+                    secret: String::new(),
+                    newest: None,
+                    rule: IndexedRule::default(),
+                    users: Users::Unknown(reason),
+                }]);
             }
         };
         let mut secrets = Vec::new();
         for (name, secret) in &shard.secrets {
-            secrets.push((name.clone(), self.apps(key, name, secret, None).await?));
+            secrets.push(SecretUsers {
+                secret: name.clone(),
+                newest: secret.newest.clone(),
+                rule: secret.rule.clone(),
+                users: self.apps(key, name, secret, None).await?,
+            });
         }
         Ok(secrets)
     }

@@ -13,7 +13,8 @@ use super::change::apply;
 use super::read::Stored;
 use super::{
     APPS_IN_A_PART, Apps, FORMAT, Index, IndexPart, IndexShard, IndexState, IndexUpdate,
-    IndexedSecret, MAX_APPS, STATE, lower_id, part_key, part_of, shard_key,
+    MAX_APPS, STATE, SecretChange, SecretUpdate, lower_id, part_key, part_of,
+    shard_key,
 };
 
 /// The number of attempts at a change while others change the same object.
@@ -25,8 +26,13 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The number of objects that are written at once.
 const AT_ONCE: usize = 8;
 
-/// The changes of the apps of one secret, in their order.
-type Changes = Vec<IndexUpdate>;
+/// The changes of one secret.
+#[derive(Debug, Default)]
+struct Changes {
+    /// Those of its apps, in their order.
+    apps: Vec<IndexUpdate>,
+    secret: Vec<SecretChange>,
+}
 
 impl Index {
     /// Writes changes: each object that they change once, and none that they do not change.
@@ -34,12 +40,27 @@ impl Index {
     /// An object that was lost, or cannot be read, stays as it is: with these changes alone it would
     /// pass for one that has all apps. See [`repair`](Self::repair).
     pub async fn update(&self, updates: Vec<IndexUpdate>) -> Result<(), StoreError> {
+        self.update_with(updates, Vec::new()).await
+    }
+
+    /// Writes changes of apps and of secrets together. As [`update`](Self::update).
+    pub async fn update_with(
+        &self,
+        updates: Vec<IndexUpdate>,
+        of_secrets: Vec<SecretUpdate>,
+    ) -> Result<(), StoreError> {
         let mut shards: BTreeMap<String, BTreeMap<String, Changes>> = BTreeMap::new();
         for update in updates {
-            let shard = shard_key(&update.vault, &update.secret);
+            let secrets = shards.entry(shard_key(&update.vault, &update.secret));
             let secret = update.secret.as_str().to_lowercase();
-            let secrets = shards.entry(shard).or_default();
-            secrets.entry(secret).or_default().push(update);
+            let changes = secrets.or_default().entry(secret).or_default();
+            changes.apps.push(update);
+        }
+        for update in of_secrets {
+            let secrets = shards.entry(shard_key(&update.vault, &update.secret));
+            let secret = update.secret.as_str().to_lowercase();
+            let changes = secrets.or_default().entry(secret).or_default();
+            changes.secret.push(update.change);
         }
         let writing = stream::iter(shards)
             .map(|(key, secrets)| async move { self.update_shard(&key, &secrets).await });
@@ -89,9 +110,12 @@ impl Index {
             for (name, changes) in secrets {
                 let secret = shard.secrets.entry(name.clone()).or_default();
                 self.update_secret(key, name, secret, changes).await?;
-                if *secret == IndexedSecret::default() {
+                if secret.parts == 0 && secret.apps.is_empty() {
                     shard.secrets.remove(name);
                 }
+            }
+            if version.is_none() && shard.secrets.is_empty() {
+                return Ok(());
             }
             if self
                 .write_change(key, version, before.as_ref(), &shard)
@@ -111,10 +135,16 @@ impl Index {
         key: &str,
         name: &str,
         secret: &mut IndexedSecret,
-        changes: &[IndexUpdate],
+        changes: &Changes,
     ) -> Result<(), StoreError> {
+        for change in &changes.secret {
+            match change {
+                SecretChange::Newest(newest) => secret.newest = Some(newest.clone()),
+                SecretChange::Rule(rule) => secret.rule = rule.clone(),
+            }
+        }
         if secret.parts == 0 {
-            for update in changes {
+            for update in &changes.apps {
                 apply(&mut secret.apps, &update.app, &update.change);
             }
             if secret.apps.len() <= MAX_APPS {
@@ -139,7 +169,7 @@ impl Index {
             return Ok(());
         }
         let mut by_part: BTreeMap<u32, Vec<&IndexUpdate>> = BTreeMap::new();
-        for update in changes {
+        for update in &changes.apps {
             let part = part_of(&lower_id(&update.app), secret.parts);
             by_part.entry(part).or_default().push(update);
         }

@@ -44,6 +44,9 @@ pub struct ComparisonProgress {
     /// Whether a sweep in progress has made the lost objects of the index again.
     #[serde(default)]
     pub has_repaired: bool,
+    /// Whether there were any: then the sweep reads apps that were rotated just now, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_rebuilding: bool,
     /// The id of the last app that was compared, in lower case, of the page of sites or of the object
     /// of the index that is in progress. Its apps are compared in the order of their ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,6 +33,9 @@ pub struct PendingRotation {
     pub event: EventRecord,
     /// The time at which it began.
     pub since: Timestamp,
+    /// The time at which a hold kept it from being tried last. It is not given up because of a hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Timestamp>,
     /// The time of the next check.
     pub due: Timestamp,
     /// The number of checks by the reconcile timer.

@@ -1,5 +1,7 @@
 //! The log lines of a run, and the lines of the response.
 
+use keyrelay_model::Verdict;
+
 use super::{AzureRequest, RotationRecord, Run};
 use crate::outcome::Outcome;
 
@@ -44,7 +46,7 @@ impl Run {
     ) {
         let event = self.event.as_ref();
         let policy = self.policy.as_ref();
-        let is_notice = rotation.is_some_and(RotationRecord::is_notice);
+        let is_notice = outcome.verdict == Verdict::Notice;
         let list = |lines: &[String]| (!lines.is_empty()).then(|| lines.join("; "));
         // `tracing` needs a constant level, and the name of each field in the call.
         macro_rules! line {

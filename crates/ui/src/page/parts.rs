@@ -74,15 +74,19 @@ pub(crate) fn badge(kind: &str, text: &str) -> Markup {
     html! { span.{"badge " (kind)} { (text) } }
 }
 
+/// The class of a state of the fleet.
+pub(crate) fn class_of(state: State) -> &'static str {
+    match state {
+        State::Broken => "bad",
+        State::Behind | State::SetBack | State::Expiring => "warn",
+        State::Unproven | State::NotWatched => "dim",
+        State::Fresh => "good",
+    }
+}
+
 /// The badge of a state of the fleet.
 pub(crate) fn state_badge(state: State) -> Markup {
-    let kind = match state {
-        State::Broken => "bad",
-        State::Behind | State::SetBack => "warn",
-        State::Unproven => "dim",
-        State::Fresh => "good",
-    };
-    badge(kind, state.as_str())
+    badge(class_of(state), state.as_str())
 }
 
 /// The badge of a verdict, or of a verdict with its evidence.
@@ -90,7 +94,7 @@ pub(crate) fn verdict_badge(headline: &str) -> Markup {
     let word = headline.split(" (").next().unwrap_or(headline);
     let kind = match word {
         "failed" | "refused" | "rolled back" => "bad",
-        "pending" => "warn",
+        "pending" | "notice" => "warn",
         "verified" => "good",
         "refreshed" => "fair",
         _ => "dim",

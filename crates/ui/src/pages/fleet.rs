@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::use_list::{self, Named};
 use crate::failure::PageFailure;
 use crate::form;
-use crate::page::{Page, Pager, Section, empty, notice, pager};
+use crate::page::{Page, Pager, Section, class_of, empty, notice, pager};
 use crate::query::{FleetQuery, Pairs};
 use crate::visit::Visit;
 
@@ -82,15 +82,6 @@ pub(crate) fn counts(visit: &Visit, fleet: &Fleet) -> Markup {
                 }
             }
         }
-    }
-}
-
-fn class_of(state: State) -> &'static str {
-    match state {
-        State::Broken => "bad",
-        State::Behind | State::SetBack => "warn",
-        State::Unproven => "dim",
-        State::Fresh => "good",
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod work;
 
+use std::collections::BTreeSet;
+
 use axum::Extension;
 use axum::response::Response;
 use jiff::Timestamp;
@@ -14,9 +16,9 @@ use super::run_list;
 use super::use_list::{self, Named};
 use crate::act::Act;
 use crate::failure::PageFailure;
-use crate::page::{Page, Section, ago, empty, notice, secret_link, time, time_or, verdict_badge};
+use crate::page::{Page, Section, ago, empty, notice, secret_link, time, verdict_badge};
 use crate::query::RunsQuery;
-use crate::recent::{Expiring, Recent};
+use crate::recent::Recent;
 use crate::setup::Setup;
 use crate::visit::Visit;
 
@@ -46,7 +48,7 @@ pub(crate) async fn show(Extension(visit): Extension<Visit>) -> Result<Response,
         h2 { "The last day" }
         (last_day(&visit, recent, now))
         h2 { "Expires next" }
-        (expiring(&visit, &recent.expiring, now))
+        (expiring(&visit, &fleet, now))
         h2 { "Open work" }
         (work::open(&pending, now))
         h2 { "Health" }
@@ -122,21 +124,20 @@ fn last_day(visit: &Visit, recent: &Recent, now: Timestamp) -> Markup {
     }
 }
 
-fn expiring(visit: &Visit, expiring: &[Expiring], now: Timestamp) -> Markup {
+/// The secrets whose newest version has an expiry, the next one first.
+fn expiring(visit: &Visit, fleet: &Fleet, now: Timestamp) -> Markup {
+    let expiry = |it: &Use| {
+        let expires = it.newest.as_ref()?.expires?;
+        Some((expires, it.vault.clone(), it.secret.clone()))
+    };
+    let expiring: BTreeSet<_> = fleet.uses.iter().filter_map(expiry).collect();
     html! {
         @if expiring.is_empty() {
-            (empty("No event has told of an expiry without a newer version."))
+            (empty("No secret that an app uses has an expiry, as far as events and the vaults have shown."))
         } @else {
             ul {
-                @for it in expiring.iter().take(LINES) {
-                    li {
-                        (secret_link(&visit.links, &it.vault, &it.secret)) ": "
-                        @match it.expires {
-                            Some(at) => { (time(at)) ", " (ago(at, now)) }
-                            None => "soon",
-                        }
-                        ", as run " a href=(visit.links.run(&it.run)) { (time_or(it.run.began())) } " has told"
-                    }
+                @for (expires, vault, secret) in expiring.iter().take(LINES) {
+                    li { (secret_link(&visit.links, vault, secret)) ": " (time(*expires)) ", " (ago(*expires, now)) }
                 }
             }
             @if expiring.len() > LINES { p { (expiring.len() - LINES) " more." } }

@@ -7,21 +7,6 @@ use maud::{Markup, html};
 use crate::links::Links;
 use crate::page::{self, ago, app_link, duration, secret_link, time_or, verdict_badge};
 
-/// The words of all verdicts.
-pub(crate) const VERDICTS: [&str; 8] = [
-    "failed",
-    "refused",
-    "rolled back",
-    "pending",
-    "refreshed",
-    "verified",
-    "monitored",
-    "unchanged",
-];
-
-/// The words of all causes.
-pub(crate) const CAUSES: [&str; 5] = ["event", "pending", "drift", "reminder", "resubmit"];
-
 /// The table of runs.
 pub(crate) fn table(links: &Links, caption: &str, runs: &[Summary], now: Timestamp) -> Markup {
     page::table(

@@ -3,9 +3,11 @@
 use axum::Extension;
 use axum::extract::RawQuery;
 use axum::response::Response;
+use keyrelay_model::Verdict;
+use keyrelay_records::Cause;
 use maud::{Markup, html};
 
-use super::run_list::{self, CAUSES, VERDICTS};
+use super::run_list;
 use crate::act::Act;
 use crate::failure::PageFailure;
 use crate::form;
@@ -45,11 +47,11 @@ pub(crate) async fn show(
 fn filters(visit: &Visit, query: &RunsQuery) -> Markup {
     html! {
         form.filters method="get" action=(visit.links.runs("")) role="search" aria-label="Runs" {
-            (form::choices("verdict", "Verdict", &query.verdicts, &VERDICTS))
+            (form::choices("verdict", "Verdict", &query.verdicts, &Verdict::WORDS))
             (form::text("secret", "Secret", &query.secret, "sql-*"))
             (form::text("vault", "Vault", &query.vault, "contoso-kv"))
             (form::text("app", "App", &query.app, "orders/staging"))
-            (form::choice("cause", "Cause", &query.cause, "any", &CAUSES))
+            (form::choice("cause", "Cause", &query.cause, "any", &Cause::WORDS))
             (form::text("since", "Since", &query.since, "90m, 2h, 3d, 2026-11-01"))
             button type="submit" { "Show" }
             a href=(visit.links.runs("")) { "All" }

@@ -55,6 +55,7 @@ fn reason(links: &Links, reason: &str) -> Markup {
 
 fn row(links: &Links, named: Named, it: &Use, now: Timestamp) -> Markup {
     let reference = &it.reference;
+    let expires = it.newest.as_ref().and_then(|newest| newest.expires);
     html! {
         tr {
             td {
@@ -70,6 +71,10 @@ fn row(links: &Links, named: Named, it: &Use, now: Timestamp) -> Markup {
             td {
                 @match &it.current { Some(current) => (short(&current.version)), None => "–" }
                 br;
+                @if let Some(expires) = expires {
+                    small { "expires " (ago(expires, now)) }
+                    br;
+                }
                 small {
                     @match &reference.version {
                         Some(version) => { "pinned to " (short(version)) }

@@ -183,6 +183,7 @@ async fn an_app_is_verified_now() {
         run: folders.keep(&of).await,
         event: of.event.clone().unwrap(),
         since: now,
+        held: None,
         due: now + minutes(10),
         attempts: 1,
         reason: "Azure has not confirmed it".to_owned(),

@@ -269,9 +269,8 @@ fn accept(context: &BatchContext, rotation: &mut Rotation, decision: Decision) {
     match decision {
         Decision::Patch(_) => rotation.stage = Stage::Patch,
         Decision::Refresh => rotation.stage = Stage::Refresh,
-        Decision::Notice(text) | Decision::Skip(text) => {
-            context.close(rotation, Outcome::new(Verdict::Unchanged, text));
-        }
+        Decision::Notice(text) => context.close(rotation, Outcome::new(Verdict::Notice, text)),
+        Decision::Skip(text) => context.close(rotation, Outcome::new(Verdict::Unchanged, text)),
     }
 }
 

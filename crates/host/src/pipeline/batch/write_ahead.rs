@@ -135,6 +135,7 @@ fn work_of(
         run: event_context.first_run().clone(),
         event: EventRecord::from(&event_context.event),
         since: resumed.map_or(now, |resumed| resumed.work.since),
+        held: resumed.and_then(|resumed| resumed.work.held),
         due: now.checked_add(due_in).unwrap_or(now),
         attempts: resumed.map_or(0, |resumed| resumed.work.attempts + 1),
         reason: reason.to_owned(),
