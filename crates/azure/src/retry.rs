@@ -9,6 +9,9 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 /// of failures.
 pub(crate) const MAX_ATTEMPTS: u32 = 8;
 
+/// The least time before the deadline in which an attempt at a write begins: usual responses take less.
+pub(crate) const LEAST_FOR_WRITE: Duration = Duration::from_millis(500);
+
 /// The pause before the first retry, without jitter. Each further pause is twice as long.
 pub(crate) const FIRST_PAUSE: Duration = Duration::from_millis(100);
 

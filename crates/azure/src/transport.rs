@@ -21,7 +21,7 @@ use crate::failure_table::FailureKind;
 use crate::http::{Http, HttpResponse};
 use crate::observer::{RequestObserver, SPANS};
 use crate::request_log::{Operation, RequestIds, RequestRecord};
-use crate::retry;
+use crate::retry::{self, LEAST_FOR_WRITE};
 use crate::spread::Credentials;
 use crate::throttle::{RequestKind, Writer};
 
@@ -181,6 +181,10 @@ impl Transport {
                     None => return Err(previous.unwrap_or(Failure::DeadlineExceeded)),
                 },
             };
+            // Without the response it would be unknown whether Azure has carried it out.
+            if !request.operation.is_idempotent() && deadline.remaining() < LEAST_FOR_WRITE {
+                return Err(previous.unwrap_or(Failure::DeadlineExceeded));
+            }
             *attempts += 1;
             let attempted = self.attempt(request, deadline).await;
             let failure = match attempted {

@@ -151,7 +151,11 @@ impl Status {
             let page = keyrelay_ui::fleet_document(&fleet, now);
             let written = std::fs::write(file, page);
             written.with_context(|| format!("cannot write {}", file.display()))?;
-            out::note(&format!("{} has {}", file.display(), out::counted(fleet.uses.len(), "reference", "references")));
+            out::note(&format!(
+                "{} has {}",
+                file.display(),
+                out::counted(fleet.uses.len(), "reference", "references")
+            ));
         } else if json {
             out::line(&out::indented(&to_json(&fleet)));
         } else if csv {

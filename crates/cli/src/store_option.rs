@@ -33,7 +33,7 @@ impl StoreOption {
             return open_folder(folder);
         }
         let config = configuration(here)?;
-        match self.store.unwrap_or(config.store) {
+        match self.store.unwrap_or_else(|| config.store.clone()) {
             StoreLocation::Folder(folder) => open_folder(&folder),
             container @ StoreLocation::Container(_) => {
                 let AzureAccount { http, credential } = AzureAccount::of(&config)?;

@@ -12,8 +12,8 @@ use crate::visit::Visit;
 
 pub(crate) use difference::difference;
 pub(crate) use parts::{
-    Pager, ago, app_link, badge, class_of, code, duration, empty, field, lines, notice, pager, secret_link,
-    short, state_badge, table, time, time_or, verdict_badge,
+    Pager, ago, app_link, badge, class_of, code, duration, empty, field, lines, notice, pager,
+    secret_link, short, state_badge, table, time, time_or, verdict_badge,
 };
 
 /// The configuration of htmx: no inline styles, no history, a refusal replaces nothing, and what the

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use keyrelay_records::resubmission::FailedSearch;
-use keyrelay_records::summary::Summary;
 use keyrelay_records::run_id;
+use keyrelay_records::summary::Summary;
 
 const DAY: Duration = Duration::from_hours(24);
 

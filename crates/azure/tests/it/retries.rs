@@ -209,6 +209,20 @@ async fn the_deadline_does_not_hide_an_earlier_failure() {
     );
 }
 
+#[tokio::test]
+async fn a_change_is_not_sent_without_time_for_its_response() {
+    let fake = Fake::start([empty()]).await;
+    let azure = fake.resource_manager();
+    let call = within(Duration::from_millis(400));
+    let refreshed = azure.refresh_references(&orders(), &call).await;
+    let error = refreshed.unwrap_err();
+    assert!(
+        error.is_deadline_exceeded() && !error.may_have_been_written(),
+        "{error:?}"
+    );
+    assert_eq!(fake.seen().len(), 0);
+}
+
 /// Checks whether a second call, of this subscription, waits while the first meets `reply`, with
 /// one request in flight.
 async fn check_waits(reply: Reply, subscription: &str, waits: bool) {

@@ -1,7 +1,7 @@
 //! The filters of runs.
 
 use clap::Args;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use keyrelay_config::SecretPattern;
 use keyrelay_model::Verdict;
 use keyrelay_records::Cause;
@@ -46,6 +46,9 @@ impl From<Filter> for RunFilter {
 
 /// Parses the word of a verdict, with a hyphen for its space.
 fn verdict_parser() -> impl TypedValueParser<Value = String> {
-    let words = Verdict::WORDS.map(|word| PossibleValue::new(word.replace(' ', "-")));
+    let words = Verdict::WORDS.map(|word| match word {
+        "rolled back" => "rolled-back",
+        word => word,
+    });
     PossibleValuesParser::new(words).map(|word| word.replace('-', " "))
 }

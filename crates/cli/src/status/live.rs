@@ -8,8 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use keyrelay_azure::{AzureError, Call, Deadline, KeyVault, Progress, ReferenceStatus, ResourceManager};
-use keyrelay_model::{AppId, Evidence, SecretName, SecretVersion, VaultHost, VersionAttributes, Versions};
+use keyrelay_azure::{
+    AzureError, Call, Deadline, KeyVault, Progress, ReferenceStatus, ResourceManager,
+};
+use keyrelay_model::{
+    AppId, Evidence, SecretName, SecretVersion, VaultHost, VersionAttributes, Versions,
+};
 use keyrelay_records::NewestVersion;
 use keyrelay_records::fleet::{Fleet, State, Use};
 use keyrelay_records::index::CurrentVersion;
@@ -70,9 +74,15 @@ pub(super) async fn compare(fleet: &mut Fleet) -> anyhow::Result<()> {
             Some(Err(_)) | None => {}
         }
     }
-    for (app, error) in found.iter().filter_map(|(app, it)| Some((app, it.as_ref().err()?))) {
+    for (app, error) in found
+        .iter()
+        .filter_map(|(app, it)| Some((app, it.as_ref().err()?)))
+    {
         if !error.is_not_found() {
-            out::warning(&format!("{app} is shown as the store has it: {}", error.explanation()));
+            out::warning(&format!(
+                "{app} is shown as the store has it: {}",
+                error.explanation()
+            ));
         }
     }
     fleet.sort();
@@ -84,10 +94,16 @@ async fn newest_versions(
     key_vault: &KeyVault,
     fleet: &Fleet,
 ) -> BTreeMap<SecretOf, Arc<NewestVersion>> {
-    let secrets = fleet.uses.iter().map(|it| (it.vault.clone(), it.secret.clone()));
+    let secrets = fleet
+        .uses
+        .iter()
+        .map(|it| (it.vault.clone(), it.secret.clone()));
     let secrets: BTreeSet<SecretOf> = secrets.collect();
     let reading = stream::iter(secrets).map(|secret| async move {
-        let (vault, name) = (secret.0.parse::<VaultHost>(), secret.1.parse::<SecretName>());
+        let (vault, name) = (
+            secret.0.parse::<VaultHost>(),
+            secret.1.parse::<SecretName>(),
+        );
         let (Ok(vault), Ok(name)) = (vault, name) else {
             return (secret, Ok(None));
         };

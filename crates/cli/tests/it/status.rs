@@ -68,10 +68,7 @@ async fn three_hundred_apps_fit_a_screen_worst_first() {
     let done = status(&folder, &[]).await;
     assert_eq!((done.code, done.errors.as_str()), (Some(0), ""));
     let lines: Vec<&str> = done.output.lines().collect();
-    assert_eq!(
-        lines[0],
-        "0 broken, 1 behind, 299 fresh"
-    );
+    assert_eq!(lines[0], "0 broken, 1 behind, 299 fresh");
     assert!(lines[2].starts_with("behind "), "{}", done.output);
     assert!(lines[2].contains("1a1a1a1a"), "{}", done.output);
     assert!(lines[3].contains("SQL: other apps have a newer version"));

@@ -110,7 +110,9 @@ async fn compare_shard(
             true => versions_of(pass, &secret, comparison, summary).await,
             false => Arc::default(),
         };
-        if let Some(newest) = NewestVersion::of(&versions, now).filter(|it| known_newest.as_ref() != Some(it)) {
+        if let Some(newest) =
+            NewestVersion::of(&versions, now).filter(|it| known_newest.as_ref() != Some(it))
+        {
             let change = SecretChange::Newest(newest);
             pass.services.index.note_secret(&secret, change);
         }

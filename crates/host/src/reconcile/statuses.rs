@@ -91,8 +91,9 @@ pub(super) async fn statuses(
     let apps = apps
         .into_iter()
         .filter(|(app, _)| !services.own_app.is(app));
-    let statuses = stream::iter(apps)
-        .map(|(app, secrets)| async move { (read(azure, &app, pass.deadline).await, app, secrets) });
+    let statuses = stream::iter(apps).map(|(app, secrets)| async move {
+        (read(azure, &app, pass.deadline).await, app, secrets)
+    });
     let mut statuses = statuses.buffer_unordered(services.config.apps_at_once);
     let mut found = Vec::new();
     while let Some((statuses, app, secrets)) = statuses.next().await {

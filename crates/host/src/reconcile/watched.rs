@@ -44,7 +44,11 @@ pub(super) fn indexed_rule(
     let vault = vault.vault();
     let route = route(config, &comparison.policies, vault, secret);
     let is_of_rule = route.rule.is_some_and(|rule| rule.mode == Some(route.mode));
-    let by = if is_of_rule { "its rule has" } else { "the installation has" };
+    let by = if is_of_rule {
+        "its rule has"
+    } else {
+        "the installation has"
+    };
     let unwatched = match route.mode {
         _ if !config.vaults.is_empty() && !config.vaults.iter().any(|it| it == vault) => {
             Some(format!("`vaults` does not list `{vault}`"))

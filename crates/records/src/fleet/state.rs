@@ -42,7 +42,9 @@ pub(super) fn uses_of(
         let with_it = current.filter(|current| current.version == newest.version);
         with_it.map(|current| current.at).min()
     });
-    let expiry = of_vault.as_ref().and_then(|newest| expiry(newest.expires?, now));
+    let expiry = of_vault
+        .as_ref()
+        .and_then(|newest| expiry(newest.expires?, now));
     let mut uses = Vec::new();
     for app in apps {
         let key = use_key(&vault, &secret, app.id.to_string());
@@ -66,9 +68,10 @@ pub(super) fn uses_of(
         } else if !is_newest {
             let reason = "other apps have a newer version".to_owned();
             (State::Behind, first_with_it, reason)
-        } else if let Some(newest) = of_vault.as_ref().filter(|newest| {
-            has_missed(newest, app.current.as_ref(), last.get(&key), now)
-        }) {
+        } else if let Some(newest) = of_vault
+            .as_ref()
+            .filter(|newest| has_missed(newest, app.current.as_ref(), last.get(&key), now))
+        {
             let reason = "the vault has a newer version".to_owned();
             (State::Behind, Some(newest.created), reason)
         } else if let Some(reason) = &expiry {
@@ -114,7 +117,10 @@ fn has_missed(
     now: Timestamp,
 ) -> bool {
     let is_other = current.is_some_and(|current| current.version != newest.version);
-    let is_old = newest.created.checked_add(MISSED_AFTER).is_ok_and(|at| at < now);
+    let is_old = newest
+        .created
+        .checked_add(MISSED_AFTER)
+        .is_ok_and(|at| at < now);
     let is_handled = last.is_some_and(|run| newest.created <= run.at);
     is_other && is_old && !is_handled
 }
@@ -125,7 +131,9 @@ fn expiry(expires: Timestamp, now: Timestamp) -> Option<String> {
     let days = left.abs().as_hours() / 24;
     let day = format!("{}", expires.strftime("%Y-%m-%d"));
     match left {
-        left if left.is_negative() => Some(format!("the version expired {days} days ago, on {day}")),
+        left if left.is_negative() => {
+            Some(format!("the version expired {days} days ago, on {day}"))
+        }
         left if left <= SOON => Some(format!("the version expires in {days} days, on {day}")),
         _ => None,
     }
@@ -249,7 +257,10 @@ mod tests {
             })
         };
         let behind = [(State::Behind, Some(7))];
-        assert_eq!(states_with(newest(7, None), apps(), &HashMap::new()), behind);
+        assert_eq!(
+            states_with(newest(7, None), apps(), &HashMap::new()),
+            behind
+        );
         // Its event is being handled.
         let fresh = [(State::Fresh, None)];
         assert_eq!(states_with(newest(9, None), apps(), &HashMap::new()), fresh);

@@ -13,7 +13,7 @@ use super::change::apply;
 use super::read::Stored;
 use super::{
     APPS_IN_A_PART, Apps, FORMAT, Index, IndexPart, IndexShard, IndexState, IndexUpdate,
-    MAX_APPS, STATE, SecretChange, SecretUpdate, lower_id, part_key, part_of,
+    IndexedSecret, MAX_APPS, STATE, SecretChange, SecretUpdate, lower_id, part_key, part_of,
     shard_key,
 };
 
