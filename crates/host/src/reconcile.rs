@@ -35,6 +35,7 @@ use jiff::Timestamp;
 use keyrelay_azure::Deadline;
 use keyrelay_config::Mode;
 use keyrelay_model::{Verdict, error_chain};
+use keyrelay_records::actions::Actions;
 use keyrelay_records::{ComparisonProgress, DueKey, Outcome, PendingKeys, RemainingSites};
 use keyrelay_store::StoreError;
 use tokio::sync::SetOnce;
@@ -214,6 +215,11 @@ async fn prune(pass: &Pass<'_>, summary: &mut Summary) {
     match pass.history.prune(keep, now, deadline).await {
         Ok(pruned) => summary.pruned = pruned,
         Err(error) => summary.problem(format!("old runs stay for now: {}", error_chain(&error))),
+    }
+    let actions = Actions::new(pass.store.clone());
+    if let Err(error) = actions.prune(keep, now, deadline).await {
+        let reason = error_chain(&error);
+        summary.problem(format!("old records of actions stay for now: {reason}"));
     }
     if let Err(error) = pass.history.compact(now, deadline).await {
         // The list reads the runs one by one then.

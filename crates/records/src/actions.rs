@@ -3,10 +3,14 @@
 //! An action is recorded before it is carried out, and again with its result. One without a result
 //! was interrupted, and may have been carried out.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use keyrelay_store::{ObjectVersion, Store, StoreError};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
+use crate::days;
 use crate::run_id::RunId;
 
 /// The format of the records that this version writes.
@@ -140,6 +144,16 @@ impl Actions {
         Ok(found.map(|(record, _)| record))
     }
 
+    /// Removes the actions of the days before `now` minus `keep`, as [`History::prune`](crate::History::prune).
+    pub async fn prune(
+        &self,
+        keep: Duration,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<usize, StoreError> {
+        days::prune(&self.0, FOLDER, &days::oldest(keep, now), deadline).await
+    }
+
     /// The newest actions, up to a number. Those that cannot be read are left out.
     pub async fn newest(&self, limit: usize) -> Result<Vec<ActionRecord>, StoreError> {
         let mut actions = Vec::new();
@@ -180,5 +194,22 @@ mod tests {
         assert!(ended.is_failure);
         assert_eq!(actions.newest(5).await.unwrap(), [ended]);
         assert_eq!(actions.newest(0).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn actions_are_removed_with_the_runs_of_their_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let actions = Actions::new(Store::folder(folder.path()).unwrap());
+        let open = actions.begin(ActionKind::Hold, "ada", "kv/sql", "the freeze");
+        let id = open.await.unwrap().record.id;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let keep = Duration::from_hours(24);
+        let now = Timestamp::now();
+        let pruned = |now| actions.prune(keep, now, deadline);
+        assert_eq!(pruned(now).await.unwrap(), 0);
+        assert!(actions.read(&id).await.unwrap().is_some());
+        let later = now + Duration::from_hours(49);
+        assert_eq!(pruned(later).await.unwrap(), 1);
+        assert_eq!(actions.read(&id).await.unwrap(), None);
     }
 }

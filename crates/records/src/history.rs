@@ -9,10 +9,10 @@ mod summaries;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use keyrelay_store::{Store, StoreError};
 use tokio::time::Instant;
 
+use crate::days;
 use crate::record::{FORMAT, Run};
 use crate::run_id::{self, RunId};
 pub use listing::Entry;
@@ -23,9 +23,6 @@ const FOLDER: &str = "runs";
 
 /// The number of attempts at an amendment while others amend the same run.
 const ATTEMPTS: u32 = 5;
-
-/// The number of runs that are deleted before the time is checked again.
-const BATCH: usize = 1_024;
 
 /// The run history in a store.
 #[derive(Debug, Clone)]
@@ -138,28 +135,9 @@ impl History {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<usize, StoreError> {
-        let is_late = || Instant::now() >= deadline;
-        let oldest = now
-            .checked_sub(keep)
-            .unwrap_or(Timestamp::UNIX_EPOCH)
-            .to_zoned(TimeZone::UTC)
-            .date()
-            .to_string();
-        let mut pruned = 0;
-        for day in self.0.folders(FOLDER).await? {
-            if day >= oldest || is_late() {
-                break;
-            }
-            let keys = self.0.list(&format!("{FOLDER}/{day}")).await?;
-            for batch in keys.chunks(BATCH) {
-                if is_late() {
-                    return Ok(pruned);
-                }
-                self.0.delete_all(batch).await?;
-                pruned += batch.len();
-            }
-        }
-        if pruned > 0 && !is_late() {
+        let oldest = days::oldest(keep, now);
+        let pruned = days::prune(&self.0, FOLDER, &oldest, deadline).await?;
+        if pruned > 0 && Instant::now() < deadline {
             self.prune_summaries(&run_id::of_day(&oldest).0).await?;
         }
         Ok(pruned)

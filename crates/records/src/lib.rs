@@ -3,6 +3,7 @@
 pub mod actions;
 pub mod app_state;
 pub mod csv;
+mod days;
 pub mod filters;
 pub mod fleet;
 pub mod history;

@@ -10,6 +10,7 @@ mod claims;
 mod clients;
 mod fuzz;
 mod output;
+mod pictures;
 mod policies;
 mod shell;
 mod shipped;
@@ -58,6 +59,8 @@ enum Task {
     Ci,
     /// Generate the pages in `docs/reference` from the code
     Reference,
+    /// Make the pictures of the pages in `docs/pictures`, with the tests in a browser
+    Pictures,
     /// Make `dist/keyrelay.zip`, the deployment package
     Package,
     /// Run the benchmarks of the shipped program
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         Task::Policies => policies::build(),
         Task::App => app::assemble().map(drop),
         Task::Reference => reference(),
+        Task::Pictures => pictures::update(),
         Task::Package => shipped::package().map(drop),
         Task::Bench { arguments } => shipped::bench(&arguments),
         Task::Fuzz { minutes, targets } => fuzz::run(minutes, &targets),

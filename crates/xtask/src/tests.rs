@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::output::{Results, print};
-use crate::{azurite, binaries, browser, policies, shell, shipped, terraform};
+use crate::{azurite, binaries, browser, pictures, policies, shell, shipped, terraform};
 
 /// The integration tests of a package that start no process.
 enum InProcess {
@@ -55,6 +55,7 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     if let Some(package) = &package {
         cargo.env("KEYRELAY_PACKAGE", package);
     }
+    cargo.env("KEYRELAY_PICTURES", pictures::folder()?);
     let mut results = Results::default();
     let status = results.run(&mut cargo)?;
     results.check((!status.success()).then_some(status))?;

@@ -2,5 +2,5 @@
 
 mod azure;
 mod function_app;
-mod installation;
+pub(crate) mod installation;
 mod vaults;

@@ -109,8 +109,14 @@ impl WorkingFolder {
     }
 
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let runs = ["runs"].iter().chain(arguments).copied();
+        self.start_program(&runs.collect::<Vec<_>>())
+    }
+
+    /// Starts `keyrelay` in this folder.
+    pub(crate) fn start_program(&self, arguments: &[&str]) -> Running {
         let mut child = self
-            .command(arguments)
+            .program(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -25,3 +25,4 @@ mod pages;
 mod runs;
 mod signed_lock;
 mod status;
+mod ui;

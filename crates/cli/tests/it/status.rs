@@ -1,11 +1,14 @@
 //! `keyrelay status`: the fleet, from the store.
 
+mod live;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use keyrelay_azure::Scope;
 use keyrelay_records::index::{
-    CurrentVersion, Found, Index, IndexChange, IndexUpdate, IndexedReference,
+    CurrentVersion, Found, Index, IndexChange, IndexUpdate, IndexedReference, IndexedRule,
+    NewestVersion, SecretChange, SecretUpdate,
 };
 use keyrelay_store::Store;
 use serde_json::Value;
@@ -131,4 +134,94 @@ async fn an_installation_without_a_sweep_says_that_apps_may_be_missing() {
     let done = status(&folder, &[]).await;
     assert_eq!(done.code, Some(0), "{}", done.errors);
     assert!(done.errors.contains("no sweep"), "{}", done.errors);
+}
+
+/// Tells the index of the secret of the fleet.
+async fn tell(folder: &WorkingFolder, change: SecretChange) {
+    let store = Store::folder(&folder.path().join(".keyrelay/store")).unwrap();
+    let update = SecretUpdate {
+        vault: "contoso-kv.vault.azure.net".parse().unwrap(),
+        secret: "sql".parse().unwrap(),
+        change,
+    };
+    let index = Index::new(store);
+    index.update_with(Vec::new(), vec![update]).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_expires_and_what_is_not_watched_is_told_with_its_reason() {
+    let folder = fleet(2).await;
+    let now = Timestamp::now();
+    let newest = NewestVersion {
+        version: NEW.to_owned(),
+        created: now - std::time::Duration::from_hours(48),
+        expires: Some(now + std::time::Duration::from_hours(12 * 24 + 1)),
+    };
+    tell(&folder, SecretChange::Newest(newest)).await;
+    let done = status(&folder, &[]).await;
+    assert!(
+        done.output.contains("0 broken, 1 behind, 1 expiring"),
+        "{}",
+        done.output
+    );
+    assert!(
+        done.output.contains("SQL: the version expires in 12 days"),
+        "{}",
+        done.output
+    );
+    let done = status(&folder, &["--json", "--state", "expiring", "--check"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.errors);
+    let json: Value = serde_json::from_str(&done.output).unwrap();
+    assert_eq!(json["uses"][0]["newest"], NEW);
+    assert!(json["uses"][0]["expires"].is_string() && json["uses"][0]["created"].is_string());
+
+    let rule = IndexedRule {
+        unwatched: Some("its rule has the mode `monitor`".to_owned()),
+        apps: BTreeSet::new(),
+    };
+    tell(&folder, SecretChange::Rule(rule)).await;
+    let done = status(&folder, &["--state", "not-watched"]).await;
+    assert!(
+        done.output.contains("0 broken, 0 behind, 2 not watched"),
+        "{}",
+        done.output
+    );
+    assert!(
+        done.output.contains("SQL: its rule has the mode `monitor`"),
+        "{}",
+        done.output
+    );
+    let widest = done.output.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{}", done.output);
+}
+
+#[tokio::test]
+async fn a_page_of_html_needs_no_other_file() {
+    let folder = fleet(3).await;
+    let done = status(&folder, &["--html", "fleet.html"]).await;
+    assert_eq!(
+        (done.code, done.output.as_str()),
+        (Some(0), ""),
+        "{}",
+        done.errors
+    );
+    let page = std::fs::read_to_string(folder.path().join("fleet.html")).unwrap();
+    for part in [
+        "a-shop-with-a-long-name-2",
+        "contoso-kv/sql",
+        "behind",
+        "<style>",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    for reference in ["href=", "src=", "<script", "url(", "@import"] {
+        assert!(!page.contains(reference), "{reference}");
+    }
+    let done = status(&folder, &["--html", "missing/fleet.html"]).await;
+    assert_eq!(done.code, Some(1));
+    assert!(
+        done.errors.contains("cannot write missing/fleet.html"),
+        "{}",
+        done.errors
+    );
 }

@@ -255,6 +255,59 @@ async fn an_app_that_the_sweep_could_not_read_is_read_for_each_event_until_one_c
 }
 
 #[tokio::test]
+async fn an_app_that_does_not_respond_keeps_no_others_from_being_compared() {
+    let app = fleet(2, 60).start().await;
+    let hang = Fault::new(Service::ResourceManager, Effect::Hang).path("sites/user-0/");
+    app.azure.cloud.switch_on(hang);
+    app.reconcile_all().await;
+    app.azure.cloud.switch_off_faults();
+    assert!(
+        app.log().contains("reference statuses of user-0"),
+        "{}",
+        app.log()
+    );
+    let state = fs::read_to_string(app.store().join("index/state.json")).unwrap();
+    assert!(state.contains("sites/user-0"), "{state}");
+    let lists = app.lists();
+    app.rotate_and_settle("sql").await;
+    for user in ["user-0", "user-1"] {
+        assert_eq!(app.outcome(user).0, "verified", "{}", app.log());
+    }
+    assert_eq!(app.lists(), lists, "a list of sites was read");
+}
+
+#[tokio::test]
+async fn the_index_has_the_newest_version_with_its_dates_and_what_the_rules_say() {
+    let rule = "[[rotation]]\nsecret = \"mail\"\nmode = \"monitor\"";
+    let app = fleet(1, 1).configured(rule).start().await;
+    app.reconcile_all().await;
+    let of_secret = |name: &str| -> serde_json::Value {
+        let texts = shards(&app)
+            .into_iter()
+            .map(|it| fs::read_to_string(it).unwrap());
+        let mut shards =
+            texts.map(|text| serde_json::from_str::<serde_json::Value>(&text).unwrap());
+        let found = shards.find_map(|shard| shard["secrets"].get(name).cloned());
+        found.unwrap()
+    };
+    let (sql, mail) = (of_secret("sql"), of_secret("mail"));
+    let newest = |secret: &str| {
+        app.azure
+            .cloud
+            .newest_version("contoso-kv", secret)
+            .unwrap()
+    };
+    assert_eq!(sql["newest"]["version"], newest("sql"));
+    assert!(sql["newest"]["created"].is_string() && sql["rule"].is_null());
+    let unwatched = mail["rule"]["unwatched"].as_str().unwrap();
+    assert!(unwatched.contains("mode `monitor`"), "{mail}");
+    // An event tells it before the next comparison does.
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let version = app.rotate_and_settle("sql").await;
+    assert_eq!(of_secret("sql")["newest"]["version"], version);
+}
+
+#[tokio::test]
 async fn until_a_sweep_has_made_a_lost_part_of_the_index_again_events_read_the_scope() {
     let app = fleet(2, 1).start().await;
     app.reconcile_all().await;

@@ -24,7 +24,7 @@ async fn plain_text_is_withheld() {
     let app = rotated("tell TEXT", "").await;
     assert_eq!(
         app.outcome("orders"),
-        ("unchanged".to_owned(), "TEXT is withheld".to_owned())
+        ("notice".to_owned(), "TEXT is withheld".to_owned())
     );
 }
 
@@ -33,7 +33,7 @@ async fn a_notice_does_not_show_revealed_text() {
     let app = rotated("tell TEXT", "reveal = [\"TEXT\"]").await;
     assert_eq!(
         app.outcome("orders"),
-        ("unchanged".to_owned(), "TEXT is [hidden]".to_owned())
+        ("notice".to_owned(), "TEXT is [hidden]".to_owned())
     );
 }
 

@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use crate::harness::{Done, done};
 
-pub(super) const ROLE: &str = r#"
+pub(crate) const ROLE: &str = r#"
 [[role]]
 identity = "keyrelay"
 actions = [
@@ -24,7 +24,7 @@ actions = [
 ]
 "#;
 
-pub(super) const WORLD: &str = r#"
+pub(crate) const WORLD: &str = r#"
 subscription = "00000000-0000-0000-0000-000000000001"
 
 [[vault]]
@@ -47,20 +47,20 @@ resource_group = "shop"
 "#;
 
 /// An installation, in which a test breaks one thing.
-pub(super) struct Installation {
-    pub(super) folder: TempDir,
-    pub(super) azure: LocalAzure,
+pub(crate) struct Installation {
+    pub(crate) folder: TempDir,
+    pub(crate) azure: LocalAzure,
     /// Environment variables that are added, or removed.
-    pub(super) variables: Vec<(&'static str, Option<String>)>,
+    pub(crate) variables: Vec<(&'static str, Option<String>)>,
 }
 
 impl Installation {
-    pub(super) async fn new(world: &str) -> Self {
+    pub(crate) async fn new(world: &str) -> Self {
         Self::with(world, |_| {}).await
     }
 
     /// `prepare` changes the function app before it is started.
-    pub(super) async fn with(world: &str, prepare: impl FnOnce(&Path)) -> Self {
+    pub(crate) async fn with(world: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let app = folder.path();
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -97,12 +97,12 @@ impl Installation {
         }
     }
 
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Rotates a secret, so that there is a first event.
-    pub(super) async fn rotated(self) -> Self {
+    pub(crate) async fn rotated(self) -> Self {
         self.azure
             .cloud
             .set_secret("contoso-kv", "sql", "planted-value-3")
@@ -111,7 +111,7 @@ impl Installation {
         self
     }
 
-    pub(super) async fn doctor(&self, arguments: &[&str]) -> Done {
+    pub(crate) async fn doctor(&self, arguments: &[&str]) -> Done {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
         command
             .arg("doctor")
@@ -132,7 +132,7 @@ impl Installation {
     }
 
     /// The findings that failed, each with its fix.
-    pub(super) async fn failures(&self) -> Vec<(String, String)> {
+    pub(crate) async fn failures(&self) -> Vec<(String, String)> {
         let Done {
             code,
             output,
@@ -163,7 +163,7 @@ impl Installation {
     }
 
     /// Expects a finding with these words, and these in its fix.
-    pub(super) async fn finds(&self, words: &str, fix: &str) {
+    pub(crate) async fn finds(&self, words: &str, fix: &str) {
         let failures = self.failures().await;
         assert!(
             failures
@@ -174,13 +174,13 @@ impl Installation {
     }
 
     /// Expects this finding only: a fault must not cause others.
-    pub(super) async fn finds_only(&self, words: &str, fix: &str) {
+    pub(crate) async fn finds_only(&self, words: &str, fix: &str) {
         self.finds(words, fix).await;
         let failures = self.failures().await;
         assert_eq!(failures.len(), 1, "{failures:#?}");
     }
 }
 
-pub(super) fn world() -> String {
+pub(crate) fn world() -> String {
     format!("{WORLD}{ROLE}")
 }
