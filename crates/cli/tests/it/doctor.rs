@@ -3,4 +3,5 @@
 mod azure;
 mod function_app;
 mod installation;
+mod many_apps;
 mod vaults;
