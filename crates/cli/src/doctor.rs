@@ -5,10 +5,16 @@ mod environment;
 mod events;
 mod files;
 mod finding;
+mod fix;
+mod part;
+mod report;
 mod rights;
+mod screen;
 mod state;
 mod vaults;
+mod wrap;
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,14 +25,21 @@ use keyrelay_model::AppId;
 
 use crate::out;
 use environment::Environment;
-use finding::Findings;
+use finding::Level;
+use part::Part;
+use report::{Report, Shown};
 
 /// Diagnose an installation: check everything that a rotation needs
 ///
-/// Prints one line per check: `ok`, or `FAIL` followed by the fix. The checks cover configuration,
-/// time limits, policies and their lock, the identity and its rights, vaults and their event
-/// subscriptions, apps and their references, the store, and the last event. Nothing is changed.
-/// Exits with 1 if a check fails.
+/// The checks cover the files and policies, the identity, the vaults, the identity's rights, the apps
+/// and their references, the event subscriptions, the store and the last event. Nothing is changed.
+///
+/// The first line counts the findings: `1 failed, 0 warnings, 17 ok`. The findings follow, part by
+/// part, worst first: `FAIL` and `warn` with the fix, and `ok`. Apps with the same problem are one
+/// finding with one fix. The output fits on a screen of 80 columns: if it is full, what is `ok` is
+/// only named or counted.
+///
+/// Exits with 1 if a check fails. A warning is no failure.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Doctor {
@@ -44,7 +57,10 @@ pub(crate) struct Doctor {
     /// Time limit for all requests to Azure, in seconds
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     patience: u64,
-    /// Print each finding as JSON on one line
+    /// Show only what is not fine, and all of it
+    #[arg(long)]
+    failed: bool,
+    /// Print each finding as JSON on one line, with the ids of all apps that it concerns
     #[arg(long)]
     json: bool,
 }
@@ -53,40 +69,71 @@ const EXAMPLES: &str = "\
 Examples:
   keyrelay doctor app --site /subscriptions/S/resourceGroups/G/providers/Microsoft.Web/sites/NAME
       an installation, with the account of `az login`: the role Reader is enough for most checks
+  keyrelay doctor app --site ID --failed
+      only what is not fine, without a limit for its length; with --json, for a script
   keyrelay doctor target/app
       with the environment that `keyrelay local` prints: everything on this machine";
 
 impl Doctor {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
-        let mut findings = Findings::new(self.json);
+        let shown = Shown {
+            json: self.json,
+            failed: self.failed,
+        };
+        let mut report = Report::default();
+        // An error ends the checks, but what they have found is worth showing.
+        let checked = self.check(&mut report).await;
+        let count = report.count();
+        if count > 0 {
+            report.print(shown);
+        }
+        checked?;
+        ensure!(count > 0, "nothing could be checked");
+        match report.count_of(Level::Failed) {
+            0 => Ok(()),
+            failed => bail!("{failed} of {count} findings failed: each has its fix"),
+        }
+    }
+
+    async fn check(self, report: &mut Report) -> anyhow::Result<()> {
         let call = Call::until(Deadline::after(Duration::from_secs(self.patience)));
-        let environment =
-            Environment::find(&self.app, self.site, self.principal, &call, &mut findings).await?;
-        files::check(
+        let environment = Environment::find(
             &self.app,
-            environment.as_ref().map(|it| &it.config),
-            &mut findings,
+            self.site,
+            self.principal,
+            &call,
+            report.of(Part::Environment),
         )
-        .await;
-        if let Some(environment) = &environment {
-            state::check(environment, &mut findings).await;
-            if environment.has_identities(&mut findings).await {
-                let apps = apps::check(environment, &call, &mut findings).await;
-                rights::check(environment, &apps, &call, &mut findings).await;
-                let vaults = vaults::check(environment, &apps, &call, &mut findings).await;
-                events::check(environment, &apps, &vaults, &call, &mut findings).await;
-            }
+        .await?;
+        let config = environment.as_ref().map(|it| &it.config);
+        progress("policies");
+        files::check(&self.app, config, report.of(Part::Files)).await;
+        let Some(environment) = environment else {
+            return Ok(());
+        };
+        progress("the store");
+        state::check(&environment, report.of(Part::State)).await;
+        if !environment
+            .has_identities(report.of(Part::Environment))
+            .await
+        {
+            return Ok(());
         }
-        ensure!(findings.count() > 0, "nothing could be checked");
-        match findings.failed() {
-            0 => {
-                out::note(&format!("{} findings, all ok", findings.count()));
-                Ok(())
-            }
-            failed => bail!(
-                "{failed} of {} findings failed: the fix is at the end of each line",
-                findings.count()
-            ),
-        }
+        progress("apps");
+        let apps = apps::check(&environment, &call, report.of(Part::Apps)).await;
+        progress("rights");
+        rights::check(&environment, &apps, &call, report.of(Part::Rights)).await;
+        progress("vaults and events");
+        let vaults = vaults::check(&environment, &apps, &call, report.of(Part::Vaults)).await;
+        let findings = report.of(Part::Events);
+        events::check(&environment, &apps, &vaults, &call, findings).await;
+        Ok(())
+    }
+}
+
+/// Tells a person who waits what is checked now: many apps take a minute.
+fn progress(what: &str) {
+    if io::stderr().is_terminal() {
+        out::note(&format!("checking {what}"));
     }
 }

@@ -2,25 +2,37 @@
 
 mod announcement;
 mod blob_storage;
+mod configuration;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
-use clap::Args;
-use keyrelay_local_azure::functions_host::FunctionsHostOptions;
+use anyhow::{Context, bail, ensure};
+use clap::{Args, ValueEnum};
+use keyrelay_local_azure::functions_host::{FunctionsHost, FunctionsHostOptions, LogLine};
 use keyrelay_local_azure::{AuditOptions, LocalAzure, LocalAzureOptions, Ports, Profile, World};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::time::MissedTickBehavior;
 
 use crate::interruption::interruption;
-use crate::out;
+use crate::{host_line, out};
 use announcement::announce;
 use blob_storage::BlobStorage;
+use configuration::{ConfigurationFile, problems};
+
+/// The interval at which `keyrelay.toml` is read again, to report a change.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Run a stand-in for Azure on 127.0.0.1, with keyrelay-host in it
 ///
 /// The stand-in speaks the protocols of the Functions host, Event Grid, Key Vault, Resource Manager
 /// and the identity endpoint. A file, the world, lists the vaults and apps in it.
+///
+/// It prints a short line for each event: the time in UTC, the verdict, the app with the secret, and
+/// the message. keyrelay.toml is read once, at the start: a line says so when it has changed.
+///
+/// Exits with 1 and the reason if the configuration is wrong, or if keyrelay-host has ended.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("The world, if no file is given:\n{DEFAULT_WORLD}"))]
 pub(crate) struct Local {
@@ -78,6 +90,10 @@ pub(crate) struct Local {
     /// The folder for Azurite's data, to keep it. Default: a temporary folder, deleted at the end
     #[arg(long, requires = "azurite")]
     azurite_folder: Option<PathBuf>,
+    /// The form of the log: `text` is short lines for people, and `json` the lines of the Functions
+    /// host as they are, with keyrelay-host's JSON in them
+    #[arg(long, value_enum, default_value = "text")]
+    log: LogForm,
     /// Append each request to Azure, with its response, to this file: one JSON object per line
     ///
     /// For comparing the traffic with Microsoft's published contracts. The file holds everything
@@ -85,6 +101,13 @@ pub(crate) struct Local {
     /// stand-in accepts). The traffic of blob storage is not recorded.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogForm {
+    Text,
+    Json,
 }
 
 /// A vault, an app that uses its secret, and keyrelay's own app.
@@ -107,7 +130,8 @@ resource_group = "shop"
 "#;
 
 impl Local {
-    pub(crate) async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self) -> anyhow::Result<()> {
+        self.make_paths_absolute()?;
         let interruption = interruption().context("cannot wait for signals")?;
         tokio::pin!(interruption);
         // An interruption of the start ends everything that was started, too.
@@ -135,7 +159,10 @@ impl Local {
                 .with_context(|| format!("cannot read `{}`", file.display()))?,
             None => DEFAULT_WORLD.to_owned(),
         };
-        let world = World::parse(&text).context("the world cannot be used")?;
+        let world = World::parse(&text).with_context(|| match &self.world {
+            Some(file) => format!("the world in `{}` cannot be used", file.display()),
+            None => "the world cannot be used".to_owned(),
+        })?;
         let vault = world
             .vaults
             .first()
@@ -145,6 +172,8 @@ impl Local {
         let mut options = self.options(world)?;
         options.cloud.storage = storage.map(BlobStorage::azurite);
         let mut log = options.functions_host.log.subscribe();
+        // Before keyrelay-host reads it, so that no change is missed.
+        let mut file = ConfigurationFile::read(&self.app);
         let azure = LocalAzure::start(options).await.with_context(|| {
             format!(
                 "cannot run the function app in `{}` (`cargo xtask app` makes `target/app`)",
@@ -155,16 +184,107 @@ impl Local {
             std::fs::write(file, azure.cloud.certificate())
                 .with_context(|| format!("cannot write `{}`", file.display()))?;
         }
+        self.check(&azure)?;
+        self.expect_running(&azure.functions_host, &mut log)?;
         out::line(&format!("profile           {}", self.profile.display()));
-        announce(&azure, &vault, &subscription);
+        announce(&azure, &vault, &subscription, &self.app, file.path());
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            match log.recv().await {
-                Ok(line) => out::line(&line.to_string()),
+            let received = tokio::select! {
+                received = log.recv() => received,
+                _ = look.tick() => {
+                    self.expect_running(&azure.functions_host, &mut log)?;
+                    if file.has_changed() {
+                        self.report_change(&file, &azure.environment);
+                    }
+                    continue;
+                }
+            };
+            match received {
+                Ok(line) => self.print(&line),
                 // Lines that were written faster than printed are lost.
                 Err(RecvError::Lagged(lines)) => {
                     out::warning(&format!("{lines} lines are missing"))
                 }
-                Err(RecvError::Closed) => std::future::pending().await,
+                Err(RecvError::Closed) => bail!("the Functions host has ended"),
+            }
+        }
+    }
+
+    /// Makes the paths absolute, so that messages are right in each folder.
+    fn make_paths_absolute(&mut self) -> anyhow::Result<()> {
+        let has_file = !matches!(self.profile.to_str(), Some("ideal" | "as-reported"));
+        let paths = [
+            Some(&mut self.app),
+            self.world.as_mut(),
+            self.dead_letter.as_mut(),
+            self.certificate.as_mut(),
+            self.azurite_folder.as_mut(),
+            self.record.as_mut(),
+            Some(&mut self.profile).filter(|_| has_file),
+        ];
+        for path in paths.into_iter().flatten() {
+            *path = std::path::absolute(&*path)
+                .with_context(|| format!("cannot use the path `{}`", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Fails if keyrelay-host cannot work with its configuration, with all problems.
+    fn check(&self, azure: &LocalAzure) -> anyhow::Result<()> {
+        let problems = problems(&self.app, &azure.environment);
+        ensure!(
+            problems.is_empty(),
+            "the function app in {} cannot be used, correct this and start again:\n  {}",
+            self.app.display(),
+            problems.join("\n  ")
+        );
+        Ok(())
+    }
+
+    /// Fails if keyrelay-host has ended and is not started again, after its last lines.
+    fn expect_running(
+        &self,
+        host: &FunctionsHost,
+        log: &mut Receiver<LogLine>,
+    ) -> anyhow::Result<()> {
+        let status = host.status();
+        if !status.is_final() {
+            return Ok(());
+        }
+        loop {
+            match log.try_recv() {
+                Ok(line) => self.print(&line),
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            }
+        }
+        bail!("keyrelay-host is {status}: the lines above have the reason")
+    }
+
+    fn report_change(&self, file: &ConfigurationFile, environment: &[(String, String)]) {
+        let path = file.path().display();
+        let problems = problems(&self.app, environment);
+        out::warning(&match problems.is_empty() {
+            true => format!(
+                "{path} has changed: keyrelay-host goes on with what it has read; to use the change, \
+                 end this with Ctrl-C, and start `keyrelay local` again"
+            ),
+            false => format!(
+                "{path} has changed and cannot be used: keyrelay-host goes on with what it has read\n  {}",
+                problems.join("\n  ")
+            ),
+        });
+    }
+
+    fn print(&self, line: &LogLine) {
+        match self.log {
+            LogForm::Json => out::line(&line.to_string()),
+            LogForm::Text => {
+                if let Some(line) = host_line::readable(line) {
+                    out::styled_line(&line);
+                }
             }
         }
     }

@@ -9,6 +9,7 @@ mod compile;
 mod demo;
 mod doctor;
 mod events;
+mod host_line;
 mod inputs;
 mod inspect;
 mod interruption;

@@ -8,6 +8,9 @@ use keyrelay_sandbox::{Lock, Locked, SigningKey};
 
 use super::SECRET;
 
+/// The folder that holds the store of a function app.
+const STORE: &str = ".keyrelay";
+
 /// The copy of a function app.
 pub(super) struct CopiedApp {
     pub(super) root: PathBuf,
@@ -56,10 +59,15 @@ pub(super) fn copy_of(app: &Path, folder: &Path) -> anyhow::Result<CopiedApp> {
     })
 }
 
+/// Copies a folder without the store that `keyrelay local` makes in it: its runs and its index are
+/// about other apps.
 fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
     for entry in std::fs::read_dir(from)? {
         let entry = entry?;
+        if entry.file_name() == STORE {
+            continue;
+        }
         let target = to.join(entry.file_name());
         if entry.file_type()?.is_dir() {
             copy_folder(&entry.path(), &target)?;
@@ -68,4 +76,24 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_function_app_is_copied_without_its_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let app = folder.path().join("from");
+        fs::create_dir_all(app.join("policies")).unwrap();
+        fs::create_dir_all(app.join(".keyrelay/store")).unwrap();
+        fs::write(app.join("policies/pin.wasm"), "pin").unwrap();
+        let copied = copy_of(&app, folder.path()).unwrap().root;
+        let policy = copied.join(format!("policies/{SECRET}.wasm"));
+        assert_eq!(fs::read(policy).unwrap(), b"pin");
+        assert!(!copied.join(".keyrelay").exists());
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::out;
+use crate::{host_line, out};
 
 /// The lines that the handler logs from now on.
 pub(super) struct HandlerLines(Receiver<LogLine>);
@@ -48,12 +48,16 @@ impl HandlerLines {
         }
     }
 
-    /// Prints every line of the Functions host's log from now on.
+    /// Prints the Functions host's log from now on, in short lines.
     pub(super) fn print_all(host: &FunctionsHost) {
         let mut lines = host.log().subscribe();
         tokio::spawn(async move {
-            while let Ok(line) = lines.recv().await {
-                out::line(&line.to_string());
+            loop {
+                match lines.recv().await.as_ref().map(host_line::readable) {
+                    Ok(Some(line)) => out::styled_line(&line),
+                    Ok(None) | Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
             }
         });
     }

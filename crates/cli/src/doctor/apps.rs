@@ -5,7 +5,8 @@ use keyrelay_azure::{AzureError, Call, Progress, ReferenceStatus, Scope, Site};
 use keyrelay_model::AppId;
 
 use super::environment::Environment;
-use super::finding::Findings;
+use super::finding::{Findings, Subject, without_id};
+use super::fix::{APPS, Fix};
 use crate::out;
 
 /// The number of apps that are checked concurrently.
@@ -39,11 +40,8 @@ pub(super) async fn check(
             }
             Err(error) => {
                 let fix = "give the identity the right that the message names; see `rights`";
-                findings.bad(
-                    "references",
-                    format!("{}: {}", site.id, out::chain(&error)),
-                    fix,
-                );
+                let cause = without_id(&out::chain(&error), &site.id);
+                findings.bad_for("references", &site.id, cause, fix);
             }
         }
     }
@@ -121,15 +119,17 @@ async fn of_site(
     Ok(apps)
 }
 
-fn fix(environment: &Environment, scope: &Scope, error: &AzureError) -> String {
+fn fix(environment: &Environment, scope: &Scope, error: &AzureError) -> Fix {
     if error.is_forbidden() {
         let principal = environment.principal_or_placeholder();
-        return format!(
+        let command = format!(
             "az role assignment create --assignee-object-id {principal} --assignee-principal-type ServicePrincipal \
-             --role \"keyrelay patch (NAME)\" --scope {scope}  (the role is made by the Terraform module; see `rights`)"
+             --role \"keyrelay patch (NAME)\" --scope {scope}"
         );
+        return Fix::command(command)
+            .then("(the role is made by the Terraform module; see `rights`)");
     }
-    "correct `scope` (KEYRELAY_SCOPE): subscriptions and resource groups by their ids".to_owned()
+    Fix::from("correct `scope` (KEYRELAY_SCOPE): subscriptions and resource groups by their ids")
 }
 
 fn report(site: &Site, app: &App, findings: &mut Findings) {
@@ -139,10 +139,7 @@ fn report(site: &Site, app: &App, findings: &mut Findings) {
         .filter(|it| it.status.progress() != Progress::Resolved)
         .collect();
     if broken.is_empty() {
-        findings.good(
-            "references",
-            format!("{}: {} resolved", app.id, app.references.len()),
-        );
+        findings.good_for("references", &app.id, "all references are resolved");
     }
     for reference in broken {
         let details = reference
@@ -150,11 +147,13 @@ fn report(site: &Site, app: &App, findings: &mut Findings) {
             .as_deref()
             .map(|it| format!(" ({it})"))
             .unwrap_or_default();
-        let words = format!(
-            "{} {}: {}{details}",
-            app.id, reference.setting, reference.status
-        );
-        findings.bad("references", words, reference.status.advice());
+        let cause = format!("{}{details}", reference.status);
+        let subject = Subject {
+            app: app.id.clone(),
+            setting: Some(reference.setting.to_string()),
+        };
+        let cause = without_id(&cause, &app.id);
+        findings.bad_for("references", subject, cause, reference.status.advice());
     }
     identity(site, app, findings);
 }
@@ -170,34 +169,23 @@ fn identity(site: &Site, app: &App, findings: &mut Findings) {
             .as_deref()
             .is_some_and(|kinds| kinds.to_lowercase().contains(kind))
     };
+    const WHAT: &str = "identity of references";
     match site.reference_identity.as_deref() {
-        Some(id) if id.contains('/') && !has("userassigned") => findings.bad(
-            "identity of references",
-            format!(
-                "{}: `keyVaultReferenceIdentity` is {id}, which is not assigned to the app",
-                app.id
-            ),
-            format!(
-                "az webapp identity assign --ids {} --identities {id}",
-                app.id
-            ),
+        Some(id) if id.contains('/') && !has("userassigned") => findings.bad_for(
+            WHAT,
+            &app.id,
+            format!("`keyVaultReferenceIdentity` is {id}, which is not assigned to the app"),
+            Fix::command(format!(
+                "az webapp identity assign --ids {APPS} --identities {id}"
+            )),
         ),
-        Some(id) if id.contains('/') => {
-            findings.good("identity of references", format!("{}: {id}", app.id))
-        }
-        _ if has("systemassigned") => {
-            findings.good(
-                "identity of references",
-                format!("{}: system-assigned", app.id),
-            );
-        }
-        _ => findings.bad(
-            "identity of references",
-            format!(
-                "{}: references are resolved with the system-assigned identity, and it has none",
-                app.id
-            ),
-            format!("az webapp identity assign --ids {}", app.id),
+        Some(id) if id.contains('/') => findings.good_for(WHAT, &app.id, id),
+        _ if has("systemassigned") => findings.good_for(WHAT, &app.id, "system-assigned"),
+        _ => findings.bad_for(
+            WHAT,
+            &app.id,
+            "references are resolved with the system-assigned identity, and there is none",
+            Fix::command(format!("az webapp identity assign --ids {APPS}")),
         ),
     }
 }

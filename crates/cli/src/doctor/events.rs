@@ -9,6 +9,7 @@ use keyrelay_azure::{Call, EventSubscription, SystemTopic};
 use super::apps::App;
 use super::environment::Environment;
 use super::finding::Findings;
+use super::fix::Fix;
 use super::vaults::Vaults;
 use crate::out;
 
@@ -189,11 +190,11 @@ fn report_missing(
         Some(own) => format!("{own}{FUNCTION}"),
         None => format!("ID-OF-KEYRELAYS-FUNCTION-APP{FUNCTION}"),
     };
-    let fix = format!(
+    let fix = Fix::command(format!(
         "az eventgrid system-topic event-subscription create --name keyrelay --resource-group GROUP \
-         --system-topic-name TOPIC-OF-{vault} --endpoint-type azurefunction --endpoint {function}  \
-         (or let the Terraform module do it)"
-    );
+         --system-topic-name TOPIC-OF-{vault} --endpoint-type azurefunction --endpoint {function}"
+    ))
+    .then("(or let the Terraform module do it)");
     findings.bad("events", words, fix);
 }
 
@@ -265,7 +266,7 @@ fn takes(subscription: &EventSubscription, secret: &str) -> bool {
 }
 
 /// The command that changes an event subscription.
-fn update(subscription: &EventSubscription, change: &str) -> String {
+fn update(subscription: &EventSubscription, change: &str) -> Fix {
     let after = |word: &str| {
         let mut parts = subscription
             .id
@@ -273,12 +274,12 @@ fn update(subscription: &EventSubscription, change: &str) -> String {
             .skip_while(|part| !part.eq_ignore_ascii_case(word));
         parts.nth(1).unwrap_or(word).to_owned()
     };
-    format!(
+    Fix::command(format!(
         "az eventgrid system-topic event-subscription update --resource-group {} --system-topic-name {} --name {} {change}",
         after("resourceGroups"),
         after("systemTopics"),
         subscription.name
-    )
+    ))
 }
 
 /// Whether the events go to keyrelay: to its function, or to a webhook, which has no resource id.

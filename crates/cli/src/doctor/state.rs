@@ -11,6 +11,7 @@ use keyrelay_records::store;
 
 use super::environment::Environment;
 use super::finding::Findings;
+use super::fix::Fix;
 use crate::out;
 
 /// The age from which pending work is reported: the timer should have finished it.
@@ -59,17 +60,20 @@ pub(super) async fn check(environment: &Environment, findings: &mut Findings) {
         Ok(days) => {
             findings.good(
                 "store",
-                format!("{store} can be read, and has runs of {} days", days.len()),
+                format!(
+                    "{store} can be read, and has runs of {}",
+                    out::counted(days.len(), "day", "days")
+                ),
             );
             last_event(&history, &days, findings).await;
         }
         Err(error) => {
             let principal = environment.principal_or_placeholder();
-            let fix = format!(
-                "make the container, and give the identity its role: az role assignment create --assignee-object-id \
-                 {principal} --assignee-principal-type ServicePrincipal --role \"Storage Blob Data Contributor\" --scope \
-                 ID-OF-THE-CONTAINER"
-            );
+            let fix = Fix::from("make the container, and give the identity its role:")
+                .then_command(format!(
+                    "az role assignment create --assignee-object-id {principal} --assignee-principal-type \
+                     ServicePrincipal --role \"Storage Blob Data Contributor\" --scope ID-OF-THE-CONTAINER"
+                ));
             return findings.bad(
                 "store",
                 format!("{store} cannot be read: {}", out::chain(&error)),

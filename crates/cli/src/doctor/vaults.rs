@@ -10,6 +10,7 @@ use keyrelay_model::{SecretName, VaultHost};
 use super::apps::App;
 use super::environment::Environment;
 use super::finding::Findings;
+use super::fix::Fix;
 use crate::out;
 
 /// The number of subscriptions or vaults that are read concurrently.
@@ -218,21 +219,27 @@ async fn versions(
 }
 
 /// The command that lets keyrelay list versions in a vault, and nothing else.
-fn grant(environment: &Environment, vault: &str, access: Option<&VaultAccess>) -> String {
+fn grant(environment: &Environment, vault: &str, access: Option<&VaultAccess>) -> Fix {
     let principal = environment.principal_or_placeholder();
     let role = format!(
         "az role assignment create --assignee-object-id {principal} --assignee-principal-type \
-         ServicePrincipal --role \"Key Vault Reader\" --scope \"$(az keyvault show --name {vault} --query id -o tsv)\"  \
-         (it shows no value; the Terraform module has a smaller role, `keyrelay versions`)"
+         ServicePrincipal --role \"Key Vault Reader\" --scope \"$(az keyvault show --name {vault} --query id -o tsv)\""
     );
+    let about_role =
+        "(it shows no value; the Terraform module has a smaller role, `keyrelay versions`)";
     let policy = format!(
-        "az keyvault set-policy --name {vault} --object-id {principal} --secret-permissions list  \
-         (never get, which shows values; the command replaces the other secret permissions of this identity)"
+        "az keyvault set-policy --name {vault} --object-id {principal} --secret-permissions list"
     );
+    let about_policy = "(never get, which shows values; the command replaces the other secret permissions of \
+         this identity)";
     match access {
-        Some(VaultAccess::Roles) => role,
-        Some(VaultAccess::Policies(_)) => policy,
-        None => format!("if the vault uses roles: {role}; if it uses access policies: {policy}"),
+        Some(VaultAccess::Roles) => Fix::command(role).then(about_role),
+        Some(VaultAccess::Policies(_)) => Fix::command(policy).then(about_policy),
+        None => Fix::from("if the vault uses roles:")
+            .then_command(role)
+            .then(format!("{about_role}; if it uses access policies:"))
+            .then_command(policy)
+            .then(about_policy),
     }
 }
 
@@ -251,7 +258,7 @@ fn check_get(
             findings.warning(
                 "vault",
                 format!("{vault}: its access policy gives keyrelay's identity {principal} Get on secrets, which shows values: keyrelay never needs it"),
-                format!("az keyvault set-policy --name {vault} --object-id {principal} --secret-permissions list"),
+                Fix::command(format!("az keyvault set-policy --name {vault} --object-id {principal} --secret-permissions list")),
             );
         }
     }

@@ -1,11 +1,21 @@
 //! The first lines of `keyrelay local`: endpoints, environment, and commands to copy.
 
+use std::path::Path;
+
 use keyrelay_local_azure::LocalAzure;
 
 use crate::out;
 
-/// Prints the endpoints, and commands to use them.
-pub(super) fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
+/// Prints the endpoints, and commands to use them. `app` is the folder of the function app, and
+/// `configuration` its file.
+pub(super) fn announce(
+    azure: &LocalAzure,
+    vault: &str,
+    subscription: &str,
+    app: &Path,
+    configuration: &Path,
+) {
+    out::line(&format!("function app      {}", app.display()));
     let resource_manager = azure.cloud.resource_manager_url();
     out::line(&format!(
         "Resource Manager  {resource_manager}  (subscription {subscription})"
@@ -47,5 +57,10 @@ pub(super) fn announce(azure: &LocalAzure, vault: &str, subscription: &str) {
     out::line(&format!(
         "  curl {resource_manager}local/faults -d '{{\"service\":\"resource-manager\",\"times\":3,\"effect\":{{\"kind\":\"status\",\"status\":429,\"code\":\"TooManyRequests\"}}}}'"
     ));
+    out::line(&format!(
+        "a change of {} needs a new start of `keyrelay local`; changed policies are loaded at once",
+        configuration.display()
+    ));
+    out::line("times are in UTC; `--log json` shows the lines of the Functions host as they are");
     out::line("Ctrl-C ends everything");
 }

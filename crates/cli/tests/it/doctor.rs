@@ -3,4 +3,5 @@
 mod azure;
 mod function_app;
 pub(crate) mod installation;
+mod many_apps;
 mod vaults;

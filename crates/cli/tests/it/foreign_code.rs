@@ -83,7 +83,7 @@ async fn commands_that_look_at_a_folder_run_none_of_its_code() {
         output.contains("not what the `.wasm` compiles to"),
         "{output}"
     );
-    let doctor = run(app.path(), &["doctor"]).await;
+    let doctor = run(app.path(), &["doctor", "--json"]).await;
     let output = format!("{}{}", doctor.output, doctor.errors);
     assert!(
         output.contains("not what the `.wasm` compiles to"),

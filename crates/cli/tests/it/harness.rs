@@ -160,12 +160,17 @@ pub(crate) fn history(folder: &Path) -> History {
     History::new(Store::folder(folder).unwrap())
 }
 
-pub(crate) async fn done(mut command: Command) -> Done {
+pub(crate) async fn done(command: Command) -> Done {
+    done_within(PATIENCE, command).await
+}
+
+pub(crate) async fn done_within(limit: Duration, mut command: Command) -> Done {
+    let output = tokio::time::timeout(limit, command.output()).await;
     let Output {
         status,
         stdout,
         stderr,
-    } = in_time(command.output()).await.unwrap();
+    } = output.expect("not in time").unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Done {
         code: status.code(),

@@ -38,7 +38,7 @@ async fn each_of_several_identities() {
     };
     let installation = installed(&role("first"), &role("second")).await;
     assert_eq!(installation.failures().await, []);
-    let output = installation.doctor(&[]).await.output;
+    let output = installation.doctor_unwrapped(&[]).await.output;
     for id in ids {
         let words = format!("the managed identity with the client id {id} gets tokens");
         assert!(output.contains(&words), "{output}");

@@ -12,7 +12,7 @@ use crate::harness::{history, run};
 async fn a_good_installation_is_well_and_nothing_is_changed() {
     let installation = Installation::new(&world()).await.rotated().await;
     let before = installation.azure.cloud.settings("orders").unwrap();
-    let done = installation.doctor(&[]).await;
+    let done = installation.doctor_unwrapped(&[]).await;
     assert_eq!(done.code, Some(0), "{}{}", done.output, done.errors);
     for what in [
         "configuration",
@@ -187,9 +187,32 @@ async fn the_last_event_is_found_after_many_older_runs() {
         older.cause = Cause::Drift;
         history.keep(&older).await.unwrap();
     }
-    let output = installation.doctor(&[]).await.output;
+    let output = installation.doctor_unwrapped(&[]).await.output;
     let found = "last event: Microsoft.KeyVault.SecretNewVersionCreated of sql";
     assert!(output.contains(found), "{output}");
+}
+
+#[tokio::test]
+async fn the_last_event_is_the_newest_of_its_day_and_of_all_days() {
+    let installation = Installation::new(&world()).await;
+    let history = history(&installation.file(".keyrelay/store"));
+    let last = async |started: &str, secret: &str| {
+        let run = run(started, &format!("contoso-kv/{secret}"), &[]);
+        history.keep(&run).await.unwrap();
+        let findings = installation.findings(&[]).await;
+        let found = findings.iter().find(|it| it["what"] == "last event");
+        found.unwrap()["message"].as_str().unwrap().to_owned()
+    };
+    let second = last("2026-01-02T10:00:00Z", "second").await;
+    assert!(second.contains("of second, run "), "{second}");
+    for (started, secret) in [
+        ("2026-01-01T23:00:00Z", "of-an-older-day"),
+        ("2026-01-02T09:00:00Z", "of-an-older-hour"),
+    ] {
+        assert_eq!(last(started, secret).await, second);
+    }
+    let third = last("2026-01-02T10:00:01Z", "third").await;
+    assert!(third.contains("of third, run "), "{third}");
 }
 
 #[tokio::test]
@@ -207,22 +230,16 @@ async fn by_the_id_of_the_function_app() {
     ))
     .await;
     let site = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers/Microsoft.Web/sites/keyrelay";
-    let done = installation.doctor(&["--site", site]).await;
-    let said = done.output;
-    assert!(
-        done.code == Some(1) && said.contains("ok    site: "),
-        "{said}{}",
-        done.errors
-    );
+    let findings = installation.findings(&["--site", site]).await;
+    let find = |what: &str| findings.iter().find(|it| it["what"] == what).unwrap();
+    assert_eq!(find("site")["ok"], true, "{findings:#?}");
     // The fix names the identity that was found.
-    let id = said
-        .split("--assignee-object-id ")
-        .nth(1)
-        .unwrap()
-        .split(' ')
-        .next()
-        .unwrap();
-    assert!(id.len() == 36 && said.contains("refresh/action"), "{said}");
+    let rights = find("rights");
+    assert_eq!(rights["ok"], false, "{rights:#?}");
+    let fix = rights["fix"].as_str().unwrap();
+    let id = fix.split("--assignee-object-id ").nth(1).unwrap();
+    let id = id.split(' ').next().unwrap();
+    assert!(id.len() == 36 && fix.contains("refresh/action"), "{fix}");
 }
 
 #[tokio::test]

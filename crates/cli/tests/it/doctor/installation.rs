@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use keyrelay_local_azure::functions_host::FunctionsHostOptions;
 use keyrelay_local_azure::{LocalAzure, LocalAzureOptions, World};
@@ -10,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::harness::{Done, done};
+use crate::harness::{Done, done, done_within};
 
 pub(crate) const ROLE: &str = r#"
 [[role]]
@@ -112,6 +113,15 @@ impl Installation {
     }
 
     pub(crate) async fn doctor(&self, arguments: &[&str]) -> Done {
+        done(self.command(arguments)).await
+    }
+
+    /// The same for as many apps as take longer than most tests.
+    pub(crate) async fn doctor_within(&self, limit: Duration, arguments: &[&str]) -> Done {
+        done_within(limit, self.command(arguments)).await
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keyrelay"));
         command
             .arg("doctor")
@@ -128,7 +138,23 @@ impl Installation {
                 None => command.env_remove(name),
             };
         }
-        done(command).await
+        command
+    }
+
+    /// The same with each sentence on one line.
+    pub(crate) async fn doctor_unwrapped(&self, arguments: &[&str]) -> Done {
+        let mut done = self.doctor(arguments).await;
+        done.output = done.output.replace("\n      ", " ");
+        done
+    }
+
+    /// The findings as JSON.
+    pub(crate) async fn findings(&self, arguments: &[&str]) -> Vec<Value> {
+        let done = self.doctor(&[&["--json"], arguments].concat()).await;
+        let lines = done.output.lines();
+        lines
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     /// The findings that failed, each with its fix.
