@@ -22,6 +22,7 @@ use anyhow::{bail, ensure};
 use clap::Args;
 use keyrelay_azure::{Call, Deadline};
 use keyrelay_model::AppId;
+use keyrelay_ui::{FindingLevel, InstallationFinding};
 
 use crate::out;
 use environment::Environment;
@@ -82,7 +83,7 @@ impl Doctor {
         };
         let mut report = Report::default();
         // An error ends the checks, but what they have found is worth showing.
-        let checked = self.check(&mut report).await;
+        let checked = self.check(&mut report, progress).await;
         let count = report.count();
         if count > 0 {
             report.print(shown);
@@ -95,7 +96,7 @@ impl Doctor {
         }
     }
 
-    async fn check(self, report: &mut Report) -> anyhow::Result<()> {
+    async fn check(self, report: &mut Report, progress: fn(&str)) -> anyhow::Result<()> {
         let call = Call::until(Deadline::after(Duration::from_secs(self.patience)));
         let environment = Environment::find(
             &self.app,
@@ -129,6 +130,31 @@ impl Doctor {
         events::check(&environment, &apps, &vaults, &call, findings).await;
         Ok(())
     }
+}
+
+/// Makes the same checks for the pages.
+pub(crate) async fn findings(app: PathBuf, site: Option<AppId>) -> Vec<InstallationFinding> {
+    let doctor = Doctor {
+        app,
+        site,
+        principal: None,
+        patience: 120,
+        failed: false,
+        json: false,
+    };
+    let mut report = Report::default();
+    let checked = doctor.check(&mut report, |_| {}).await;
+    let mut findings = report.findings();
+    if let Err(error) = checked {
+        let finding = InstallationFinding {
+            level: FindingLevel::Failed,
+            what: "doctor".to_owned(),
+            message: format!("the checks ended early: {error:#}"),
+            fix: None,
+        };
+        findings.insert(0, finding);
+    }
+    findings
 }
 
 /// Tells a person who waits what is checked now: many apps take a minute.

@@ -1,6 +1,7 @@
 //! `keyrelay ui`: the fleet and the run history as pages on this machine.
 
 mod cases;
+mod checks;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
+use keyrelay_model::AppId;
 use keyrelay_ui::{AccessControl, CsrfKey, Installation, SessionToken, Sources};
 use tokio::net::TcpListener;
 
@@ -19,6 +21,7 @@ use crate::sandbox;
 use crate::store_option::StoreOption;
 use crate::usage_error::require_exists;
 use cases::ProjectCases;
+use checks::DoctorChecks;
 
 /// Show the fleet and the run history as pages, in a browser on this machine
 ///
@@ -43,6 +46,14 @@ pub(crate) struct Ui {
     /// `policies`, and otherwise in the current folder
     #[arg(long, default_value = "policies", value_name = "FOLDER")]
     policies: PathBuf,
+    /// Check the installation as `keyrelay doctor` does, at the start and then every 15 minutes, and show what is
+    /// found on the overview
+    #[arg(long)]
+    doctor: bool,
+    /// The resource id of keyrelay's function app in Azure, for `--doctor`: its app settings and its identity are
+    /// checked, too
+    #[arg(long, value_name = "ID", requires = "doctor")]
+    site: Option<AppId>,
     /// The name in the record of actions
     #[arg(
         long,
@@ -58,6 +69,8 @@ const EXAMPLES: &str = "\
 Examples:
   keyrelay ui
       the store in .keyrelay/store below the current folder, and the policies in ./policies
+  keyrelay ui --doctor
+      the overview shows what `keyrelay doctor` finds, too
   keyrelay ui --store https://contoso.blob.core.windows.net/keyrelay --read-only
       the installation in Azure; `az login` first, with the role `Storage Blob Data Reader`";
 
@@ -68,8 +81,13 @@ impl Ui {
         if self.policies != Path::new("policies") {
             require_exists(&self.policies)?;
         }
+        let folder = app_around(&self.policies).unwrap_or_else(|| PathBuf::from("."));
+        let checks = self.doctor.then(|| DoctorChecks {
+            folder: folder.clone(),
+            site: self.site,
+        });
         let installation = Installation {
-            folder: app_around(&self.policies).unwrap_or_else(|| PathBuf::from(".")),
+            folder,
             policies: self.policies,
             environment: BTreeMap::new(),
             sandbox: sandbox::new()?,
@@ -84,7 +102,11 @@ impl Ui {
         let hosts = ["127.0.0.1", "localhost"].map(|host| format!("{host}:{port}"));
         let csrf = CsrfKey::random().ok_or_else(no_random)?;
         let access = AccessControl::new(hosts, Arc::new(session), csrf).read_only(self.read_only);
-        let sources = Arc::new(Sources::new(store.clone(), installation));
+        let mut sources = Sources::new(store.clone(), installation);
+        if let Some(checks) = checks {
+            sources = sources.with_checks(Arc::new(checks));
+        }
+        let sources = Arc::new(sources);
         let router = keyrelay_ui::router(Arc::clone(&sources), access);
         let interrupted = interruption().context("cannot wait for Ctrl-C")?;
         out::line(&url);
@@ -92,10 +114,12 @@ impl Ui {
             "the pages of the store {store} are at this address until Ctrl-C; who has it may act as `{}`",
             self.operator
         ));
-        let warm_up = tokio::spawn(async move { sources.warm_up().await });
+        let reading = tokio::spawn(async move {
+            tokio::join!(sources.warm_up(), sources.keep_checked());
+        });
         let served = axum::serve(listener, router).with_graceful_shutdown(interrupted);
         let served = served.await.context("cannot serve the pages");
-        warm_up.abort();
+        reading.abort();
         served
     }
 }

@@ -5,6 +5,7 @@ mod act;
 mod assets;
 mod cached;
 mod cases;
+mod checks;
 mod document;
 mod dry_run;
 mod evidence;
@@ -25,6 +26,7 @@ mod visit;
 
 pub use access::{AccessControl, Authenticate, Authentication, CsrfKey, Role, SessionToken, User};
 pub use cases::{CheckedCase, PolicyCases};
+pub use checks::{FindingLevel, InstallationChecks, InstallationFinding};
 pub use document::fleet_document;
 pub use router::router;
 pub use setup::Installation;

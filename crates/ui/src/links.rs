@@ -71,6 +71,10 @@ impl Links {
         ))
     }
 
+    pub(crate) fn health(&self) -> String {
+        self.at("/health")
+    }
+
     pub(crate) fn policies(&self) -> String {
         self.at("/policies")
     }

@@ -3,6 +3,7 @@
 pub(crate) mod actions;
 pub(crate) mod app;
 pub(crate) mod fleet;
+pub(crate) mod health;
 pub(crate) mod overview;
 pub(crate) mod policies;
 pub(crate) mod rule;

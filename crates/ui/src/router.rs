@@ -29,6 +29,7 @@ pub fn router(sources: Arc<Sources>, access: AccessControl) -> Router {
     let state = Arc::new(Guard { sources, access });
     Router::new()
         .route("/", get(pages::overview::show))
+        .route("/health", get(pages::health::show))
         .route("/fleet", get(pages::fleet::show))
         .route("/secrets/{vault}/{secret}", get(pages::secret::show))
         .route("/apps/{subscription}/{group}/{site}", get(pages::app::show))

@@ -11,6 +11,7 @@ use keyrelay_store::{Store, StoreError};
 
 use crate::cached::Cached;
 use crate::cases::CheckedCase;
+use crate::checks::{Checks, InstallationChecks};
 use crate::search::{Bounds, FoundRuns, find};
 use crate::setup::{Installation, InstalledPolicy, Setup, SetupReader};
 use crate::snapshot::Snapshot;
@@ -29,6 +30,7 @@ pub struct Sources {
     fleet: Cached<Fleet>,
     snapshot: Cached<Snapshot>,
     setups: Cached<Setup>,
+    checks: Option<Checks>,
 }
 
 impl Sources {
@@ -45,7 +47,28 @@ impl Sources {
             fleet: Cached::new(fresh),
             snapshot: Cached::new(fresh),
             setups: Cached::new(fresh),
+            checks: None,
         }
+    }
+
+    /// The same sources, with checks of the installation that look at Azure, too.
+    #[must_use]
+    pub fn with_checks(self, by: Arc<dyn InstallationChecks>) -> Self {
+        Self {
+            checks: Some(Checks::new(by)),
+            ..self
+        }
+    }
+
+    /// Makes the checks of the installation, again and again. It returns at once if there are none.
+    pub async fn keep_checked(&self) {
+        if let Some(checks) = &self.checks {
+            checks.repeat().await;
+        }
+    }
+
+    pub(crate) fn checks(&self) -> Option<&Checks> {
+        self.checks.as_ref()
     }
 
     /// Reads what the pages keep in memory, so that the first one does not wait for it. A failure is

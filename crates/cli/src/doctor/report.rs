@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anstyle::Style;
+use keyrelay_ui::{FindingLevel, InstallationFinding};
 use serde_json::{Value, json};
 
 use super::finding::{Finding, Findings, Level};
@@ -61,6 +62,27 @@ impl Report {
     fn in_order(&self) -> Vec<(Part, &Finding)> {
         let mut findings: Vec<(Part, &Finding)> = self.all().collect();
         findings.sort_by_key(|(part, finding)| (self.worst_of(*part), *part, finding.level));
+        findings
+    }
+
+    /// All findings for the pages, worst first.
+    pub(super) fn findings(&self) -> Vec<InstallationFinding> {
+        let findings = self
+            .in_order()
+            .into_iter()
+            .map(|(_, finding)| InstallationFinding {
+                level: match finding.level {
+                    Level::Failed => FindingLevel::Failed,
+                    Level::Warning => FindingLevel::Warning,
+                    Level::Good => FindingLevel::Good,
+                },
+                what: finding.what.clone(),
+                message: finding.message(),
+                fix: finding.fix.text(&finding.ids()),
+            });
+        let mut findings: Vec<_> = findings.collect();
+        // Stable: the parts stay together.
+        findings.sort_by_key(|it| it.level);
         findings
     }
 

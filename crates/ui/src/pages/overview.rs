@@ -12,6 +12,7 @@ use keyrelay_records::holds::{Hold, Holds};
 use maud::{Markup, html};
 
 use super::fleet::{counts, remarks};
+use super::health;
 use super::run_list;
 use super::use_list::{self, Named};
 use crate::act::Act;
@@ -53,6 +54,7 @@ pub(crate) async fn show(Extension(visit): Extension<Visit>) -> Result<Response,
         (work::open(&pending, now))
         h2 { "Health" }
         (work::health(&fleet, &snapshot, &pending, now))
+        (health::summary(&visit.links, visit.sources.checks(), now))
         h2 { "Policies" }
         (policies(&visit, &setup))
     };

@@ -78,6 +78,5 @@ pub(super) fn health(
                 }
             }
         }
-        p.dim { "From the store alone. " code { "keyrelay doctor" } " looks at Azure as well." }
     }
 }
