@@ -10,6 +10,7 @@ use keyrelay_model::{AppId, PublicKey, RefreshRule, RefreshTiming};
 
 use crate::audit::read_workspace;
 use crate::cloud::read_cloud;
+use crate::host_name::HostName;
 use crate::keys::{KEYS, Key, MODE_PREFIX, PREFIX, ROTATION};
 use crate::mode::{LogLevel, Mode, REFRESH_WORDS, TelemetryMode};
 use crate::problem::Problem;
@@ -61,6 +62,10 @@ pub struct Config {
     pub log: LogLevel,
     /// Whether there are traces and metrics.
     pub telemetry: TelemetryMode,
+    /// Whether the function app has the pages.
+    pub ui: bool,
+    /// The host names of the function app beside its own.
+    pub ui_hosts: Vec<HostName>,
     /// Rules for secrets. The first that matches applies.
     pub rules: Vec<Rule>,
     /// The webhook that serves Event Grid without a Functions host. None: there is none.
@@ -209,6 +214,8 @@ impl Config {
             audit_workspace: read_workspace(table),
             own_app: table.parsed("own_app"),
             adopt: table.flag("adopt").unwrap_or(false),
+            ui: table.flag("ui").unwrap_or(false),
+            ui_hosts: table.parsed_list("ui_hosts"),
             apps_at_once: table.size("apps_at_once", 1..=1_000).unwrap_or_default(),
             store,
             // Longer than an invocation, so that a lease need not be renewed during one.

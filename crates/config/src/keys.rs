@@ -137,6 +137,12 @@ pub const KEYS: &[Key] = &[
     key("probe_listen", Text, Described("none: the probes use `webhook.listen`"),
         "for `keyrelay-host --webhook`: the address of a port for the probes `/healthz` and `/readyz` alone, like \
          `\"0.0.0.0:8081\"`; only the orchestrator should reach it"),
+    key("ui", Any, Value("false"),
+        "whether the function app has the pages of `keyrelay ui`, for the users of App Service authentication; see \
+         [ui.md](../ui.md#in-the-function-app)"),
+    key("ui_hosts", List, Described("none"),
+        "the host names of the function app beside its own, such as `[\"keyrelay.contoso.com\"]`: the pages respond to \
+         no others"),
     key("rotation", Any, Described("none"),
         "rules for secrets, each a table `[[rotation]]`: see below"),
 ];

@@ -4,6 +4,7 @@ mod audit;
 mod cloud;
 mod config;
 mod environment;
+mod host_name;
 pub mod keys;
 mod mode;
 mod own_app;
@@ -17,6 +18,7 @@ mod webhook;
 
 pub use config::Config;
 pub use environment::identities;
+pub use host_name::HostName;
 pub use mode::{LogLevel, Mode, TelemetryMode};
 pub use own_app::{OwnApp, UnknownOwnApp};
 pub use problem::Problem;

@@ -10,6 +10,7 @@ use keyrelay_records::{History, Pending};
 use keyrelay_store::Store;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::functions::pages::Pages;
 use crate::index::IndexUpdates;
 use crate::pipeline::app_queue::AppQueues;
 use crate::pipeline::discovery_cache::DiscoveryCache;
@@ -59,6 +60,8 @@ pub struct Services {
     pub(crate) left_work: Notify,
     /// The changed apps that were noted of late.
     pub(crate) recent_changes: RecentChanges,
+    /// The pages, if they are on.
+    pub(crate) pages: Option<Pages>,
     /// The lists of versions, by vault and secret.
     pub(crate) versions: SingleFlights<String, Arc<Versions>>,
     /// The sites of the scope, their slots and their references.

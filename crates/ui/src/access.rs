@@ -1,7 +1,9 @@
 //! Access: the user behind a request, and the hosts under which the pages are served.
 
 mod csrf;
+mod principal;
 mod session;
+mod stored_key;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +12,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
 
 pub use csrf::CsrfKey;
+pub use principal::AppServiceAuthentication;
 pub use session::SessionToken;
+pub use stored_key::KeyError;
 
 /// The access to the pages: its hosts, its users, and what they may do.
 #[derive(Debug, Clone)]

@@ -24,7 +24,10 @@ mod snapshot;
 mod sources;
 mod visit;
 
-pub use access::{AccessControl, Authenticate, Authentication, CsrfKey, Role, SessionToken, User};
+pub use access::{
+    AccessControl, AppServiceAuthentication, Authenticate, Authentication, CsrfKey, KeyError, Role,
+    SessionToken, User,
+};
 pub use cases::{CheckedCase, PolicyCases};
 pub use checks::{FindingLevel, InstallationChecks, InstallationFinding};
 pub use document::fleet_document;

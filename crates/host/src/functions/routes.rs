@@ -9,11 +9,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use keyrelay_records::{Outcome, Run};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::SetOnce;
 use tracing::Instrument as _;
 
 use super::invocation::{self, BodyError, InvocationResponse};
+use super::pages;
 use crate::pipeline::events::run_events;
 use crate::pipeline::run::{TimeBudget, refuse, unrecorded};
 use crate::reconcile;
@@ -30,6 +31,7 @@ pub fn router(services: Ready) -> Router {
         .route("/", get(ready))
         .route("/SecretEvent", post(secret_event))
         .route("/Reconcile", post(reconcile))
+        .route("/Ui", post(page))
         .route("/{function}", post(unknown_function))
         .with_state(services)
 }
@@ -93,10 +95,27 @@ async fn reconcile(State(services): State<Ready>, headers: HeaderMap) -> Invocat
     InvocationResponse::of_outcome(&outcome)
 }
 
+/// One invocation of the function `Ui`: a request for a page. It is as if there were none, unless the pages are on.
+async fn page(State(services): State<Ready>, body: Body) -> Response {
+    let services = services.wait().await;
+    let invocation = invocation::read_body(body).await;
+    let invocation = invocation.map(|body| serde_json::from_slice::<Value>(&body));
+    let body = match (&services.pages, invocation) {
+        (None, _) => pages::plain(404, "There is no such page."),
+        (Some(pages), Ok(Ok(invocation))) => pages.respond(&services.store, &invocation).await,
+        (Some(_), _) => pages::plain(400, "The request cannot be read."),
+    };
+    (
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
+}
+
 async fn unknown_function(Path(function): Path<String>) -> Response {
     let message = format!(
         "there is no function `{function}`: the folders of functions must be called SecretEvent \
-         and Reconcile"
+         Reconcile and Ui"
     );
     tracing::error!("{message}");
     (StatusCode::NOT_FOUND, Json(json!({ "error": message }))).into_response()

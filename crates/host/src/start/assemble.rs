@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::COMPILE_POLICY;
 use super::instance::instance;
+use crate::functions::pages::Pages;
 use crate::index::IndexUpdates;
 use crate::pipeline::app_queue::AppQueues;
 use crate::pipeline::discovery_cache::DiscoveryCache;
@@ -53,7 +54,7 @@ pub(super) fn assemble(
     let folder = app_root.join("policies");
     let compiler = CompileCommand::of_this_program(COMPILE_POLICY)
         .context("cannot find the file of this program")?;
-    let sandbox = AppSandbox::new(app_root, Compilation::ChildProcess(compiler))
+    let sandbox = AppSandbox::new(app_root, Compilation::ChildProcess(compiler.clone()))
         .context("cannot start the sandbox")?;
     let lock = Lock::that_applies(app_root, config.locked, &config.trusted_keys)?;
     let policies = PolicyCache::open(&folder, sandbox, lock)
@@ -92,6 +93,7 @@ pub(super) fn assemble(
         events: Semaphore::new(MAX_EVENTS_AT_ONCE),
         left_work: Notify::new(),
         recent_changes: RecentChanges::default(),
+        pages: Pages::new(&config, app_root, &compiler, environment),
         runs: Arc::new(Semaphore::new(MAX_RUNS)),
         versions: SingleFlights::default(),
         discovery: DiscoveryCache::default(),
