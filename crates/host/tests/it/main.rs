@@ -29,6 +29,7 @@ mod setup;
 mod start;
 mod store;
 mod telemetry;
+mod ui;
 mod version_order;
 mod webhook;
 mod webhook_flood;

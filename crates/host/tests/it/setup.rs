@@ -34,7 +34,7 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let (root, app) = (repository(), folder.path());
         fs::copy(root.join("host.json"), app.join("host.json")).unwrap();
-        for function in ["SecretEvent", "Reconcile"] {
+        for function in ["SecretEvent", "Reconcile", "Ui"] {
             fs::create_dir(app.join(function)).unwrap();
             fs::copy(
                 root.join(function).join("function.json"),

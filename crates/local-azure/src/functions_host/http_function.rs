@@ -81,12 +81,20 @@ impl Host {
     }
 }
 
-/// The parameters of a path that matches a route such as `apps/{name}/{id:int}`. Constraints are
-/// not checked.
+/// The parameters of a path that matches a route such as `apps/{name}/{id:int}` or `pages/{*path}`, whose last
+/// parameter takes the rest, or nothing. Constraints are not checked.
 fn match_route(route: &str, path: &str) -> Option<Map<String, Value>> {
     let mut parts = path.trim_end_matches('/').split('/');
     let mut parameters = Map::new();
     for wanted in route.trim_matches('/').split('/') {
+        let rest = wanted
+            .strip_prefix("{*")
+            .and_then(|rest| rest.strip_suffix('}'));
+        if let Some(parameter) = rest {
+            let rest: Vec<&str> = parts.collect();
+            parameters.insert(parameter.to_owned(), json!(rest.join("/")));
+            return Some(parameters);
+        }
         let part = parts.next()?;
         match wanted
             .strip_prefix('{')
