@@ -97,7 +97,7 @@ pub(super) async fn check(
             Ok(actions) => actions,
             Err(error) => {
                 let fix = "assign the role Reader to the account that runs this; keyrelay's own role has Microsoft.Authorization/permissions/read";
-                let cause = without_id(&out::chain(&error), &app.id);
+                let cause = without_id(&out::chain(&error), &app.id.to_string());
                 findings.bad_for("rights", &app.id, cause, fix);
                 continue;
             }
