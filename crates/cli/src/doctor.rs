@@ -36,8 +36,8 @@ use report::{Report, Shown};
 ///
 /// The first line counts the findings: `1 failed, 0 warnings, 17 ok`. The findings follow, part by
 /// part, worst first: `FAIL` and `warn` with the fix, and `ok`. Apps or vaults with the same problem
-/// are one finding with one fix. The output fits on a screen of 80 columns: if it is full, what is `ok` is
-/// only named or counted.
+/// are one finding with one fix. The output fits on a screen of 80 columns: if it is full, what is
+/// `ok` is only named or counted.
 ///
 /// Exits with 1 if a check fails. A warning is no failure.
 #[derive(Debug, Args)]
