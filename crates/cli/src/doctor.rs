@@ -36,9 +36,9 @@ use report::{Report, Shown};
 /// and their references, the event subscriptions, the store and the last event. Nothing is changed.
 ///
 /// The first line counts the findings: `1 failed, 0 warnings, 17 ok`. The findings follow, part by
-/// part, worst first: `FAIL` and `warn` with the fix, and `ok`. Apps with the same problem are one
-/// finding with one fix. The output fits on a screen of 80 columns: if it is full, what is `ok` is
-/// only named or counted.
+/// part, worst first: `FAIL` and `warn` with the fix, and `ok`. Apps or vaults with the same problem
+/// are one finding with one fix. The output fits on a screen of 80 columns: if it is full, what is
+/// `ok` is only named or counted.
 ///
 /// Exits with 1 if a check fails. A warning is no failure.
 #[derive(Debug, Args)]
@@ -61,7 +61,7 @@ pub(crate) struct Doctor {
     /// Show only what is not fine, and all of it
     #[arg(long)]
     failed: bool,
-    /// Print each finding as JSON on one line, with the ids of all apps that it concerns
+    /// Print each finding as JSON on one line, with all apps and vaults that it concerns
     #[arg(long)]
     json: bool,
 }

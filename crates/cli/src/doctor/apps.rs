@@ -40,7 +40,7 @@ pub(super) async fn check(
             }
             Err(error) => {
                 let fix = "give the identity the right that the message names; see `rights`";
-                let cause = without_id(&out::chain(&error), &site.id);
+                let cause = without_id(&out::chain(&error), &site.id.to_string());
                 findings.bad_for("references", &site.id, cause, fix);
             }
         }
@@ -148,11 +148,11 @@ fn report(site: &Site, app: &App, findings: &mut Findings) {
             .map(|it| format!(" ({it})"))
             .unwrap_or_default();
         let cause = format!("{}{details}", reference.status);
-        let subject = Subject {
+        let subject = Subject::App {
             app: app.id.clone(),
             setting: Some(reference.setting.to_string()),
         };
-        let cause = without_id(&cause, &app.id);
+        let cause = without_id(&cause, &app.id.to_string());
         findings.bad_for("references", subject, cause, reference.status.advice());
     }
     identity(site, app, findings);

@@ -8,8 +8,8 @@ use keyrelay_azure::{Call, EventSubscription, SystemTopic};
 
 use super::apps::App;
 use super::environment::Environment;
-use super::finding::Findings;
-use super::fix::Fix;
+use super::finding::{Findings, Subject, without_id};
+use super::fix::{Fix, VAULT};
 use super::vaults::Vaults;
 use crate::out;
 
@@ -45,14 +45,15 @@ pub(super) async fn check(
                 Ok(found) => subscriptions.extend(found),
                 Err(error) => {
                     let fix = "run this with the role Reader";
-                    findings.bad("events", format!("{vault}: {}", out::chain(&error)), fix);
+                    let cause = without_id(&out::chain(&error), vault);
+                    findings.bad_for("events", Subject::Vault(vault.clone()), cause, fix);
                 }
             }
         }
         if let (true, Some(reason)) = (found.is_empty(), unreadable) {
             let fix = "run this with the role Reader in the subscription of the vault: keyrelay itself needs no right to see event subscriptions";
-            let words = format!("{vault}: system topics cannot be listed: {reason}");
-            findings.bad("events", words, fix);
+            let cause = format!("system topics cannot be listed: {reason}");
+            findings.bad_for("events", Subject::Vault(vault.clone()), cause, fix);
             continue;
         }
         let secrets = secrets(apps, vault);
@@ -182,9 +183,9 @@ fn report_missing(
         .iter()
         .map(|it| format!("{} to {}", it.name, it.endpoint))
         .collect();
-    let words = match elsewhere.is_empty() {
-        true => format!("{vault}: there is no event subscription"),
-        false => format!("{vault}: its events go elsewhere: {}", elsewhere.join(", ")),
+    let cause = match elsewhere.is_empty() {
+        true => "there is no event subscription".to_owned(),
+        false => format!("its events go elsewhere: {}", elsewhere.join(", ")),
     };
     let function = match &environment.own {
         Some(own) => format!("{own}{FUNCTION}"),
@@ -192,10 +193,10 @@ fn report_missing(
     };
     let fix = Fix::command(format!(
         "az eventgrid system-topic event-subscription create --name keyrelay --resource-group GROUP \
-         --system-topic-name TOPIC-OF-{vault} --endpoint-type azurefunction --endpoint {function}"
+         --system-topic-name TOPIC-OF-{VAULT} --endpoint-type azurefunction --endpoint {function}"
     ))
     .then("(or let the Terraform module do it)");
-    findings.bad("events", words, fix);
+    findings.bad_for("events", Subject::Vault(vault.to_owned()), cause, fix);
 }
 
 /// Reports the state of an event subscription whose filters are right.

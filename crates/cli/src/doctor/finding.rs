@@ -19,15 +19,19 @@ pub(super) enum Level {
     Good,
 }
 
-/// An app that a finding is about, or one reference of it.
+/// What a finding is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Subject {
-    pub(super) app: AppId,
-    /// The setting with the reference.
-    pub(super) setting: Option<String>,
+pub(super) enum Subject {
+    /// An app, or its setting with a reference.
+    App { app: AppId, setting: Option<String> },
+    /// A vault, by its name.
+    Vault(String),
 }
 
-/// One cause, with one fix, for all apps that it concerns.
+/// Stands in a cause for the id of an app or for the name of a vault.
+const IT: &str = "{it}";
+
+/// One cause, with one fix, for all apps or vaults that it concerns.
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) level: Level,
@@ -35,7 +39,7 @@ pub(super) struct Finding {
     pub(super) what: String,
     cause: String,
     pub(super) fix: Fix,
-    /// The apps, in the order in which they were checked. Empty if it is not about apps.
+    /// The apps or the vaults, in the order in which they were checked.
     pub(super) subjects: Vec<Subject>,
 }
 
@@ -65,8 +69,8 @@ impl Findings {
         self.add(Level::Failed, what, words.into(), fix.into(), None);
     }
 
-    /// Reports a check of an app that failed. `cause` and `fix` do not name the app, so that all
-    /// apps with the same cause are in one finding.
+    /// Reports a check of an app or a vault that failed. Those with the same cause and the same fix
+    /// are in one finding, so neither should name the app or the vault.
     pub(super) fn bad_for(
         &mut self,
         what: &str,
@@ -107,49 +111,56 @@ impl Findings {
 impl Finding {
     /// The whole finding in a sentence, with the id of its app, or with the number of its apps.
     pub(super) fn message(&self) -> String {
-        self.message_with(|app| app.to_string())
+        self.message_with(Subject::id)
     }
 
     /// The same with the short name of its app.
     pub(super) fn short_message(&self) -> String {
-        self.message_with(app_name)
+        self.message_with(Subject::name)
     }
 
-    /// The short names of the apps, each once, if there are several subjects.
-    pub(super) fn names(&self) -> Vec<String> {
-        if self.subjects.len() < 2 {
-            return Vec::new();
+    /// The noun for the subjects.
+    pub(super) fn noun(&self) -> &'static str {
+        match self.subjects.first() {
+            Some(Subject::Vault(_)) => "vaults",
+            Some(Subject::App { .. }) | None => "apps",
         }
-        let mut seen = BTreeSet::new();
-        let names = self.subjects.iter().map(|it| app_name(&it.app));
-        names.filter(|name| seen.insert(name.clone())).collect()
     }
 
-    /// The ids of the apps, each once.
+    /// The short names of the apps or vaults, each once, if there are several subjects.
+    pub(super) fn names(&self) -> Vec<String> {
+        match self.subjects.len() {
+            0 | 1 => Vec::new(),
+            _ => once(self.subjects.iter().map(Subject::name)),
+        }
+    }
+
+    /// The ids of the apps, or the names of the vaults, each once.
     pub(super) fn ids(&self) -> Vec<String> {
-        let mut seen = BTreeSet::new();
-        let ids = self.subjects.iter().map(|it| it.app.to_string());
-        ids.filter(|id| seen.insert(id.clone())).collect()
+        once(self.subjects.iter().map(Subject::id))
     }
 
-    fn message_with(&self, name: impl Fn(&AppId) -> String) -> String {
+    fn message_with(&self, name: impl Fn(&Subject) -> String) -> String {
+        let cause = |it: &str| self.cause.replace(IT, it);
         match &self.subjects[..] {
             [] => self.cause.clone(),
-            [Subject { app, setting: None }] => format!("{}: {}", name(app), self.cause),
-            [
-                Subject {
-                    app,
-                    setting: Some(setting),
-                },
-            ] => format!("{} {setting}: {}", name(app), self.cause),
+            [subject] => {
+                let setting = subject.setting().map(|it| format!(" {it}"));
+                let setting = setting.unwrap_or_default();
+                format!("{}{setting}: {}", name(subject), cause(&subject.id()))
+            }
             several => {
-                let apps = out::counted(self.names().len(), "app", "apps");
-                let references = several.iter().filter(|it| it.setting.is_some()).count();
-                match references {
-                    0 => format!("{apps}: {}", self.cause),
-                    count => {
-                        let references = out::counted(count, "reference", "references");
-                        format!("{references} of {apps}: {}", self.cause)
+                let count = self.names().len();
+                let (counted, it) = match self.noun() {
+                    "vaults" => (out::counted(count, "vault", "vaults"), "THE-VAULT"),
+                    _ => (out::counted(count, "app", "apps"), "THE-APP"),
+                };
+                let cause = cause(it);
+                match several.iter().filter_map(Subject::setting).count() {
+                    0 => format!("{counted}: {cause}"),
+                    references => {
+                        let references = out::counted(references, "reference", "references");
+                        format!("{references} of {counted}: {cause}")
                     }
                 }
             }
@@ -157,25 +168,57 @@ impl Finding {
     }
 }
 
+impl Subject {
+    fn id(&self) -> String {
+        match self {
+            Self::App { app, .. } => app.to_string(),
+            Self::Vault(name) => name.clone(),
+        }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::App { app, .. } => app_name(app),
+            Self::Vault(name) => name.clone(),
+        }
+    }
+
+    fn setting(&self) -> Option<&str> {
+        match self {
+            Self::App { setting, .. } => setting.as_deref(),
+            Self::Vault(_) => None,
+        }
+    }
+}
+
 impl From<&AppId> for Subject {
     fn from(app: &AppId) -> Self {
-        Self {
+        Self::App {
             app: app.clone(),
             setting: None,
         }
     }
 }
 
-/// A reason without the id of the app in it, so that the same reason is one cause for all apps.
-pub(super) fn without_id(reason: &str, app: &AppId) -> String {
-    let id = app.to_string();
+/// Each text once, in their order.
+fn once(texts: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    texts.filter(|text| seen.insert(text.clone())).collect()
+}
+
+/// A reason without the id of its app, or without the name of its vault, so that the same reason is
+/// one cause for all of them. The message of a finding about one of them has the id again.
+pub(super) fn without_id(reason: &str, id: &str) -> String {
     let (lower, lower_id) = (reason.to_ascii_lowercase(), id.to_ascii_lowercase());
+    if id.is_empty() {
+        return reason.to_owned();
+    }
     let mut text = String::with_capacity(reason.len());
     let mut rest = 0;
     for (at, _) in lower.match_indices(&lower_id) {
         // Lower case of ASCII changes no length, so that these are boundaries in both texts.
         text.push_str(reason.get(rest..at).unwrap_or_default());
-        text.push_str("THE-APP");
+        text.push_str(IT);
         rest = at + id.len();
     }
     text.push_str(reason.get(rest..).unwrap_or_default());
@@ -224,7 +267,7 @@ mod tests {
     fn references_are_counted_beside_their_apps() {
         let mut findings = Findings::default();
         for (name, setting) in [("a", "X"), ("a", "Y"), ("b", "X")] {
-            let subject = Subject {
+            let subject = Subject::App {
                 app: app(name),
                 setting: Some(setting.to_owned()),
             };
@@ -238,16 +281,34 @@ mod tests {
     }
 
     #[test]
+    fn vaults_with_the_same_reason_are_one_finding_too() {
+        let mut findings = Findings::default();
+        let mut add = |name: &str| {
+            let reason = format!("{name}.vault.azure.net refused");
+            let subject = Subject::Vault(name.to_owned());
+            findings.bad_for("vault", subject, without_id(&reason, name), "give it");
+            findings.all().last().map(Finding::message)
+        };
+        assert_eq!(add("a-kv").unwrap(), "a-kv: a-kv.vault.azure.net refused");
+        assert_eq!(
+            add("b-kv").unwrap(),
+            "2 vaults: THE-VAULT.vault.azure.net refused"
+        );
+        let [finding] = findings.all() else {
+            panic!("{findings:?}");
+        };
+        assert_eq!(finding.names(), ["a-kv", "b-kv"]);
+        assert_eq!(finding.noun(), "vaults");
+    }
+
+    #[test]
     fn a_reason_is_the_same_for_all_apps() {
         let reason = |name: &str| {
-            let id = app(name);
-            let text = format!(
-                "é over scope '{}/config' or {id}: no",
-                id.to_string().to_lowercase()
-            );
+            let id = app(name).to_string();
+            let text = format!("é over scope '{}/config' or {id}: no", id.to_lowercase());
             without_id(&text, &id)
         };
-        assert_eq!(reason("a"), "é over scope 'THE-APP/config' or THE-APP: no");
+        assert_eq!(reason("a"), "é over scope '{it}/config' or {it}: no");
         assert_eq!(reason("a"), reason("Orders-7"));
     }
 }

@@ -3,6 +3,10 @@
 /// Stands in a command for the ids of the apps that the finding is about, with spaces between them.
 pub(super) const APPS: &str = "{apps}";
 
+/// Stands in a command for the name of the vault that the finding is about. For several vaults, the
+/// command becomes a loop.
+pub(super) const VAULT: &str = "{vault}";
+
 /// The number of apps whose ids a command for the screen names.
 const NAMED: usize = 3;
 
@@ -39,13 +43,13 @@ impl Fix {
         self
     }
 
-    /// The whole fix on one line, for these apps. `None` if there is nothing to do.
+    /// The whole fix on one line, for these apps or vaults. `None` if there is nothing to do.
     pub(super) fn text(&self, apps: &[String]) -> Option<String> {
         let ids = apps.join(" ");
         let steps = self.0.iter().map(|step| match step {
             Step::Words(words) => words.clone(),
             // Two spaces tell where a command ends.
-            Step::Command(command) => format!("{} ", command.replace(APPS, &ids)),
+            Step::Command(command) => format!("{} ", for_vaults(command, apps).replace(APPS, &ids)),
         });
         let steps: Vec<String> = steps.collect();
         (!steps.is_empty()).then(|| steps.join(" ").trim_end().to_owned())
@@ -68,10 +72,25 @@ impl Fix {
                     }
                     steps.push(Step::Command(command.replace(APPS, &ids)));
                 }
-                step => steps.push(step.clone()),
+                Step::Command(command) => steps.push(Step::Command(for_vaults(command, apps))),
+                Step::Words(words) => steps.push(Step::Words(words.clone())),
             }
         }
         steps
+    }
+}
+
+/// The command for one vault, or for each of several.
+fn for_vaults(command: &str, vaults: &[String]) -> String {
+    if !command.contains(VAULT) {
+        return command.to_owned();
+    }
+    match vaults {
+        [vault] => command.replace(VAULT, vault),
+        several => {
+            let command = command.replace(VAULT, "$vault");
+            format!("for vault in {}; do {command}; done", several.join(" "))
+        }
     }
 }
 
@@ -100,6 +119,20 @@ mod tests {
         let fix = Fix::from("if roles:").then_command("az a").then("(or b)");
         assert_eq!(fix.text(&[]).unwrap(), "if roles: az a  (or b)");
         assert_eq!(Fix::default().text(&[]), None);
+    }
+
+    #[test]
+    fn a_command_for_several_vaults_is_a_loop() {
+        let fix = Fix::command(format!("az show --name {VAULT}"));
+        let text = |vaults: &[&str]| {
+            let vaults: Vec<String> = vaults.iter().map(|it| (*it).to_owned()).collect();
+            let shown = Step::Command(fix.text(&vaults).unwrap());
+            assert_eq!(fix.steps(&vaults), [shown]);
+            fix.text(&vaults).unwrap()
+        };
+        assert_eq!(text(&["a"]), "az show --name a");
+        let several = "for vault in a b; do az show --name $vault; done";
+        assert_eq!(text(&["a", "b"]), several);
     }
 
     #[test]

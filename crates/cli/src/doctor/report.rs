@@ -6,7 +6,7 @@ use anstyle::Style;
 use keyrelay_ui::{FindingLevel, InstallationFinding};
 use serde_json::{Value, json};
 
-use super::finding::{Finding, Findings, Level};
+use super::finding::{Finding, Findings, Level, Subject};
 use super::part::Part;
 use super::screen;
 use crate::out;
@@ -125,8 +125,14 @@ impl Report {
 }
 
 fn to_json(part: Part, finding: &Finding) -> Value {
-    let apps = finding.subjects.iter();
-    let apps = apps.map(|it| json!({ "id": it.app.to_string(), "setting": it.setting }));
+    let apps = finding.subjects.iter().filter_map(|it| match it {
+        Subject::App { app, setting } => Some(json!({ "id": app.to_string(), "setting": setting })),
+        Subject::Vault(_) => None,
+    });
+    let vaults = finding.subjects.iter().filter_map(|it| match it {
+        Subject::Vault(name) => Some(name),
+        Subject::App { .. } => None,
+    });
     let level = match finding.level {
         Level::Failed => "failed",
         Level::Warning => "warning",
@@ -140,5 +146,6 @@ fn to_json(part: Part, finding: &Finding) -> Value {
         "message": finding.message(),
         "fix": finding.fix.text(&finding.ids()),
         "apps": apps.collect::<Vec<Value>>(),
+        "vaults": vaults.collect::<Vec<&String>>(),
     })
 }

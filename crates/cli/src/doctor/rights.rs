@@ -1,6 +1,6 @@
 //! Checks of the identity's rights to each app that references a secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
 use keyrelay_azure::{AzureError, Call, Rights, Scope};
@@ -43,6 +43,9 @@ const SLOTS: (&str, &str) = ("Microsoft.Web/sites/slots/Read", "find slots");
 /// Policies that never write settings of references without a version.
 const READERS: [&str; 2] = ["follow", "announce"];
 
+/// An action, and its purpose.
+type Action = (String, &'static str);
+
 /// A missing right: one cause, for all apps that it concerns.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Missing {
@@ -59,7 +62,7 @@ struct Missing {
 struct Concerned<'a> {
     apps: Vec<&'a AppId>,
     /// The actions with their purposes, each once.
-    actions: Vec<(String, &'static str)>,
+    actions: Vec<Action>,
 }
 
 pub(super) async fn check(
@@ -70,23 +73,36 @@ pub(super) async fn check(
 ) {
     let policies = policy_files(&environment.folder.join("policies")).unwrap_or_default();
     let policies: Vec<String> = policies.into_iter().map(|(name, _)| name).collect();
-    let rights = stream::iter(apps).map(|app| rights_of(environment, &app.id, call));
-    let rights: Vec<_> = rights.buffered(AT_ONCE).collect().await;
+    let wanted: Vec<_> = apps
+        .iter()
+        .map(|app| wanted(environment, &policies, app))
+        .collect();
+    let inherited = Inherited::read(environment, apps, call).await;
+    let missing = apps.iter().zip(&wanted).map(|(app, wanted)| {
+        let inherited = &inherited;
+        async move {
+            if inherited.allow(environment, &app.id, wanted) {
+                return Ok(Vec::new());
+            }
+            let at = app.id.to_string();
+            let rights = rights_at(environment, environment.principal_of(&app.id), &at, call);
+            rights.await.map(|rights| not_allowed(&rights, wanted))
+        }
+    });
+    let missing: Vec<_> = stream::iter(missing).buffered(AT_ONCE).collect().await;
+    let results = apps.iter().zip(wanted).zip(missing);
     let mut missing: BTreeMap<Missing, Concerned<'_>> = BTreeMap::new();
-    for (app, rights) in apps.iter().zip(rights) {
-        let wanted = wanted(environment, &policies, app);
-        let rights = match rights {
-            Ok(rights) => rights,
+    for ((app, wanted), actions) in results {
+        let actions = match actions {
+            Ok(actions) => actions,
             Err(error) => {
                 let fix = "assign the role Reader to the account that runs this; keyrelay's own role has Microsoft.Authorization/permissions/read";
-                let cause = without_id(&out::chain(&error), &app.id);
+                let cause = without_id(&out::chain(&error), &app.id.to_string());
                 findings.bad_for("rights", &app.id, cause, fix);
                 continue;
             }
         };
         let is_reader = wanted.len() <= ALWAYS.len() + 1;
-        let actions = wanted.into_iter();
-        let actions: Vec<_> = actions.filter(|(it, _)| !rights.allow(it)).collect();
         if actions.is_empty() {
             let what = if is_reader {
                 "refresh"
@@ -118,20 +134,66 @@ pub(super) async fn check(
     }
 }
 
-async fn rights_of(
-    environment: &Environment,
-    app: &AppId,
-    call: &Call,
-) -> Result<Rights, AzureError> {
-    let azure = &environment.resource_manager;
-    match environment.principal_of(app) {
-        Some(principal) => azure.rights_of(principal, &app.to_string(), call).await,
-        None => azure.rights(&app.to_string(), call).await,
+/// The rights on resource groups, which their apps inherit. One request for a group replaces those
+/// for its apps.
+struct Inherited(BTreeMap<GroupOfIdentity, Rights>);
+
+/// The object id of an identity, if known, and the id of a group in lower case.
+type GroupOfIdentity = (Option<String>, String);
+
+impl Inherited {
+    /// Reads the rights on the groups of these apps. Those that cannot be read are left out.
+    async fn read(environment: &Environment, apps: &[App], call: &Call) -> Self {
+        let keys = apps.iter();
+        let keys = keys.filter_map(|app| Self::key(environment, &app.id));
+        let keys: BTreeSet<GroupOfIdentity> = keys.collect();
+        let rights = keys.into_iter().map(async |(principal, group)| {
+            let rights = rights_at(environment, principal.as_deref(), &group, call).await;
+            Some(((principal, group), rights.ok()?))
+        });
+        let rights: Vec<_> = stream::iter(rights).buffered(AT_ONCE).collect().await;
+        Self(rights.into_iter().flatten().collect())
+    }
+
+    /// Whether the app has all of these rights because its group has them.
+    fn allow(&self, environment: &Environment, app: &AppId, wanted: &[Action]) -> bool {
+        let rights = Self::key(environment, app).and_then(|key| self.0.get(&key));
+        rights.is_some_and(|rights| not_allowed(rights, wanted).is_empty())
+    }
+
+    /// None if the rights on the group would be those of another identity: one of several, whose
+    /// object id is not known, reads its own rights on its apps only.
+    fn key(environment: &Environment, app: &AppId) -> Option<GroupOfIdentity> {
+        let principal = environment.principal_of(app);
+        if principal.is_none() && environment.client_id_of(app).is_some() {
+            return None;
+        }
+        let group = Scope::group_of(app).to_string().to_lowercase();
+        Some((principal.map(str::to_owned), group))
     }
 }
 
+/// The rights of an identity, or else of the caller, on an app or a group.
+async fn rights_at(
+    environment: &Environment,
+    principal: Option<&str>,
+    at: &str,
+    call: &Call,
+) -> Result<Rights, AzureError> {
+    let azure = &environment.resource_manager;
+    match principal {
+        Some(principal) => azure.rights_of(principal, at, call).await,
+        None => azure.rights(at, call).await,
+    }
+}
+
+fn not_allowed(rights: &Rights, wanted: &[Action]) -> Vec<Action> {
+    let missing = wanted.iter().filter(|(action, _)| !rights.allow(action));
+    missing.cloned().collect()
+}
+
 impl Missing {
-    fn words(&self, actions: &[(String, &'static str)]) -> String {
+    fn words(&self, actions: &[Action]) -> String {
         let actions = actions.iter();
         let actions = actions.map(|(action, purpose)| format!("{action} (to {purpose})"));
         let actions: Vec<String> = actions.collect();
@@ -143,11 +205,7 @@ impl Missing {
 }
 
 /// The actions that rotations of this app need.
-fn wanted(
-    environment: &Environment,
-    policies: &[String],
-    app: &App,
-) -> Vec<(String, &'static str)> {
+fn wanted(environment: &Environment, policies: &[String], app: &App) -> Vec<Action> {
     let writes = app.references.iter().any(|reference| {
         let is_pinned = reference.secret_version.is_some();
         let secret = reference

@@ -144,7 +144,7 @@ fn lines_of(finding: &Finding) -> Vec<String> {
     }
     let names = finding.names();
     if names.len() > 1 {
-        lines.push(line_of_names(&names));
+        lines.push(line_of_names(finding.noun(), &names));
     }
     let mut label = "fix: ";
     for step in finding.fix.steps(&finding.ids()) {
@@ -176,13 +176,13 @@ fn lines_with(level: Level, text: &str) -> Vec<String> {
 }
 
 /// As many names as fit on a line, and the number of the others.
-fn line_of_names(names: &[String]) -> String {
+fn line_of_names(noun: &str, names: &[String]) -> String {
     let line = |count: usize| {
         let first: Vec<&str> = names.iter().take(count).map(String::as_str).collect();
         let first = out::printable(&first.join(", "));
         match names.len() - count {
-            0 => format!("{:INDENT$}apps: {first}", ""),
-            more => format!("{:INDENT$}apps: {first} and {more} more", ""),
+            0 => format!("{:INDENT$}{noun}: {first}", ""),
+            more => format!("{:INDENT$}{noun}: {first} and {more} more", ""),
         }
     };
     let mut lines = (1..=names.len()).rev().map(line);
@@ -264,13 +264,16 @@ mod tests {
     #[test]
     fn names_fill_one_line() {
         let names: Vec<String> = (0..300).map(|it| format!("app-{it:03}")).collect();
-        let line = line_of_names(&names);
+        let line = line_of_names("apps", &names);
         assert!(line.chars().count() <= wrap::WIDTH, "{line}");
         let shown = line.matches("app-").count();
         assert!(
             line.ends_with(&format!(" and {} more", 300 - shown)),
             "{line}"
         );
-        assert_eq!(line_of_names(&names[..2]), "      apps: app-000, app-001");
+        assert_eq!(
+            line_of_names("apps", &names[..2]),
+            "      apps: app-000, app-001"
+        );
     }
 }

@@ -9,8 +9,8 @@ use keyrelay_model::{SecretName, VaultHost};
 
 use super::apps::App;
 use super::environment::Environment;
-use super::finding::Findings;
-use super::fix::Fix;
+use super::finding::{Findings, Subject, without_id};
+use super::fix::{Fix, VAULT};
 use crate::out;
 
 /// The number of subscriptions or vaults that are read concurrently.
@@ -54,12 +54,14 @@ pub(super) async fn check(
         match versions {
             Ok(listed) => findings.good("vault", format!("{name}: {listed}; {kind}")),
             Err(Refusal::Forbidden(words)) => {
-                let fix = grant(environment, name, access);
-                findings.bad("vault", format!("{name}: {words}; {kind}"), fix);
+                let fix = grant(environment, access);
+                let cause = without_id(&format!("{words}; {kind}"), name);
+                findings.bad_for("vault", Subject::Vault(name.clone()), cause, fix);
             }
-            Err(Refusal::Other(words)) => findings.bad(
+            Err(Refusal::Other(words)) => findings.bad_for(
                 "vault",
-                format!("{name}: {words}"),
+                Subject::Vault(name.clone()),
+                without_id(&words, name),
                 "correct the vault's name in `vaults` (KEYRELAY_VAULTS) or in the reference, and let keyrelay through the vault's firewall",
             ),
         }
@@ -218,17 +220,17 @@ async fn versions(
     }
 }
 
-/// The command that lets keyrelay list versions in a vault, and nothing else.
-fn grant(environment: &Environment, vault: &str, access: Option<&VaultAccess>) -> Fix {
+/// The command that lets keyrelay list versions in the vault of the finding, and nothing else.
+fn grant(environment: &Environment, access: Option<&VaultAccess>) -> Fix {
     let principal = environment.principal_or_placeholder();
     let role = format!(
         "az role assignment create --assignee-object-id {principal} --assignee-principal-type \
-         ServicePrincipal --role \"Key Vault Reader\" --scope \"$(az keyvault show --name {vault} --query id -o tsv)\""
+         ServicePrincipal --role \"Key Vault Reader\" --scope \"$(az keyvault show --name {VAULT} --query id -o tsv)\""
     );
     let about_role =
         "(it shows no value; the Terraform module has a smaller role, `keyrelay versions`)";
     let policy = format!(
-        "az keyvault set-policy --name {vault} --object-id {principal} --secret-permissions list"
+        "az keyvault set-policy --name {VAULT} --object-id {principal} --secret-permissions list"
     );
     let about_policy = "(never get, which shows values; the command replaces the other secret permissions of \
          this identity)";

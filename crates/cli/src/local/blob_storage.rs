@@ -66,8 +66,10 @@ fn find(script: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     let Some(script) = script else {
         bail!("`--azurite` needs the script of Azurite: {INSTALL}");
     };
+    let script = std::path::absolute(&script)
+        .with_context(|| format!("cannot use `{}`", script.display()))?;
     if !script.is_file() {
         bail!("there is no file `{}`: {INSTALL}", script.display());
     }
-    std::path::absolute(&script).with_context(|| format!("cannot use `{}`", script.display()))
+    Ok(script)
 }

@@ -90,6 +90,36 @@ async fn one_of_several_vaults_without_events() {
 }
 
 #[tokio::test]
+async fn vaults_with_the_same_problem_are_one_finding_with_one_fix() {
+    let names = ["near-kv", "far-kv", "third-kv"];
+    let vaults = names.map(|name| {
+        let lines = "denies = [\"keyrelay\"]\nsubscribed = false";
+        vault(name, NEAR, lines)
+    });
+    let world = format!("{WORLD}{}{}", vaults.concat(), reader());
+    let mut installation = Installation::new(&world).await.rotated().await;
+    let all = format!("contoso-kv,{}", names.join(","));
+    installation.variables = vec![("KEYRELAY_VAULTS", Some(all))];
+    let findings = installation.findings(&["--failed"]).await;
+    let [versions, events] = &findings[..] else {
+        panic!("{findings:#?}");
+    };
+    for (finding, what) in [(versions, "vault"), (events, "events")] {
+        assert_eq!(finding["what"], what, "{findings:#?}");
+        let expected = serde_json::json!(["far-kv", "near-kv", "third-kv"]);
+        assert_eq!(finding["vaults"], expected, "{finding:#}");
+        let fix = finding["fix"].as_str().unwrap();
+        assert!(
+            fix.starts_with("for vault in far-kv near-kv third-kv; do az "),
+            "{fix}"
+        );
+    }
+    let output = installation.doctor(&["--failed"]).await.output;
+    let words = "FAIL  events: 3 vaults: there is no event subscription\n      vaults: far-kv, near-kv, third-kv\n";
+    assert!(output.contains(words), "{output}");
+}
+
+#[tokio::test]
 async fn the_advice_about_versions_is_that_for_the_kind_of_vault() {
     let denied = format!("{WORLD}{}", reader());
     let denied = denied.replace("secrets = {", "denies = [\"keyrelay\"]\nsecrets = {");
