@@ -143,7 +143,7 @@ resource "azurerm_function_app_flex_consumption" "this" {
   }
 
   # The provider adds a connection string without a key to these. Never set `AzureWebJobsStorage` itself.
-  app_settings = merge(local.storage_settings, local.audit_settings, local.client_settings, {
+  app_settings = merge(local.storage_settings, local.audit_settings, local.client_settings, local.ui_settings, {
     AzureWebJobsStorage__credential = "managedidentity"
     AzureWebJobsStorage__clientId   = azurerm_user_assigned_identity.this.client_id
     KEYRELAY_CLOUD                  = var.cloud
@@ -154,6 +154,36 @@ resource "azurerm_function_app_flex_consumption" "this" {
     # Sampling would drop log lines, and the alerts that depend on them, when many events arrive at once.
     AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__isEnabled = "false"
   }, var.app_settings)
+
+  # Only with the pages. Event Grid delivers with a key of the Functions host, and cannot sign in.
+  dynamic "auth_settings_v2" {
+    for_each = var.ui ? [var.ui_client_id] : []
+
+    content {
+      auth_enabled           = true
+      require_authentication = true
+      require_https          = true
+      unauthenticated_action = "RedirectToLoginPage"
+      default_provider       = "azureactivedirectory"
+      excluded_paths         = ["/runtime/webhooks/eventgrid", "/runtime/webhooks/eventgrid/*"]
+
+      active_directory_v2 {
+        client_id            = auth_settings_v2.value
+        tenant_auth_endpoint = "${local.sign_in[var.cloud]}/${azurerm_user_assigned_identity.this.tenant_id}/v2.0"
+      }
+
+      login {
+        token_store_enabled = false
+      }
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = !var.ui || var.ui_client_id != null
+      error_message = "`ui = true` needs `ui_client_id`: the pages show the whole fleet, and are only for users with a role."
+    }
+  }
 
   depends_on = [azurerm_role_assignment.storage, azurerm_role_assignment.store, azurerm_storage_container.store]
 }

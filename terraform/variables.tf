@@ -252,6 +252,24 @@ variable "early_news_topics" {
   }
 }
 
+variable "ui" {
+  description = "Whether the function app has the pages of `keyrelay ui`, at /api/ui, for users who sign in with Microsoft Entra and have the role `reader` or `operator` of the app registration `ui_client_id`."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "ui_client_id" {
+  description = "The client id of the app registration for `ui`, with the app roles `reader` and `operator`. The README says how to make it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.ui_client_id == null || can(regex("^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", var.ui_client_id))
+    error_message = "Use the application (client) id of the app registration, a GUID."
+  }
+}
+
 variable "cloud" {
   description = "The cloud: `public`, `usgov` or `china`. Configure the provider for the same cloud."
   type        = string

@@ -64,6 +64,8 @@ pub struct Config {
     pub telemetry: TelemetryMode,
     /// Whether the function app has the pages.
     pub ui: bool,
+    /// Whether App Service authentication is on. None: App Service tells.
+    pub ui_authenticated: Option<bool>,
     /// The host names of the function app beside its own.
     pub ui_hosts: Vec<HostName>,
     /// Rules for secrets. The first that matches applies.
@@ -215,6 +217,7 @@ impl Config {
             own_app: table.parsed("own_app"),
             adopt: table.flag("adopt").unwrap_or(false),
             ui: table.flag("ui").unwrap_or(false),
+            ui_authenticated: table.flag("ui_authenticated"),
             ui_hosts: table.parsed_list("ui_hosts"),
             apps_at_once: table.size("apps_at_once", 1..=1_000).unwrap_or_default(),
             store,

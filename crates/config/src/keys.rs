@@ -140,6 +140,9 @@ pub const KEYS: &[Key] = &[
     key("ui", Any, Value("false"),
         "whether the function app has the pages of `keyrelay ui`, for the users of App Service authentication; see \
          [ui.md](../ui.md#in-the-function-app)"),
+    key("ui_authenticated", Any, Described("what WEBSITE_AUTH_ENABLED says"),
+        "whether App Service authentication is on, where App Service does not tell; only then the header with the user is \
+         to be believed, and otherwise all pages are refused"),
     key("ui_hosts", List, Described("none"),
         "the host names of the function app beside its own, such as `[\"keyrelay.contoso.com\"]`: the pages respond to \
          no others"),

@@ -61,8 +61,11 @@ impl Pages {
             app_root: app_root.to_owned(),
             compiler: compiler.clone(),
             hosts: own.into_iter().chain(hosts.map(str::to_owned)).collect(),
+            // What App Service says counts more.
             is_authenticated: authentication
-                .is_some_and(|is_on| is_on.eq_ignore_ascii_case("true")),
+                .map_or(config.ui_authenticated == Some(true), |is_on| {
+                    is_on.eq_ignore_ascii_case("true")
+                }),
             router: OnceCell::new(),
             at_once: Semaphore::new(AT_ONCE),
         })

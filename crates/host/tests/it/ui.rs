@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
-use crate::fixtures::reference;
+use crate::fixtures::{PLANTED, reference};
 use crate::harness::Harness;
 use crate::setup::Setup;
 
@@ -99,6 +99,14 @@ async fn a_reader_sees_the_pages_and_changes_nothing() {
         assert!(link.starts_with("/api/ui"), "{link}");
         let (status, text) = shown(request(&app, "GET", link, Some("reader"))).await;
         assert_eq!(status, 200, "{link}: {text}");
+        assert!(!text.contains(PLANTED), "{link} has a value: {text}");
+    }
+    for format in ["csv", "json"] {
+        let export =
+            format!("/api/ui/evidence?vault=contoso-kv.vault.azure.net&secret=sql&format={format}");
+        let (status, text) = shown(request(&app, "GET", &export, Some("reader"))).await;
+        assert_eq!(status, 200, "{export}: {text}");
+        assert!(text.contains("orders") && !text.contains(PLANTED), "{text}");
     }
     let secret = "/api/ui/secrets/contoso-kv.vault.azure.net/sql";
     let (_, page) = shown(request(&app, "GET", secret, Some("reader"))).await;
