@@ -155,7 +155,7 @@ resource "azurerm_function_app_flex_consumption" "this" {
     AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__isEnabled = "false"
   }, var.app_settings)
 
-  # Only with the pages. Event Grid delivers with a key of the Functions host, and cannot sign in.
+  # Only with the pages. Event Grid and the portal use keys of the Functions host there, and cannot sign in.
   dynamic "auth_settings_v2" {
     for_each = var.ui ? [var.ui_client_id] : []
 
@@ -165,7 +165,7 @@ resource "azurerm_function_app_flex_consumption" "this" {
       require_https          = true
       unauthenticated_action = "RedirectToLoginPage"
       default_provider       = "azureactivedirectory"
-      excluded_paths         = ["/runtime/webhooks/eventgrid", "/runtime/webhooks/eventgrid/*"]
+      excluded_paths         = ["/runtime/webhooks/eventgrid", "/runtime/webhooks/eventgrid/*", "/admin", "/admin/*"]
 
       active_directory_v2 {
         client_id            = auth_settings_v2.value

@@ -4,14 +4,18 @@
 //! the response from `Outputs`, as in each invocation of a custom handler without forwarding.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderName, HeaderValue, Request, Uri, header};
 use axum::response::Response;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use keyrelay_config::Config;
 use keyrelay_model::error_chain;
 use keyrelay_sandbox::{Compilation, CompileCommand, Sandbox};
@@ -19,7 +23,6 @@ use keyrelay_store::Store;
 use keyrelay_ui::{AccessControl, AppServiceAuthentication, CsrfKey, Installation, Sources};
 use serde_json::{Map, Value, json};
 use tokio::sync::{OnceCell, Semaphore};
-use tower_service::Service as _;
 
 /// The path at which the Functions host serves them: its prefix, and the route of `Ui/function.json`.
 const PATH: &str = "/api/ui";
@@ -30,6 +33,9 @@ const OUTPUT: &str = "response";
 /// Largest number of pages that are made at once: an operator's pages must not take the time of events.
 const AT_ONCE: usize = 4;
 
+/// Longest wait for that.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Largest response, in bytes: an export of evidence. The Functions host allows 100 MB.
 const LARGEST: usize = 64 << 20;
 
@@ -38,6 +44,8 @@ const LARGEST: usize = 64 << 20;
 pub(crate) struct Pages {
     app_root: PathBuf,
     compiler: CompileCommand,
+    /// The app settings that override `keyrelay.toml` are among them.
+    environment: BTreeMap<String, String>,
     hosts: Vec<String>,
     /// Whether App Service authentication is on.
     is_authenticated: bool,
@@ -60,6 +68,7 @@ impl Pages {
         config.ui.then(|| Self {
             app_root: app_root.to_owned(),
             compiler: compiler.clone(),
+            environment: environment.clone(),
             hosts: own.into_iter().chain(hosts.map(str::to_owned)).collect(),
             // What App Service says counts more.
             is_authenticated: authentication
@@ -76,8 +85,11 @@ impl Pages {
         let Some(request) = request_of(invocation) else {
             return plain(400, "The request cannot be read.");
         };
+        let permit = tokio::time::timeout(PATIENCE, self.at_once.acquire()).await;
         // The semaphore is never closed.
-        let _permit = self.at_once.acquire().await;
+        let Ok(Ok(_permit)) = permit else {
+            return plain(503, "Too many pages are requested at once: try again.");
+        };
         let router = match self.router.get_or_try_init(|| self.make(store)).await {
             Ok(router) => router,
             Err(error) => {
@@ -89,7 +101,9 @@ impl Pages {
                 );
             }
         };
-        match router.clone().call(request).await {
+        let response: Result<Response, Infallible> =
+            TowerToHyperService::new(router.clone()).call(request).await;
+        match response {
             Ok(response) => output_of(response).await,
             Err(never) => match never {},
         }
@@ -102,7 +116,7 @@ impl Pages {
         let installation = Installation {
             folder: self.app_root.clone(),
             policies: self.app_root.join("policies"),
-            environment: BTreeMap::new(),
+            environment: self.environment.clone(),
             sandbox: Sandbox::new(Compilation::ChildProcess(self.compiler.clone()))
                 .context("cannot start the sandbox")?,
             cases: None,
@@ -120,7 +134,7 @@ fn request_of(invocation: &Value) -> Option<Request<Body>> {
     let method = sent.get("Method")?.as_str()?;
     let mut request = Request::builder()
         .method(method)
-        .uri(url.path_and_query()?.as_str());
+        .uri(target(url.path_and_query()?.as_str()));
     for (name, values) in sent.get("Headers")?.as_object()? {
         let name: HeaderName = name.parse().ok()?;
         let values = values
@@ -137,6 +151,19 @@ fn request_of(invocation: &Value) -> Option<Request<Body>> {
         Some(other) => other.to_string(),
     };
     request.body(body.into()).ok()
+}
+
+/// The target of a request as the routes have it: ASP.NET compares routes without regard to case, and the address of
+/// the function may end with a slash.
+fn target(sent: &str) -> String {
+    match sent.split_at_checked(PATH.len()) {
+        Some((path, rest)) if path.eq_ignore_ascii_case(PATH) => {
+            let slash = rest.strip_prefix('/');
+            let query = slash.filter(|end| end.is_empty() || end.starts_with('?'));
+            format!("{PATH}{}", query.unwrap_or(rest))
+        }
+        _ => sent.to_owned(),
+    }
 }
 
 /// The response in `Outputs`. The pages have no other bodies than text.
@@ -168,4 +195,47 @@ pub(crate) fn plain(status: u16, text: &str) -> Value {
 fn output(status: u16, headers: Map<String, Value>, body: &str) -> Value {
     let response = json!({ "statusCode": status, "headers": headers, "body": body });
     json!({ "Outputs": { OUTPUT: response }, "Logs": [], "ReturnValue": null })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_that_of_the_routes_in_any_case_and_with_a_slash() {
+        for (sent, expected) in [
+            ("/api/ui", "/api/ui"),
+            ("/API/Ui/", "/api/ui"),
+            ("/api/ui/?a=1", "/api/ui?a=1"),
+            ("/Api/ui/runs/X?y=/", "/api/ui/runs/X?y=/"),
+            ("/api/u", "/api/u"),
+            ("/é", "/é"),
+        ] {
+            assert_eq!(target(sent), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_request_is_none() {
+        let sent = |request: Value| request_of(&json!({ "Data": { "request": request } }));
+        let fine = json!({ "Url": "https://a/api/ui?x=1", "Method": "POST", "Headers": { "host": ["a"] }, "Body": "b" });
+        let request = sent(fine.clone()).unwrap();
+        assert_eq!(request.uri(), "/api/ui?x=1");
+        assert_eq!(request.headers()["host"], "a");
+        for (field, value) in [
+            ("Url", json!("")),
+            ("Url", json!(7)),
+            ("Method", json!("a b")),
+            ("Headers", json!(null)),
+            ("Headers", json!({ "a b": ["c"] })),
+            ("Headers", json!({ "a": ["\n"] })),
+        ] {
+            let mut wrong = fine.clone();
+            wrong[field] = value;
+            assert!(sent(wrong.clone()).is_none(), "{wrong}");
+        }
+        for other in [json!(null), json!({ "Data": {} }), json!({ "Data": 7 })] {
+            assert!(request_of(&other).is_none(), "{other}");
+        }
+    }
 }

@@ -97,14 +97,20 @@ async fn reconcile(State(services): State<Ready>, headers: HeaderMap) -> Invocat
 
 /// One invocation of the function `Ui`: a request for a page. It is as if there were none, unless the pages are on.
 async fn page(State(services): State<Ready>, body: Body) -> Response {
-    let services = services.wait().await;
+    let services = Arc::clone(services.wait().await);
     let invocation = invocation::read_body(body).await;
     let invocation = invocation.map(|body| serde_json::from_slice::<Value>(&body));
-    let body = match (&services.pages, invocation) {
-        (None, _) => pages::plain(404, "There is no such page."),
-        (Some(pages), Ok(Ok(invocation))) => pages.respond(&services.store, &invocation).await,
-        (Some(_), _) => pages::plain(400, "The request cannot be read."),
-    };
+    // An action does not stop halfway because the browser has gone.
+    let responding = tokio::spawn(async move {
+        match (&services.pages, invocation) {
+            (None, _) => pages::plain(404, "There is no such page."),
+            (Some(pages), Ok(Ok(invocation))) => pages.respond(&services.store, &invocation).await,
+            (Some(_), _) => pages::plain(400, "The request cannot be read."),
+        }
+    });
+    let body = responding
+        .await
+        .unwrap_or_else(|_| pages::plain(500, "A panic occurred on the page: please report this."));
     (
         [(header::CONTENT_TYPE, "application/json")],
         body.to_string(),
