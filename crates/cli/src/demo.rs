@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::interruption::interruption;
 use crate::out;
-use function_app::{CopiedApp, copy_of};
+use function_app::{CopiedApp, STORE, copy_of};
 use observe::{HandlerLines, expect, print_field, until};
 use telemetry::Sink;
 
@@ -317,6 +317,11 @@ impl Demonstration {
              \n  rotate the secret back and forth (any text is accepted; these are the keys of the two sinks):\n\
              \x20   curl -X PUT {resource_manager}local/vaults/{VAULT}/secrets/{SECRET} -d {}\n\
              \x20   curl -X PUT {resource_manager}local/vaults/{VAULT}/secrets/{SECRET} -d {}\n\
+             \n  see the runs and the apps in your browser, from another terminal:\n\
+             \x20   keyrelay ui --store {store} --policies {policies}\n\
+             \n  have the next rotation rolled back, find it there, and resubmit it after the second command:\n\
+             \x20   curl {resource_manager}local/faults -d '{{\"service\":\"resource-manager\",\"path\":\"{SETTING}\",\"effect\":{{\"kind\":\"reference-status\",\"status\":\"AccessToKeyVaultDenied\"}}}}'\n\
+             \x20   curl -X DELETE {resource_manager}local/faults\n\
              \n  show the requests to Azure:\n\
              \x20   curl {resource_manager}local/requests\n\
              \n  replace the policy: overwrite {}\n\
@@ -324,6 +329,8 @@ impl Demonstration {
             self.first.key,
             self.second.key,
             app_root.join(format!("policies/{SECRET}.wasm")).display(),
+            store = app_root.join(STORE).join("store").display(),
+            policies = app_root.join("policies").display(),
         ));
         HandlerLines::print_all(&self.azure.functions_host);
     }

@@ -9,7 +9,7 @@ use keyrelay_sandbox::{Lock, Locked, SigningKey};
 use super::SECRET;
 
 /// The folder that holds the store of a function app.
-const STORE: &str = ".keyrelay";
+pub(super) const STORE: &str = ".keyrelay";
 
 /// The copy of a function app.
 pub(super) struct CopiedApp {
