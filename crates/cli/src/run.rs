@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use keyrelay_config::{Config, route};
-use keyrelay_model::AppId;
+use keyrelay_model::{AppId, PlannedChange};
 use keyrelay_sandbox::{Evaluation, EvaluationInputs, EvaluationOutcome, PolicyLimits};
 use serde_json::{Value, json};
 
@@ -142,7 +142,7 @@ fn decision(outcome: &EvaluationOutcome) -> (&'static str, Option<&str>) {
 }
 
 /// The plan as text: names and references. Plain text is mentioned, not shown.
-fn plan(inputs: &EvaluationInputs, outcome: &EvaluationOutcome) -> Vec<String> {
+fn plan(inputs: &EvaluationInputs, outcome: &EvaluationOutcome) -> Vec<PlannedChange> {
     match outcome {
         EvaluationOutcome::Patch(plan) => plan.describe(&inputs.vault_suffix),
         _ => Vec::new(),

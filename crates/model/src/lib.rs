@@ -34,7 +34,7 @@ pub use event::{Event, EventError, EventErrorReason, MAX_EVENTS, ObjectKind, Occ
 pub use evidence::Evidence;
 pub use grant::{Grant, GrantedSecret, NamePattern};
 pub use names::{NameError, SecretName, SecretVersion, SettingName, VaultHost};
-pub use plan::{Change, Objection, Plan, PlanRefusal, plan};
+pub use plan::{Change, Objection, Plan, PlanRefusal, PlannedChange, plan};
 pub use printable::{is_unprintable, log_line, printable};
 pub use protected::is_protected;
 pub use public_key::{PublicKey, PublicKeyError};

@@ -1,6 +1,7 @@
 //! Plans: the checked, minimal changes that a patch makes. Only planned changes are written.
 
 mod check;
+mod planned_change;
 mod refusal;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use crate::names::SettingName;
 use crate::settings::{SettingValue, Settings};
 use crate::target::Target;
 use check::PatchCheck;
+pub use planned_change::PlannedChange;
 pub use refusal::{Objection, PlanRefusal};
 
 /// The checked, minimal changes to an app's settings. An empty plan changes nothing.
@@ -207,23 +209,18 @@ impl Plan {
         self.0.iter().filter_map(written).collect()
     }
 
-    /// Describes the plan for logs and records, one text for each change. Shows names and
-    /// references, never plain text.
-    pub fn describe(&self, vault_suffix: &str) -> Vec<String> {
-        let shown = |value: &Option<SettingValue>| match value {
-            None => "(absent)".to_owned(),
-            Some(value) => value
-                .reference(vault_suffix)
-                .map_or_else(|_| "(plain text)".to_owned(), |it| it.to_string()),
+    /// Describes the plan for logs and records. Shows names and references, never plain text.
+    pub fn describe(&self, vault_suffix: &str) -> Vec<PlannedChange> {
+        let shown = |value: &SettingValue| match value.reference(vault_suffix) {
+            Ok(reference) => reference.to_string(),
+            Err(_) => "(plain text)".to_owned(),
         };
-        let line = |(name, change): (&SettingName, &Change)| {
-            format!(
-                "{name}: {} -> {}",
-                shown(&change.before),
-                shown(&change.after)
-            )
+        let change = |(name, change): (&SettingName, &Change)| PlannedChange {
+            setting: name.to_string(),
+            before: change.before.as_ref().map(shown),
+            after: change.after.as_ref().map(shown),
         };
-        self.0.iter().map(line).collect()
+        self.0.iter().map(change).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use keyrelay_azure::{Operation, RequestRecord};
-use keyrelay_model::{AppId, Event, Verdict};
+use keyrelay_model::{AppId, Event, PlannedChange, Verdict};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -123,7 +123,7 @@ pub struct RotationRecord {
     /// The policy's decision, in short.
     pub decision: Option<String>,
     /// The plan: names and references, never plain text.
-    pub plan: Vec<String>,
+    pub plan: Vec<PlannedChange>,
     /// Other changes to the app's settings: overwritten values of a concurrent writer that were
     /// restored.
     #[serde(default)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use keyrelay_config::{Config, Mode, Route};
 use keyrelay_model::{
-    AppId, Event, ObjectKind, Occurrence, Reference, SecretName, SettingName, SettingValue,
-    Settings, Target, VaultHost,
+    AppId, Event, ObjectKind, Occurrence, PlannedChange, Reference, SecretName, SettingName,
+    SettingValue, Settings, Target, VaultHost,
 };
 use keyrelay_records::IndexedReference;
 use keyrelay_sandbox::{Evaluation, EvaluationInputs, EvaluationOutcome, Policy, PolicyLimits};
@@ -40,7 +40,7 @@ pub(crate) struct DryRotation {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DryResult {
     /// The settings would be written.
-    Patch(Vec<String>),
+    Patch(Vec<PlannedChange>),
     /// The references would be refreshed.
     Refresh,
     /// Nothing would be changed, for this reason.

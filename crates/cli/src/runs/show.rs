@@ -202,7 +202,7 @@ fn of_rotation(page: &mut Page, rotation: &RotationRecord, requests: bool) {
     );
     page.field("  took", duration(rotation.duration_ms));
     page.list("  decision", rotation.decision.as_ref());
-    page.list("  plan", &rotation.plan);
+    page.list("  plan", rotation.plan.iter().map(ToString::to_string));
     page.list("  notes", &rotation.notes);
     page.list("  policy log", &rotation.policy_log);
     list_requests(page, "  requests", &rotation.requests, requests);

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use keyrelay_azure::{Call, ReferenceKind};
 use keyrelay_model::{
-    AppId, Event, Occurrence, Plan, RefreshProgress, SecretVersion, SettingName, Target,
+    AppId, Event, Occurrence, Plan, PlannedChange, RefreshProgress, SecretVersion, SettingName,
+    Target,
 };
 use keyrelay_records::{AzureRequest, Outcome, RotationRecord, WorkEntry, milliseconds};
 use tokio::sync::oneshot;
@@ -34,7 +35,7 @@ pub(crate) struct Rotation {
     /// The policy's decision in short, for the record.
     pub(crate) decision: Option<String>,
     /// The plan in words, for the record.
-    pub(crate) plan: Vec<String>,
+    pub(crate) plan: Vec<PlannedChange>,
     /// Remarks for operators, for the record.
     pub(crate) notes: Vec<String>,
     /// The output of the policy, for the record.

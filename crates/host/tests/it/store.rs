@@ -102,10 +102,10 @@ async fn every_run_is_on_record() {
     let rotation = &run["rotations"][0];
     assert_eq!(rotation["verdict"], "verified");
     assert!(
-        rotation["plan"][0]
+        rotation["plan"][0]["after"]
             .as_str()
             .unwrap()
-            .starts_with("SQL: @Microsoft.KeyVault("),
+            .starts_with("@Microsoft.KeyVault("),
         "{rotation}"
     );
     let requests = rotation["requests"].as_array().unwrap();

@@ -105,7 +105,7 @@ mod tests {
         let names: Vec<String> = again.changes().map(|(name, _)| name.to_string()).collect();
         assert_eq!(names, ["A", "C"]);
         assert_eq!(
-            again.describe(SUFFIX)[0],
+            again.describe(SUFFIX)[0].to_string(),
             format!("A: {reference} -> (absent)")
         );
     }

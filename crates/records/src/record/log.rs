@@ -1,6 +1,6 @@
 //! The log lines of a run, and the lines of the response.
 
-use keyrelay_model::Verdict;
+use keyrelay_model::{PlannedChange, Verdict};
 
 use super::{AzureRequest, RotationRecord, Run};
 use crate::outcome::Outcome;
@@ -65,7 +65,7 @@ impl Run {
                     policy.digest = policy.map(|policy| policy.digest.as_str()),
                     policy.log = rotation.and_then(|rotation| list(&rotation.policy_log)),
                     decision = rotation.and_then(|rotation| rotation.decision.as_deref()),
-                    plan = rotation.and_then(|rotation| list(&rotation.plan)),
+                    plan = rotation.and_then(|rotation| list(&lines(&rotation.plan))),
                     notes = rotation.and_then(|rotation| list(&rotation.notes)),
                     requests = rotation.map(|rotation| in_short(&rotation.requests)),
                     notice = is_notice.then_some(true),
@@ -86,6 +86,11 @@ impl Run {
             line!(tracing::Level::INFO);
         }
     }
+}
+
+/// The changes of a plan, a line for each.
+fn lines(plan: &[PlannedChange]) -> Vec<String> {
+    plan.iter().map(ToString::to_string).collect()
 }
 
 /// Summarises requests, with the ids that Azure's support asks for.

@@ -1,45 +1,18 @@
-//! A plan as a difference: what a line of it removes, and what it adds.
+//! A plan as a difference: what each change removes, and what it adds.
 
+use keyrelay_model::PlannedChange;
 use maud::{Markup, html};
 
-/// The words of a value that is not there, and of one that is not shown.
-const ABSENT: &str = "(absent)";
-
-/// The change of one setting, as a line of a record has it.
-#[derive(Debug, PartialEq, Eq)]
-struct Line<'a> {
-    setting: &'a str,
-    before: &'a str,
-    after: &'a str,
-}
-
-impl<'a> Line<'a> {
-    fn parse(line: &'a str) -> Option<Self> {
-        let (setting, change) = line.split_once(": ")?;
-        let (before, after) = change.split_once(" -> ")?;
-        Some(Self {
-            setting,
-            before,
-            after,
-        })
-    }
-}
-
-/// The lines of a plan as a difference.
-pub(crate) fn difference(plan: &[String]) -> Markup {
+/// The changes of a plan as a difference.
+pub(crate) fn difference(plan: &[PlannedChange]) -> Markup {
     html! {
         ul.difference {
-            @for line in plan {
+            @for change in plan {
                 li {
-                    @match Line::parse(line) {
-                        None => code.break { (line) },
-                        Some(Line { setting, before, after }) => {
-                            strong { (setting) }
-                            @if before != ABSENT { del { span.sign aria-hidden="true" { "− " } code.break { (before) } } }
-                            @if after != ABSENT { ins { span.sign aria-hidden="true" { "+ " } code.break { (after) } } }
-                            @else { small { "removed" } }
-                        }
-                    }
+                    strong { (change.setting) }
+                    @if let Some(before) = &change.before { del { span.sign aria-hidden="true" { "− " } code.break { (before) } } }
+                    @if let Some(after) = &change.after { ins { span.sign aria-hidden="true" { "+ " } code.break { (after) } } }
+                    @else if change.before.is_some() { small { "removed" } }
                 }
             }
         }
@@ -50,29 +23,28 @@ pub(crate) fn difference(plan: &[String]) -> Markup {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_line_of_a_plan_has_a_setting_and_two_values() {
-        let line = "SQL: @Microsoft.KeyVault(SecretUri=https://kv/secrets/a) -> (plain text)";
-        let expected = Line {
-            setting: "SQL",
-            before: "@Microsoft.KeyVault(SecretUri=https://kv/secrets/a)",
-            after: "(plain text)",
+    fn shown(setting: &str, before: Option<&str>, after: Option<&str>) -> String {
+        let change = PlannedChange {
+            setting: setting.to_owned(),
+            before: before.map(str::to_owned),
+            after: after.map(str::to_owned),
         };
-        assert_eq!(Line::parse(line), Some(expected));
-        assert_eq!(Line::parse("nothing"), None);
+        difference(&[change]).into_string()
     }
 
     #[test]
-    fn a_removed_setting_is_only_taken_away() {
-        let shown = difference(&["OLD: (plain text) -> (absent)".to_owned()]).into_string();
+    fn a_change_removes_what_was_there_and_adds_what_is_there_afterwards() {
+        let removed = shown("OLD", Some("(plain text)"), None);
         assert!(
-            shown.contains("<del>") && !shown.contains("<ins>"),
-            "{shown}"
+            removed.contains("<del>") && !removed.contains("<ins>"),
+            "{removed}"
         );
-        let shown = difference(&["<b>: (absent) -> x".to_owned()]).into_string();
+        let new = shown("<b>", None, Some("x"));
+        assert!(!new.contains("<del>") && new.contains("&lt;b&gt;"), "{new}");
+        let other = shown("SQL", Some("a"), Some("b"));
         assert!(
-            !shown.contains("<del>") && shown.contains("&lt;b&gt;"),
-            "{shown}"
+            other.contains("<del>") && other.contains("<ins>"),
+            "{other}"
         );
     }
 }

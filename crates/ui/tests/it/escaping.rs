@@ -2,7 +2,7 @@
 //! of a setting is shown.
 
 use jiff::Timestamp;
-use keyrelay_model::Verdict;
+use keyrelay_model::{PlannedChange, Verdict};
 use keyrelay_records::actions::{ActionKind, Actions};
 use keyrelay_records::holds::{self, Hold};
 use keyrelay_records::record::FormerOutcome;
@@ -73,7 +73,11 @@ async fn hostile() -> (Folders, RunId) {
     let rotation = &mut hostile.rotations[0];
     rotation.outcome.message = text();
     rotation.decision = Some(text());
-    rotation.plan = vec![text(), format!("{SCRIPT}: {SCRIPT} -> {SCRIPT}")];
+    rotation.plan = vec![PlannedChange {
+        setting: text(),
+        before: Some(text()),
+        after: Some(text()),
+    }];
     rotation.notes = vec![text()];
     rotation.policy_log = vec![text()];
     rotation.requests = vec![asked];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use keyrelay_model::{Event, Evidence, ObjectKind, Occurrence, Verdict};
+use keyrelay_model::{Event, Evidence, ObjectKind, Occurrence, PlannedChange, Verdict};
 use keyrelay_records::index::{
     CurrentVersion, Found, Index, IndexChange, IndexUpdate, IndexedReference,
 };
@@ -210,16 +210,22 @@ pub(crate) fn event(secret: &str, version: &str) -> Event {
     }
 }
 
+/// A reference that is pinned to a version.
+fn uri(secret: &str, version: &str) -> String {
+    format!("@Microsoft.KeyVault(SecretUri=https://{VAULT}/secrets/{secret}/{version})")
+}
+
 /// A run about a new version of a secret, with a rotation for each app.
 pub(crate) fn run(age: Duration, secret: &str, rotations: &[(&str, Outcome)]) -> Run {
     let started = Timestamp::now() - age;
     let event = event(secret, NEW);
     let rotation = |(name, outcome): &(&str, Outcome)| RotationRecord {
         decision: Some("patch".to_owned()),
-        plan: vec![format!(
-            "SQL_PASSWORD: @Microsoft.KeyVault(SecretUri=https://{VAULT}/secrets/{secret}/{OLD}) -> \
-             @Microsoft.KeyVault(SecretUri=https://{VAULT}/secrets/{secret}/{NEW})"
-        )],
+        plan: vec![PlannedChange {
+            setting: "SQL_PASSWORD".to_owned(),
+            before: Some(uri(secret, OLD)),
+            after: Some(uri(secret, NEW)),
+        }],
         policy_log: vec!["stdout: one setting to move".to_owned()],
         requests: vec![request(started)],
         ..RotationRecord::ended(

@@ -1,5 +1,5 @@
 use keyrelay_config::Mode;
-use keyrelay_model::Verdict;
+use keyrelay_model::{PlannedChange, Verdict};
 use keyrelay_records::outcome::Outcome;
 use keyrelay_records::record::{AzureRequest, Cause, FormerOutcome, PolicyRecord, Run};
 
@@ -30,8 +30,16 @@ fn full() -> Run {
     let rotation = &mut run.rotations[0];
     rotation.decision = Some("a decision".to_owned());
     rotation.plan = vec![
-        "SQL: reference one -> reference two".to_owned(),
-        "OLD: there -> (absent)".to_owned(),
+        PlannedChange {
+            setting: "SQL".to_owned(),
+            before: Some("reference one".to_owned()),
+            after: Some("reference two".to_owned()),
+        },
+        PlannedChange {
+            setting: "OLD".to_owned(),
+            before: Some("there".to_owned()),
+            after: None,
+        },
     ];
     rotation.notes = vec!["a collision was repaired".to_owned()];
     rotation.policy_log = vec!["the policy says\nso".to_owned()];

@@ -6,7 +6,12 @@ use super::*;
 pub(super) fn check_allowed(patch: &Patch, grant: &Grant, expected: &[&str]) {
     let plan = plan(patch, &event(), &settings(), grant, SUFFIX)
         .unwrap_or_else(|refusal| panic!("{refusal}"));
-    assert_eq!(plan.describe(SUFFIX), expected);
+    let lines: Vec<String> = plan
+        .describe(SUFFIX)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(lines, expected);
 }
 
 #[track_caller]
