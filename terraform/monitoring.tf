@@ -133,7 +133,7 @@ locals {
     }
     # A policy calls for a person, in a text that says what to do.
     notice = {
-      description = "A policy reports something that a person must know or do, in the text of the notice. `keyrelay runs --since 1d --secret NAME` lists it."
+      description = "A policy reports something that a person must know or do, in the text of the notice. `keyrelay runs --since 1d --verdict notice` lists it."
       severity    = 2
       query       = "lines | where is_notice"
       frequency   = "PT15M"

@@ -15,7 +15,7 @@ variables {
   scopes = ["/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop"]
 }
 
-# Guards the default: no new door.
+# Guards the default: no new route.
 run "no_pages" {
   command = apply
 
@@ -29,7 +29,7 @@ run "no_pages" {
   }
 }
 
-# Guards the door: everyone signs in, but for Event Grid.
+# Guards the sign-in: all users sign in, but for those with a key.
 run "pages_behind_entra" {
   command = apply
 
@@ -58,7 +58,7 @@ run "pages_behind_entra" {
   }
 }
 
-# Guards against pages that nobody can sign in to, or everybody.
+# Guards against pages that no user, or every user, can open.
 run "pages_without_an_app_registration" {
   command = plan
 

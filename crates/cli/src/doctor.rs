@@ -58,7 +58,7 @@ pub(crate) struct Doctor {
     /// Time limit for all requests to Azure, in seconds
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     patience: u64,
-    /// Show only what is not fine, and all of it
+    /// Show only failures and warnings, without a limit of lines
     #[arg(long)]
     failed: bool,
     /// Print each finding as JSON on one line, with all apps and vaults that it concerns

@@ -133,7 +133,7 @@ fn subject(app: Option<&str>, secret: Option<&str>) -> String {
 fn level_of(verdict: &str) -> Level {
     match verdict {
         "verified" | "refreshed" => Level::Good,
-        "pending" => Level::Waiting,
+        "pending" | "notice" => Level::Waiting,
         "failed" | "refused" | "rolled back" => Level::Bad,
         _ => Level::Plain,
     }

@@ -38,7 +38,8 @@ const STATES: [&str; 7] = [
 /// It reads keyrelay's store: the index of references, the pending work, the holds, and the runs of the last
 /// 7 days. With `--live` it also reads from Azure what the apps have now. The states, worst first:
 ///
-///   broken       the last run failed, was refused or was rolled back, and nothing is pending
+///   broken       the last run failed, was refused or was rolled back, and nothing is pending; with `--live`,
+///                also: Azure does not resolve the reference, or does not have the app
 ///
 ///   behind       a newer version is known, or work is pending
 ///
@@ -48,7 +49,8 @@ const STATES: [&str; 7] = [
 ///
 ///   unproven     no version was handled yet
 ///
-///   not watched  keyrelay changes nothing: because of the mode, the rule, or a hold
+///   not watched  events change nothing, because of `vaults`, the mode, the rule or a hold; with `--live`,
+///                also: the reference is gone
 ///
 ///   fresh        the app has the newest version that is known
 #[derive(Debug, Args)]

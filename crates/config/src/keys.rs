@@ -121,7 +121,7 @@ pub const KEYS: &[Key] = &[
     key("lease_ms", Any, Value("30000"),
         "how long an app stays locked after an instance died"),
     key("keep_runs_days", Any, Value("90"),
-        "how long runs are kept"),
+        "how long runs, and the actions of operators, are kept"),
     key("locked", Any, Described("`true` if there is a `policies.lock`"),
         "whether only the policies in `policies.lock` may run"),
     key("trusted_keys", List, Described("none"),
@@ -144,8 +144,8 @@ pub const KEYS: &[Key] = &[
         "whether App Service authentication is on, where App Service does not tell; only then the header with the user is \
          to be believed, and otherwise all pages are refused"),
     key("ui_hosts", List, Described("none"),
-        "the host names of the function app beside its own, such as `[\"keyrelay.contoso.com\"]`: the pages respond to \
-         no others"),
+        "the host names of the function app besides its own, such as `[\"keyrelay.contoso.com\"]`: the pages refuse \
+         others"),
     key("rotation", Any, Described("none"),
         "rules for secrets, each a table `[[rotation]]`: see below"),
 ];

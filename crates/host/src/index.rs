@@ -211,7 +211,8 @@ impl IndexUpdates {
     pub(crate) fn note_secret(&self, secret: &SecretOf, change: SecretChange) {
         let kind = match change {
             SecretChange::Newest(_) => 0,
-            SecretChange::Rule(_) => 1,
+            SecretChange::Announced(_) => 1,
+            SecretChange::Rule(_) => 2,
         };
         let (vault, name) = secret.clone();
         let update = SecretUpdate {
@@ -239,6 +240,11 @@ impl IndexUpdates {
             change,
         };
         lock(&self.waiting).insert(key, update);
+    }
+
+    /// Whether something was noted of an app. What was noted of secrets alone can wait.
+    pub(crate) fn has_app_updates(&self) -> bool {
+        !lock(&self.waiting).is_empty()
     }
 
     /// Writes what was noted. What cannot be written is kept for the next time, and an event finds

@@ -172,7 +172,7 @@ impl Fleet {
         let last = last_runs(store, runs_since).await?;
         let now = store.now();
         for of_secret in secrets {
-            let uses = state::uses_of(of_secret, &pending, &last, now);
+            let uses = state::uses_of(of_secret, &pending, &last, runs_since, now);
             fleet.uses.extend(uses);
         }
         for hold in Holds::new(store.clone()).list().await? {
@@ -202,8 +202,7 @@ impl Fleet {
                 && it.secret.eq_ignore_ascii_case(&hold.secret)
         };
         for it in self.uses.iter_mut().filter(is_of) {
-            it.state = State::NotWatched;
-            it.reason = hold.note();
+            it.mark_unwatched(&hold.note());
         }
     }
 

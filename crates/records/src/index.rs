@@ -250,9 +250,10 @@ impl NewestVersion {
         })
     }
 
-    /// The version that an event announces.
-    pub fn announced(event: &Event) -> Option<Self> {
-        let is_new = event.occurrence == Occurrence::NewVersionCreated;
+    /// The version that an event announces, if it is valid, `now` in seconds since 1970.
+    pub fn announced(event: &Event, now: u64) -> Option<Self> {
+        let is_valid = event.not_before.is_none_or(|not_before| not_before <= now);
+        let is_new = event.occurrence == Occurrence::NewVersionCreated && is_valid;
         let version = event.version.as_ref().filter(|_| is_new)?;
         Some(Self {
             version: version.as_str().to_owned(),

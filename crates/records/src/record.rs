@@ -184,7 +184,9 @@ impl Run {
             Cause::Pending => {
                 !self.is_recheck || self.has_changed_something() || outcomes.all(Outcome::is_final)
             }
-            Cause::Drift => outcomes.any(|outcome| outcome.verdict != Verdict::Unchanged),
+            Cause::Drift => {
+                outcomes.any(|it| !matches!(it.verdict, Verdict::Unchanged | Verdict::Notice))
+            }
         }
     }
 

@@ -99,7 +99,7 @@ async fn a_write_on_a_dropped_connection_may_have_happened() {
 #[tokio::test]
 async fn a_write_without_a_response_may_have_happened() {
     let fake = Fake::start([Reply::Never]).await;
-    let call = within(Duration::from_millis(300));
+    let call = within(Duration::from_millis(900));
     let manager = fake.resource_manager();
     let error = manager
         .write_settings(&orders(), &settings(), &call)

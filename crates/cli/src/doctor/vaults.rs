@@ -161,6 +161,9 @@ fn names(environment: &Environment, apps: &[App]) -> BTreeSet<String> {
     let configured = &environment.config.vaults;
     let references = apps.iter().flat_map(|app| &app.references);
     let referenced = references.filter_map(|it| it.vault_name.as_deref());
+    // Who writes an app's settings chooses the text, and it becomes a part of commands to copy.
+    let is_name = |vault: &&str| vault.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    let referenced = referenced.filter(is_name);
     let is_allowed = |vault: &&str| {
         configured.is_empty() || configured.iter().any(|it| it.eq_ignore_ascii_case(vault))
     };

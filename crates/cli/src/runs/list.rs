@@ -20,8 +20,9 @@ use crate::store_option::StoreOption;
 
 /// List runs, newest first
 ///
-/// Of each run: its id, which begins with its start time (UTC), the event and the duration; the verdict with
-/// its evidence, or the number of apps with each verdict, the app and the cause; and the message of an error.
+/// Each run has two lines. The first has its id, which begins with the start time (UTC), the event and the
+/// duration. The second has the verdict with its evidence, or the number of apps with each verdict, the app and
+/// the cause. A third one has the message of an error. The numbers of all runs come last.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct List {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use keyrelay_azure::{
@@ -74,16 +74,20 @@ pub(super) async fn compare(fleet: &mut Fleet) -> anyhow::Result<()> {
             Some(Err(_)) | None => {}
         }
     }
-    for (app, error) in found
+    let failed = found
         .iter()
-        .filter_map(|(app, it)| Some((app, it.as_ref().err()?)))
-    {
-        if !error.is_not_found() {
-            out::warning(&format!(
-                "{app} is shown as the store has it: {}",
-                error.explanation()
-            ));
-        }
+        .filter_map(|(app, it)| Some((app, it.as_ref().err()?)));
+    let failed: Vec<_> = failed.filter(|(_, error)| !error.is_not_found()).collect();
+    if let Some((app, error)) = failed.first() {
+        let apps = out::counted(failed.len(), "app is", "apps are");
+        let reason = error.explanation();
+        ensure!(
+            failed.len() < all,
+            "no app could be read from Azure; {app}: {reason}"
+        );
+        out::warning(&format!(
+            "{apps} shown as the store has them; {app}: {reason}"
+        ));
     }
     fleet.sort();
     Ok(())
@@ -163,9 +167,7 @@ fn correct(
     }
     let pinned = row.secret_version.as_ref();
     let shown: Option<&SecretVersion> = pinned.or(row.active_version.as_ref());
-    let (Some(shown), true) = (shown, it.state != State::NotWatched) else {
-        return;
-    };
+    let Some(shown) = shown else { return };
     let evidence = match pinned {
         Some(_) => Evidence::Pinned,
         None => Evidence::ActiveVersion,
@@ -174,18 +176,18 @@ fn correct(
     if known != Some(shown.as_str()) {
         it.current = Some(CurrentVersion::new(shown.as_str(), Some(evidence), now));
     }
-    match newest {
-        Some(newest) if newest.version != shown.as_str() => {
+    let Some(newest) = newest else { return };
+    let is_newest = newest.version == shown.as_str();
+    match it.state {
+        // A run has failed, or a person has decided: the version alone changes neither.
+        State::Broken | State::SetBack | State::NotWatched => {}
+        _ if !is_newest => {
             it.state = State::Behind;
             it.behind_since.get_or_insert(newest.created);
-            it.reason = "Azure shows an older version than the newest of the vault".to_owned();
+            it.reason = "Azure shows another version than the newest of the vault".to_owned();
         }
-        Some(_) if matches!(it.state, State::Behind | State::Broken | State::Unproven) => {
-            it.state = State::Fresh;
-            it.behind_since = None;
-            it.reason.clear();
-        }
-        _ => {}
+        State::Behind if !it.is_behind_by_version() => {}
+        _ => it.mark_fresh(now),
     }
 }
 

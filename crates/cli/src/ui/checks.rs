@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use keyrelay_model::AppId;
-use keyrelay_ui::{InstallationChecks, InstallationFinding};
+use keyrelay_ui::{FindingLevel, InstallationChecks, InstallationFinding};
 use tokio::runtime::Handle;
 
 use crate::doctor;
@@ -27,8 +27,14 @@ impl InstallationChecks for DoctorChecks {
             let checks = tokio::task::spawn_blocking(move || {
                 Handle::current().block_on(doctor::findings(folder, site))
             });
-            // A panic leaves no findings, and is in the log.
-            checks.await.unwrap_or_default()
+            checks.await.unwrap_or_else(|_| {
+                vec![InstallationFinding {
+                    level: FindingLevel::Failed,
+                    what: "doctor".to_owned(),
+                    message: "a panic occurred in the checks: please report this".to_owned(),
+                    fix: None,
+                }]
+            })
         }
         .boxed()
     }

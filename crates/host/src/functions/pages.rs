@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderName, HeaderValue, Request, Uri, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Uri, header};
 use axum::response::Response;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -23,6 +23,8 @@ use keyrelay_store::Store;
 use keyrelay_ui::{AccessControl, AppServiceAuthentication, CsrfKey, Installation, Sources};
 use serde_json::{Map, Value, json};
 use tokio::sync::{OnceCell, Semaphore};
+
+use super::invocation::read_body;
 
 /// The path at which the Functions host serves them: its prefix, and the route of `Ui/function.json`.
 const PATH: &str = "/api/ui";
@@ -36,8 +38,11 @@ const AT_ONCE: usize = 4;
 /// Longest wait for that.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Largest response, in bytes: an export of evidence. The Functions host allows 100 MB.
-const LARGEST: usize = 64 << 20;
+/// Longest time for a page. An action takes the time that it needs.
+const ONE_PAGE: Duration = Duration::from_secs(60);
+
+/// Largest response, in bytes: an export of evidence. It is in memory three times, and the smallest instance has 512 MB.
+const LARGEST: usize = 8 << 20;
 
 /// The pages in a function app.
 #[derive(Debug)]
@@ -81,14 +86,16 @@ impl Pages {
     }
 
     /// Responds to the request in an invocation, with the body of the response to the Functions host.
-    pub(crate) async fn respond(&self, store: &Store, invocation: &Value) -> Value {
-        let Some(request) = request_of(invocation) else {
-            return plain(400, "The request cannot be read.");
-        };
+    pub(crate) async fn respond(&self, store: &Store, body: Body) -> Value {
         let permit = tokio::time::timeout(PATIENCE, self.at_once.acquire()).await;
         // The semaphore is never closed.
         let Ok(Ok(_permit)) = permit else {
             return plain(503, "Too many pages are requested at once: try again.");
+        };
+        let body = read_body(body).await.ok();
+        let invocation = body.and_then(|body| serde_json::from_slice(&body).ok());
+        let Some(request) = invocation.as_ref().and_then(request_of) else {
+            return plain(400, "The request cannot be read.");
         };
         let router = match self.router.get_or_try_init(|| self.make(store)).await {
             Ok(router) => router,
@@ -101,11 +108,15 @@ impl Pages {
                 );
             }
         };
-        let response: Result<Response, Infallible> =
-            TowerToHyperService::new(router.clone()).call(request).await;
-        match response {
-            Ok(response) => output_of(response).await,
-            Err(never) => match never {},
+        let is_page = request.method() == Method::GET;
+        let responding = respond_to(router, request);
+        match is_page {
+            true => tokio::time::timeout(ONE_PAGE, responding)
+                .await
+                .unwrap_or_else(|_| {
+                    plain(503, "The page takes too long: narrow it with a filter.")
+                }),
+            false => responding.await,
         }
     }
 
@@ -123,6 +134,15 @@ impl Pages {
         };
         let sources = Arc::new(Sources::new(store.clone(), installation));
         Ok(Router::new().nest(PATH, keyrelay_ui::router(sources, access)))
+    }
+}
+
+async fn respond_to(router: &Router, request: Request<Body>) -> Value {
+    let response: Result<Response, Infallible> =
+        TowerToHyperService::new(router.clone()).call(request).await;
+    match response {
+        Ok(response) => output_of(response).await,
+        Err(never) => match never {},
     }
 }
 
@@ -170,7 +190,7 @@ fn target(sent: &str) -> String {
 async fn output_of(response: Response) -> Value {
     let (parts, body) = response.into_parts();
     let Ok(body) = to_bytes(body, LARGEST).await else {
-        return plain(500, "The page is too large.");
+        return plain(500, "The page is too large: narrow it with a filter.");
     };
     let headers = parts.headers.iter().filter_map(|(name, value)| {
         // The Functions host frames the body.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use keyrelay_records::{Outcome, Run};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::SetOnce;
 use tracing::Instrument as _;
 
@@ -98,14 +98,11 @@ async fn reconcile(State(services): State<Ready>, headers: HeaderMap) -> Invocat
 /// One invocation of the function `Ui`: a request for a page. It is as if there were none, unless the pages are on.
 async fn page(State(services): State<Ready>, body: Body) -> Response {
     let services = Arc::clone(services.wait().await);
-    let invocation = invocation::read_body(body).await;
-    let invocation = invocation.map(|body| serde_json::from_slice::<Value>(&body));
     // An action does not stop halfway because the browser has gone.
     let responding = tokio::spawn(async move {
-        match (&services.pages, invocation) {
-            (None, _) => pages::plain(404, "There is no such page."),
-            (Some(pages), Ok(Ok(invocation))) => pages.respond(&services.store, &invocation).await,
-            (Some(_), _) => pages::plain(400, "The request cannot be read."),
+        match &services.pages {
+            None => pages::plain(404, "There is no such page."),
+            Some(pages) => pages.respond(&services.store, body).await,
         }
     });
     let body = responding
@@ -120,7 +117,7 @@ async fn page(State(services): State<Ready>, body: Body) -> Response {
 
 async fn unknown_function(Path(function): Path<String>) -> Response {
     let message = format!(
-        "there is no function `{function}`: the folders of functions must be called SecretEvent \
+        "there is no function `{function}`: the folders of functions must be called SecretEvent, \
          Reconcile and Ui"
     );
     tracing::error!("{message}");

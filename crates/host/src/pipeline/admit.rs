@@ -79,12 +79,11 @@ pub(crate) async fn admit<'a>(
 /// Notes the newest version for the index: that of the vault's list, or else that of the event.
 fn note_newest(services: &Services, event: &Event, versions: &Versions) {
     let now = u64::try_from(services.now().as_second()).unwrap_or_default();
-    let newest = match versions.is_empty() {
-        true => NewestVersion::announced(event),
-        false => NewestVersion::of(versions, now),
+    let change = match versions.is_empty() {
+        true => NewestVersion::announced(event, now).map(SecretChange::Announced),
+        false => NewestVersion::of(versions, now).map(SecretChange::Newest),
     };
-    if let Some(newest) = newest {
-        let change = SecretChange::Newest(newest);
+    if let Some(change) = change {
         services.index.note_secret(&secret_of(event), change);
     }
 }

@@ -169,7 +169,7 @@ async fn run_in_span(
         .map(AzureRequest::from)
         .collect();
     run.duration_ms = milliseconds(began.elapsed());
-    if !run.is_recheck {
+    if !run.is_recheck && services.index.has_app_updates() {
         // The timer writes what its rotations have shown, together.
         let _ = services.index.flush(budget.classification().moment()).await;
     }

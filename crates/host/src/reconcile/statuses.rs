@@ -62,16 +62,13 @@ pub(super) async fn with_slots(
     Some(apps)
 }
 
-/// Longest time for one app. One that takes longer is left to events, so that it keeps no others from being
-/// compared.
+/// Longest time for one app, with all attempts. One that takes longer keeps no others from being compared.
 const ONE_APP: Duration = Duration::from_secs(20);
 
 /// The end of a read of one app.
 enum Reading {
     Read(Vec<ReferenceStatus>),
     Failed(AzureError),
-    /// The app does not respond.
-    Stuck,
     /// There was no time for it.
     Late,
 }
@@ -112,11 +109,6 @@ pub(super) async fn statuses(
                 }
             }
             Reading::Late => return None,
-            Reading::Stuck => {
-                unread.insert(app.to_string().to_lowercase());
-                let seconds = ONE_APP.as_secs();
-                summary.problem(format!("{app} is left out: no response within {seconds} s"));
-            }
             Reading::Failed(error) => {
                 if error.retryability() == Retryability::Transient {
                     unread.insert(app.to_string().to_lowercase());
@@ -128,19 +120,19 @@ pub(super) async fn statuses(
     Some(found)
 }
 
-/// Reads the references of one app. A wait for the pace is none for the app.
+/// Reads the references of one app. A wait for the pace is no failure of the app.
 async fn read(azure: &ResourceManager, app: &AppId, deadline: Deadline) -> Reading {
     loop {
         let call = Call::background(deadline.min(Deadline::after(ONE_APP)));
+        let is_pace = |error: &AzureError| {
+            let is_throttled = error.response().is_some_and(|it| it.status == 429);
+            is_throttled || error.is_deadline_exceeded()
+        };
         match azure.reference_statuses(app, &call).await {
             Ok(rows) => return Reading::Read(rows),
             Err(_) if deadline.has_passed() => return Reading::Late,
-            Err(error) if error.is_deadline_exceeded() => {
-                let was_sent = call.log.records().iter().any(|it| it.attempts > 0);
-                if was_sent {
-                    return Reading::Stuck;
-                }
-                // A token that would come too late is refused at once.
+            // A token that would come too late is refused at once.
+            Err(error) if is_pace(&error) => {
                 tokio::time::sleep_until(call.deadline.moment()).await;
             }
             Err(error) => return Reading::Failed(error),

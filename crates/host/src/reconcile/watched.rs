@@ -1,4 +1,4 @@
-//! The secrets and apps that are watched: whose events change something.
+//! The rules for secrets and apps: whether their events are handled, and whether they change an app.
 
 use keyrelay_config::{Mode, Route, route};
 use keyrelay_model::AppId;
@@ -34,7 +34,7 @@ pub(super) fn watched_route<'a>(
     Some(route).filter(|route| is_allowed && route.mode != Mode::Off)
 }
 
-/// What the rules say of a secret, for the index, where `status` and the pages find it.
+/// The rule of a secret, for the index, where `status` and the pages find it.
 pub(super) fn indexed_rule(
     pass: &Pass<'_>,
     comparison: &Comparison,

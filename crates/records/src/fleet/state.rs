@@ -16,6 +16,10 @@ const BROKEN: [&str; 3] = ["failed", "refused", "rolled back"];
 /// comes 30 days before.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// The reasons for which an app is behind, if nothing is pending.
+const OTHER_APPS: &str = "other apps have a newer version";
+const VAULT: &str = "the vault has a newer version";
+
 /// Age of a version from which an app without it is behind, although nothing else tells that: its event has
 /// been handled by then, and the comparison, once an hour, has noted what the apps have.
 const MISSED_AFTER: Duration = Duration::from_hours(2);
@@ -25,6 +29,7 @@ pub(super) fn uses_of(
     of_secret: OfSecret,
     pending: &HashMap<UseKey, PendingRotation>,
     last: &HashMap<UseKey, LastRun>,
+    runs_since: Timestamp,
     now: Timestamp,
 ) -> Vec<Use> {
     let OfSecret {
@@ -56,9 +61,7 @@ pub(super) fn uses_of(
         let broken = last
             .get(&key)
             .filter(|run| BROKEN.contains(&run.verdict) && handled.is_none_or(|at| at < run.at));
-        let (state, behind_since, reason) = if let Some(reason) = unwatched(&rule, &key.1) {
-            (State::NotWatched, None, reason)
-        } else if let Some(work) = pending.get(&key) {
+        let (state, behind_since, reason) = if let Some(work) = pending.get(&key) {
             (State::Behind, Some(work.since), work.reason.clone())
         } else if let Some(run) = broken {
             (State::Broken, Some(run.at), run.message.clone())
@@ -66,13 +69,13 @@ pub(super) fn uses_of(
             let reason = format!("a person has set it back to version {version}");
             (State::SetBack, None, reason)
         } else if !is_newest {
-            let reason = "other apps have a newer version".to_owned();
+            let reason = OTHER_APPS.to_owned();
             (State::Behind, first_with_it, reason)
-        } else if let Some(newest) = of_vault
-            .as_ref()
-            .filter(|newest| has_missed(newest, app.current.as_ref(), last.get(&key), now))
-        {
-            let reason = "the vault has a newer version".to_owned();
+        } else if let Some(newest) = of_vault.as_ref().filter(|newest| {
+            newest.created >= runs_since
+                && has_missed(newest, app.current.as_ref(), last.get(&key), now)
+        }) {
+            let reason = VAULT.to_owned();
             (State::Behind, Some(newest.created), reason)
         } else if let Some(reason) = &expiry {
             (State::Expiring, None, reason.clone())
@@ -86,19 +89,58 @@ pub(super) fn uses_of(
                 Some(_) => (State::Fresh, None, String::new()),
             }
         };
-        uses.extend(app.references.into_iter().map(|reference| Use {
-            vault: vault.clone(),
-            secret: secret.clone(),
-            app: app.id.clone(),
-            reference,
-            state,
-            current: app.current.clone(),
-            newest: of_vault.clone(),
-            behind_since,
-            reason: reason.clone(),
+        let why_not = unwatched(&rule, &key.1);
+        uses.extend(app.references.into_iter().map(|reference| {
+            let mut it = Use {
+                vault: vault.clone(),
+                secret: secret.clone(),
+                app: app.id.clone(),
+                reference,
+                state,
+                current: app.current.clone(),
+                newest: of_vault.clone(),
+                behind_since,
+                reason: reason.clone(),
+            };
+            if let Some(why_not) = &why_not {
+                it.mark_unwatched(why_not);
+            }
+            it
         }));
     }
     uses
+}
+
+impl Use {
+    /// Whether it is behind because of its version alone: no work is pending.
+    pub fn is_behind_by_version(&self) -> bool {
+        self.state == State::Behind && [OTHER_APPS, VAULT].contains(&self.reason.as_str())
+    }
+
+    /// Marks a use for which nothing is done. What needs attention keeps its state, and tells the reason.
+    pub(super) fn mark_unwatched(&mut self, why_not: &str) {
+        match self.state {
+            State::Broken | State::Behind | State::SetBack => {
+                self.reason = format!("{}; not watched: {why_not}", self.reason);
+            }
+            State::Expiring | State::Unproven | State::NotWatched | State::Fresh => {
+                self.state = State::NotWatched;
+                self.reason = why_not.to_owned();
+            }
+        }
+    }
+
+    /// Marks a use that is as it should be, by the expiry of the newest version.
+    pub fn mark_fresh(&mut self, now: Timestamp) {
+        let expires = self.newest.as_ref().and_then(|newest| newest.expires);
+        let expiry = expires.and_then(|expires| expiry(expires, now));
+        self.state = match expiry {
+            Some(_) => State::Expiring,
+            None => State::Fresh,
+        };
+        self.behind_since = None;
+        self.reason = expiry.unwrap_or_default();
+    }
 }
 
 /// The reason why events of the secret change nothing in an app, whose id is in lower case. None: they do.
@@ -108,15 +150,16 @@ fn unwatched(rule: &IndexedRule, app: &str) -> Option<String> {
     rule.unwatched.clone().or(others)
 }
 
-/// Whether an app lacks the newest version of its vault, and nothing is known to have been done about it. A
-/// policy may have decided to change nothing.
+/// Whether an app lacks the newest version of its vault, and nothing is known to have been done about it since the
+/// version exists. A policy may have decided to change nothing; the app may have a version that was disabled since.
 fn has_missed(
     newest: &NewestVersion,
     current: Option<&CurrentVersion>,
     last: Option<&LastRun>,
     now: Timestamp,
 ) -> bool {
-    let is_other = current.is_some_and(|current| current.version != newest.version);
+    let is_other = current
+        .is_some_and(|current| current.version != newest.version && current.at < newest.created);
     let is_old = newest
         .created
         .checked_add(MISSED_AFTER)
@@ -190,7 +233,7 @@ mod tests {
             rule: IndexedRule::default(),
             apps,
         };
-        let uses = uses_of(of_secret, &HashMap::new(), last, at(10));
+        let uses = uses_of(of_secret, &HashMap::new(), last, at(0), at(10));
         let since = |time: Timestamp| (time.as_second() - at(0).as_second()) / 3_600;
         uses.into_iter()
             .map(|it| (it.state, it.behind_since.map(since)))
@@ -260,6 +303,11 @@ mod tests {
         assert_eq!(
             states_with(newest(7, None), apps(), &HashMap::new()),
             behind
+        );
+        // Runs of that time are not known.
+        assert_eq!(
+            states_with(newest(-1, None), apps(), &HashMap::new()),
+            [(State::Fresh, None)]
         );
         // Its event is being handled.
         let fresh = [(State::Fresh, None)];

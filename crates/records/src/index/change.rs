@@ -40,8 +40,10 @@ pub struct SecretUpdate {
 /// What has become known of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretChange {
-    /// Its newest version.
+    /// Its newest version, as the vault lists it.
     Newest(NewestVersion),
+    /// The version that an event announces: the newest one, unless a newer one is known.
+    Announced(NewestVersion),
     /// What the rules of the installation say.
     Rule(IndexedRule),
 }

@@ -18,6 +18,9 @@ const AT_ONCE: usize = 8;
 trait Object: Serialize + DeserializeOwned + Default {
     /// The same object, made again by the sweep that began at this time.
     fn made_again(self, began: Timestamp) -> Self;
+
+    /// Whether the sweep that began at this time has made it again.
+    fn is_made_again_since(&self, began: Timestamp) -> bool;
 }
 
 impl Object for IndexShard {
@@ -27,6 +30,10 @@ impl Object for IndexShard {
             ..self
         }
     }
+
+    fn is_made_again_since(&self, began: Timestamp) -> bool {
+        self.made_again == Some(began)
+    }
 }
 
 impl Object for IndexPart {
@@ -35,6 +42,10 @@ impl Object for IndexPart {
             made_again: Some(began),
             ..self
         }
+    }
+
+    fn is_made_again_since(&self, began: Timestamp) -> bool {
+        self.made_again == Some(began)
     }
 }
 
@@ -73,7 +84,13 @@ impl Index {
     ) -> Result<Option<T>, StoreError> {
         let empty = T::default().made_again(began);
         let (written, reason) = match self.get::<T>(key).await? {
-            Stored::Present(_, object) => return Ok(Some(object)),
+            Stored::Present(_, object) => {
+                if object.is_made_again_since(began) {
+                    // By an earlier part of this sweep, which did not come to its end.
+                    repaired.push(format!("{key}: it was lost before"));
+                }
+                return Ok(Some(object));
+            }
             Stored::Missing => (self.0.create(key, &empty).await, "it is missing".to_owned()),
             Stored::Unreadable(version, reason) => {
                 (self.0.replace(key, &empty, &version).await, reason)

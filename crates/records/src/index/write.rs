@@ -140,6 +140,12 @@ impl Index {
         for change in &changes.secret {
             match change {
                 SecretChange::Newest(newest) => secret.newest = Some(newest.clone()),
+                SecretChange::Announced(newest) => {
+                    let known = secret.newest.as_ref();
+                    if known.is_none_or(|known| known.created < newest.created) {
+                        secret.newest = Some(newest.clone());
+                    }
+                }
                 SecretChange::Rule(rule) => secret.rule = rule.clone(),
             }
         }

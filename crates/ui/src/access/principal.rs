@@ -34,8 +34,8 @@ const IDS: [&str; 2] = [
     "oid",
 ];
 
-/// The claims with the name of the user, the best one first.
-const NAMES: [&str; 3] = ["preferred_username", "upn", "name"];
+/// The claims with a name of the user that is unique in the tenant.
+const NAMES: [&str; 2] = ["preferred_username", "upn"];
 
 /// Authentication by App Service. The roles are `reader` and `operator`.
 #[derive(Debug)]
@@ -107,7 +107,9 @@ fn user_of(header: &[u8]) -> Result<User, &'static str> {
         found.find(|value| !value.is_empty())
     };
     let id = first(&IDS).ok_or("The sign-in does not name the user's object id.")?;
-    let names = [&NAMES[..], &[&principal.name_typ]].concat();
+    // A display name is not unique, and the user can change it.
+    let with_id = |name: String| format!("{name} ({id})");
+    let name = first(&NAMES).or_else(|| first(&["name", &principal.name_typ]).map(with_id));
     let is_role = |claim: &&Claim| {
         ROLES.contains(&claim.typ.as_str())
             || (!principal.role_typ.is_empty() && claim.typ == principal.role_typ)
@@ -124,7 +126,7 @@ fn user_of(header: &[u8]) -> Result<User, &'static str> {
         );
     };
     Ok(User {
-        name: first(&names).unwrap_or_else(|| id.clone()),
+        name: name.unwrap_or_else(|| id.clone()),
         role,
         session: id,
     })

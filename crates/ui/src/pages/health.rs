@@ -15,7 +15,7 @@ const LINES: usize = 5;
 
 pub(crate) async fn show(Extension(visit): Extension<Visit>) -> Response {
     let content = match visit.sources.checks().map(Checks::last) {
-        None => empty("Nothing is checked here: start the pages with the option --doctor."),
+        None => empty("Nothing is checked here: `keyrelay ui --doctor` has the checks."),
         Some(None) => empty("The installation is being checked: this takes up to two minutes."),
         Some(Some(checked)) => findings(&checked, visit.sources.now()),
     };

@@ -47,7 +47,7 @@ pub(crate) fn description(
                 @if !rule.apps.is_empty() { (field("Apps", format!("{} that the rule names", rule.apps.len()))) }
             }
         }
-        p.dim { "From keyrelay.toml beside the policies. App settings that override it are not known here." }
+        p.dim { "From keyrelay.toml beside the policies. App settings that override it are known only in the function app." }
     }
 }
 
