@@ -117,7 +117,7 @@ resource "azurerm_function_app_flex_consumption" "this" {
   runtime_name    = "custom"
   runtime_version = "1.0"
 
-  # The smallest size: keyrelay uses about 12 MB.
+  # The smallest size: keyrelay uses some 14 MB at rest.
   instance_memory_in_mb  = 512
   maximum_instance_count = 40
 
