@@ -136,7 +136,7 @@ impl Resubmit {
                 PATIENCE.as_secs() / 60
             );
         };
-        show::print(&new, self.json, false)?;
+        show::print(&new, self.json, show::Details::default())?;
         ensure!(
             !new.verdict().is_error(),
             "the event was handled again, and run {} is {}",

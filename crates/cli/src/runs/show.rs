@@ -17,7 +17,8 @@ use crate::store_option::StoreOption;
 
 /// Show all details of a run
 ///
-/// Rotations that failed come first. The ids of requests are those that Azure support asks for: x-ms-request-id and
+/// Rotations that failed come first. A run with more than three apps has a line for each of the first 15, so that it
+/// fits on a screen: `--all` shows the details of all. The ids of requests are those that Azure support asks for: x-ms-request-id and
 /// x-ms-correlation-request-id.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
@@ -30,6 +31,9 @@ pub(super) struct Show {
     /// Show each request to Azure, with its ids
     #[arg(long)]
     requests: bool,
+    /// Show the details of all apps
+    #[arg(long)]
+    all: bool,
     /// Print the record, as JSON
     #[arg(long)]
     json: bool,
@@ -48,18 +52,37 @@ impl Show {
         let id = self.run.find(&store).await?;
         let run = History::new(store.clone()).read(&id).await;
         let run = run.map_err(|error| failed("show the run from", &store, error))?;
-        print(&run, self.json, self.requests)
+        let details = Details {
+            requests: self.requests,
+            all: self.all || self.requests,
+        };
+        print(&run, self.json, details)
     }
 }
 
-/// Prints all details of a run.
-pub(super) fn print(run: &Run, json: bool, requests: bool) -> anyhow::Result<()> {
+/// The number of apps with all details, unless those of all are shown.
+const DETAILED: usize = 3;
+
+/// The number of apps with a line, unless the details of all are shown.
+const LISTED: usize = 15;
+
+/// The details of a run that are shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Details {
+    /// Each request, with its ids.
+    pub(super) requests: bool,
+    /// The details of each app, however many there are.
+    pub(super) all: bool,
+}
+
+/// Prints the details of a run.
+pub(super) fn print(run: &Run, json: bool, details: Details) -> anyhow::Result<()> {
     let lines = match json {
         true => out::indented(&serde_json::to_value(run)?)
             .lines()
             .map(str::to_owned)
             .collect(),
-        false => of_run(run, requests),
+        false => of_run(run, details),
     };
     for line in lines {
         if out::data(&line).is_err() {
@@ -96,7 +119,8 @@ impl Page {
     }
 }
 
-fn of_run(run: &Run, requests: bool) -> Vec<String> {
+fn of_run(run: &Run, details: Details) -> Vec<String> {
+    let Details { requests, all } = details;
     let mut page = Page(Vec::new());
     page.field("run", &run.id);
     page.field("verdict", run.headline());
@@ -114,12 +138,8 @@ fn of_run(run: &Run, requests: bool) -> Vec<String> {
         Some(event) => of_event(&mut page, event),
         None => page.field("event", "none"),
     }
-    page.optional(
-        "policy",
-        run.policy
-            .as_ref()
-            .map(|policy| format!("{}, digest {}", policy.name, policy.digest)),
-    );
+    page.optional("policy", run.policy.as_ref().map(|policy| &policy.name));
+    page.optional("  digest", run.policy.as_ref().map(|policy| &policy.digest));
     page.optional(
         "mode",
         run.mode.map(|mode| format!("{mode:?}").to_lowercase()),
@@ -134,12 +154,36 @@ fn of_run(run: &Run, requests: bool) -> Vec<String> {
     let mut rotations: Vec<&RotationRecord> = run.rotations.iter().collect();
     // Stable: those with the same verdict keep their order.
     rotations.sort_by_key(|it| std::cmp::Reverse(it.outcome.verdict.weight()));
+    if rotations.len() > DETAILED && !all {
+        page.0.push(String::new());
+        page.0
+            .extend(rotations.iter().take(LISTED).map(|it| in_a_line(it)));
+        let more = match rotations.len().saturating_sub(LISTED) {
+            0 => String::new(),
+            more => format!("{more} more; "),
+        };
+        page.0
+            .push(format!("{more}`--all` shows the details of all apps"));
+        return page.0;
+    }
     for rotation in rotations {
         page.0.push(String::new());
         page.0.push(app_name(&rotation.app));
         of_rotation(&mut page, rotation, requests);
     }
     page.0
+}
+
+/// A rotation in a line of 80 columns: verdict, app and message.
+fn in_a_line(rotation: &RotationRecord) -> String {
+    let outcome = &rotation.outcome;
+    let message = outcome.message.lines().next().unwrap_or_default();
+    let line = format!(
+        "{:11} {} {message}",
+        outcome.verdict.as_str(),
+        out::cell(&app_name(&rotation.app), 24)
+    );
+    out::start(&line, 80)
 }
 
 /// Lists requests, or tells how many there were.

@@ -30,6 +30,7 @@ async fn check(window: Window, colours: Colours, pictures: &str) {
     let hold = format!("/act/hold?vault={VAULT}&secret=sql");
     let pages = [
         ("overview", "/"),
+        ("health", "/health"),
         ("fleet", "/fleet"),
         ("nothing", "/fleet?secret=%3C"),
         ("secret", &format!("/secrets/{VAULT}/sql")),

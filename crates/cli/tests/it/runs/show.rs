@@ -77,7 +77,8 @@ async fn shows_everything_of_a_run() {
         "0c7751761b5a4ca09f3deec5fba4af83",
         "2026-10-31T05:32:19Z",
         "2027-10-31T05:32:19Z",
-        "alternate, digest d1ge57",
+        "alternate",
+        "d1ge57",
         "monitor",
         "invocation-1",
         "instance-7",
@@ -186,4 +187,55 @@ async fn an_ambiguous_beginning_is_refused_and_names_runs() {
     }
     let done = folder.run(&["show", "20261101T11"]).await;
     assert!(done.output.contains(runs[1].id.as_str()), "{}", done.errors);
+}
+
+#[tokio::test]
+async fn three_hundred_apps_fit_a_screen_worst_first() {
+    let folder = WorkingFolder::new();
+    let names: Vec<String> = (0..300)
+        .map(|number| format!("a-shop-with-a-long-name-{number}"))
+        .collect();
+    let failed = Verdict::Failed(keyrelay_model::Retryability::Permanent);
+    let apps = names.iter().enumerate().map(|(number, name)| match number {
+        250 => (
+            name.as_str(),
+            failed,
+            "Azure refused it, with a reason that is longer than the rest of the line",
+        ),
+        _ => (name.as_str(), Verdict::Verified, "it has the version"),
+    });
+    let apps: Vec<_> = apps.collect();
+    let many = run("2026-11-02T10:00:00Z", "contoso-kv/sql", &apps);
+    folder.keep([&many]).await;
+    let done = folder.run(&["show", "latest"]).await;
+    assert_eq!(done.code, Some(0), "{}", done.errors);
+    let lines: Vec<&str> = done.output.lines().collect();
+    assert!(lines.len() <= 40, "{} lines", lines.len());
+    assert!(
+        lines.iter().all(|line| line.chars().count() <= 80),
+        "{}",
+        done.output
+    );
+    assert!(
+        done.output.contains("1 failed, 299 verified"),
+        "{}",
+        done.output
+    );
+    let first = lines.iter().position(|line| line.is_empty()).unwrap() + 1;
+    assert!(
+        lines[first].starts_with("failed ") && lines[first].contains("Azure refused"),
+        "{}",
+        done.output
+    );
+    assert!(
+        done.output.contains("285 more; `--all` shows"),
+        "{}",
+        done.output
+    );
+    let all = folder.run(&["show", "latest", "--all"]).await;
+    assert!(
+        all.output.contains("a-shop-with-a-long-name-299"),
+        "{}",
+        all.errors
+    );
 }
