@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use keyrelay_model::{SecretName, SecretVersion, VaultHost};
+use keyrelay_model::{SecretName, SecretVersion, VaultHost, VersionAttributes};
 use serde::Deserialize;
 
 use crate::call::Call;
@@ -36,6 +36,19 @@ pub struct SecretVersionInfo {
     pub not_before: Option<u64>,
     /// The time of its expiry.
     pub expires: Option<u64>,
+}
+
+impl SecretVersionInfo {
+    /// The version with its attributes. None: without the time of its creation it cannot be ordered.
+    pub fn with_attributes(self) -> Option<(SecretVersion, VersionAttributes)> {
+        let attributes = VersionAttributes {
+            enabled: self.enabled,
+            created: self.created?,
+            not_before: self.not_before,
+            expires: self.expires,
+        };
+        Some((self.version, attributes))
+    }
 }
 
 impl KeyVault {

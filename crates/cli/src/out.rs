@@ -19,7 +19,7 @@ pub(crate) fn line(text: &str) {
 /// Prints a line with styles. The styles are removed unless standard output is a terminal, and if
 /// `NO_COLOR` is set.
 pub(crate) fn styled_line(text: &str) {
-    if let Err(error) = writeln!(anstream::stdout(), "{text}") {
+    if let Err(error) = styled_data(text) {
         let _ = FAILURE.set(error);
     }
 }

@@ -83,6 +83,11 @@ impl Config {
         self.scope.iter().any(|scope| scope.contains(app))
     }
 
+    /// Whether events of a vault, by its name in lower case, are accepted.
+    pub fn accepts_vault(&self, vault: &str) -> bool {
+        self.vaults.is_empty() || self.vaults.iter().any(|allowed| allowed == vault)
+    }
+
     /// Whether events may be handled for an app: it is in the scope, or a rule names it.
     pub fn may_handle(&self, app: &AppId) -> bool {
         let mut named = self.rules.iter().flat_map(|rule| &rule.apps);

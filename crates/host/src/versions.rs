@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keyrelay_azure::{AzureError, Call, SecretVersionInfo};
-use keyrelay_model::{
-    SecretName, SecretVersion, VaultHost, VersionAttributes, Versions, error_chain,
-};
+use keyrelay_model::{SecretName, VaultHost, Versions, error_chain};
 use tokio::time::Instant;
 
 use crate::services::Services;
@@ -46,7 +44,10 @@ pub(crate) async fn versions(
     let arrived = now.checked_sub(age).unwrap_or(now);
     let fetch = async {
         let versions = services.key_vault.versions(vault, secret, call).await?;
-        let versions = versions.into_iter().filter_map(known_version).collect();
+        let versions = versions
+            .into_iter()
+            .filter_map(SecretVersionInfo::with_attributes);
+        let versions = versions.collect();
         Ok(Arc::new(versions))
     };
     let flight = services
@@ -54,15 +55,4 @@ pub(crate) async fn versions(
         .of(&format!("{vault}/{secret}").to_lowercase());
     let fetched = flight.get_or_fetch(call.deadline, |at| at.moment >= arrived, fetch);
     fetched.await
-}
-
-/// Drops a version of unknown age, because it cannot be ordered.
-fn known_version(info: SecretVersionInfo) -> Option<(SecretVersion, VersionAttributes)> {
-    let attributes = VersionAttributes {
-        enabled: info.enabled,
-        created: info.created?,
-        not_before: info.not_before,
-        expires: info.expires,
-    };
-    Some((info.version, attributes))
 }

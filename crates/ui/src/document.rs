@@ -6,7 +6,8 @@ use keyrelay_records::fleet::{Fleet, State, Use};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::assets::STYLE;
-use crate::page::{self, ago, class_of, short, state_badge, time};
+use crate::page::{self, class_of, short, time};
+use crate::pages::use_list;
 
 /// The fleet as one page of HTML, worst first. It has no link, no script, and nothing from elsewhere.
 pub fn fleet_document(fleet: &Fleet, now: Timestamp) -> String {
@@ -52,27 +53,15 @@ fn row(it: &Use, now: Timestamp) -> Markup {
     let expires = it.newest.as_ref().and_then(|newest| newest.expires);
     html! {
         tr {
-            td {
-                (state_badge(it.state))
-                @if let Some(since) = it.behind_since { br; small { (ago(since, now)) } }
-            }
+            td { (use_list::state(it, now)) }
             td title=(it.app) { (app_name(&it.app)) }
             td title=(it.vault) { (vault) "/" (it.secret) }
-            td {
-                code.break { (it.reference.setting) }
-                @if it.reference.is_connection_string { br; small { "connection string" } }
-            }
+            td { (use_list::setting(it)) }
             td {
                 @match &it.current { Some(current) => (short(&current.version)), None => "–" }
                 @if it.reference.version.is_some() { br; small { "pinned" } }
             }
-            td {
-                @if let Some(current) = &it.current {
-                    (current.evidence.as_deref().unwrap_or("taken by Azure itself"))
-                    br;
-                    small { (time(current.at)) }
-                } @else { "–" }
-            }
+            td { (use_list::evidence(it)) }
             td { @if let Some(expires) = expires { (time(expires)) } @else { "–" } }
             td.remark { (it.reason) }
         }

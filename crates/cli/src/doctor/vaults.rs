@@ -164,12 +164,10 @@ fn names(environment: &Environment, apps: &[App]) -> BTreeSet<String> {
     // Who writes an app's settings chooses the text, and it becomes a part of commands to copy.
     let is_name = |vault: &&str| vault.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let referenced = referenced.filter(is_name);
-    let is_allowed = |vault: &&str| {
-        configured.is_empty() || configured.iter().any(|it| it.eq_ignore_ascii_case(vault))
-    };
+    let referenced = referenced.map(str::to_lowercase);
     let configured = configured.iter().map(|vault| vault.to_lowercase());
     configured
-        .chain(referenced.filter(is_allowed).map(str::to_lowercase))
+        .chain(referenced.filter(|vault| environment.config.accepts_vault(vault)))
         .collect()
 }
 

@@ -10,10 +10,9 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use keyrelay_azure::{
     AzureError, Call, Deadline, KeyVault, Progress, ReferenceStatus, ResourceManager,
+    SecretVersionInfo,
 };
-use keyrelay_model::{
-    AppId, Evidence, SecretName, SecretVersion, VaultHost, VersionAttributes, Versions,
-};
+use keyrelay_model::{AppId, Evidence, SecretName, SecretVersion, VaultHost, Versions};
 use keyrelay_records::NewestVersion;
 use keyrelay_records::fleet::{Fleet, State, Use};
 use keyrelay_records::index::CurrentVersion;
@@ -114,15 +113,9 @@ async fn newest_versions(
         let call = Call::background(Deadline::after(ONE));
         let listed = key_vault.versions(&vault, &name, &call).await;
         let newest = listed.map(|listed| {
-            let known = listed.into_iter().filter_map(|it| {
-                let attributes = VersionAttributes {
-                    enabled: it.enabled,
-                    created: it.created?,
-                    not_before: it.not_before,
-                    expires: it.expires,
-                };
-                Some((it.version, attributes))
-            });
+            let known = listed
+                .into_iter()
+                .filter_map(SecretVersionInfo::with_attributes);
             let versions: Versions = known.collect();
             let now = u64::try_from(Timestamp::now().as_second()).unwrap_or_default();
             NewestVersion::of(&versions, now)

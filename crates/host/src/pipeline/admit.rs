@@ -110,7 +110,7 @@ pub(crate) fn refused_vault(config: &Config, event: &Event) -> Option<Outcome> {
     let message = if event.vault_host.suffix() != config.cloud.vault_suffix {
         let host = &event.vault_host;
         format!("not handled: `{host}` is not a vault of the configured cloud")
-    } else if !config.vaults.is_empty() && !config.vaults.iter().any(|allowed| allowed == vault) {
+    } else if !config.accepts_vault(vault) {
         format!("not handled: `vaults` does not list `{vault}`")
     } else {
         return None;

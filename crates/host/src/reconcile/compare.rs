@@ -158,8 +158,7 @@ async fn compare_lists(
         };
         let apps = apps.into_iter();
         let now = pass.services.now();
-        let is_rebuilding = progress.is_rebuilding;
-        let apps = apps.filter(|app| is_rebuilding || !comparison.is_just_rotated(app, now));
+        let apps = apps.filter(|app| !comparison.leaves_to_work(progress, app, now));
         let apps = apps.map(|app| (app, Vec::new())).collect();
         if !compare_apps(pass, apps, &mut progress.after, comparison, summary).await {
             return false;

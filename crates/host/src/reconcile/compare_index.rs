@@ -136,8 +136,7 @@ async fn compare_shard(
             let is_due = match progress.is_sweep {
                 true => {
                     app.seen < unseen_since
-                        && (progress.is_rebuilding
-                            || !comparison.is_just_rotated(&app.id, pass.services.now()))
+                        && !comparison.leaves_to_work(progress, &app.id, pass.services.now())
                 }
                 false => !is_current(&app),
             };

@@ -101,14 +101,20 @@ impl Comparison {
         })
     }
 
-    /// Whether the work of an app is pending since a few minutes only: the timer reads the app in its
-    /// own time, and notes for the index what it references. Work that stays keeps no app from being
-    /// read.
-    pub(super) fn is_just_rotated(&self, app: &AppId, now: Timestamp) -> bool {
-        self.began_for.get(&app_key(app)).is_some_and(|began| {
-            let since = now.duration_since(*began);
-            !since.is_negative() && since < JUST
-        })
+    /// Whether a sweep leaves an app to its work, which is pending since a few minutes only: the timer reads
+    /// the app in its own time, and notes for the index what it references. Work that stays keeps no app from
+    /// being read, and a sweep that makes lost objects again reads all.
+    pub(super) fn leaves_to_work(
+        &self,
+        progress: &ComparisonProgress,
+        app: &AppId,
+        now: Timestamp,
+    ) -> bool {
+        !progress.is_rebuilding
+            && self.began_for.get(&app_key(app)).is_some_and(|began| {
+                let since = now.duration_since(*began);
+                !since.is_negative() && since < JUST
+            })
     }
 
     /// Whether an app has pending work for a secret. Its objects are read when this is asked first.

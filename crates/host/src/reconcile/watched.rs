@@ -29,9 +29,9 @@ pub(super) fn watched_route<'a>(
     (vault, secret): &SecretOf,
 ) -> Option<Route<'a>> {
     let config = &pass.services.config;
-    let is_allowed = config.vaults.is_empty() || config.vaults.iter().any(|it| it == vault.vault());
-    let route = route(config, &comparison.policies, vault.vault(), secret);
-    Some(route).filter(|route| is_allowed && route.mode != Mode::Off)
+    let vault = vault.vault();
+    let route = route(config, &comparison.policies, vault, secret);
+    Some(route).filter(|route| config.accepts_vault(vault) && route.mode != Mode::Off)
 }
 
 /// The rule of a secret, for the index, where `status` and the pages find it.
@@ -50,9 +50,7 @@ pub(super) fn indexed_rule(
         "the installation has"
     };
     let unwatched = match route.mode {
-        _ if !config.vaults.is_empty() && !config.vaults.iter().any(|it| it == vault) => {
-            Some(format!("`vaults` does not list `{vault}`"))
-        }
+        _ if !config.accepts_vault(vault) => Some(format!("`vaults` does not list `{vault}`")),
         Mode::Off => Some(format!("{by} the mode `off`")),
         Mode::Monitor => Some(format!("{by} the mode `monitor`")),
         Mode::Enforce => None,

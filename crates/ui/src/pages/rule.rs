@@ -24,8 +24,7 @@ pub(crate) fn description(
     let Some(route) = setup.route(vault, secret) else {
         return not_readable(&[]);
     };
-    let is_accepted =
-        config.vaults.is_empty() || config.vaults.iter().any(|allowed| allowed == vault.vault());
+    let is_accepted = config.accepts_vault(vault.vault());
     html! {
         @if !is_accepted {
             (notice("bad", html! { "`vaults` in keyrelay.toml does not list " (vault.vault()) ": its events are refused." }))

@@ -39,6 +39,33 @@ pub(crate) fn table(
     page::table(caption, &columns, rows)
 }
 
+/// The state of a use, and since when it is behind.
+pub(crate) fn state(it: &Use, now: Timestamp) -> Markup {
+    html! {
+        (state_badge(it.state))
+        @if let Some(since) = it.behind_since { br; small { (ago(since, now)) } }
+    }
+}
+
+/// The setting that has the reference.
+pub(crate) fn setting(it: &Use) -> Markup {
+    html! {
+        code.break { (it.reference.setting) }
+        @if it.reference.is_connection_string { br; small { "connection string" } }
+    }
+}
+
+/// The evidence for the version that the app has, and its time.
+pub(crate) fn evidence(it: &Use) -> Markup {
+    html! {
+        @if let Some(current) = &it.current {
+            (current.evidence.as_deref().unwrap_or("taken by Azure itself"))
+            br;
+            small { (time(current.at)) }
+        } @else { "–" }
+    }
+}
+
 /// The reason for a state. The run that it names is a link.
 fn reason(links: &Links, reason: &str) -> Markup {
     let run = reason.strip_prefix("run ").and_then(|rest| {
@@ -58,16 +85,10 @@ fn row(links: &Links, named: Named, it: &Use, now: Timestamp) -> Markup {
     let expires = it.newest.as_ref().and_then(|newest| newest.expires);
     html! {
         tr {
-            td {
-                (state_badge(it.state))
-                @if let Some(since) = it.behind_since { br; small { (ago(since, now)) } }
-            }
+            td { (state(it, now)) }
             @if named != Named::Secret { td { (app_link(links, &it.app)) } }
             @if named != Named::App { td { (secret_link(links, &it.vault, &it.secret)) } }
-            td {
-                code.break { (reference.setting) }
-                @if reference.is_connection_string { br; small { "connection string" } }
-            }
+            td { (setting(it)) }
             td {
                 @match &it.current { Some(current) => (short(&current.version)), None => "–" }
                 br;
@@ -82,13 +103,7 @@ fn row(links: &Links, named: Named, it: &Use, now: Timestamp) -> Markup {
                     }
                 }
             }
-            td {
-                @if let Some(current) = &it.current {
-                    (current.evidence.as_deref().unwrap_or("taken by Azure itself"))
-                    br;
-                    small { (time(current.at)) }
-                } @else { "–" }
-            }
+            td { (evidence(it)) }
             td.remark { (reason(links, &it.reason)) }
         }
     }
