@@ -1,6 +1,6 @@
 //! The store of a function app, read without it: a container of Azurite, or a folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,25 @@ impl Stored {
         let mut keys = self.keys("pending").await;
         keys.retain(|key| !key.starts_with(COMPARISON) && !key.starts_with(SWEEP));
         keys
+    }
+
+    /// The number of events with a rotation of an app that is kept for later: as pending work of the
+    /// app, or as a postponed event that names it.
+    pub(crate) async fn kept_for(&self, app: &str) -> usize {
+        let id_end = format!("/{app}");
+        let names_app = |name: &Value| name.as_str().is_some_and(|id| id.ends_with(&id_end));
+        let works = self.values("pending/apps").await;
+        let works = works
+            .iter()
+            .filter(|(key, _)| key.contains(&format!("/{app}/")));
+        let works = works.flat_map(|(_, pending)| pending["works"].as_array().unwrap());
+        let events = self.values("pending/events").await;
+        let events = events.values().filter(|event| {
+            let mut apps = event["apps"].as_array().into_iter().flatten();
+            apps.any(names_app)
+        });
+        let ids = works.chain(events).map(|entry| &entry["event"]["id"]);
+        ids.map(ToString::to_string).collect::<HashSet<_>>().len()
     }
 
     /// Makes all pending work due now, and ends the claims of instances that were killed.
