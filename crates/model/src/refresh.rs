@@ -70,6 +70,8 @@ pub enum RefreshStep {
     Proven(Evidence),
     /// The reference stays broken.
     Broken,
+    /// No other refresh is allowed, and those that Azure has confirmed are no evidence.
+    Unproven,
 }
 
 impl RefreshTiming {
@@ -150,7 +152,8 @@ impl RefreshProgress {
         match state {
             UnnamedState::Resolved => match self.evidence(timing) {
                 Some(evidence) => after(timing.settled(), age, RefreshStep::Proven(evidence)),
-                None => RefreshStep::Wait(None),
+                // No check can find more than this one.
+                None => after(timing.settled(), age, RefreshStep::Unproven),
             },
             UnnamedState::InProgress => RefreshStep::Wait(None),
             UnnamedState::Broken { has_changed } => {
@@ -291,7 +294,11 @@ mod tests {
         // Three are the limit, and one of them is late enough.
         let once = RefreshStep::Proven(Evidence::RefreshedOnce);
         twice(90, &[-70, -50, 20], resolved, once);
-        twice(90, &[-70, -50, -20], resolved, RefreshStep::Wait(None));
+        twice(90, &[-70, -50, -17], resolved, wait(1));
+        twice(90, &[-70, -50, -18], resolved, RefreshStep::Unproven);
+        twice(62, &[60, -40, -20], resolved, RefreshStep::Unproven);
+        let in_progress = UnnamedState::InProgress;
+        twice(90, &[-70, -50, -20], in_progress, RefreshStep::Wait(None));
     }
 
     #[test]
@@ -340,6 +347,6 @@ mod tests {
             resolved,
             RefreshStep::Proven(Evidence::RefreshedTwice),
         );
-        once(90, &[85, 80, 75], resolved, RefreshStep::Wait(None));
+        once(90, &[85, 80, 75], resolved, RefreshStep::Unproven);
     }
 }

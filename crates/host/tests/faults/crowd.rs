@@ -13,7 +13,7 @@ pub(crate) async fn three_instances() -> Report {
         secrets: 12,
         pins: true,
         instances: 3,
-        configuration: "lease_ms = 10000",
+        configuration: "",
     };
     let rig = Rig::start(plan, |_| {}).await;
     let misbehaviour = Misbehaviour {

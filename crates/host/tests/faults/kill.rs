@@ -179,7 +179,7 @@ fn plan() -> Plan {
         secrets: 2,
         pins: true,
         instances: 1,
-        configuration: "",
+        configuration: "lease_ms = 1000",
     }
 }
 
@@ -298,7 +298,7 @@ pub(crate) async fn at_random() -> Report {
         secrets: 4,
         pins: true,
         instances: 2,
-        configuration: "",
+        configuration: "lease_ms = 2000",
     };
     let rig = Rig::start(plan, |_| {}).await;
     // A linear congruential generator, so that every run has the same points.

@@ -11,7 +11,7 @@ pub(crate) async fn of_the_store() -> Report {
         secrets: 4,
         pins: true,
         instances: 2,
-        configuration: "answer_within_ms = 4000\n",
+        configuration: "answer_within_ms = 4000\nlease_ms = 2000\n",
     };
     let rig = Rig::start(plan, |_| {}).await;
     rig.app.take_store_away().await;

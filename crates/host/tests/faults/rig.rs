@@ -94,11 +94,11 @@ impl Plan {
     /// The text of `keyrelay.toml`.
     fn configuration(&self) -> String {
         let rules = "[[rotation]]\nsecret = \"pin-*\"\npolicy = \"pin\"\n";
-        // The lease of a killed instance expires after a second. A machine that is so busy that a write
-        // takes longer than that breaks the order: scenarios without kills have longer leases.
+        // Longer than a write takes on a busy machine. Scenarios that kill instances have shorter leases,
+        // and fewer apps.
         let lease = match self.configuration.contains("lease_ms") {
             true => "",
-            false => "lease_ms = 1000",
+            false => "lease_ms = 10000",
         };
         format!("{lease}\n{}\n{rules}", self.configuration)
     }

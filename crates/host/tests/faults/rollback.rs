@@ -44,7 +44,7 @@ pub(crate) async fn killed() -> Report {
             secrets: 2,
             pins: true,
             instances: 1,
-            configuration: "",
+            configuration: "lease_ms = 1000",
         },
         |_| {},
     )

@@ -1,6 +1,7 @@
 //! Coalescing: many events for one app cause one change of the app.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use futures::future::join_all;
 use keyrelay_local_azure::{Effect, Fault, Intercept, Moment, ResolveStatus, Service, Then};
@@ -299,4 +300,71 @@ async fn each_rotation_of_a_batch_shows_its_own_reason() {
     assert!(!sql.contains("SecretVersionNotFound"), "{sql}");
     assert!(other.contains("SecretVersionNotFound"), "{other}");
     assert!(!other.contains("AccessToKeyVaultDenied"), "{other}");
+}
+
+#[tokio::test]
+async fn a_refused_write_is_no_refresh_for_the_rest_of_the_batch() {
+    let settings = format!(
+        "PINNED = \"{}\", FOLLOWING = \"{}\"",
+        reference("sql"),
+        reference("other")
+    );
+    let rule = "[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"\n";
+    let setup = Setup::new().site("orders", &settings).configured(rule);
+    let app = setup.start().await;
+    let refused = Fault::new(Service::ResourceManager, Effect::status(400, "BadRequest"));
+    let refused = refused.method("PUT").path("config/appsettings");
+    app.azure.cloud.switch_on(refused);
+    let version = |secret| app.azure.cloud.newest_version(VAULT, secret).unwrap();
+    let events = ["sql", "other"].map(|secret| event(secret, secret, &version(secret)));
+    join_all(events.iter().map(|event| app.invoke(event))).await;
+    assert_eq!(app.requests("POST", "/refresh"), 1, "{}", app.log());
+    app.reconcile().await;
+    let verdicts = ["failed", "refreshed"].map(|verdict| count(&app, verdict));
+    assert_eq!(verdicts, [1, 1], "{}", app.log());
+    assert_eq!(app.requests("POST", "/refresh"), 2, "{}", app.log());
+}
+
+#[tokio::test]
+async fn a_write_that_is_not_sent_is_no_refresh() {
+    let settings = format!(
+        "PINNED = \"{}\", FOLLOWING = \"{}\"",
+        reference("sql"),
+        reference("other")
+    );
+    let rule = "answer_within_ms = 4000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"\n";
+    let setup = Setup::new().site("orders", &settings).configured(rule);
+    let app = setup.start().await;
+    let cloud = &app.azure.cloud;
+    // The settings are read again right before the write.
+    let again = Intercept::new(Service::ResourceManager, Moment::Arrived);
+    let again = again.method("POST").path("appsettings/list").nth(2);
+    let interception = cloud.intercept(again, || async {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        Then::Drop
+    });
+    let version = |secret| cloud.newest_version(VAULT, secret).unwrap();
+    let events = ["sql", "other"].map(|secret| event(secret, secret, &version(secret)));
+    join_all(events.iter().map(|event| app.invoke(event))).await;
+    assert_eq!(app.writes(), 0, "{}", app.log());
+    let sent = app.requests("POST", "/refresh");
+    app.until("the release of the lease", |app| {
+        let state = app.app_state("orders");
+        let recorded = &state["refreshes"]["by_secret"]["contoso-kv.vault.azure.net/other"];
+        recorded[version("other")]["refreshes"]
+            .as_array()
+            .is_some_and(|refreshes| refreshes.len() == sent)
+    })
+    .await;
+    app.until("the end of the interception", |_| interception.has_struck())
+        .await;
+    app.make_due();
+    app.reconcile().await;
+    assert!(
+        app.pending().is_empty(),
+        "{:?}\n{}",
+        app.pending(),
+        app.log()
+    );
+    assert_eq!(app.writes(), 1, "{}", app.log());
 }

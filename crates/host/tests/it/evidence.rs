@@ -250,7 +250,7 @@ async fn a_reference_in_a_connection_string_is_refreshed_and_not_patched() {
 }
 
 #[tokio::test]
-async fn a_refresh_of_unknown_fate_counts_and_is_not_repeated_at_once() {
+async fn three_refreshes_of_unknown_fate_are_the_end_and_none_is_repeated_at_once() {
     let app = unpinned().start().await;
     let gateway = Effect::status(504, "GatewayTimeout");
     let fault = Fault::new(Service::ResourceManager, gateway).path("/refresh");
@@ -266,7 +266,11 @@ async fn a_refresh_of_unknown_fate_counts_and_is_not_repeated_at_once() {
         app.reconcile().await;
     }
     assert_eq!(refreshes(&app), 3, "{}", app.log());
-    assert_eq!(app.outcome("orders").0, "pending", "{}", app.log());
+    let (verdict, message) = app.outcome("orders");
+    assert_eq!(verdict, "failed", "{}", app.log());
+    assert!(message.contains("resubmit the run"), "{message}");
+    app.reconcile_all().await;
+    assert_eq!(refreshes(&app), 3, "{}", app.log());
 }
 
 #[tokio::test]

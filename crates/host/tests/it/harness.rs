@@ -168,6 +168,16 @@ impl Harness {
             .collect()
     }
 
+    /// The state of an app in the store. Null: there is none.
+    pub(crate) fn app_state(&self, app: &str) -> Value {
+        let name = format!("{app}.json");
+        let states = files_below(&self.store().join("apps"));
+        let state = states.iter().find(|file| file.ends_with(&name));
+        let text = state.and_then(|file| fs::read_to_string(file).ok());
+        text.and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default()
+    }
+
     /// Makes everything that is pending due now: in the names of the files and in their content.
     pub(crate) fn make_due(&self) {
         for file in files_below(&self.store().join("pending")) {

@@ -110,13 +110,16 @@ async fn patch(
         statuses,
         began: None,
     };
-    let settings = write_until(context, lease, &mut decisions).await?;
+    let written = write_until(context, lease, &mut decisions).await;
     if let Some(began) = decisions.began {
-        match *decisions.has_changed {
-            true => lease.document.accept_refresh(began, context.services.now()),
-            false => lease.document.withdraw_refresh(began),
+        match (*decisions.has_changed, &written) {
+            (true, Ok(_)) => lease.document.accept_refresh(began, context.services.now()),
+            // It may have been carried out: it counts, and is no evidence.
+            (true, Err(_)) => {}
+            (false, _) => lease.document.withdraw_refresh(began),
         }
     }
+    let settings = written?;
     for rotation in rotations.iter_mut() {
         if !matches!(rotation.stage, Stage::Patch) {
             continue;
@@ -186,7 +189,7 @@ impl Goal for Decisions<'_> {
         Ok(())
     }
 
-    fn write_sent(&mut self) {
+    fn may_have_written(&mut self) {
         *self.has_changed = true;
     }
 

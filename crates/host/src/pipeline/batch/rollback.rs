@@ -125,7 +125,7 @@ impl Goal for Restored<'_> {
         Ok(())
     }
 
-    fn write_sent(&mut self) {}
+    fn may_have_written(&mut self) {}
 
     fn note(&mut self, note: &str) {
         self.notes.push_str("; ");

@@ -49,8 +49,9 @@ pub(super) enum Step {
         /// Whether the rows may show the result before that.
         is_visible: bool,
     },
-    /// Azure reports that a reference does not work. The text is the reason, with the fix.
-    Broken(String),
+    /// Azure reports that a reference does not work, or nothing can prove any more that it has the
+    /// version. The text is the reason, with the fix.
+    Failed(String),
 }
 
 /// The proof that an app has a version.
@@ -91,7 +92,7 @@ impl Step {
     pub(super) fn reason(&self) -> &str {
         match self {
             Self::Proven(_) => "",
-            Self::Refresh(reason) | Self::Broken(reason) | Self::Wait { reason, .. } => reason,
+            Self::Refresh(reason) | Self::Failed(reason) | Self::Wait { reason, .. } => reason,
         }
     }
 }
@@ -163,7 +164,11 @@ pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: F
             Step::Proven(proof)
         }
         RefreshStep::Refresh => Step::Refresh(reason),
-        RefreshStep::Broken => Step::Broken(reason),
+        RefreshStep::Broken => Step::Failed(reason),
+        RefreshStep::Unproven => Step::Failed(format!(
+            "{reason}; no other refresh is allowed, and Azure has not confirmed enough of them: \
+             resubmit the run"
+        )),
         RefreshStep::Wait(pause) => Step::Wait {
             reason,
             pause,

@@ -104,7 +104,7 @@ async fn check(verifying: &mut Verifying<'_>, rows: &[ReferenceStatus], pause: D
                 verification: verification.clone(),
                 reason: format!("given up after 24 hours: {}", step.reason()),
             }),
-            Step::Broken(reason) => broken.push(Broken {
+            Step::Failed(reason) => broken.push(Broken {
                 context: Arc::clone(&rotation.context),
                 verification: verification.clone(),
                 reason,

@@ -44,8 +44,8 @@ pub(super) trait Goal: Send {
         lease: &mut Lease<AppState>,
     ) -> impl Future<Output = Result<(), Outcome>> + Send;
 
-    /// Notes that a write was sent. Its result may be unknown.
-    fn write_sent(&mut self);
+    /// Notes that a write was carried out, or may have been: Azure has not refused it.
+    fn may_have_written(&mut self);
 
     /// Notes a remark for operators.
     fn note(&mut self, note: &str);
@@ -141,7 +141,9 @@ impl<G: Goal> Writing<'_, G> {
             concurrent_read,
             response,
         } = writer.replace(&plan.apply_to(settings), &call).await;
-        self.goal.write_sent();
+        if (response.as_ref()).map_or_else(AzureError::may_have_been_written, |_| true) {
+            self.goal.may_have_written();
+        }
         let seen = concurrent_read.as_ref();
         let is_under_way = (response.as_ref()).is_err_and(AzureError::may_take_effect_later);
         let failure = match response {

@@ -276,12 +276,12 @@ fn a_broken_patch_is_believed_once_the_row_has_changed_or_half_a_minute_has_pass
     };
     let denied = "AccessToKeyVaultDenied";
     assert!(
-        matches!(with("Resolved", denied, 0), Step::Broken(reason) if reason.contains("Key Vault Secrets User"))
+        matches!(with("Resolved", denied, 0), Step::Failed(reason) if reason.contains("Key Vault Secrets User"))
     );
     assert_waiting(with(denied, denied, 29), denied);
-    assert!(matches!(with(denied, denied, 30), Step::Broken(_)));
+    assert!(matches!(with(denied, denied, 30), Step::Failed(_)));
     // The vault has announced the version: it may tell the app a little later.
     let missing = "SecretVersionNotFound";
     assert_waiting(with("Resolved", missing, 3), missing);
-    assert!(matches!(with("Resolved", missing, 30), Step::Broken(_)));
+    assert!(matches!(with("Resolved", missing, 30), Step::Failed(_)));
 }
