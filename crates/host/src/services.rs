@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use keyrelay_azure::{KeyVault, LogAnalytics, ResourceManager};
 use keyrelay_config::{Config, OwnApp};
 use keyrelay_model::Versions;
+use keyrelay_records::holds::Hold;
 use keyrelay_records::{History, Pending};
 use keyrelay_store::Store;
 use tokio::sync::{Notify, Semaphore};
@@ -64,6 +65,8 @@ pub struct Services {
     pub(crate) pages: Option<Pages>,
     /// The lists of versions, by vault and secret.
     pub(crate) versions: SingleFlights<String, Arc<Versions>>,
+    /// The holds, by vault and secret.
+    pub(crate) holds: SingleFlights<String, Option<Hold>>,
     /// The sites of the scope, their slots and their references.
     pub(crate) discovery: DiscoveryCache,
     /// One queue for each app: a single writer in this process.

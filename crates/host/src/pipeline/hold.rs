@@ -2,6 +2,7 @@
 //! the mode `monitor`, and what is pending waits.
 
 use jiff::Timestamp;
+use keyrelay_azure::Deadline;
 use keyrelay_model::{Event, error_chain};
 use keyrelay_records::Outcome;
 use keyrelay_records::holds::{FORMAT, Hold, Holds};
@@ -9,17 +10,27 @@ use keyrelay_store::StoreError;
 use tokio::time::Instant;
 
 use crate::services::Services;
+use crate::single_flight::FetchedAt;
 
 /// The hold of an event's secret. None: it is not held. The error is the outcome if the store fails.
 ///
-/// A hold that cannot be read holds as well: it is safe to wait.
+/// A hold that cannot be read holds as well: it is safe to wait. Concurrent callers share a read that
+/// began after all of them had arrived.
 pub(crate) async fn hold_of(
     services: &Services,
     event: &Event,
     until: Instant,
 ) -> Result<Option<Hold>, Outcome> {
     let holds = Holds::new(services.store.clone()).until(until);
-    match holds.find(&event.vault_host, &event.name).await {
+    let arrived = Instant::now();
+    let secret = format!("{}/{}", event.vault_host, event.name).to_lowercase();
+    let flight = services.holds.of(&secret);
+    let find = holds.find(&event.vault_host, &event.name);
+    let is_fresh = |at: &FetchedAt| at.moment >= arrived;
+    match flight
+        .get_or_fetch(Deadline::at(until), is_fresh, find)
+        .await
+    {
         Ok(hold) => Ok(hold),
         Err(error @ StoreError::Unreadable { .. }) => Ok(Some(Hold {
             format: FORMAT,

@@ -96,6 +96,7 @@ pub(super) fn assemble(
         pages: Pages::new(&config, app_root, &compiler, environment),
         runs: Arc::new(Semaphore::new(MAX_RUNS)),
         versions: SingleFlights::default(),
+        holds: SingleFlights::default(),
         discovery: DiscoveryCache::default(),
         app_queues: AppQueues::default(),
         handled_apps: HandledApps::default(),
