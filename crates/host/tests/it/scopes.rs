@@ -42,11 +42,15 @@ fn verified(app: &Harness) -> usize {
 #[tokio::test]
 async fn a_list_of_sites_that_outlasts_a_delivery_goes_on_where_it_was() {
     let app = sites(&SITES)
-        .configured("answer_within_ms = 3000")
+        .configured("answer_within_ms = 8000")
         .with(|options| options.cloud.page_size = 1)
         .start()
         .await;
-    let slow = Effect::Delay { milliseconds: 900 };
+    // Two pages are in time, and the app of the second one has two seconds: one that is cut goes on in
+    // the background.
+    let slow = Effect::Delay {
+        milliseconds: 2_400,
+    };
     app.azure.cloud.switch_on(of_lists(slow));
     app.rotate_and_settle("sql").await;
     // The event is on record, and does not come back.
