@@ -302,16 +302,23 @@ async fn each_rotation_of_a_batch_shows_its_own_reason() {
     assert!(!other.contains("AccessToKeyVaultDenied"), "{other}");
 }
 
-#[tokio::test]
-async fn a_refused_write_is_no_refresh_for_the_rest_of_the_batch() {
+/// An app with one reference that is pinned and one that follows its secret. The lines come before the
+/// rule.
+async fn pinned_and_following(configuration: &str) -> Harness {
     let settings = format!(
         "PINNED = \"{}\", FOLLOWING = \"{}\"",
         reference("sql"),
         reference("other")
     );
     let rule = "[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"\n";
-    let setup = Setup::new().site("orders", &settings).configured(rule);
-    let app = setup.start().await;
+    let setup = Setup::new().site("orders", &settings);
+    let setup = setup.configured(&format!("{configuration}{rule}"));
+    setup.start().await
+}
+
+#[tokio::test]
+async fn a_refused_write_is_no_refresh_for_the_rest_of_the_batch() {
+    let app = pinned_and_following("").await;
     let refused = Fault::new(Service::ResourceManager, Effect::status(400, "BadRequest"));
     let refused = refused.method("PUT").path("config/appsettings");
     app.azure.cloud.switch_on(refused);
@@ -327,14 +334,7 @@ async fn a_refused_write_is_no_refresh_for_the_rest_of_the_batch() {
 
 #[tokio::test]
 async fn a_write_that_is_not_sent_is_no_refresh() {
-    let settings = format!(
-        "PINNED = \"{}\", FOLLOWING = \"{}\"",
-        reference("sql"),
-        reference("other")
-    );
-    let rule = "answer_within_ms = 4000\n[[rotation]]\nsecret = \"sql\"\npolicy = \"pin\"\n";
-    let setup = Setup::new().site("orders", &settings).configured(rule);
-    let app = setup.start().await;
+    let app = pinned_and_following("answer_within_ms = 4000\n").await;
     let cloud = &app.azure.cloud;
     // The settings are read again right before the write.
     let again = Intercept::new(Service::ResourceManager, Moment::Arrived);
