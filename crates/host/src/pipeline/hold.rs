@@ -9,6 +9,7 @@ use keyrelay_records::holds::{FORMAT, Hold, Holds};
 use keyrelay_store::StoreError;
 use tokio::time::Instant;
 
+use crate::index::{secret_key, secret_of};
 use crate::services::Services;
 use crate::single_flight::FetchedAt;
 
@@ -23,8 +24,7 @@ pub(crate) async fn hold_of(
 ) -> Result<Option<Hold>, Outcome> {
     let holds = Holds::new(services.store.clone()).until(until);
     let arrived = Instant::now();
-    let secret = format!("{}/{}", event.vault_host, event.name).to_lowercase();
-    let flight = services.holds.of(&secret);
+    let flight = services.holds.of(&secret_key(&secret_of(event)));
     let find = holds.find(&event.vault_host, &event.name);
     let is_fresh = |at: &FetchedAt| at.moment >= arrived;
     match flight

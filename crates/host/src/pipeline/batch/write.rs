@@ -141,11 +141,12 @@ impl<G: Goal> Writing<'_, G> {
             concurrent_read,
             response,
         } = writer.replace(&plan.apply_to(settings), &call).await;
-        if (response.as_ref()).map_or_else(AzureError::may_have_been_written, |_| true) {
+        let error = response.as_ref().err();
+        if error.is_none_or(AzureError::may_have_been_written) {
             self.goal.may_have_written();
         }
         let seen = concurrent_read.as_ref();
-        let is_under_way = (response.as_ref()).is_err_and(AzureError::may_take_effect_later);
+        let is_under_way = error.is_some_and(AzureError::may_take_effect_later);
         let failure = match response {
             Err(error) => match error.plan_again_after() {
                 Some(pause) if pause < context.call.deadline.remaining() => {
