@@ -13,7 +13,7 @@ pub(crate) async fn run_in_own_process(test: &str, variables: &[(&str, &str)]) {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(30), output)
+    let output = tokio::time::timeout(Duration::from_secs(180), output)
         .await
         .unwrap()
         .unwrap();

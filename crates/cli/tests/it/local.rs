@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use crate::harness::{Done, done, in_time};
 
 /// The time that all processes have to end.
-const END: Duration = Duration::from_secs(5);
+const END: Duration = Duration::from_secs(30);
 
 /// The new value of a rotated secret.
 const VALUE: &str = "planted-value-7";

@@ -284,8 +284,18 @@ impl Webhook {
         assert_eq!(verdicts(), expected, "{}", self.log());
     }
 
+    /// Waits until the comparison that begins at the start has ended: up to ten seconds, and its own
+    /// time. The next is an hour later.
+    pub(crate) async fn until_compared(&self) {
+        self.until_logged("reconciled: ").await;
+    }
+
+    /// How many runs the deliveries have made. Those of the comparison, which begins at the start, are
+    /// left out.
     pub(crate) fn runs(&self) -> usize {
-        files_below(&self.folder.path().join("store/runs")).len()
+        let files = files_below(&self.folder.path().join("store/runs"));
+        let texts = files.iter().map(|file| fs::read_to_string(file).unwrap());
+        texts.filter(|text| !text.contains("\"missed-")).count()
     }
 
     /// Sends a signal, by its name.

@@ -118,7 +118,7 @@ impl Stand {
             .unwrap();
         // Reused connections hide faults, because the client retries on them.
         let http = Client::builder()
-            .timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(60))
             .pool_max_idle_per_host(0)
             .build()
             .unwrap();
@@ -303,7 +303,7 @@ fn is_alive(process: u32) -> bool {
 
 /// The next event, which must arrive before the deadline.
 async fn next<T>(from: &mut mpsc::UnboundedReceiver<T>) -> T {
-    tokio::time::timeout(Duration::from_secs(10), from.recv())
+    tokio::time::timeout(Duration::from_secs(60), from.recv())
         .await
         .unwrap()
         .unwrap()
@@ -311,7 +311,7 @@ async fn next<T>(from: &mut mpsc::UnboundedReceiver<T>) -> T {
 
 /// Polls until the condition holds.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !holds().await {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use crate::site::Site;
 
 /// The time for a browser to start, and for a page to show something.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The pause between two looks at a page.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -97,7 +97,7 @@ pub(crate) fn client() -> Client {
     let none = reqwest::redirect::Policy::none();
     let client = Client::builder().redirect(none).no_proxy();
     client
-        .timeout(std::time::Duration::from_secs(30))
+        .timeout(std::time::Duration::from_secs(120))
         .build()
         .unwrap()
 }

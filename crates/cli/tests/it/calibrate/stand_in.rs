@@ -150,7 +150,7 @@ impl Azure {
         let variable = |name: &str| variables.iter().find(|it| it.0 == name).unwrap().1.clone();
         let client = reqwest::Client::builder()
             .no_proxy()
-            .timeout(Duration::from_secs(10))
+            .timeout(Duration::from_secs(60))
             .build()
             .unwrap();
         let endpoint = variable("IDENTITY_ENDPOINT");
