@@ -45,9 +45,9 @@ pub use paging::PageLink;
 pub use raw::{RawClient, RawRequest, RawResponse};
 pub use request_log::{Operation, RequestIds, RequestLog, RequestRecord};
 pub use resource_manager::{
-    AccessPolicy, EventSubscription, Progress, ReferenceKind, ReferenceStatus, ResourceManager,
-    Scope, ScopeError, SettingsWriter, Site, SitesPage, Status, SystemTopic, Vault, VaultAccess,
-    WriteOutcome,
+    AccessPolicy, AppAuthentication, EventSubscription, Progress, ReferenceKind, ReferenceStatus,
+    ResourceManager, Scope, ScopeError, SettingsWriter, Site, SitesPage, Status, SystemTopic,
+    Vault, VaultAccess, WriteOutcome,
 };
 pub use retry::ROLE_PROPAGATION;
 pub use rights::{Permission, Rights};

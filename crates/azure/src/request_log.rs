@@ -31,6 +31,8 @@ pub enum Operation {
     ListSites,
     /// Lists the slots of a site.
     ListSlots,
+    /// Reads what App Service authentication does for an app.
+    ReadAuthentication,
     /// Lists the versions of a secret.
     ListVersions,
     /// Reads the permissions of an identity.
@@ -92,6 +94,7 @@ impl Operation {
             Self::RefreshReferences => "refresh the references",
             Self::ListSites => "list the sites",
             Self::ListSlots => "list the slots",
+            Self::ReadAuthentication => "read the authentication settings",
             Self::ListVersions => "list the versions",
             Self::ReadRights => "read the rights",
             Self::ListAzureSubscriptions => "list the subscriptions",

@@ -1,5 +1,6 @@
 //! Resource Manager: settings, references, sites, permissions, vaults and event subscriptions.
 
+mod authentication;
 mod authorization;
 mod client;
 mod event_grid;
@@ -12,6 +13,7 @@ mod settings_writer;
 mod sites;
 mod vaults;
 
+pub use authentication::AppAuthentication;
 pub use client::ResourceManager;
 pub use event_grid::{EventSubscription, SystemTopic};
 pub use reference_status::{Progress, ReferenceKind, ReferenceStatus, Status};

@@ -1,6 +1,7 @@
 //! `keyrelay doctor`: read-only diagnostics of an installation.
 
 mod apps;
+mod authentication;
 mod environment;
 mod events;
 mod files;
@@ -32,7 +33,7 @@ use report::{Report, Shown};
 
 /// Diagnose an installation: check everything that a rotation needs
 ///
-/// The checks cover the files and policies, the identity, the vaults, the identity's rights, the apps
+/// The checks cover the files and policies, the identity, who can sign in to the pages, the vaults, the identity's rights, the apps
 /// and their references, the event subscriptions, the store and the last event. Nothing is changed.
 ///
 /// The first line counts the findings: `1 failed, 0 warnings, 17 ok`. The findings follow, part by
@@ -120,6 +121,7 @@ impl Doctor {
         {
             return Ok(());
         }
+        authentication::check(&environment, &call, report.of(Part::Environment)).await;
         progress("apps");
         let apps = apps::check(&environment, &call, report.of(Part::Apps)).await;
         progress("rights");

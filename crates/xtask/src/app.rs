@@ -21,6 +21,11 @@ pub(crate) fn assemble() -> anyhow::Result<PathBuf> {
         "--package",
         "keyrelay",
     ]))?;
+    lay_out()
+}
+
+/// Makes the folder of the function app from binaries and policies that are built already.
+pub(crate) fn lay_out() -> anyhow::Result<PathBuf> {
     let root = shell::root();
     let app = policies::target_folder().join("app");
     if app.exists() {

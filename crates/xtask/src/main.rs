@@ -106,7 +106,7 @@ fn main() -> ExitCode {
         Task::App => app::assemble().map(drop),
         Task::Reference => reference(),
         Task::Pictures => pictures::update(),
-        Task::Package => shipped::package().map(drop),
+        Task::Package => shipped::package(),
         Task::Bench { arguments } => shipped::bench(&arguments),
         Task::Fuzz { minutes, targets } => fuzz::run(minutes, &targets),
         Task::Clients { specs } => clients::run(specs.as_deref()),

@@ -1,7 +1,7 @@
 //! The shipped custom handler, and its package.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
@@ -10,35 +10,45 @@ use crate::{app, policies, shell};
 /// A target with static linking, because Azure does not document the C library of a function app.
 const TARGET: &str = "x86_64-unknown-linux-musl";
 
+/// The profile of the program in a release.
+const RELEASED: &str = "dist";
+
 /// Builds `dist/keyrelay.zip`. The same commit gives the same bytes.
-pub(crate) fn package() -> anyhow::Result<PathBuf> {
-    let host = host()?;
+pub(crate) fn package() -> anyhow::Result<()> {
+    shell::step("building keyrelay-host as it is shipped (the first time takes some ten minutes)");
+    let host = host(RELEASED)?;
     let app = app::assemble()?;
     let dist = shell::root().join("dist");
     std::fs::create_dir_all(&dist).context("cannot make the folder dist")?;
-    let file = dist.join("keyrelay.zip");
-    shell::step("packing dist/keyrelay.zip");
-    let mut command = shell::command(app::binary("keyrelay"));
-    shell::run(
-        command
-            .arg("package")
-            .arg(app)
-            .arg("--host")
-            .arg(host)
-            .arg("--output")
-            .arg(&file),
-    )?;
+    pack(&app, &host, &dist.join("keyrelay.zip"))
+}
+
+/// Makes a package for the tests, from binaries that are built already, and returns its path. Its
+/// keyrelay-host is static, as in a release, but not optimised, which would take ten minutes more.
+/// `package.yml` builds the package of a release.
+pub(crate) fn package_for_tests() -> anyhow::Result<PathBuf> {
+    shell::step("building a static keyrelay-host (the first time takes some minutes)");
+    let host = host("dev")?;
+    let file = policies::target_folder().join("package-for-tests.zip");
+    pack(&app::lay_out()?, &host, &file)?;
     Ok(file)
 }
 
-/// Builds keyrelay-host as it is shipped: statically linked, and without local paths.
-pub(crate) fn host() -> anyhow::Result<PathBuf> {
+fn pack(app: &Path, host: &Path, file: &Path) -> anyhow::Result<()> {
+    shell::step(&format!("packing {}", file.display()));
+    let mut command = shell::command(app::binary("keyrelay"));
+    command.arg("package").arg(app);
+    command.arg("--host").arg(host).arg("--output").arg(file);
+    shell::run(&mut command)
+}
+
+/// Builds keyrelay-host for the function app: statically linked, and without local paths.
+fn host(profile: &str) -> anyhow::Result<PathBuf> {
     ensure!(
         can_build(),
         "the package is made on Linux on x86-64: the program in it is for that"
     );
     policies::install_target(TARGET)?;
-    shell::step("building keyrelay-host as it is shipped (the first time takes some ten minutes)");
     let (root, target, home) = (shell::root(), policies::target_folder(), cargo_home()?);
     // Local paths would make the build irreproducible.
     let prefixes = [
@@ -51,7 +61,7 @@ pub(crate) fn host() -> anyhow::Result<PathBuf> {
     cargo.args([
         "build",
         "--profile",
-        "dist",
+        profile,
         "--target",
         TARGET,
         "--package",
@@ -68,7 +78,9 @@ pub(crate) fn host() -> anyhow::Result<PathBuf> {
         .env("CC_x86_64_unknown_linux_musl", "cc")
         .env("CFLAGS_x86_64_unknown_linux_musl", flags);
     shell::run(&mut cargo)?;
-    Ok(target.join(TARGET).join("dist").join("keyrelay-host"))
+    // The profile `dev` is the one whose folder has another name.
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(target.join(TARGET).join(folder).join("keyrelay-host"))
 }
 
 /// Whether the package can be built on this machine.
@@ -96,7 +108,7 @@ pub(crate) fn bench(arguments: &[String]) -> anyhow::Result<()> {
         .args(["bench", "--package", "keyrelay-bench", "--"])
         .args(arguments);
     if can_build() {
-        cargo.env("KEYRELAY_HOST", host()?);
+        cargo.env("KEYRELAY_HOST", host(RELEASED)?);
     }
     shell::step("running the benchmarks");
     shell::run(&mut cargo)

@@ -28,8 +28,11 @@ const IN_PROCESS: [(&str, InProcess); 4] = [
 /// Builds everything that the tests need, and runs all of them.
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     policies::build()?;
+    shell::step("building the tests (the first time takes some minutes: wasmtime is large)");
+    // First of all: what is built for a single package has other features, and would be built again.
+    shell::run(shell::cargo().args(["test", "--workspace", "--no-run", "--quiet"]))?;
     let package = if shipped::can_build() {
-        Some(shipped::package()?)
+        Some(shipped::package_for_tests()?)
     } else {
         None
     };
@@ -42,9 +45,7 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     if let Err(missing) = &browser {
         shell::step(&format!("no browser for the tests: {missing}"));
     }
-    shell::step(
-        "running all tests (the first time takes some minutes to build: wasmtime is large)",
-    );
+    shell::step("running all tests");
     let mut cargo = shell::cargo();
     cargo
         .args(["test", "--workspace", "--no-fail-fast"])

@@ -23,9 +23,13 @@ const FUNCTIONS: [(&str, &str); 2] = [
     ("Reconcile", "timerTrigger"),
 ];
 
+/// The function of the pages, which is needed only if they are on.
+const PAGES: (&str, &str) = ("Ui", "httpTrigger");
+
 pub(super) async fn check(folder: &Path, config: Option<&Config>, findings: &mut Findings) {
     host(folder, findings);
-    for (function, trigger) in FUNCTIONS {
+    let pages = config.is_some_and(|config| config.ui).then_some(PAGES);
+    for (function, trigger) in FUNCTIONS.into_iter().chain(pages) {
         let file = folder.join(function).join("function.json");
         match read(&file) {
             Err(why) => findings.bad(

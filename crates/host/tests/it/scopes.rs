@@ -1,8 +1,6 @@
 //! Lists of sites that are slow, partial or cannot be read, and vaults that do not respond: each costs
 //! its own part only.
 
-use std::time::Duration;
-
 use keyrelay_local_azure::{Effect, Fault, Service};
 
 use crate::fixtures::reference;

@@ -59,6 +59,8 @@ struct LocalAppState {
     resolutions: BTreeMap<(ReferenceKind, String), Resolution>,
     /// The part of the site configuration that was written.
     site_config: Map<String, Value>,
+    /// The properties of App Service authentication that were set.
+    authentication: Map<String, Value>,
     /// The names of settings that stay with their slot. Only the production slot has them.
     sticky_names: StickyNames,
     modified: Timestamp,
@@ -99,6 +101,7 @@ impl LocalApp {
                 connection_strings: app.connection_strings.iter().map(custom).collect(),
                 resolutions: BTreeMap::new(),
                 site_config: Map::new(),
+                authentication: Map::new(),
                 sticky_names: StickyNames::default(),
                 modified: now,
             }),
@@ -145,6 +148,14 @@ impl LocalApp {
         let mut state = self.lock();
         state.site_config.extend(properties);
         state.modified = now;
+    }
+
+    pub(crate) fn authentication(&self) -> Map<String, Value> {
+        self.lock().authentication.clone()
+    }
+
+    pub(crate) fn set_authentication(&self, properties: Map<String, Value>) {
+        self.lock().authentication = properties;
     }
 
     pub(crate) fn sticky_names(&self) -> StickyNames {

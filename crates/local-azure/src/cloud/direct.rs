@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use super::Cloud;
 use super::error::CloudError;
@@ -127,6 +128,16 @@ impl Cloud {
                 let value = ConnectionString::custom(value.into());
                 connection_strings.insert(name.to_owned(), value);
             });
+        Ok(())
+    }
+
+    /// Replaces what App Service authentication does for an app: the properties of `authsettingsV2`.
+    pub fn set_authentication(
+        &self,
+        app: &str,
+        properties: Map<String, Value>,
+    ) -> Result<(), CloudError> {
+        self.services.app(app)?.set_authentication(properties);
         Ok(())
     }
 

@@ -111,6 +111,30 @@ pub(super) fn site_config(app: &LocalApp) -> Value {
     })
 }
 
+/// What App Service authentication does for an app. It is off unless it was set.
+pub(super) fn authentication(app: &LocalApp) -> Value {
+    let mut properties = json!({
+        "platform": { "enabled": false, "runtimeVersion": "~1" },
+        "globalValidation": {
+            "requireAuthentication": false,
+            "unauthenticatedClientAction": "AllowAnonymous",
+        },
+        "identityProviders": {},
+        "login": { "tokenStore": { "enabled": false }, "preserveUrlFragmentsForLogins": false },
+        "httpSettings": { "requireHttps": true, "routes": { "apiPrefix": "/.auth" } },
+    });
+    if let Some(properties) = properties.as_object_mut() {
+        properties.extend(app.authentication());
+    }
+    json!({
+        "id": format!("{}/config/authsettingsV2", app.id),
+        "name": "authsettingsV2",
+        "type": format!("{}/config", app_type(app)),
+        "location": app.location,
+        "properties": properties,
+    })
+}
+
 /// The names of the settings that stay with their slot.
 pub(super) fn sticky_names(site: &LocalApp) -> Value {
     json!({

@@ -83,6 +83,8 @@ const ANY: &[Scope] = &[Scope::Any];
 
 /// The first version with references of settings.
 const REFERENCES: ApiVersions = SITES.since("2019-08-01");
+/// The first version with App Service authentication in its second form.
+const AUTHENTICATION: ApiVersions = SITES.since("2020-06-01");
 /// The only documented version of the refresh, and the later ones.
 const REFRESH: ApiVersions = SITES.since("2022-03-01");
 
@@ -112,6 +114,7 @@ static ROUTES: &[Route] = &[
     route(GET, APP, "config/web", SITES, site_config::get),
     route(PUT, APP, "config/web", SITES, site_config::write),
     route(PATCH, APP, "config/web", SITES, site_config::write),
+    route(GET, APP, "config/authsettingsv2", AUTHENTICATION, site_config::authentication),
     route(GET, SITE, "config/slotconfignames", SITES, site_config::sticky_names),
     route(PUT, SITE, "config/slotconfignames", SITES, site_config::write_sticky_names),
     route(POST, APP, "config/appsettings/list", SITES, settings::list),

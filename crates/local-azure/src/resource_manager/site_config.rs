@@ -56,6 +56,11 @@ pub(super) fn write(request: &ManagerRequest<'_>) -> OperationResult {
     Ok(response::ok(&bodies::site_config(app)))
 }
 
+/// Gets what App Service authentication does for an app.
+pub(super) fn authentication(request: &ManagerRequest<'_>) -> OperationResult {
+    Ok(response::ok(&bodies::authentication(request.app()?)))
+}
+
 /// Gets the names of the settings that stay with their slot.
 pub(super) fn sticky_names(request: &ManagerRequest<'_>) -> OperationResult {
     Ok(response::ok(&bodies::sticky_names(request.site()?)))

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use keyrelay_records::record::Cause;
+use serde_json::{Value, json};
 
 use super::installation::{Installation, ROLE, WORLD, world};
 use crate::harness::{history, run};
@@ -44,6 +45,69 @@ async fn a_good_installation_is_well_and_nothing_is_changed() {
         done.output
     );
     assert_eq!(installation.azure.cloud.settings("orders").unwrap(), before);
+}
+
+#[tokio::test]
+async fn pages_without_their_function_or_without_a_sign_in() {
+    let mut installation = Installation::new(&world()).await.rotated().await;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::write(installation.file("keyrelay.toml"), "ui = true\n").unwrap();
+    installation.finds("Ui/function.json", "the package").await;
+    fs::create_dir(installation.file("Ui")).unwrap();
+    let function = "Ui/function.json";
+    fs::copy(root.join(function), installation.file(function)).unwrap();
+    installation
+        .finds_only("App Service authentication is off", "`ui = true`")
+        .await;
+    installation.variables = vec![("KEYRELAY_UI_AUTHENTICATED", Some("true".to_owned()))];
+    installation
+        .finds_only("anyone can act on the pages", "Microsoft Entra")
+        .await;
+
+    let signs_in = |validation: Value, providers: Value| {
+        let properties = json!({
+            "platform": { "enabled": true },
+            "globalValidation": validation,
+            "identityProviders": providers,
+        });
+        let Value::Object(properties) = properties else {
+            unreachable!()
+        };
+        let cloud = &installation.azure.cloud;
+        cloud.set_authentication("keyrelay", properties).unwrap();
+    };
+    let entra = json!({ "azureActiveDirectory": { "registration": { "clientId": "a" } } });
+    let without_deliveries = json!({
+        "requireAuthentication": true,
+        "excludedPaths": ["/runtime/webhooks/EventGrid", "/admin/*"],
+    });
+    signs_in(without_deliveries.clone(), json!({}));
+    installation
+        .finds_only("without Microsoft Entra", "`ui = true`")
+        .await;
+    signs_in(json!({ "requireAuthentication": true }), entra.clone());
+    installation
+        .finds_only("no event arrives", "`globalValidation.excludedPaths`")
+        .await;
+    signs_in(json!({}), entra.clone());
+    let done = installation.doctor_unwrapped(&[]).await;
+    let warning = "warn  authentication: users of the pages are not asked to sign in";
+    assert!(done.output.contains(warning), "{}", done.output);
+    signs_in(without_deliveries, entra.clone());
+    let done = installation.doctor_unwrapped(&[]).await;
+    assert_eq!(done.code, Some(0), "{}{}", done.output, done.errors);
+    for good in [
+        "functions: Ui has its httpTrigger",
+        "authentication: the users of the pages sign in",
+    ] {
+        assert!(done.output.contains(good), "{good}: {}", done.output);
+    }
+    // It keeps the deliveries out without the pages, too.
+    fs::write(installation.file("keyrelay.toml"), "").unwrap();
+    signs_in(json!({ "requireAuthentication": true }), entra);
+    installation
+        .finds_only("no event arrives", "`globalValidation.excludedPaths`")
+        .await;
 }
 
 #[tokio::test]
