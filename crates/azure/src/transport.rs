@@ -194,8 +194,11 @@ impl Transport {
                     return Ok(response);
                 }
                 // The failure of the previous attempt explains more than the end of this one at the
-                // deadline.
-                Err(failure) if deadline.has_passed() => return Err(previous.unwrap_or(failure)),
+                // deadline; but Azure may have carried this one out.
+                Err(failure) if deadline.has_passed() => {
+                    let explains = previous.filter(|_| request.operation.is_idempotent());
+                    return Err(explains.unwrap_or(failure));
+                }
                 Err(failure) => failure,
             };
             let status = failure.status();

@@ -52,7 +52,7 @@ const CLOCK: f64 = 10.0;
 const AZURE_REFRESH: Duration = Duration::from_millis(1_600);
 
 /// The timeout of each step.
-const PATIENCE: Duration = Duration::from_secs(25);
+const STEP_TIMEOUT: Duration = Duration::from_secs(25);
 
 impl Demo {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
@@ -194,7 +194,7 @@ impl Demonstration {
         ));
 
         self.step("the policy decides; keyrelay applies the decision and verifies it");
-        let rotation = until(PATIENCE, "the rotation", lines.rotation_of(SECRET)).await?;
+        let rotation = until(STEP_TIMEOUT, "the rotation", lines.rotation_of(SECRET)).await?;
         for field in [
             "event.type",
             "policy.name",
@@ -250,7 +250,7 @@ impl Demonstration {
             .cloud
             .set_secret(VAULT, OTHER_SECRET, uuid::Uuid::new_v4().to_string())?;
         let rotation = until(
-            PATIENCE,
+            STEP_TIMEOUT,
             "the other secret's event",
             lines.rotation_of(OTHER_SECRET),
         )
@@ -345,7 +345,7 @@ async fn arrivals(sink: &Sink, count: usize) -> anyhow::Result<()> {
         Ok(())
     };
     until(
-        PATIENCE,
+        STEP_TIMEOUT,
         &format!("{count} lines at `{}`", sink.name),
         arrived,
     )

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::out;
 
 /// The width of the column with the verdict, or with another word for what happened.
-const WORD: usize = 11;
+const WORD_WIDTH: usize = 11;
 
 /// The fields of a line without a verdict that are shown, each with its label.
 const FIELDS: [(&str, &str); 5] = [
@@ -62,7 +62,7 @@ pub(crate) fn readable(line: &LogLine) -> Option<String> {
     };
     let word = out::printable(&word);
     Some(format!(
-        "{time}  {style}{word:WORD$}{style:#} {text}{instance}"
+        "{time}  {style}{word:WORD_WIDTH$}{style:#} {text}{instance}"
     ))
 }
 

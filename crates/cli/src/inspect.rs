@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use clap::Args;
 use keyrelay_config::{Config, Rule};
-use keyrelay_config::{DEFAULT_POLICY, route};
+use keyrelay_config::{DEFAULT_POLICY, route_of};
 use keyrelay_model::{Grant, NamePattern, SecretName};
 use keyrelay_sandbox::{
     Checked, Digest, LoadError, Lock, Policy, PolicyLimits, Sandbox, View, precompiled_file,
@@ -172,7 +172,7 @@ fn rules<'a>(config: &'a Config, name: &str) -> Vec<&'a Rule> {
     let named = config.rules.iter().filter_map(|rule| rule.vault.as_deref());
     let vaults = named.chain([OTHER_VAULT]);
     let secret = name.parse::<SecretName>().ok();
-    let rule_in = |vault| route(config, &[name.to_owned()], vault, secret.as_ref()?).rule;
+    let rule_in = |vault| route_of(config, &[name.to_owned()], vault, secret.as_ref()?).rule;
     let of_its_secret: Vec<&Rule> = vaults.filter_map(rule_in).collect();
     let is_its = |rule: &&Rule| match &rule.policy {
         Some(policy) => policy.eq_ignore_ascii_case(name),
@@ -238,7 +238,7 @@ fn meant_for(config: &Config, name: &str) -> String {
     let Ok(secret) = name.parse::<SecretName>() else {
         return "it is for nothing, because no secret can have its name".to_owned();
     };
-    let handled_by = route(config, &[name.to_owned()], OTHER_VAULT, &secret).policy;
+    let handled_by = route_of(config, &[name.to_owned()], OTHER_VAULT, &secret).policy;
     if name == DEFAULT_POLICY {
         "it is for secrets that have no policy of their own, with no grant".to_owned()
     } else if handled_by.eq_ignore_ascii_case(name) {

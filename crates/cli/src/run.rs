@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use clap::Args;
-use keyrelay_config::{Config, route};
+use keyrelay_config::{Config, route_of};
 use keyrelay_model::{AppId, PlannedChange};
 use keyrelay_sandbox::{Evaluation, EvaluationInputs, EvaluationOutcome, PolicyLimits};
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ impl RunPolicy {
         let event = inputs::event(&self.event)?;
         let config = configuration(&self.config.clone().unwrap_or_else(|| policy_file.home()))?;
         let policy = &policy_file.name;
-        let route = route(&config, &[], event.vault_host.vault(), &event.name);
+        let route = route_of(&config, &[], event.vault_host.vault(), &event.name);
         let rule = route.rule;
         if let Some(other) = rule
             .and_then(|rule| rule.policy.as_deref())

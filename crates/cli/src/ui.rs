@@ -110,9 +110,12 @@ impl Ui {
         let router = keyrelay_ui::router(Arc::clone(&sources), access);
         let interrupted = interruption().context("cannot wait for Ctrl-C")?;
         out::line(&url);
+        let rights = match self.read_only {
+            true => "only read".to_owned(),
+            false => format!("act as `{}`", self.operator),
+        };
         out::note(&format!(
-            "the pages of the store {store} are at this address until Ctrl-C; who has it may act as `{}`",
-            self.operator
+            "the pages of the store {store} are at this address until Ctrl-C; who has it may {rights}"
         ));
         let reading = tokio::spawn(async move {
             tokio::join!(sources.warm_up(), sources.keep_checked());

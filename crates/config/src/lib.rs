@@ -22,7 +22,7 @@ pub use host_name::HostName;
 pub use mode::{LogLevel, Mode, TelemetryMode};
 pub use own_app::{OwnApp, UnknownOwnApp};
 pub use problem::Problem;
-pub use route::{DEFAULT_POLICY, Route, route};
+pub use route::{DEFAULT_POLICY, Route, route_of};
 pub use rule::{LimitOverrides, Rule, SecretPattern};
 pub use store_location::StoreLocation;
 pub use webhook::WebhookConfig;

@@ -25,7 +25,7 @@ pub struct Route<'a> {
 /// `vault` is the name of its vault. The rule is the first that matches both. The policy is the one that the rule names, else the module
 /// named like the secret, else `follow`. If the names of modules differ only in case, an exact
 /// match comes first.
-pub fn route<'a>(
+pub fn route_of<'a>(
     config: &'a Config,
     policies: &[String],
     vault: &str,
@@ -71,7 +71,7 @@ mod tests {
 
     fn policy(config: &Config, secret: &str) -> String {
         let policies = ["follow", "sql-a", "pin"].map(str::to_owned);
-        route(config, &policies, "kv", &secret.parse().unwrap()).policy
+        route_of(config, &policies, "kv", &secret.parse().unwrap()).policy
     }
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
         let (config, policies) = (config(""), ["SQL", "Sql", "sql"].map(str::to_owned));
         for (secret, expected) in [("sql", "sql"), ("Sql", "Sql"), ("sQL", "SQL")] {
             assert_eq!(
-                route(&config, &policies, "kv", &secret.parse().unwrap()).policy,
+                route_of(&config, &policies, "kv", &secret.parse().unwrap()).policy,
                 expected
             );
         }
@@ -109,7 +109,8 @@ mod tests {
              [[rotation]]\nsecret = \"sql*\"\nvault = \"Other-KV\"\npolicy = \"other\"",
         );
         let policies = ["follow".to_owned()];
-        let policy = |vault: &str| route(&config, &policies, vault, &"sql".parse().unwrap()).policy;
+        let policy =
+            |vault: &str| route_of(&config, &policies, vault, &"sql".parse().unwrap()).policy;
         assert_eq!(policy("contoso-kv"), "pin");
         assert_eq!(policy("other-kv"), "other");
         assert_eq!(policy("attacker-kv"), "follow");

@@ -10,7 +10,7 @@ use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 use crate::layout::{HOST, UnsafeName, check_name};
 
 /// The limit for the unpacked size of a package, in bytes.
-const LARGEST: u64 = 512 << 20;
+const MAX_UNPACKED_BYTES: u64 = 512 << 20;
 
 /// Files by path, with `/` as the separator.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -41,7 +41,7 @@ pub enum UnpackError {
         source: io::Error,
     },
     /// The files are too large together.
-    #[error("it has more than {} MiB in it", LARGEST >> 20)]
+    #[error("it has more than {} MiB in it", MAX_UNPACKED_BYTES >> 20)]
     TooLarge,
 }
 
@@ -77,7 +77,7 @@ pub fn pack(files: &Files) -> Result<Vec<u8>, PackError> {
 pub fn unpack(package: impl Read + Seek) -> Result<Files, UnpackError> {
     let mut archive = ZipArchive::new(package)?;
     let mut files = Files::new();
-    let mut left = LARGEST;
+    let mut left = MAX_UNPACKED_BYTES;
     for number in 0..archive.len() {
         let entry = archive.by_index(number)?;
         let name = entry.name()?.into_owned();

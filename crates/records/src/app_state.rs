@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pending::app_key;
 use crate::run_id::RunId;
+pub use refreshes::RefreshCoverage;
 use refreshes::Refreshes;
 
 /// The largest difference between the times of two instances: both are of the clock of the store.
@@ -152,18 +153,18 @@ impl AppState {
         self.refreshes.withdraw(began);
     }
 
-    /// Whether nothing is left to refresh for a version of a secret, `<vault host>/<name>` in lower
-    /// case, that exists `since`: its refreshes are done, or the app was refreshed for another
-    /// secret at least `between` after that.
-    pub fn has_refreshed(
+    /// What the refreshes say about a version of a secret, `<vault host>/<name>` in lower case, that
+    /// exists `since`. A refresh for another secret counts, too, if it came at least `between` after
+    /// that.
+    pub fn refresh_coverage(
         &self,
         secret: &str,
         version: &SecretVersion,
         since: Timestamp,
         between: Duration,
-    ) -> bool {
+    ) -> RefreshCoverage {
         self.refreshes
-            .cover(secret, version.as_str(), since, between)
+            .coverage(secret, version.as_str(), since, between)
     }
 
     /// Records that the event's version was rolled back. The version that was applied before counts

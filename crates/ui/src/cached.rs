@@ -91,7 +91,21 @@ impl<T: Send + Sync + 'static> Cached<T> {
         match self.0.lookup() {
             // Another page has waited for it as well.
             Lookup::Fresh(value) => Ok(value),
-            _ => self.0.read(read()).await,
+            _ => self.read_apart(read()).await,
+        }
+    }
+
+    /// Reads a value in a task of its own: several values are read on several cores, and not again
+    /// from the beginning if the client of a page goes away.
+    async fn read_apart<E: Send + 'static>(
+        &self,
+        read: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<Arc<T>, E> {
+        let shared = Arc::clone(&self.0);
+        let reading = tokio::spawn(async move { shared.read(read).await });
+        match reading.await {
+            Ok(value) => value,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 pub(crate) const NEXT_VERSION: &str = "next";
 
 /// The time after which no more apps are evaluated for one page.
-const PATIENCE: Duration = Duration::from_millis(400);
+const DRY_RUN_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The rotation of a secret that would begin now.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(crate) enum DryResult {
 impl DryRun<'_> {
     /// Evaluates the policy for apps, one after the other, for a limited time.
     pub(crate) async fn of(&self, apps: &[(&AppId, Vec<&IndexedReference>)]) -> Vec<DryRotation> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + DRY_RUN_TIMEOUT;
         let mut rotations = Vec::new();
         for (app, references) in apps {
             let (result, log) = match self.not_handled(app) {

@@ -18,7 +18,7 @@ use crate::snapshot::Snapshot;
 const AT_ONCE: usize = 16;
 
 /// The time after which a search stops, and the page offers to go on.
-const PATIENCE: Duration = Duration::from_millis(500);
+const SEARCH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The time before the snapshot whose runs are read again: a run is recorded when it ends, and pending
 /// ones change soon after.
@@ -107,7 +107,7 @@ impl Search<'_> {
         let run = run.filter(|run| self.filter.matches(run));
         self.found.runs.extend(run.cloned());
         let is_full = self.found.runs.len() == self.bounds.limit;
-        self.found.is_partial = !is_full && self.begin.elapsed() > PATIENCE;
+        self.found.is_partial = !is_full && self.begin.elapsed() > SEARCH_TIMEOUT;
         if is_full || self.found.is_partial {
             self.found.next = Some(id.clone());
         }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use keyrelay_config::{Config, Route, route};
+use keyrelay_config::{Config, Route, route_of};
 use keyrelay_model::{SecretName, VaultHost, error_chain};
 use keyrelay_sandbox::{
     Digest, LOCK_FILE, Lock, Policy, Sandbox, policy_digest, policy_files, read_policy,
@@ -60,7 +60,7 @@ impl Setup {
     pub(crate) fn route(&self, vault: &VaultHost, secret: &SecretName) -> Option<Route<'_>> {
         let config = self.config.as_ref().ok()?;
         let names: Vec<String> = self.files().iter().map(|file| file.name.clone()).collect();
-        Some(route(config, &names, vault.vault(), secret))
+        Some(route_of(config, &names, vault.vault(), secret))
     }
 
     /// The policies.

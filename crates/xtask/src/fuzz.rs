@@ -22,7 +22,7 @@ const MEMORY: u32 = 3072;
 const ENDLESS: u32 = 30;
 
 /// The largest input, in bytes. A policy in Rust has 16 kB.
-const LARGEST: u32 = 32 << 10;
+const MAX_INPUT_BYTES: u32 = 32 << 10;
 
 /// Fuzzes all targets, or those that are named.
 pub(crate) fn run(minutes: u32, named: &[String]) -> anyhow::Result<()> {
@@ -126,7 +126,7 @@ fn fuzz(program: &Path, target: &str, folder: &Path, minutes: u32) -> anyhow::Re
         .arg(format!("-max_total_time={}", minutes * 60))
         .arg(format!("-rss_limit_mb={MEMORY}"))
         .arg(format!("-timeout={ENDLESS}"))
-        .arg(format!("-max_len={LARGEST}"))
+        .arg(format!("-max_len={MAX_INPUT_BYTES}"))
         .arg("-print_final_stats=1")
         .stdin(Stdio::null())
         .stdout(output.try_clone().with_context(words)?)

@@ -44,7 +44,7 @@ enum Task {
     },
     /// Build everything and run all tests
     Test {
-        /// Only the tests that need no policies, no Node.js and no other process
+        /// Only the tests that need no Node.js and no other process
         #[arg(long)]
         fast: bool,
         /// Only the tests whose names contain this

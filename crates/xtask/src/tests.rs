@@ -90,6 +90,7 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
 /// Runs the unit tests, and the integration tests that start no process. The binaries are those of
 /// a full run.
 pub(crate) fn fast(filter: Option<&str>) -> anyhow::Result<()> {
+    policies::build()?;
     shell::step("building the tests (the first time takes some minutes: wasmtime is large)");
     let binaries = binaries::build()?;
     let started = Instant::now();

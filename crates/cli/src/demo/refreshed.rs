@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 
 use super::observe::{HandlerLines, expect, print_field, until};
-use super::{CLOCK, Demonstration, PATIENCE, REPORTS, REPORTS_SECRET, SITE, VAULT};
+use super::{CLOCK, Demonstration, REPORTS, REPORTS_SECRET, SITE, STEP_TIMEOUT, VAULT};
 use crate::out;
 
 /// Time, by the stand-in's clock, from the timer to the rotation: the next invocation of the timer
@@ -27,7 +27,7 @@ impl Demonstration {
         let mut lines = HandlerLines::follow(host);
         // The first invocation after it may have waited for its end.
         for _ in 0..2 {
-            until(PATIENCE, "the timer", lines.timer()).await?;
+            until(STEP_TIMEOUT, "the timer", lines.timer()).await?;
         }
         tokio::time::sleep(Duration::from_secs_f64(AFTER_THE_TIMER / CLOCK)).await;
         let mut lines = HandlerLines::follow(host);
@@ -35,7 +35,11 @@ impl Demonstration {
         let (cloud, refreshes) = (&self.azure.cloud, self.refreshes());
         let version = cloud.set_secret(VAULT, REPORTS_SECRET, self.value.as_str())?;
         let rotation = loop {
-            let rotation = until(PATIENCE, "the rotation", lines.rotation_of(REPORTS_SECRET));
+            let rotation = until(
+                STEP_TIMEOUT,
+                "the rotation",
+                lines.rotation_of(REPORTS_SECRET),
+            );
             let rotation = rotation.await?;
             let seconds = on_the_clock(began).as_secs();
             out::line(&format!(

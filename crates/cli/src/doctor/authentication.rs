@@ -55,7 +55,7 @@ fn of_pages(
     if !authentication.enabled && environment.config.ui_authenticated == Some(true) {
         findings.bad(
             WHAT,
-            "anyone can act on the pages: App Service authentication is off, and `ui_authenticated` (KEYRELAY_UI_AUTHENTICATED) says that it is on",
+            "unless App Service sets WEBSITE_AUTH_ENABLED, anyone can act on the pages: App Service authentication is off, and `ui_authenticated` (KEYRELAY_UI_AUTHENTICATED) says that it is on",
             FIX,
         );
     } else if !authentication.enabled {
@@ -75,6 +75,12 @@ fn of_pages(
             WHAT,
             "users of the pages are not asked to sign in: App Service authentication lets requests without a user pass, which keyrelay-host refuses",
             "set `globalValidation.requireAuthentication` to true, as Terraform does",
+        );
+    } else if environment.config.ui_authenticated != Some(true) {
+        findings.warning(
+            WHAT,
+            "unless App Service sets WEBSITE_AUTH_ENABLED, nobody can see the pages: keyrelay-host does not know that App Service authentication is on",
+            "set `ui_authenticated` (KEYRELAY_UI_AUTHENTICATED) to true, as Terraform does",
         );
     } else {
         findings.good(WHAT, "the users of the pages sign in with Microsoft Entra");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt, stream};
 use keyrelay_azure::{AzureError, Call, Rights, Scope};
-use keyrelay_config::route;
+use keyrelay_config::route_of;
 use keyrelay_model::{AppId, SecretName};
 use keyrelay_sandbox::policy_files;
 
@@ -214,7 +214,7 @@ fn wanted(environment: &Environment, policies: &[String], app: &App) -> Vec<Acti
             .and_then(|name| name.parse::<SecretName>().ok());
         let vault = reference.vault_name.as_deref().unwrap_or_default();
         let policy =
-            secret.map(|secret| route(&environment.config, policies, vault, &secret).policy);
+            secret.map(|secret| route_of(&environment.config, policies, vault, &secret).policy);
         is_pinned || policy.is_some_and(|policy| !READERS.contains(&policy.as_str()))
     });
     let patch = PATCH.iter().filter(|_| writes);

@@ -1,50 +1,24 @@
 //! Lines of at most 80 columns: sentences, and commands that a shell reads as before.
 
+use std::borrow::Cow;
+
+use textwrap::{Options, WordSeparator, WordSplitter};
+
 /// The width of a line.
 pub(super) const WIDTH: usize = 80;
 
 /// Wraps a sentence. All lines but the first are indented by `indent` columns; the first one begins
-/// with `start`, which is as wide as that, or wider.
+/// with `start`. A word that fits on no line, such as an id, begins a line and is broken.
 pub(super) fn sentence(start: &str, text: &str, indent: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = start.to_owned();
-    let mut is_empty = true;
-    for word in text.split_whitespace() {
-        let mut word: Vec<char> = word.chars().collect();
-        loop {
-            let space = usize::from(!is_empty);
-            let room = WIDTH.saturating_sub(line.chars().count() + space);
-            if word.len() <= room {
-                if !is_empty {
-                    line.push(' ');
-                }
-                line.extend(&word);
-                is_empty = false;
-                break;
-            }
-            // A word that fits on no line, such as an id, is broken; others begin the next line.
-            if word.len() > WIDTH.saturating_sub(indent) && room > WIDTH / 2 {
-                let rest = word.split_off(break_of(&word, room));
-                if !is_empty {
-                    line.push(' ');
-                }
-                line.extend(&word);
-                word = rest;
-            }
-            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
-            is_empty = true;
-        }
-    }
-    lines.push(line);
-    lines
-}
-
-/// The number of characters of a long word before a break: up to its last slash, if there is one.
-fn break_of(word: &[char], room: usize) -> usize {
-    let fitting = word.iter().take(room);
-    let slash = fitting.rev().position(|c| *c == '/');
-    let at = slash.map_or(room, |from_end| room - from_end);
-    if at > room / 2 { at } else { room }
+    let indent = " ".repeat(indent);
+    let options = Options::new(WIDTH)
+        .initial_indent(start)
+        .subsequent_indent(&indent)
+        .word_separator(WordSeparator::AsciiSpace)
+        // The hyphens of names and ids are no places for a break.
+        .word_splitter(WordSplitter::NoHyphenation);
+    let lines = textwrap::wrap(text, options);
+    lines.into_iter().map(Cow::into_owned).collect()
 }
 
 /// Wraps a command for a shell such as bash. The lines begin in the first column and can be pasted:

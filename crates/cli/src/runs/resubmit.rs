@@ -84,7 +84,7 @@ Examples:
 const VERDICTS: [&str; 3] = ["failed", "refused", "rolled-back"];
 
 /// The time limit for the new run: several rounds of the timer.
-const PATIENCE: Duration = Duration::from_secs(600);
+const NEW_RUN_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The time limit for the Functions host to respond. An app that is scaled to zero starts first.
 const START: Duration = Duration::from_secs(60);
@@ -129,11 +129,11 @@ impl Resubmit {
             run_timer_now(functions_host, key).await?;
         }
         let Some(watch) = watch else { return Ok(()) };
-        let Ok(new) = tokio::time::timeout(PATIENCE, new_run(watch, &id)).await else {
+        let Ok(new) = tokio::time::timeout(NEW_RUN_TIMEOUT, new_run(watch, &id)).await else {
             bail!(
                 "no new run after {} minutes: check that the function app runs and that its mode is not `off`; \
                  `keyrelay runs --cause resubmit` shows the run when it is there",
-                PATIENCE.as_secs() / 60
+                NEW_RUN_TIMEOUT.as_secs() / 60
             );
         };
         show::print(&new, self.json, show::Details::default())?;

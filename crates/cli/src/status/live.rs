@@ -24,7 +24,7 @@ use crate::out;
 const AT_ONCE: usize = 16;
 
 /// Longest time for one app or secret, with the attempts at it.
-const ONE: Duration = Duration::from_mins(2);
+const READ_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Time between two lines of progress.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ pub(super) async fn compare(fleet: &mut Fleet) -> anyhow::Result<()> {
     let reading = stream::iter(apps).map(|app| {
         let azure = &azure;
         async move {
-            let call = Call::background(Deadline::after(ONE));
+            let call = Call::background(Deadline::after(READ_TIMEOUT));
             (azure.reference_statuses(&app, &call).await, app)
         }
     });
@@ -110,7 +110,7 @@ async fn newest_versions(
         let (Ok(vault), Ok(name)) = (vault, name) else {
             return (secret, Ok(None));
         };
-        let call = Call::background(Deadline::after(ONE));
+        let call = Call::background(Deadline::after(READ_TIMEOUT));
         let listed = key_vault.versions(&vault, &name, &call).await;
         let newest = listed.map(|listed| {
             let known = listed

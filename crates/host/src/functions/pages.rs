@@ -30,19 +30,19 @@ use super::invocation::read_body;
 const PATH: &str = "/api/ui";
 
 /// The name of the output binding in `Ui/function.json`.
-const OUTPUT: &str = "response";
+const OUTPUT_BINDING: &str = "response";
 
 /// Largest number of pages that are made at once: an operator's pages must not take the time of events.
 const AT_ONCE: usize = 4;
 
 /// Longest wait for that.
-const PATIENCE: Duration = Duration::from_secs(10);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest time for a page. An action takes the time that it needs.
-const ONE_PAGE: Duration = Duration::from_secs(60);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Largest response, in bytes: an export of evidence. It is in memory three times, and the smallest instance has 512 MB.
-const LARGEST: usize = 8 << 20;
+const MAX_RESPONSE_BYTES: usize = 8 << 20;
 
 /// The pages in a function app.
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Pages {
 
     /// Responds to the request in an invocation, with the body of the response to the Functions host.
     pub(crate) async fn respond(&self, store: &Store, body: Body) -> Value {
-        let permit = tokio::time::timeout(PATIENCE, self.at_once.acquire()).await;
+        let permit = tokio::time::timeout(QUEUE_TIMEOUT, self.at_once.acquire()).await;
         // The semaphore is never closed.
         let Ok(Ok(_permit)) = permit else {
             return plain(503, "Too many pages are requested at once: try again.");
@@ -111,7 +111,7 @@ impl Pages {
         let is_page = request.method() == Method::GET;
         let responding = respond_to(router, request);
         match is_page {
-            true => tokio::time::timeout(ONE_PAGE, responding)
+            true => tokio::time::timeout(PAGE_TIMEOUT, responding)
                 .await
                 .unwrap_or_else(|_| {
                     plain(503, "The page takes too long: narrow it with a filter.")
@@ -189,7 +189,7 @@ fn target(sent: &str) -> String {
 /// The response in `Outputs`. The pages have no other bodies than text.
 async fn output_of(response: Response) -> Value {
     let (parts, body) = response.into_parts();
-    let Ok(body) = to_bytes(body, LARGEST).await else {
+    let Ok(body) = to_bytes(body, MAX_RESPONSE_BYTES).await else {
         return plain(500, "The page is too large: narrow it with a filter.");
     };
     let headers = parts.headers.iter().filter_map(|(name, value)| {
@@ -214,7 +214,7 @@ pub(crate) fn plain(status: u16, text: &str) -> Value {
 
 fn output(status: u16, headers: Map<String, Value>, body: &str) -> Value {
     let response = json!({ "statusCode": status, "headers": headers, "body": body });
-    json!({ "Outputs": { OUTPUT: response }, "Logs": [], "ReturnValue": null })
+    json!({ "Outputs": { OUTPUT_BINDING: response }, "Logs": [], "ReturnValue": null })
 }
 
 #[cfg(test)]

@@ -25,21 +25,20 @@ pub(crate) async fn hold_of(
     let holds = Holds::new(services.store.clone()).until(until);
     let arrived = Instant::now();
     let flight = services.holds.of(&secret_key(&secret_of(event)));
-    let find = holds.find(&event.vault_host, &event.name);
+    let find = async {
+        match holds.find(&event.vault_host, &event.name).await {
+            Err(error @ StoreError::Unreadable { .. }) => Ok(Some(Hold {
+                format: FORMAT,
+                vault_host: event.vault_host.to_string(),
+                secret: event.name.to_string(),
+                by: "an object that cannot be read".to_owned(),
+                at: Timestamp::UNIX_EPOCH,
+                why: error_chain(&error),
+            })),
+            found => found,
+        }
+    };
     let is_fresh = |at: &FetchedAt| at.moment >= arrived;
-    match flight
-        .get_or_fetch(Deadline::at(until), is_fresh, find)
-        .await
-    {
-        Ok(hold) => Ok(hold),
-        Err(error @ StoreError::Unreadable { .. }) => Ok(Some(Hold {
-            format: FORMAT,
-            vault_host: event.vault_host.to_string(),
-            secret: event.name.to_string(),
-            by: "an object that cannot be read".to_owned(),
-            at: Timestamp::UNIX_EPOCH,
-            why: error_chain(&error),
-        })),
-        Err(error) => Err(error.into()),
-    }
+    let found = flight.get_or_fetch(Deadline::at(until), is_fresh, find);
+    found.await.map_err(Outcome::from)
 }

@@ -129,7 +129,7 @@ fn take_cut(run: &mut Run) -> impl Iterator<Item = AppId> {
 /// Requests a sweep of the scope: it finds apps that have begun to reference the secret since the
 /// last one.
 async fn request_sweep(services: &Services, run: &mut Run, budget: TimeBudget) {
-    let pending = services.pending.until(budget.classification().moment());
+    let pending = services.pending.until(budget.store().moment());
     if let Err(error) = pending.request_sweep().await {
         let reason = error_chain(&error);
         run.notes.push(format!(
@@ -170,12 +170,12 @@ async fn classify(
     });
     let outcomes = of_apps.chain(of_scopes).collect();
     let roles = &services.role_propagation;
-    roles.classify(outcomes, budget.classification()).await;
+    roles.classify(outcomes, budget.store()).await;
 }
 
 /// Leaves the apps whose rotation failed for a passing reason: each is tried again on its own.
 async fn leave_apps(services: &Services, event: &Event, run: &mut Run, budget: TimeBudget) {
-    let pending = services.pending.until(budget.classification().moment());
+    let pending = services.pending.until(budget.store().moment());
     let (id, started, mode) = (run.id.clone(), run.started, run.mode);
     let work = |reason: &str| {
         let now = services.now();

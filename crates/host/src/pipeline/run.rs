@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 use jiff::Timestamp;
 use keyrelay_azure::Call;
-use keyrelay_config::{Mode, route as rule_of};
+use keyrelay_config::{Mode, route_of};
 use keyrelay_model::{Event, EventError, EventErrorReason, Verdict};
 use keyrelay_records::{AzureRequest, Cause, Outcome, Run, RunId, milliseconds};
 use tokio::task::JoinHandle;
@@ -171,7 +171,7 @@ async fn run_in_span(
     run.duration_ms = milliseconds(began.elapsed());
     if !run.is_recheck && services.index.has_app_updates() {
         // The timer writes what its rotations have shown, together.
-        let _ = services.index.flush(budget.classification().moment()).await;
+        let _ = services.index.flush(budget.store().moment()).await;
     }
     record(services, &mut run, budget).await;
     services.metrics.run(&run);
@@ -192,7 +192,7 @@ async fn handle(
     run: &mut Run,
 ) -> Result<(), Outcome> {
     let vault = event.vault_host.vault();
-    let mut rule = rule_of(
+    let mut rule = route_of(
         &services.config,
         &services.policies.names(),
         vault,
@@ -201,7 +201,7 @@ async fn handle(
     // Pending work of a held secret is not resumed at all.
     if rule.mode == Mode::Enforce
         && trigger.resumed.is_none()
-        && let Some(hold) = hold_of(services, event, budget.classification().moment()).await?
+        && let Some(hold) = hold_of(services, event, budget.store().moment()).await?
     {
         rule.mode = Mode::Monitor;
         run.notes.push(hold.note());

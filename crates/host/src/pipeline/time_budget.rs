@@ -76,7 +76,7 @@ impl TimeBudget {
 
     /// The deadline of the store's operations for a verdict that is not recorded yet: the record
     /// itself needs some time afterwards.
-    pub(crate) fn classification(&self) -> Deadline {
+    pub(crate) fn store(&self) -> Deadline {
         Deadline::at(self.record.moment() - RECORD)
     }
 

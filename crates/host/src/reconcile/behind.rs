@@ -8,7 +8,7 @@ use keyrelay_model::{
     AppId, Event, Evidence, Reference, SecretVersion, Target, VersionAttributes, error_chain,
 };
 use keyrelay_records::IndexChange;
-use keyrelay_records::app_state::{self, AppState};
+use keyrelay_records::app_state::{self, AppState, RefreshCoverage};
 use keyrelay_store::StoreError;
 
 use super::comparison::{Comparison, Missed, SecretKey};
@@ -170,11 +170,13 @@ async fn check_row(
             cause_of(pass, app, &key, pinned, attributes, &versions, first).await
         }
         (_, Drift::Behind, None) => Ok(OlderPin::Missed),
-        (_, Drift::UnlessRefreshed, _) => match has_refreshed(pass, app, &key, &newest).await {
-            Ok(true) => {
+        (_, Drift::UnlessRefreshed, _) => match coverage_of(pass, app, &key, &newest).await {
+            Ok(RefreshCoverage::Refreshed) => {
                 return Checked::Current(version.clone(), Some(Evidence::RefreshedTwice));
             }
-            Ok(false) => Ok(OlderPin::Missed),
+            // The run has failed, and says so.
+            Ok(RefreshCoverage::Exhausted) => return Checked::Unknown,
+            Ok(RefreshCoverage::Missing) => Ok(OlderPin::Missed),
             Err(error) => Err(error),
         },
     };
@@ -217,29 +219,31 @@ fn up_to_date(
     }
 }
 
-/// Whether keyrelay has refreshed an app since the newest version of a secret exists. Of several
-/// that the vault does not order, one is enough.
-async fn has_refreshed(
+/// What keyrelay's refreshes of an app say about the newest version of a secret. Of several that the
+/// vault does not order, the best one counts.
+async fn coverage_of(
     pass: &Pass<'_>,
     app: &AppId,
     secret: &SecretKey,
     newest: &[(&SecretVersion, &VersionAttributes)],
-) -> Result<bool, StoreError> {
+) -> Result<RefreshCoverage, StoreError> {
     let state = pass
         .store
         .read_json::<AppState>(&app_state::key(app))
         .await?;
     let between = pass.services.config.refresh_timing.between();
-    let has_refreshed = |state: &AppState, version, attributes: &VersionAttributes| {
+    let coverage = |state: &AppState, version, attributes: &VersionAttributes| {
         let created = i64::try_from(valid_since(attributes)).unwrap_or(i64::MAX);
         // The vault counts whole seconds.
         let existed = Timestamp::from_second(created.saturating_add(1));
-        state.has_refreshed(secret, version, existed.unwrap_or(Timestamp::MAX), between)
+        state.refresh_coverage(secret, version, existed.unwrap_or(Timestamp::MAX), between)
     };
-    Ok(state.is_some_and(|(state, _)| {
-        let mut newest = newest.iter();
-        newest.any(|(version, attributes)| has_refreshed(&state, version, attributes))
-    }))
+    let best = state.and_then(|(state, _)| {
+        let newest = newest.iter();
+        let all = newest.map(|(version, attributes)| coverage(&state, version, attributes));
+        all.max()
+    });
+    Ok(best.unwrap_or(RefreshCoverage::Missing))
 }
 
 /// Postpones the reminder of a secret that is due, once for each part of a comparison.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use keyrelay_config::{Mode, route};
+use keyrelay_config::{Mode, route_of};
 use keyrelay_model::{AppId, AppIdError, Event, error_chain};
 use keyrelay_records::{Cause, DueKey, Outcome, PendingRotation, Run, WorkEntry};
 
@@ -125,7 +125,7 @@ async fn resume_work(pass: &Pass<'_>, entry: WorkEntry) -> Result<Option<Settlem
     };
     let policies = services.policies.names();
     let vault = event.vault_host.vault();
-    if route(&services.config, &policies, vault, &event.name).mode != Mode::Enforce {
+    if route_of(&services.config, &policies, vault, &event.name).mode != Mode::Enforce {
         // The mode forbids a roll-back, too.
         return stay(pass, entry, work).await;
     }

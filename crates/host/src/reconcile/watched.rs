@@ -1,6 +1,6 @@
 //! The rules for secrets and apps: whether their events are handled, and whether they change an app.
 
-use keyrelay_config::{Mode, Route, route};
+use keyrelay_config::{Mode, Route, route_of};
 use keyrelay_model::AppId;
 use keyrelay_records::IndexedRule;
 
@@ -30,7 +30,7 @@ pub(super) fn watched_route<'a>(
 ) -> Option<Route<'a>> {
     let config = &pass.services.config;
     let vault = vault.vault();
-    let route = route(config, &comparison.policies, vault, secret);
+    let route = route_of(config, &comparison.policies, vault, secret);
     Some(route).filter(|route| config.accepts_vault(vault) && route.mode != Mode::Off)
 }
 
@@ -42,7 +42,7 @@ pub(super) fn indexed_rule(
 ) -> IndexedRule {
     let config = &pass.services.config;
     let vault = vault.vault();
-    let route = route(config, &comparison.policies, vault, secret);
+    let route = route_of(config, &comparison.policies, vault, secret);
     let is_of_rule = route.rule.is_some_and(|rule| rule.mode == Some(route.mode));
     let by = if is_of_rule {
         "its rule has"

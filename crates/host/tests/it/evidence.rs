@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use keyrelay_local_azure::{AuditOptions, Effect, Fault, ResolveStatus, Service};
+use keyrelay_records::fleet::{Fleet, State};
+use keyrelay_records::resubmission::resubmit;
+use keyrelay_store::Store;
 use serde_json::Value;
 
 use crate::fixtures::{PLANTED, VAULT, event, reference};
@@ -39,6 +43,26 @@ fn miss_an_event(app: &Harness) -> String {
 
 fn refreshes(app: &Harness) -> usize {
     app.requests("POST", "/refresh")
+}
+
+/// Resubmits the first run as an operator does, and lets the timer do what that takes.
+async fn resubmit_first(app: &Harness) {
+    let runs = app.runs();
+    let id = runs.first().and_then(|run| run["id"].as_str()).unwrap();
+    let store = Store::folder(&app.store()).unwrap();
+    resubmit(&store, &id.parse().unwrap()).await.unwrap();
+    for _ in 0..3 {
+        app.make_due();
+        app.reconcile().await;
+    }
+}
+
+/// The state of the one reference, as `keyrelay status` has it.
+async fn state(app: &Harness) -> State {
+    let store = Store::folder(&app.store()).unwrap();
+    let fleet = Fleet::read(&store, Timestamp::UNIX_EPOCH).await.unwrap();
+    assert_eq!(fleet.uses.len(), 1, "{fleet:?}");
+    fleet.uses[0].state
 }
 
 /// The rotation of the first run.
@@ -269,8 +293,39 @@ async fn three_refreshes_of_unknown_fate_are_the_end_and_none_is_repeated_at_onc
     let (verdict, message) = app.outcome("orders");
     assert_eq!(verdict, "failed", "{}", app.log());
     assert!(message.contains("resubmit the run"), "{message}");
+    // The comparison takes the three for no evidence either.
     app.reconcile_all().await;
     assert_eq!(refreshes(&app), 3, "{}", app.log());
+    assert_eq!(state(&app).await, State::Broken, "{}", app.log());
+    // An operator does not have to wait for the next version.
+    app.azure.cloud.switch_off_faults();
+    resubmit_first(&app).await;
+    assert_eq!(app.outcome("orders").0, "refreshed", "{}", app.log());
+    assert_eq!(refreshes(&app), 5, "{}", app.log());
+}
+
+#[tokio::test]
+async fn what_was_written_and_works_is_not_rolled_back_for_want_of_evidence() {
+    let app = unpinned().start().await;
+    let old = app.azure.cloud.newest_version(VAULT, "sql").unwrap();
+    let pinned =
+        format!("@Microsoft.KeyVault(SecretUri=https://{VAULT}.vault.azure.net/secrets/sql/{old})");
+    let pin = |settings: &mut std::collections::BTreeMap<String, _>| {
+        settings.insert("PINNED".to_owned(), pinned.clone().into());
+    };
+    app.azure.cloud.edit_settings("orders", pin).unwrap();
+    let gateway = Effect::status(504, "GatewayTimeout");
+    let fault = Fault::new(Service::ResourceManager, gateway).path("/refresh");
+    app.azure.cloud.switch_on(fault);
+    let version = app.rotate_and_settle("sql").await;
+    for _ in 0..4 {
+        app.make_due();
+        app.reconcile().await;
+    }
+    let (verdict, message) = app.outcome("orders");
+    assert_eq!(verdict, "failed", "{}", app.log());
+    assert!(message.contains("resubmit the run"), "{message}");
+    assert!(app.settings("orders")["PINNED"].contains(&version));
 }
 
 #[tokio::test]

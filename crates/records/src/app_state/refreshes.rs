@@ -13,6 +13,21 @@ use super::{new_version, secret};
 /// Largest number of versions of one secret whose refreshes are kept.
 const KEPT: usize = 8;
 
+/// Largest number of refreshes that are kept for one version. There are more than [`MAX_REFRESHES`]
+/// only if the app was written for other reasons.
+const RECORDED: usize = 2 * MAX_REFRESHES;
+
+/// What the refreshes of an app say about a version of a secret, from the least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefreshCoverage {
+    /// Another refresh is due.
+    Missing,
+    /// No other refresh is allowed, and Azure has not confirmed enough of them.
+    Exhausted,
+    /// Azure has confirmed enough of them: they are evidence.
+    Refreshed,
+}
+
 /// The refreshes of an app.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Refreshes {
@@ -29,7 +44,7 @@ pub(super) struct Refreshes {
 struct VersionRefreshes {
     /// The time at which keyrelay learned of it.
     known: Timestamp,
-    /// Oldest first, at most [`MAX_REFRESHES`].
+    /// Oldest first, at most [`RECORDED`].
     refreshes: Vec<RecordedRefresh>,
 }
 
@@ -102,21 +117,22 @@ impl Refreshes {
         }
     }
 
-    /// Whether nothing is left to refresh for a version of a secret that exists `since`: its own
-    /// refreshes are done, or any refresh of the app came well after that.
-    pub(super) fn cover(
+    /// What the refreshes say about a version of a secret that exists `since`: its own ones, or any
+    /// refresh of the app that came well after that.
+    pub(super) fn coverage(
         &self,
         secret: &str,
         version: &str,
         since: Timestamp,
         between: Duration,
-    ) -> bool {
-        let versions = self.by_secret.get(secret);
-        let of_version = versions
-            .and_then(|versions| versions.get(version))
-            .is_some_and(|it| it.is_done(between));
+    ) -> RefreshCoverage {
         let is_late = |last: Timestamp| is_later(since, last, between);
-        of_version || self.last.is_some_and(is_late)
+        if self.last.is_some_and(is_late) {
+            return RefreshCoverage::Refreshed;
+        }
+        let versions = self.by_secret.get(secret);
+        let of_version = versions.and_then(|versions| versions.get(version));
+        of_version.map_or(RefreshCoverage::Missing, |it| it.coverage(between))
     }
 
     fn all(&mut self) -> impl Iterator<Item = &mut VersionRefreshes> {
@@ -144,26 +160,36 @@ fn key(event: &Event) -> String {
 }
 
 impl VersionRefreshes {
-    /// Adds a refresh. Several events of one version share it. A write beyond the limit, which an
-    /// operator may cause, takes the place of the last one.
+    /// Adds a refresh. Several events of one version share it. There may be more than the limit: a
+    /// write for another secret counts, too.
     fn push(&mut self, now: Timestamp) {
         if self.refreshes.last().is_some_and(|last| last.at == now) {
             return;
         }
-        self.refreshes.truncate(MAX_REFRESHES - 1);
+        // The first one and the last ones are the evidence.
+        if self.refreshes.len() >= RECORDED {
+            self.refreshes.remove(1);
+        }
         self.refreshes.push(RecordedRefresh {
             at: now,
             accepted: false,
         });
     }
 
-    /// Whether the evidence is there, or no other refresh is allowed.
-    fn is_done(&self, between: Duration) -> bool {
-        let mut accepted = self.refreshes.iter().filter(|it| it.accepted);
-        let is_late = |it: &RecordedRefresh| is_later(self.known, it.at, between);
-        self.refreshes.len() >= MAX_REFRESHES
-            || accepted.clone().count() >= 2
-            || accepted.any(is_late)
+    fn coverage(&self, between: Duration) -> RefreshCoverage {
+        let accepted = self.refreshes.iter().filter(|it| it.accepted);
+        let mut times = accepted.map(|it| it.at);
+        let (first, last) = (times.next(), times.next_back());
+        let last = last.or(first);
+        let is_evidence =
+            |since: Timestamp| last.is_some_and(|last| is_later(since, last, between));
+        if is_evidence(self.known) || first.is_some_and(is_evidence) {
+            RefreshCoverage::Refreshed
+        } else if self.refreshes.len() >= MAX_REFRESHES {
+            RefreshCoverage::Exhausted
+        } else {
+            RefreshCoverage::Missing
+        }
     }
 
     /// Whether a single refresh has begun, and another one is due.
@@ -232,14 +258,48 @@ mod tests {
     }
 
     #[test]
-    fn never_more_than_three_are_recorded() {
+    fn the_number_of_recorded_refreshes_is_limited() {
         let (mut refreshes, event) = (Refreshes::default(), event("sql", None));
         for second in 0..9 {
             refreshes.begin(&[&event], at(second), BETWEEN);
         }
-        assert_eq!(ages(&mut refreshes, &event, 9).len(), MAX_REFRESHES);
+        let recorded = ages(&mut refreshes, &event, 9);
+        assert_eq!(recorded.len(), RECORDED);
+        assert_eq!(
+            (recorded[0], recorded[RECORDED - 1]),
+            ((9, false), (1, false))
+        );
         refreshes.forget(&event);
         assert!(ages(&mut refreshes, &event, 9).is_empty());
+    }
+
+    #[test]
+    fn a_write_for_another_secret_takes_nothing_away() {
+        let (a, b) = (event("a", Some("1")), event("b", Some("1")));
+        let mut refreshes = Refreshes::default();
+        for (second, is_accepted) in [(0, false), (20, false), (40, true)] {
+            refreshes.begin(&[&a], at(second), BETWEEN);
+            if is_accepted {
+                refreshes.accept(at(second), at(second));
+            }
+        }
+        refreshes.begin(&[&a, &b], at(58), BETWEEN);
+        let with_write = [(58, false), (38, false), (18, true), (0, false)];
+        assert_eq!(ages(&mut refreshes, &a, 58), with_write);
+        refreshes.withdraw(at(58));
+        assert_eq!(ages(&mut refreshes, &a, 58), with_write[..3]);
+    }
+
+    #[test]
+    fn three_that_azure_has_not_confirmed_are_no_evidence_and_no_other_is_due() {
+        let (sql, secret) = (event("sql", Some("1")), "contoso-kv.vault.azure.net/sql");
+        let mut refreshes = Refreshes::default();
+        for second in [0, 20, 40] {
+            refreshes.begin(&[&sql], at(second), BETWEEN);
+        }
+        refreshes.accept(at(0), at(1));
+        let coverage = refreshes.coverage(secret, "1", at(0), BETWEEN);
+        assert_eq!(coverage, RefreshCoverage::Exhausted);
     }
 
     #[test]
@@ -266,15 +326,20 @@ mod tests {
     fn a_version_is_covered_by_its_own_refreshes_or_a_later_one() {
         let (sql, secret) = (event("sql", Some("1")), "contoso-kv.vault.azure.net/sql");
         let mut refreshes = Refreshes::default();
-        assert!(!refreshes.cover(secret, "1", at(0), BETWEEN));
+        let covers = |refreshes: &Refreshes, version: &str, since: i64| {
+            let coverage = refreshes.coverage(secret, version, at(since), BETWEEN);
+            assert_ne!(coverage, RefreshCoverage::Exhausted);
+            coverage == RefreshCoverage::Refreshed
+        };
+        assert!(!covers(&refreshes, "1", 0));
         // One refresh may not have been sent, or may not have taken.
         refreshes.begin(&[&sql], at(5), BETWEEN);
         refreshes.accept(at(5), at(6));
-        assert!(!refreshes.cover(secret, "1", at(0), BETWEEN));
+        assert!(!covers(&refreshes, "1", 0));
         refreshes.begin(&[&sql], at(26), BETWEEN);
         refreshes.accept(at(26), at(27));
-        assert!(refreshes.cover(secret, "1", at(90), BETWEEN));
-        assert!(!refreshes.cover(secret, "2", at(8), BETWEEN));
-        assert!(refreshes.cover(secret, "2", at(7), BETWEEN));
+        assert!(covers(&refreshes, "1", 90));
+        assert!(!covers(&refreshes, "2", 8));
+        assert!(covers(&refreshes, "2", 7));
     }
 }

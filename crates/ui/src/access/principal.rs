@@ -17,7 +17,7 @@ use super::{Authenticate, Authentication, Role, User};
 const HEADER: &str = "x-ms-client-principal";
 
 /// The largest header, in bytes. A user in 200 groups takes some 20 KB.
-const LARGEST: usize = 64 << 10;
+const MAX_HEADER_BYTES: usize = 64 << 10;
 
 /// The provider of Microsoft Entra.
 const ENTRA: &str = "aad";
@@ -90,7 +90,7 @@ impl Authenticate for AppServiceAuthentication {
 /// The user that a header names. The error is a sentence for the person in front of the browser.
 fn user_of(header: &[u8]) -> Result<User, &'static str> {
     const UNREADABLE: &str = "The sign-in cannot be read.";
-    if header.len() > LARGEST {
+    if header.len() > MAX_HEADER_BYTES {
         return Err("The sign-in is too large: too many groups are in its token.");
     }
     let decoded = BASE64_STANDARD.decode(header).map_err(|_| UNREADABLE)?;
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_no_principal_is_refused() {
-        let huge = "A".repeat(LARGEST + 4);
+        let huge = "A".repeat(MAX_HEADER_BYTES + 4);
         let number = BASE64_STANDARD.encode("7");
         let no_claims = BASE64_STANDARD.encode("{\"auth_typ\":\"aad\"}");
         for header in ["", "?", "e30", "e30=", &number, &no_claims, &huge] {

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use crate::links::Links;
 
 /// The number of characters of a version or a digest that tell it from others.
-const SHORT: usize = 12;
+const SHORT_DIGITS: usize = 12;
 
 /// A time, to the second.
 pub(crate) fn time(at: Timestamp) -> Markup {
@@ -47,7 +47,7 @@ pub(crate) fn duration(milliseconds: u64) -> String {
 
 /// A version or a digest, whose end is left to its title.
 pub(crate) fn short(text: &str) -> Markup {
-    let start: String = text.chars().take(SHORT).collect();
+    let start: String = text.chars().take(SHORT_DIGITS).collect();
     html! {
         @if start.len() == text.len() { code { (text) } }
         @else { code title=(text) { (start) "…" } }

@@ -22,7 +22,7 @@ const WORLD: &str = "crates/local-azure/tests/az/world.toml";
 const PYTHON_PATH: &str = "crates/local-azure/tests/az";
 
 /// The timeout of a command that is repeated until keyrelay-host has done its work.
-const PATIENCE: Duration = Duration::from_secs(60);
+const EVENTUALLY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A session of `az` with its own configuration.
 struct Session<'a> {
@@ -154,7 +154,7 @@ impl Session<'_> {
                 None => return Ok(()),
                 Some(_)
                     if matches!(check.expected, Expected::Eventually(_))
-                        && started.elapsed() < PATIENCE => {}
+                        && started.elapsed() < EVENTUALLY_TIMEOUT => {}
                 Some(difference) => return Err(difference),
             }
         }

@@ -64,7 +64,7 @@ async fn pages_without_their_function_or_without_a_sign_in() {
         .finds_only("anyone can act on the pages", "Microsoft Entra")
         .await;
 
-    let signs_in = |validation: Value, providers: Value| {
+    let signs_in = |installation: &Installation, validation: Value, providers: Value| {
         let properties = json!({
             "platform": { "enabled": true },
             "globalValidation": validation,
@@ -81,19 +81,23 @@ async fn pages_without_their_function_or_without_a_sign_in() {
         "requireAuthentication": true,
         "excludedPaths": ["/runtime/webhooks/EventGrid", "/admin/*"],
     });
-    signs_in(without_deliveries.clone(), json!({}));
+    signs_in(&installation, without_deliveries.clone(), json!({}));
     installation
         .finds_only("without Microsoft Entra", "`ui = true`")
         .await;
-    signs_in(json!({ "requireAuthentication": true }), entra.clone());
+    signs_in(
+        &installation,
+        json!({ "requireAuthentication": true }),
+        entra.clone(),
+    );
     installation
         .finds_only("no event arrives", "`globalValidation.excludedPaths`")
         .await;
-    signs_in(json!({}), entra.clone());
+    signs_in(&installation, json!({}), entra.clone());
     let done = installation.doctor_unwrapped(&[]).await;
     let warning = "warn  authentication: users of the pages are not asked to sign in";
     assert!(done.output.contains(warning), "{}", done.output);
-    signs_in(without_deliveries, entra.clone());
+    signs_in(&installation, without_deliveries, entra.clone());
     let done = installation.doctor_unwrapped(&[]).await;
     assert_eq!(done.code, Some(0), "{}{}", done.output, done.errors);
     for good in [
@@ -102,9 +106,18 @@ async fn pages_without_their_function_or_without_a_sign_in() {
     ] {
         assert!(done.output.contains(good), "{good}: {}", done.output);
     }
+    installation.variables.clear();
+    let done = installation.doctor_unwrapped(&[]).await;
+    let warning =
+        "warn  authentication: unless App Service sets WEBSITE_AUTH_ENABLED, nobody can see";
+    assert!(done.output.contains(warning), "{}", done.output);
     // It keeps the deliveries out without the pages, too.
     fs::write(installation.file("keyrelay.toml"), "").unwrap();
-    signs_in(json!({ "requireAuthentication": true }), entra);
+    signs_in(
+        &installation,
+        json!({ "requireAuthentication": true }),
+        entra,
+    );
     installation
         .finds_only("no event arrives", "`globalValidation.excludedPaths`")
         .await;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use keyrelay_azure::{ReferenceKind, ReferenceStatus};
 use keyrelay_config::Mode;
 use keyrelay_model::{Event, Plan, SettingName, Settings, Verdict};
-use keyrelay_records::Outcome;
 use keyrelay_records::app_state::AppState;
+use keyrelay_records::{Cause, Outcome};
 use keyrelay_store::Lease;
 
 use super::context::BatchContext;
@@ -68,6 +68,7 @@ async fn under_lease(batch: &mut Batch, lease: &mut Lease<AppState>) -> Result<(
         Err(error) => return Err(error.into()),
     };
     decide::by_references(context, rotations, &statuses).await;
+    forget_refreshes(rotations, lease);
     if let Err(outcome) = patch(batch, lease, &statuses).await {
         // Only the rotations that patch have failed. If the lease is lost, the refresh fails too.
         let Batch {
@@ -87,6 +88,25 @@ async fn under_lease(batch: &mut Batch, lease: &mut Lease<AppState>) -> Result<(
     }
     batch.rows_before = batch.has_changed.then_some(statuses);
     Ok(())
+}
+
+/// Starts the count of refreshes again for the rotations that begin because an operator has
+/// resubmitted their run.
+fn forget_refreshes(rotations: &[Rotation], lease: &mut Lease<AppState>) {
+    let begin = rotations
+        .iter()
+        .filter(|it| it.is_open() && it.verification().is_none());
+    for EventContext {
+        event,
+        cause,
+        is_retry,
+        ..
+    } in begin.map(|rotation| &*rotation.context)
+    {
+        if *cause == Cause::Resubmit && !is_retry {
+            lease.document.forget_refreshes(event);
+        }
+    }
 }
 
 /// Writes what the policies decide, all at once.

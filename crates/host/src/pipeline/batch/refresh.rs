@@ -4,8 +4,8 @@
 use keyrelay_azure::{ReferenceKind, ReferenceStatus};
 use keyrelay_config::Mode;
 use keyrelay_model::{Event, SettingName, Verdict, error_chain};
+use keyrelay_records::Outcome;
 use keyrelay_records::app_state::AppState;
-use keyrelay_records::{Cause, Outcome};
 use keyrelay_store::Lease;
 
 use super::context::BatchContext;
@@ -99,16 +99,8 @@ fn start(batch: &mut Batch, lease: &mut Lease<AppState>, statuses: &[ReferenceSt
         .filter(|rotation| matches!(rotation.stage, Stage::Refresh));
     for rotation in refreshing {
         let EventContext {
-            event,
-            run,
-            cause,
-            mode,
-            is_retry,
-            ..
+            event, run, mode, ..
         } = &*rotation.context;
-        if *cause == Cause::Resubmit && !is_retry {
-            lease.document.forget_refreshes(event);
-        }
         let mut verification = Verification::of(context.awaited(event, statuses));
         verification.is_refresh = true;
         verification

@@ -49,9 +49,11 @@ pub(super) enum Step {
         /// Whether the rows may show the result before that.
         is_visible: bool,
     },
-    /// Azure reports that a reference does not work, or nothing can prove any more that it has the
-    /// version. The text is the reason, with the fix.
+    /// Azure reports that a reference does not work. The text is the reason, with the fix.
     Failed(String),
+    /// All references work, and nothing can prove any more that they have the version. The text is
+    /// the reason, with the fix.
+    Unproven(String),
 }
 
 /// The proof that an app has a version.
@@ -92,7 +94,10 @@ impl Step {
     pub(super) fn reason(&self) -> &str {
         match self {
             Self::Proven(_) => "",
-            Self::Refresh(reason) | Self::Failed(reason) | Self::Wait { reason, .. } => reason,
+            Self::Refresh(reason)
+            | Self::Failed(reason)
+            | Self::Unproven(reason)
+            | Self::Wait { reason, .. } => reason,
         }
     }
 }
@@ -165,7 +170,13 @@ pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: F
         }
         RefreshStep::Refresh => Step::Refresh(reason),
         RefreshStep::Broken => Step::Failed(reason),
-        RefreshStep::Unproven => Step::Failed(format!(
+        // Azure may name the version in a later row.
+        RefreshStep::Unproven if is_visible => Step::Wait {
+            reason,
+            pause: None,
+            is_visible,
+        },
+        RefreshStep::Unproven => Step::Unproven(format!(
             "{reason}; no other refresh is allowed, and Azure has not confirmed enough of them: \
              resubmit the run"
         )),

@@ -99,6 +99,8 @@ async fn check(verifying: &mut Verifying<'_>, rows: &[ReferenceStatus], pause: D
                 let outcome = proven(&rotation.context, verification, proof);
                 context.close(rotation, outcome);
             }
+            // What was written works, so nothing is rolled back.
+            Step::Unproven(reason) => context.close(rotation, Outcome::permanent(reason)),
             step if gives_up(rotation) => broken.push(Broken {
                 context: Arc::clone(&rotation.context),
                 verification: verification.clone(),

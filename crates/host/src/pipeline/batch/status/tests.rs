@@ -1,3 +1,4 @@
+use std::slice;
 use std::time::Duration;
 
 use keyrelay_azure::{ReferenceKind, Status};
@@ -62,6 +63,15 @@ fn refreshed(ages: &[u64]) -> RefreshProgress {
         known_for: Duration::from_secs(ages.first().copied().unwrap_or_default()),
         refreshes: refreshes.collect(),
     }
+}
+
+/// The same, none of which Azure has confirmed.
+fn unconfirmed(ages: &[u64]) -> RefreshProgress {
+    let mut progress = refreshed(ages);
+    for refresh in &mut progress.refreshes {
+        refresh.is_accepted = false;
+    }
+    progress
 }
 
 fn step(
@@ -153,6 +163,32 @@ fn a_version_of_the_same_second_is_no_evidence() {
     };
     assert_eq!(proof.evidence, Some(Evidence::RefreshedTwice));
     assert!(proof.notes[0].contains("within one second"), "{proof:?}");
+    // A later row may name the other version, also when no refresh is left.
+    let unconfirmed = unconfirmed(&[120, 90, 60]);
+    let left = step(&[("SQL", &reference)], &[row()], None, &unconfirmed);
+    assert_waiting(left, "within one second");
+}
+
+#[test]
+fn three_refreshes_that_azure_has_not_confirmed_prove_nothing_and_break_nothing() {
+    let reference = reference("sql", None);
+    let row = row(&reference, "Resolved", None);
+    let of = |ages: &[u64]| {
+        let progress = unconfirmed(ages);
+        step(
+            &[("SQL", &reference)],
+            slice::from_ref(&row),
+            None,
+            &progress,
+        )
+    };
+    assert_refresh(of(&[60, 40]), "does not say");
+    assert_waiting(of(&[60, 40, 17]), "does not say");
+    let step = of(&[60, 40, 18]);
+    assert!(
+        matches!(&step, Step::Unproven(reason) if reason.contains("resubmit the run")),
+        "{step:?}"
+    );
 }
 
 #[test]
