@@ -67,6 +67,9 @@ fn host(profile: &str) -> anyhow::Result<PathBuf> {
         "--package",
         "keyrelay-host",
     ]);
+    // Names and lines would make the program of the tests six times as large.
+    cargo.env("CARGO_PROFILE_DEV_DEBUG", "false");
+    cargo.env("CARGO_PROFILE_DEV_STRIP", "symbols");
     cargo.env(
         "CARGO_ENCODED_RUSTFLAGS",
         map("--remap-path-prefix").join("\u{1f}"),
