@@ -61,8 +61,10 @@ async fn resubmit_first(app: &Harness) {
 async fn state(app: &Harness) -> State {
     let store = Store::folder(&app.store()).unwrap();
     let fleet = Fleet::read(&store, Timestamp::UNIX_EPOCH).await.unwrap();
-    assert_eq!(fleet.uses.len(), 1, "{fleet:?}");
-    fleet.uses[0].state
+    let [only] = fleet.uses.as_slice() else {
+        panic!("{fleet:?}");
+    };
+    only.state
 }
 
 /// The rotation of the first run.
