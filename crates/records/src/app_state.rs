@@ -132,9 +132,10 @@ impl AppState {
         self.refreshes.learn(event, now)
     }
 
-    /// Starts the count of refreshes for an event again, for an operator who resubmits it.
-    pub fn forget_refreshes(&mut self, event: &Event) {
-        self.refreshes.forget(event);
+    /// Starts the count of refreshes for an event again, for an operator who resubmits it, unless one
+    /// is due anyway.
+    pub fn restart_refreshes(&mut self, event: &Event, between: Duration) {
+        self.refreshes.restart(event, between);
     }
 
     /// Records, before it is sent, a refresh for these events. Other secrets whose second refresh is

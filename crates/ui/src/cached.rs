@@ -25,7 +25,7 @@ struct Shared<T> {
     fresh: Duration,
     slot: Mutex<Slot<T>>,
     /// Held while a value is read that pages wait for.
-    reading: tokio::sync::Mutex<()>,
+    reading: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl<T: Send + Sync + 'static> Cached<T> {
         Self(Arc::new(Shared {
             fresh,
             slot: Mutex::new(slot),
-            reading: tokio::sync::Mutex::default(),
+            reading: Arc::default(),
         }))
     }
 
@@ -87,25 +87,32 @@ impl<T: Send + Sync + 'static> Cached<T> {
             }
             Lookup::Missing => {}
         }
-        let _reading = self.0.reading.lock().await;
+        let reading = Arc::clone(&self.0.reading).lock_owned().await;
         match self.0.lookup() {
             // Another page has waited for it as well.
             Lookup::Fresh(value) => Ok(value),
-            _ => self.read_apart(read()).await,
+            _ => self.read_apart(read(), reading).await,
         }
     }
 
-    /// Reads a value in a task of its own: several values are read on several cores, and not again
-    /// from the beginning if the client of a page goes away.
+    /// Reads a value in a task of its own: several values are read on several cores. If the client
+    /// of a page goes away, the next page waits for the same read, which holds the lock.
     async fn read_apart<E: Send + 'static>(
         &self,
         read: impl Future<Output = Result<T, E>> + Send + 'static,
+        reading: tokio::sync::OwnedMutexGuard<()>,
     ) -> Result<Arc<T>, E> {
         let shared = Arc::clone(&self.0);
-        let reading = tokio::spawn(async move { shared.read(read).await });
-        match reading.await {
+        let task = tokio::spawn(async move {
+            let value = shared.read(read).await;
+            drop(reading);
+            value
+        });
+        match task.await.map_err(tokio::task::JoinError::try_into_panic) {
             Ok(value) => value,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this task with it.
+            Err(Err(_)) => std::future::pending().await,
         }
     }
 
@@ -199,6 +206,22 @@ mod tests {
         assert_eq!(get(&cached, 3).await, 1);
         until(&cached, 3).await;
         assert_eq!(get(&cached, 4).await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_read_goes_on_when_its_page_is_cancelled_and_the_next_page_waits_for_it() {
+        let cached = Cached::new(Duration::from_secs(5));
+        let (finish, finished) = tokio::sync::oneshot::channel();
+        let read = || async move {
+            finished.await.unwrap();
+            Ok::<_, Infallible>(1)
+        };
+        let page = cached.get(read);
+        let cancelled = tokio::time::timeout(Duration::from_millis(10), page).await;
+        assert!(cancelled.is_err());
+        let next = get(&cached, 2);
+        finish.send(()).unwrap();
+        assert_eq!(next.await, 1);
     }
 
     #[tokio::test]

@@ -13,6 +13,9 @@ const TARGET: &str = "x86_64-unknown-linux-musl";
 /// The profile of the program in a release.
 const RELEASED: &str = "dist";
 
+/// The profile of the program in the package for the tests.
+const FOR_TESTS: &str = "dev";
+
 /// Builds `dist/keyrelay.zip`. The same commit gives the same bytes.
 pub(crate) fn package() -> anyhow::Result<()> {
     shell::step("building keyrelay-host as it is shipped (the first time takes some ten minutes)");
@@ -28,7 +31,7 @@ pub(crate) fn package() -> anyhow::Result<()> {
 /// `package.yml` builds the package of a release.
 pub(crate) fn package_for_tests() -> anyhow::Result<PathBuf> {
     shell::step("building a static keyrelay-host (the first time takes some minutes)");
-    let host = host("dev")?;
+    let host = host(FOR_TESTS)?;
     let file = policies::target_folder().join("package-for-tests.zip");
     pack(&app::lay_out()?, &host, &file)?;
     Ok(file)
@@ -67,13 +70,14 @@ fn host(profile: &str) -> anyhow::Result<PathBuf> {
         "--package",
         "keyrelay-host",
     ]);
-    // Names and lines would make the program of the tests six times as large.
-    cargo.env("CARGO_PROFILE_DEV_DEBUG", "false");
-    cargo.env("CARGO_PROFILE_DEV_STRIP", "symbols");
-    cargo.env(
-        "CARGO_ENCODED_RUSTFLAGS",
-        map("--remap-path-prefix").join("\u{1f}"),
-    );
+    let mut flags = map("--remap-path-prefix").to_vec();
+    if profile == FOR_TESTS {
+        // Names and lines would make it three times as large. With a target, the flags are not for
+        // build scripts and macros, which are there already.
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "false");
+        flags.push("-Cstrip=symbols".to_owned());
+    }
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     // The local compiler is good enough for the few C files, which use no special function of a C
     // library. Only the checked functions of `_FORTIFY_SOURCE` exist in glibc alone.
     let flags = format!("-U_FORTIFY_SOURCE {}", map("-ffile-prefix-map").join(" "));
@@ -81,8 +85,12 @@ fn host(profile: &str) -> anyhow::Result<PathBuf> {
         .env("CC_x86_64_unknown_linux_musl", "cc")
         .env("CFLAGS_x86_64_unknown_linux_musl", flags);
     shell::run(&mut cargo)?;
-    // The profile `dev` is the one whose folder has another name.
-    let folder = if profile == "dev" { "debug" } else { profile };
+    // The only profile whose folder has another name.
+    let folder = if profile == FOR_TESTS {
+        "debug"
+    } else {
+        profile
+    };
     Ok(target.join(TARGET).join(folder).join("keyrelay-host"))
 }
 

@@ -56,6 +56,7 @@ impl Harness {
             "events are still being delivered:\n{}",
             self.log()
         );
+        log_is_read().await;
     }
 
     /// Waits until a condition holds.
@@ -74,20 +75,18 @@ impl Harness {
 
     /// Calls the function with a trigger value, as the Functions host does.
     pub(crate) async fn invoke(&self, value: &Value) -> Invocation {
-        self.azure
-            .functions_host
-            .invoke("SecretEvent", value)
-            .await
-            .unwrap()
+        let functions_host = &self.azure.functions_host;
+        let invoked = functions_host.invoke("SecretEvent", value).await.unwrap();
+        log_is_read().await;
+        invoked
     }
 
     /// Runs the reconcile timer now.
     pub(crate) async fn reconcile(&self) -> Invocation {
-        self.azure
-            .functions_host
-            .run_timer("Reconcile")
-            .await
-            .unwrap()
+        let functions_host = &self.azure.functions_host;
+        let invoked = functions_host.run_timer("Reconcile").await.unwrap();
+        log_is_read().await;
+        invoked
     }
 
     /// Runs the reconcile timer as if the last comparison of all apps were long ago.
@@ -307,6 +306,12 @@ impl Drop for Harness {
             panic!("a planted value is in the log, the store, or a response");
         }
     }
+}
+
+/// Waits until the lines that keyrelay-host wrote before its response are read. They are in the pipe
+/// already, and both are read by this process, in any order.
+async fn log_is_read() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 /// All files in a folder and the folders in it.

@@ -139,6 +139,7 @@ async fn event_grid_subscribes_and_delivers_in_both_schemas() {
     ] {
         let mut webhook = Webhook::start(app(), "").await;
         let event_grid = webhook.subscribe(schema).await;
+        webhook.until_compared().await;
         webhook
             .cloud
             .set_secret("contoso-kv", "sql", "planted-value-next".to_owned())
@@ -256,6 +257,7 @@ async fn the_timer_runs_by_itself() {
 #[tokio::test]
 async fn deliveries_in_progress_are_finished_before_it_stops() {
     let mut webhook = Webhook::start(app(), "").await;
+    let event = webhook.rotate("sql").await;
     let slow = Fault::new(
         Service::ResourceManager,
         Effect::Delay {
@@ -264,7 +266,6 @@ async fn deliveries_in_progress_are_finished_before_it_stops() {
     )
     .path("configreferences");
     webhook.cloud.switch_on(slow.times(1));
-    let event = webhook.rotate("sql").await;
     let request = webhook
         .request(&json!([event]))
         .bearer_auth(webhook.entra.token());

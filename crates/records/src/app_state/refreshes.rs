@@ -76,10 +76,13 @@ impl Refreshes {
         }
     }
 
-    /// Starts the count again: an operator has resubmitted the event.
-    pub(super) fn forget(&mut self, event: &Event) {
+    /// Starts the count again if no other refresh is due: an operator has resubmitted the event. If
+    /// one is due, the count goes on, so that a run that begins twice does not start it twice.
+    pub(super) fn restart(&mut self, event: &Event, between: Duration) {
         if let Some(versions) = self.by_secret.get_mut(&secret(event)) {
-            versions.remove(&key(event));
+            versions.retain(|version, it| {
+                *version != key(event) || it.coverage(between) == RefreshCoverage::Missing
+            });
         }
     }
 
@@ -269,8 +272,11 @@ mod tests {
             (recorded[0], recorded[RECORDED - 1]),
             ((9, false), (1, false))
         );
-        refreshes.forget(&event);
+        refreshes.restart(&event, BETWEEN);
         assert!(ages(&mut refreshes, &event, 9).is_empty());
+        refreshes.begin(&[&event], at(10), BETWEEN);
+        refreshes.restart(&event, BETWEEN);
+        assert_eq!(ages(&mut refreshes, &event, 11).len(), 1);
     }
 
     #[test]

@@ -68,7 +68,7 @@ async fn under_lease(batch: &mut Batch, lease: &mut Lease<AppState>) -> Result<(
         Err(error) => return Err(error.into()),
     };
     decide::by_references(context, rotations, &statuses).await;
-    forget_refreshes(rotations, lease);
+    restart_refreshes(context, rotations, lease);
     if let Err(outcome) = patch(batch, lease, &statuses).await {
         // Only the rotations that patch have failed. If the lease is lost, the refresh fails too.
         let Batch {
@@ -92,19 +92,14 @@ async fn under_lease(batch: &mut Batch, lease: &mut Lease<AppState>) -> Result<(
 
 /// Starts the count of refreshes again for the rotations that begin because an operator has
 /// resubmitted their run.
-fn forget_refreshes(rotations: &[Rotation], lease: &mut Lease<AppState>) {
+fn restart_refreshes(context: &BatchContext, rotations: &[Rotation], lease: &mut Lease<AppState>) {
+    let between = context.services.config.refresh_timing.between();
     let begin = rotations
         .iter()
         .filter(|it| it.is_open() && it.verification().is_none());
-    for EventContext {
-        event,
-        cause,
-        is_retry,
-        ..
-    } in begin.map(|rotation| &*rotation.context)
-    {
-        if *cause == Cause::Resubmit && !is_retry {
-            lease.document.forget_refreshes(event);
+    for EventContext { event, cause, .. } in begin.map(|rotation| &*rotation.context) {
+        if *cause == Cause::Resubmit {
+            lease.document.restart_refreshes(event, between);
         }
     }
 }

@@ -51,9 +51,13 @@ pub(super) enum Step {
     },
     /// Azure reports that a reference does not work. The text is the reason, with the fix.
     Failed(String),
-    /// All references work, and nothing can prove any more that they have the version. The text is
-    /// the reason, with the fix.
-    Unproven(String),
+    /// All references work, and no refresh can prove any more that they have the version.
+    Unproven {
+        /// The reason, with the fix.
+        reason: String,
+        /// Whether a later row may prove it.
+        is_visible: bool,
+    },
 }
 
 /// The proof that an app has a version.
@@ -96,7 +100,7 @@ impl Step {
             Self::Proven(_) => "",
             Self::Refresh(reason)
             | Self::Failed(reason)
-            | Self::Unproven(reason)
+            | Self::Unproven { reason, .. }
             | Self::Wait { reason, .. } => reason,
         }
     }
@@ -170,16 +174,13 @@ pub(super) fn next_step(checked: Checked<'_>, rows: &[ReferenceStatus], facts: F
         }
         RefreshStep::Refresh => Step::Refresh(reason),
         RefreshStep::Broken => Step::Failed(reason),
-        // Azure may name the version in a later row.
-        RefreshStep::Unproven if is_visible => Step::Wait {
-            reason,
-            pause: None,
+        RefreshStep::Unproven => Step::Unproven {
+            reason: format!(
+                "{reason}; no other refresh is allowed, and Azure has not confirmed enough of them: \
+                 resubmit the run"
+            ),
             is_visible,
         },
-        RefreshStep::Unproven => Step::Unproven(format!(
-            "{reason}; no other refresh is allowed, and Azure has not confirmed enough of them: \
-             resubmit the run"
-        )),
         RefreshStep::Wait(pause) => Step::Wait {
             reason,
             pause,

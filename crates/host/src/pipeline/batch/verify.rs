@@ -99,8 +99,11 @@ async fn check(verifying: &mut Verifying<'_>, rows: &[ReferenceStatus], pause: D
                 let outcome = proven(&rotation.context, verification, proof);
                 context.close(rotation, outcome);
             }
+            Step::Unproven { reason, is_visible } if is_visible && !is_last_attempt(rotation) => {
+                rotation.wait(reason, None, is_visible);
+            }
             // What was written works, so nothing is rolled back.
-            Step::Unproven(reason) => context.close(rotation, Outcome::permanent(reason)),
+            Step::Unproven { reason, .. } => context.close(rotation, Outcome::permanent(reason)),
             step if gives_up(rotation) => broken.push(Broken {
                 context: Arc::clone(&rotation.context),
                 verification: verification.clone(),
@@ -132,7 +135,13 @@ async fn check(verifying: &mut Verifying<'_>, rows: &[ReferenceStatus], pause: D
 /// Whether what a rotation has written, or an earlier run, is rolled back if it is not verified now.
 fn gives_up(rotation: &Rotation) -> bool {
     let resumed = rotation.context.resumed.as_ref();
-    resumed.is_some_and(|resumed| resumed.is_last && !resumed.work.rollback.is_empty())
+    is_last_attempt(rotation) && resumed.is_some_and(|resumed| !resumed.work.rollback.is_empty())
+}
+
+/// Whether its pending work is 24 hours old, and is not kept any longer.
+fn is_last_attempt(rotation: &Rotation) -> bool {
+    let resumed = rotation.context.resumed.as_ref();
+    resumed.is_some_and(|resumed| resumed.is_last)
 }
 
 /// Rolls a broken rotation back, and closes it. If it cannot be rolled back, its work is kept for
