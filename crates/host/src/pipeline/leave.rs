@@ -177,6 +177,7 @@ async fn classify(
 async fn leave_apps(services: &Services, event: &Event, run: &mut Run, budget: TimeBudget) {
     let pending = services.pending.until(budget.store().moment());
     let (id, started, mode) = (run.id.clone(), run.started, run.mode);
+    let restarts = run.cause == Cause::Resubmit;
     let work = |reason: &str| {
         let now = services.now();
         PendingRotation {
@@ -188,6 +189,7 @@ async fn leave_apps(services: &Services, event: &Event, run: &mut Run, budget: T
             attempts: 0,
             reason: reason.to_owned(),
             is_refresh: false,
+            restarts,
             connection_strings: true,
             rollback: Vec::new(),
             notes: Vec::new(),

@@ -45,6 +45,10 @@ pub struct PendingRotation {
     /// Whether the policy has decided to refresh.
     #[serde(default)]
     pub is_refresh: bool,
+    /// Whether the count of refreshes starts again, because an operator has resubmitted the event and
+    /// the app could not be tried yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restarts: bool,
     /// Whether references in connection strings are to be verified too.
     #[serde(default = "yes")]
     pub connection_strings: bool,

@@ -188,6 +188,7 @@ async fn an_app_is_verified_now() {
         attempts: 1,
         reason: "Azure has not confirmed it".to_owned(),
         is_refresh: true,
+        restarts: false,
         connection_strings: true,
         rollback: Vec::new(),
         notes: Vec::new(),

@@ -97,8 +97,15 @@ fn restart_refreshes(context: &BatchContext, rotations: &[Rotation], lease: &mut
     let begin = rotations
         .iter()
         .filter(|it| it.is_open() && it.verification().is_none());
-    for EventContext { event, cause, .. } in begin.map(|rotation| &*rotation.context) {
-        if *cause == Cause::Resubmit {
+    for EventContext {
+        event,
+        cause,
+        resumed,
+        ..
+    } in begin.map(|rotation| &*rotation.context)
+    {
+        let is_left = resumed.as_ref().is_some_and(|it| it.work.restarts);
+        if *cause == Cause::Resubmit || is_left {
             lease.document.restart_refreshes(event, between);
         }
     }

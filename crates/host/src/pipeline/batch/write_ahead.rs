@@ -140,6 +140,7 @@ fn work_of(
         attempts: resumed.map_or(0, |resumed| resumed.work.attempts + 1),
         reason: reason.to_owned(),
         is_refresh: resumed.is_some_and(|resumed| resumed.work.is_refresh),
+        restarts: false,
         connection_strings: has_connection_strings(rotation),
         rollback: joined(before, of_plan(plan, context.vault_suffix())),
         notes: rotation.notes.clone(),
