@@ -33,8 +33,9 @@ use report::{Report, Shown};
 
 /// Diagnose an installation: check everything that a rotation needs
 ///
-/// The checks cover the files and policies, the identity, who can sign in to the pages, the vaults, the identity's rights, the apps
-/// and their references, the event subscriptions, the store and the last event. Nothing is changed.
+/// The checks cover the files and policies, the identity, who can sign in to the pages, the vaults,
+/// the identity's rights, the apps and their references, the event subscriptions, the store and the
+/// last event. Nothing is changed.
 ///
 /// The first line counts the findings: `1 failed, 0 warnings, 17 ok`. The findings follow, part by
 /// part, worst first: `FAIL` and `warn` with the fix, and `ok`. Apps or vaults with the same problem

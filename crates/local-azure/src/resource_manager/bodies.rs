@@ -45,19 +45,24 @@ pub(super) fn app(manager: &ResourceManagerService, app: &LocalApp) -> Value {
     body
 }
 
+/// A part of an app's configuration.
+fn config(app: &LocalApp, name: &str, properties: impl Into<Value>) -> Value {
+    json!({
+        "id": format!("{}/config/{name}", app.id),
+        "name": name,
+        "type": format!("{}/config", app_type(app)),
+        "location": app.location,
+        "properties": properties.into(),
+    })
+}
+
 /// An app's settings, current or requested.
 pub(super) fn settings(app: &LocalApp, settings: &LocalSettings) -> Value {
     let properties: Map<String, Value> = settings
         .iter()
         .map(|(name, value)| (name.clone(), value.expose().into()))
         .collect();
-    json!({
-        "id": format!("{}/config/appsettings", app.id),
-        "name": "appsettings",
-        "type": format!("{}/config", app_type(app)),
-        "location": app.location,
-        "properties": properties,
-    })
+    config(app, "appsettings", properties)
 }
 
 /// An app's connection strings, current or requested.
@@ -69,13 +74,7 @@ pub(super) fn connection_strings(app: &LocalApp, connection_strings: &Connection
             (name.clone(), body)
         })
         .collect();
-    json!({
-        "id": format!("{}/config/connectionstrings", app.id),
-        "name": "connectionstrings",
-        "type": format!("{}/config", app_type(app)),
-        "location": app.location,
-        "properties": properties,
-    })
+    config(app, "connectionstrings", properties)
 }
 
 /// The site configuration of an app.
@@ -126,13 +125,7 @@ pub(super) fn authentication(app: &LocalApp) -> Value {
     if let Some(properties) = properties.as_object_mut() {
         properties.extend(app.authentication());
     }
-    json!({
-        "id": format!("{}/config/authsettingsV2", app.id),
-        "name": "authsettingsV2",
-        "type": format!("{}/config", app_type(app)),
-        "location": app.location,
-        "properties": properties,
-    })
+    config(app, "authsettingsV2", properties)
 }
 
 /// The names of the settings that stay with their slot.
